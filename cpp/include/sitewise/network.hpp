@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace sitewise {
+
+/// Activation functions with the letters of n2p2's `global_activation_short`.
+enum class Activation : char {
+    linear = 'l',
+    tanh = 't',
+    logistic = 's',
+    softplus = 'p',
+    relu = 'r',
+    gaussian = 'g',
+    cosine = 'c',
+    reverse_logistic = 'S',
+    exponential = 'e',
+    harmonic = 'h'
+};
+
+/// A dense feed-forward network R^n -> R for one element, evaluated for blocks of B atoms. Each layer is
+/// z = h W + b, h = f(z); with `normalize_nodes` (n2p2) z is divided by the width of the layer before.
+class Network {
+public:
+    Network() = default;
+    /// nodes [layers + 1] from n inputs to 1 output, activations [layers].
+    /// Throws Error for a last layer other than 1 node, empty layers or lengths that do not match.
+    Network(std::vector<int> nodes, std::vector<Activation> activations, bool normalize_nodes = false);
+
+    const std::vector<int>& nodes() const { return nodes_; }
+    const std::vector<Activation>& activations() const { return activations_; }
+    bool normalize_nodes() const { return normalize_nodes_; }
+    std::size_t n_weights() const { return weights_.size(); }
+
+    /// Weights in the order of n2p2's weights.ZZZ.data: layer by layer, W [previous][next] row by row,
+    /// then b [next].
+    const std::vector<double>& weights() const { return weights_; }
+    /// Throws Error if the number of weights is wrong or one of them is not finite.
+    void set_weights(std::vector<double> weights);
+
+    /// Memory of the passes below; one per thread.
+    struct Workspace {
+        std::vector<double> buffer;
+    };
+
+    /// energies [B] and de/dx [B][n] of inputs x [B][n]; dedx may be null.
+    void evaluate(std::size_t B, const double* x, double* energies, double* dedx, Workspace& ws) const;
+
+    /// Adds to gradient [n_weights] the derivative with respect to the weights of
+    ///
+    ///     sum_b ( a_b e(x_b) + t_b . de/dx(x_b) )
+    ///
+    /// for fixed a [B] and t [B][n]: all that energies, forces and stress need, since they are linear in
+    /// e and de/dx. One pass forward with the tangent t, one backward; no third-order tensor appears.
+    void weight_gradient(std::size_t B,
+                         const double* x,
+                         const double* a,
+                         const double* t,
+                         double* gradient,
+                         Workspace& ws) const;
+
+private:
+    std::vector<int> nodes_;
+    std::vector<Activation> activations_;
+    bool normalize_nodes_ = false;
+    std::vector<double> weights_;
+};
+
+}  // namespace sitewise

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "sitewise/neighbors.hpp"
+#include "sitewise/network.hpp"
+#include "sitewise/scaling.hpp"
+#include "sitewise/symmetry.hpp"
+#include "sitewise/types.hpp"
+
+namespace sitewise {
+
+/// Units of the network's output, n2p2's data set normalisation included:
+/// E [eV] of an atom = e / conv_energy + mean_energy + atom_energy[element].
+/// conv_length has no effect on results; it is kept so that a directory is written as n2p2 wants it.
+struct Normalization {
+    bool used = false;
+    double mean_energy = 0.0;  ///< eV
+    double conv_energy = 1.0;  ///< 1/eV
+    double conv_length = 1.0;  ///< 1/Angstrom
+};
+
+/// A Behler-Parrinello potential. All quantities are in eV and Angstrom; a directory in other units is
+/// converted when it is loaded.
+class Potential {
+public:
+    /// Elements by their symbols, sorted by atomic number; one network per element.
+    /// Throws Error where the numbers of functions, statistics and networks do not match.
+    Potential(std::vector<std::string> elements,
+              SymmetryFunctions functions,
+              Scaling scaling,
+              std::vector<Network> networks,
+              std::vector<double> atom_energies,
+              Normalization normalization = {});
+
+    /// Reads a n2p2/RuNNer directory: input.nn, scaling.data, weights.ZZZ.data. As in LAMMPS's
+    /// `pair_style hdnnp`, cflength and cfenergy convert eV and Angstrom to the units of the directory:
+    /// 1.8897261328 and 0.0367493254 for Bohr and Hartree. Throws Error that names file and line.
+    static Potential load(const std::string& directory, double cflength = 1.0, double cfenergy = 1.0);
+
+    /// Writes the directory in eV and Angstrom, creating it; each file under a temporary name and then
+    /// renamed. `comments` stand at the head of input.nn, a '#' before each line. What load() gives back
+    /// computes identical numbers.
+    void save(const std::string& directory, const std::string& comments = "") const;
+
+    const std::vector<std::string>& elements() const { return elements_; }
+    const std::vector<int>& atomic_numbers() const { return atomic_numbers_; }
+    double cutoff() const { return functions_.cutoff(); }  ///< Angstrom
+    const SymmetryFunctions& functions() const { return functions_; }
+    const Scaling& scaling() const { return scaling_; }
+    const Network& network(int element) const { return networks_[element]; }
+    const std::vector<double>& atom_energies() const { return atom_energies_; }  ///< eV
+    const Normalization& normalization() const { return normalization_; }
+
+    std::size_t n_weights() const;         ///< of all elements
+    std::vector<double> weights() const;   ///< concatenated in the order of the elements
+    void set_weights(const double* weights);
+
+    /// Results to add to; a null pointer is left alone. With E the energy and n the number of atoms that
+    /// the list may index (ghosts included):
+    struct Output {
+        double* energy = nullptr;    ///< E, eV
+        double* energies = nullptr;  ///< [centers], eV
+        double* forces = nullptr;    ///< [n][3], -dE/dr, eV/Angstrom
+        double* virial = nullptr;    ///< [3][3], dE/d(strain) = sum r_ij (x) dE/dr_ij, eV; stress = virial/V
+        double* features = nullptr;  ///< [centers][max_count], network inputs x; overwritten, NaN behind
+                                     ///< the last function of an element
+        int* extrapolations = nullptr;  ///< [centers], functions outside the training range; overwritten
+    };
+
+    /// Energies and their derivatives from a neighbour list with all pairs within cutoff(); species has
+    /// the element index of every atom that the list names, centres first. OpenMP over atoms; results
+    /// for one atom do not depend on the number of threads, sums over atoms do to rounding (1e-12).
+    void compute(const NeighborView& neighbors, const int* species, std::size_t n_atoms, Output out) const;
+
+    /// The same with a neighbour list of our own.
+    void compute(const Atoms& atoms, Output out) const;
+
+private:
+    std::vector<std::string> elements_;
+    std::vector<int> atomic_numbers_;
+    SymmetryFunctions functions_;
+    Scaling scaling_;
+    std::vector<Network> networks_;
+    std::vector<double> atom_energies_;
+    Normalization normalization_;
+};
+
+/// The elements (sorted by atomic number) and symmetry functions of an input.nn, whose networks and
+/// scaling need not exist. Throws Error that names file and line.
+struct InputFunctions {
+    std::vector<std::string> elements;
+    SymmetryFunctions functions;
+};
+InputFunctions read_functions(const std::string& input_nn, double cflength = 1.0);
+
+/// Atomic number of a chemical symbol; 0 if there is no such element.
+int atomic_number(const std::string& symbol);
+
+}  // namespace sitewise

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace sitewise {
+
+/// The scalings of n2p2, x(G) as network input:
+///
+///     none         G
+///     minmax       smin + (smax - smin) (G - min) / (max - min)
+///     center       G - mean
+///     minmax_center smin + (smax - smin) (G - mean) / (max - min)
+///     sigma        smin + (smax - smin) (G - mean) / sigma
+enum class ScalingType { none, minmax, center, minmax_center, sigma };
+
+/// Statistics of the symmetry functions of one element over a training set; [count] each.
+struct FeatureStatistics {
+    std::vector<double> min, max, mean, sigma;
+};
+
+/// x = factor * (G - origin) + offset, the same mathematics for all types and elements.
+/// A function without spread (max = min or sigma = 0) has factor 0.
+class Scaling {
+public:
+    Scaling() = default;
+    /// Throws Error where a vector's length is not the number of functions or a value is not finite.
+    Scaling(ScalingType type, double smin, double smax, std::vector<FeatureStatistics> statistics);
+
+    ScalingType type() const { return type_; }
+    double smin() const { return smin_; }
+    double smax() const { return smax_; }
+    const FeatureStatistics& statistics(int element) const { return statistics_[element]; }
+    const std::vector<double>& factor(int element) const { return factor_[element]; }
+    /// x of one atom, in place.
+    void apply(int element, double* G) const;
+    /// Number of functions of one atom outside [min, max] of the training set; the tolerance of 1e-9 of
+    /// the range keeps the training set itself inside after a file has rounded it.
+    int extrapolations(int element, const double* G) const;
+
+private:
+    ScalingType type_ = ScalingType::none;
+    double smin_ = 0.0, smax_ = 1.0;
+    std::vector<FeatureStatistics> statistics_;
+    std::vector<std::vector<double>> factor_, origin_;
+    double offset_ = 0.0;
+};
+
+}  // namespace sitewise

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "sitewise/potential.hpp"
+
+namespace sitewise {
+
+/// What is known of a structure; NaN or null where it is not.
+struct Labels {
+    double energy;                   ///< eV, NaN if unknown
+    const double* forces = nullptr;  ///< [size][3], eV/Angstrom
+    const double* stress = nullptr;  ///< [6] xx yy zz yz xz xy, eV/Angstrom^3, tensile positive
+};
+
+/// Weights of the force and stress errors against the energy's, all in eV and Angstrom.
+struct LossWeights {
+    double force = 0.0;
+    double stress = 0.0;
+};
+
+/// Mean squared errors over the labels present: (dE/N)^2 over structures, dF^2 over components, dS^2 over
+/// components. 0 where there is no label. value = energy + w.force * force + w.stress * stress.
+struct Loss {
+    double value = 0.0;
+    double energy = 0.0, force = 0.0, stress = 0.0;
+};
+
+/// Structures prepared for training: neighbours, features G and, while they fit the memory budget, the
+/// derivatives dG/dr of each atom in single precision, without the zeros between elements. Past the
+/// budget the operators recompute; both ways give the same numbers to single precision.
+class TrainingSet {
+public:
+    TrainingSet(const SymmetryFunctions& functions, std::size_t memory_budget);
+    ~TrainingSet();
+    TrainingSet(TrainingSet&&) noexcept;
+
+    /// Adds structures [count], computed in parallel, in the order given. Throws Error of the first bad
+    /// one, whose place is written to *failed.
+    void add(std::size_t count, const Atoms* atoms, const Labels* labels, std::size_t* failed = nullptr);
+
+    std::size_t size() const;
+    std::size_t atoms(std::size_t structure) const;
+    std::size_t atoms() const;
+    std::size_t cached_bytes() const;
+    const std::vector<int>& species(std::size_t structure) const;
+    /// Raw G of one structure, [atoms][max_count], NaN behind the last function of an element.
+    std::vector<double> features(std::size_t structure) const;
+    /// Statistics of G for each element over the given structures.
+    std::vector<FeatureStatistics> statistics(const std::vector<std::size_t>& structures) const;
+
+    /// Loss over the given structures and, where gradient [n_weights] is not null, its derivative, which
+    /// is overwritten. The result does not depend on the number of threads.
+    Loss loss(const Potential& potential,
+              const std::vector<std::size_t>& structures,
+              LossWeights weights,
+              double* gradient) const;
+
+    /// Predictions for one structure; forces [n][3] and stress [6] may be null.
+    double predict(const Potential& potential, std::size_t structure, double* forces, double* stress) const;
+
+private:
+    struct Data;
+    Data* data_;
+};
+
+}  // namespace sitewise

@@ -1,0 +1,192 @@
+"""The compiled extension: pointer and shape conversion around the C++ library, whose headers under
+cpp/include/sitewise specify what is behind each name. Lengths in Angstrom, energies in eV."""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int32]
+
+class Error(ValueError):
+    """A mistake in the input, told in one sentence."""
+
+class Result(TypedDict, total=False):
+    energy: float
+    energies: Floats  # [n]
+    forces: Floats  # [n, 3]
+    virial: Floats  # [3, 3], dE/d(strain)
+    features: Floats  # [n, max_count], network inputs, NaN behind an element's last function
+    extrapolations: Ints  # [n]
+
+class SymmetryFunction:
+    def __init__(
+        self,
+        type: int,
+        center: int,
+        neighbor1: int,
+        neighbor2: int = -1,
+        *,
+        eta: float,
+        rs: float = 0.0,
+        lambda_: float = 0.0,
+        zeta: float = 0.0,
+        cutoff: float,
+    ) -> None: ...
+    type: int
+    center: int
+    neighbor1: int
+    neighbor2: int
+    eta: float
+    rs: float
+    lambda_: float
+    zeta: float
+    cutoff: float
+
+class SymmetryFunctions:
+    def __init__(
+        self,
+        n_elements: int,
+        functions: Sequence[SymmetryFunction],
+        cutoff_type: int = 1,
+        alpha: float = 0.0,
+    ) -> None: ...
+    @property
+    def n_elements(self) -> int: ...
+    @property
+    def cutoff(self) -> float: ...
+    @property
+    def cutoff_type(self) -> int: ...
+    @property
+    def alpha(self) -> float: ...
+    @property
+    def max_count(self) -> int: ...
+    def count(self, element: int) -> int: ...
+    def functions(self, element: int) -> list[SymmetryFunction]: ...
+    # species [n] int32, positions [n, 3], cell [3, 3], pbc [3]; G is raw, [n, max_count]
+    def evaluate(self, species: Ints, positions: Floats, cell: Floats, pbc: npt.NDArray[np.bool_]) -> Floats: ...
+    def vjp(
+        self, species: Ints, positions: Floats, cell: Floats, pbc: npt.NDArray[np.bool_], u: Floats
+    ) -> tuple[Floats, Floats]:
+        """d(sum u G)/d(positions) [n, 3] and d(sum u G)/d(strain) [3, 3]."""
+    def jvp(
+        self,
+        species: Ints,
+        positions: Floats,
+        cell: Floats,
+        pbc: npt.NDArray[np.bool_],
+        v: Floats,
+        strain: Floats,
+    ) -> Floats:
+        """Change of G [n, max_count] for displacements v [n, 3] and a strain [3, 3] (r -> r + r strain^T)."""
+
+def read_functions(input_nn: str, cflength: float = 1.0) -> tuple[list[str], SymmetryFunctions]: ...
+
+class Scaling:
+    # type: "none", "minmax", "center", "minmax_center" or "sigma";
+    # statistics: for each element min, max, mean and sigma, [4, count]
+    def __init__(self, type: str, smin: float, smax: float, statistics: Sequence[Floats]) -> None: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def smin(self) -> float: ...
+    @property
+    def smax(self) -> float: ...
+    def statistics(self, element: int) -> Floats: ...
+
+class Network:
+    # nodes [n, hidden..., 1]; activations: one letter of n2p2 (l t s p r g c S e h) a layer
+    def __init__(self, nodes: Sequence[int], activations: str, normalize_nodes: bool = False) -> None: ...
+    @property
+    def nodes(self) -> list[int]: ...
+    @property
+    def activations(self) -> str: ...
+    @property
+    def normalize_nodes(self) -> bool: ...
+    weights: Floats
+    def evaluate(self, x: Floats) -> tuple[Floats, Floats]:
+        """Energies [B] and de/dx [B, n] of inputs x [B, n]."""
+    def weight_gradient(self, x: Floats, a: Floats, t: Floats) -> Floats:
+        """d/dw of sum_b (a_b e_b + t_b . de_b/dx)."""
+
+class Potential:
+    def __init__(
+        self,
+        elements: Sequence[str],
+        functions: SymmetryFunctions,
+        scaling: Scaling,
+        networks: Sequence[Network],
+        atom_energies: Sequence[float],
+    ) -> None: ...
+    @staticmethod
+    def load(directory: str, cflength: float = 1.0, cfenergy: float = 1.0) -> Potential: ...
+    def save(self, directory: str, comments: str = "") -> None: ...
+    @property
+    def elements(self) -> list[str]: ...
+    @property
+    def atomic_numbers(self) -> list[int]: ...
+    @property
+    def cutoff(self) -> float: ...
+    @property
+    def functions(self) -> SymmetryFunctions: ...
+    @property
+    def scaling(self) -> Scaling: ...
+    @property
+    def networks(self) -> list[Network]: ...
+    @property
+    def atom_energies(self) -> list[float]: ...
+    weights: Floats  # all networks, in the order of the elements
+    def compute(
+        self,
+        species: Ints,
+        positions: Floats,
+        cell: Floats,
+        pbc: npt.NDArray[np.bool_],
+        features: bool = False,
+    ) -> Result: ...
+
+class Loss(TypedDict):
+    value: float
+    energy: float  # mean (dE/N)^2, eV^2
+    force: float  # mean dF^2 over components, (eV/Angstrom)^2
+    stress: float  # mean dS^2 over components, (eV/Angstrom^3)^2
+
+class TrainingSet:
+    def __init__(self, functions: SymmetryFunctions, memory_budget: int) -> None: ...
+    def add(self, structures: Sequence[dict[str, Any]]) -> None:
+        """Structures computed in parallel: dicts of species, positions, cell, pbc, energy (NaN if unknown),
+        forces [n, 3] or None, stress [6] or None. On an Error nothing of this call is added and the
+        exception's `index` attribute tells which structure was at fault."""
+    def __len__(self) -> int: ...
+    @property
+    def n_atoms(self) -> int: ...
+    @property
+    def cached_bytes(self) -> int: ...
+    def features(self, structure: int) -> Floats:
+        """Raw G [n, max_count]."""
+    def statistics(self, structures: Sequence[int]) -> list[Floats]:
+        """For each element min, max, mean and sigma over the atoms, [4, count]."""
+    def loss(
+        self,
+        potential: Potential,
+        structures: Sequence[int],
+        force_weight: float,
+        stress_weight: float,
+        gradient: bool = True,
+    ) -> tuple[Loss, Floats | None]:
+        """Loss over these structures and its derivative with respect to potential.weights (no L2 term)."""
+    def predict(self, potential: Potential, structure: int) -> tuple[float, Floats, Floats]:
+        """Energy, forces [n, 3] and stress [6] (NaN without a volume)."""
+
+def neighbor_list(
+    positions: Floats, cell: Floats, pbc: npt.NDArray[np.bool_], cutoff: float
+) -> tuple[Ints, Ints, Floats, Ints]:
+    """i [m], j [m], vectors r_ij [m, 3] and shifts S [m, 3] of all pairs closer than the cutoff."""
+
+def info() -> dict[str, str]:
+    """Version, compiler, instruction set and whether CUDA is built in."""
+
+def get_threads() -> int: ...
+def set_threads(n: int) -> None: ...
