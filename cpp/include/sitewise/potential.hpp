@@ -54,8 +54,8 @@ public:
     const std::vector<double>& atom_energies() const { return atom_energies_; }  ///< eV
     const Normalization& normalization() const { return normalization_; }
 
-    std::size_t n_weights() const;         ///< of all elements
-    std::vector<double> weights() const;   ///< concatenated in the order of the elements
+    std::size_t n_weights() const;        ///< of all elements
+    std::vector<double> weights() const;  ///< concatenated in the order of the elements
     void set_weights(const double* weights);
 
     /// Results to add to; a null pointer is left alone. With E the energy and n the number of atoms that

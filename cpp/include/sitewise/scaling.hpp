@@ -27,6 +27,7 @@ public:
     /// Throws Error where a vector's length is not the number of functions or a value is not finite.
     Scaling(ScalingType type, double smin, double smax, std::vector<FeatureStatistics> statistics);
 
+    int elements() const { return static_cast<int>(statistics_.size()); }
     ScalingType type() const { return type_; }
     double smin() const { return smin_; }
     double smax() const { return smax_; }

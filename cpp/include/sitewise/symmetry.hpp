@@ -45,8 +45,20 @@ struct SymmetryFunction {
 };
 
 /// The environment of one atom as the kernels want it: neighbours sorted by element in
-/// structure-of-arrays order with tables of the radial functions. Reused from atom to atom.
-class Environment;
+/// structure-of-arrays order with tables of the radial functions, and the kernels' scratch memory.
+/// Reused from atom to atom; one per thread.
+class Environment {
+public:
+    Environment();
+    ~Environment();
+    Environment(Environment&&) noexcept;
+    Environment& operator=(Environment&&) noexcept;
+
+private:
+    friend class SymmetryFunctions;
+    struct Tables;
+    std::unique_ptr<Tables> tables_;
+};
 
 /// A set of symmetry functions compiled into a plan, and its three operators on one environment. With
 /// G in R^n the functions of the centre's element and r in R^(m x 3) the neighbour vectors:

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 #include "sitewise/potential.hpp"
@@ -35,16 +36,18 @@ public:
     TrainingSet(const SymmetryFunctions& functions, std::size_t memory_budget);
     ~TrainingSet();
     TrainingSet(TrainingSet&&) noexcept;
+    TrainingSet& operator=(TrainingSet&&) noexcept;
 
     /// Adds structures [count], computed in parallel, in the order given. Throws Error of the first bad
     /// one, whose place is written to *failed.
     void add(std::size_t count, const Atoms* atoms, const Labels* labels, std::size_t* failed = nullptr);
 
+    int elements() const;
+    std::size_t max_count() const;  ///< of functions of one element
     std::size_t size() const;
     std::size_t atoms(std::size_t structure) const;
     std::size_t atoms() const;
     std::size_t cached_bytes() const;
-    const std::vector<int>& species(std::size_t structure) const;
     /// Raw G of one structure, [atoms][max_count], NaN behind the last function of an element.
     std::vector<double> features(std::size_t structure) const;
     /// Statistics of G for each element over the given structures.
@@ -62,7 +65,7 @@ public:
 
 private:
     struct Data;
-    Data* data_;
+    std::unique_ptr<Data> data_;
 };
 
 }  // namespace sitewise

@@ -1,0 +1,614 @@
+// Pointers and shapes between numpy and the library; no mathematics here.
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "sitewise/error.hpp"
+#include "sitewise/training.hpp"
+
+namespace py = pybind11;
+using namespace sitewise;
+
+namespace {
+
+using Floats = py::array_t<double, py::array::c_style | py::array::forcecast>;
+using Ints = py::array_t<int, py::array::c_style | py::array::forcecast>;
+using Flags = py::array_t<bool, py::array::c_style | py::array::forcecast>;
+using Shape = std::vector<py::ssize_t>;
+
+template <class Array>
+void require(const Array& array, const Shape& shape, const char* name) {
+    const Shape found(array.shape(), array.shape() + array.ndim());
+    if (found == shape) return;
+    const auto text = [](const Shape& s) {
+        std::string t = "(";
+        for (py::ssize_t n : s) t += (t.size() > 1 ? ", " : "") + std::to_string(n);
+        return t + ")";
+    };
+    throw Error(std::string(name) + " has shape " + text(found) + ", expected " + text(shape));
+}
+
+Floats array(const Shape& shape, const std::vector<double>& values) {
+    Floats result(shape);
+    std::copy(values.begin(), values.end(), result.mutable_data());
+    return result;
+}
+
+// Keeps the arrays alive while the library looks at them.
+struct Structure {
+    Ints species;
+    Floats positions, cell;
+    Flags pbc;
+
+    Structure(Ints species_, Floats positions_, Floats cell_, Flags pbc_)
+        : species(std::move(species_)),
+          positions(std::move(positions_)),
+          cell(std::move(cell_)),
+          pbc(std::move(pbc_)) {
+        require(species, {species.size()}, "species");
+        require(positions, {species.size(), 3}, "positions");
+        require(cell, {3, 3}, "cell");
+        require(pbc, {3}, "pbc");
+    }
+
+    std::size_t size() const { return static_cast<std::size_t>(species.size()); }
+
+    Atoms view() const {
+        Atoms atoms;
+        atoms.size = size();
+        atoms.species = species.data();
+        atoms.positions = positions.data();
+        for (int a = 0; a < 3; ++a) {
+            std::copy_n(cell.data() + 3 * a, 3, atoms.cell[a].begin());
+            atoms.periodic[a] = pbc.data()[a];
+        }
+        return atoms;
+    }
+};
+
+// The operators on all environments of a structure, for tests and features; one thread is enough there.
+class Environments {
+public:
+    Environments(const SymmetryFunctions& functions, const Structure& structure)
+        : functions_(functions),
+          structure_(structure),
+          list_(build_neighbors(structure.view(), functions.cutoff())) {
+        for (std::size_t i = 0; i < structure.size(); ++i)
+            if (center(i) < 0 || center(i) >= functions.elements())
+                throw Error("atom " + std::to_string(i) + " has element index " + std::to_string(center(i)) +
+                            ", there are " + std::to_string(functions.elements()) + " elements");
+    }
+
+    std::size_t width() const { return functions_.max_count(); }
+    std::size_t size() const { return structure_.size(); }
+    int center(std::size_t i) const { return structure_.species.data()[i]; }
+    Floats rows() const {
+        Floats result({size(), width()});
+        std::fill_n(result.mutable_data(), result.size(), std::nan(""));
+        return result;
+    }
+
+    // work(atom, first neighbour, number of neighbours) with the environment of each atom loaded
+    template <class Work>
+    void for_each(Work work) {
+        for (std::size_t i = 0; i < size(); ++i) {
+            const std::size_t first = list_.first[i], m = list_.first[i + 1] - first;
+            functions_.load(center(i), m, &list_.index[first], structure_.species.data(),
+                            &list_.vectors[3 * first], environment);
+            work(i, first, m);
+        }
+    }
+
+    const NeighborList& list() const { return list_; }
+    Environment environment;
+
+private:
+    const SymmetryFunctions& functions_;
+    const Structure& structure_;
+    NeighborList list_;
+};
+
+Floats evaluate(const SymmetryFunctions& functions, Ints species, Floats positions, Floats cell, Flags pbc) {
+    const Structure structure(species, positions, cell, pbc);
+    Environments all(functions, structure);
+    Floats G = all.rows();
+    all.for_each([&](std::size_t i, std::size_t, std::size_t) {
+        functions.evaluate(all.environment, G.mutable_data() + i * all.width());
+    });
+    return G;
+}
+
+py::tuple vjp(const SymmetryFunctions& functions,
+              Ints species,
+              Floats positions,
+              Floats cell,
+              Flags pbc,
+              Floats u) {
+    const Structure structure(species, positions, cell, pbc);
+    Environments all(functions, structure);
+    require(u, {py::ssize_t(all.size()), py::ssize_t(all.width())}, "u");
+    std::vector<double> gradient(3 * all.size()), strain(9), g;
+    all.for_each([&](std::size_t i, std::size_t first, std::size_t m) {
+        g.resize(3 * m);
+        functions.vjp(all.environment, u.data() + i * all.width(), g.data());
+        for (std::size_t k = 0; k < m; ++k)
+            for (int a = 0; a < 3; ++a) {
+                gradient[3 * i + a] -= g[3 * k + a];
+                gradient[3 * static_cast<std::size_t>(all.list().index[first + k]) + a] += g[3 * k + a];
+                for (int b = 0; b < 3; ++b)
+                    strain[3 * a + b] += g[3 * k + a] * all.list().vectors[3 * (first + k) + b];
+            }
+    });
+    return py::make_tuple(array({py::ssize_t(all.size()), 3}, gradient), array({3, 3}, strain));
+}
+
+Floats jvp(const SymmetryFunctions& functions,
+           Ints species,
+           Floats positions,
+           Floats cell,
+           Flags pbc,
+           Floats v,
+           Floats strain) {
+    const Structure structure(species, positions, cell, pbc);
+    Environments all(functions, structure);
+    require(v, {py::ssize_t(all.size()), 3}, "v");
+    require(strain, {3, 3}, "strain");
+    Floats dG = all.rows();
+    std::vector<double> w;
+    all.for_each([&](std::size_t i, std::size_t first, std::size_t m) {
+        w.resize(3 * m);
+        for (std::size_t k = 0; k < m; ++k)
+            for (int a = 0; a < 3; ++a) {
+                const double* r = &all.list().vectors[3 * (first + k)];
+                const double* e = strain.data() + 3 * a;
+                w[3 * k + a] = v.data()[3 * all.list().index[first + k] + a] - v.data()[3 * i + a] +
+                               e[0] * r[0] + e[1] * r[1] + e[2] * r[2];
+            }
+        functions.jvp(all.environment, w.data(), dG.mutable_data() + i * all.width());
+    });
+    return dG;
+}
+
+const std::map<std::string, ScalingType>& scaling_names() {
+    static const std::map<std::string, ScalingType> names{{"none", ScalingType::none},
+                                                          {"minmax", ScalingType::minmax},
+                                                          {"center", ScalingType::center},
+                                                          {"minmax_center", ScalingType::minmax_center},
+                                                          {"sigma", ScalingType::sigma}};
+    return names;
+}
+
+Scaling make_scaling(const std::string& type,
+                     double smin,
+                     double smax,
+                     const std::vector<Floats>& statistics) {
+    const auto found = scaling_names().find(type);
+    if (found == scaling_names().end())
+        throw Error("scaling \"" + type +
+                    "\" is unknown, expected none, minmax, center, minmax_center or sigma");
+    std::vector<FeatureStatistics> rows;
+    for (const Floats& s : statistics) {
+        if (s.ndim() != 2) throw Error("statistics of an element must be an array [4, count]");
+        const py::ssize_t n = s.shape(1);
+        require(s, {4, n}, "statistics");
+        const auto row = [&](int k) { return std::vector<double>(s.data() + k * n, s.data() + (k + 1) * n); };
+        rows.push_back({row(0), row(1), row(2), row(3)});
+    }
+    return {found->second, smin, smax, std::move(rows)};
+}
+
+std::string scaling_name(const Scaling& scaling) {
+    for (const auto& [name, type] : scaling_names())
+        if (type == scaling.type()) return name;
+    return "none";
+}
+
+Floats statistics_array(const FeatureStatistics& s) {
+    Floats result({std::size_t{4}, s.min.size()});
+    double* at = result.mutable_data();
+    for (const auto* row : {&s.min, &s.max, &s.mean, &s.sigma}) at = std::copy(row->begin(), row->end(), at);
+    return result;
+}
+
+Network make_network(std::vector<int> nodes, const std::string& letters, bool normalize_nodes) {
+    std::vector<Activation> activations;
+    for (char letter : letters) {
+        if (std::string("ltsprgcSeh").find(letter) == std::string::npos)
+            throw Error(std::string("activation \"") + letter +
+                        "\" is unknown, expected one of l t s p r g c S e h");
+        activations.push_back(static_cast<Activation>(letter));
+    }
+    return Network(std::move(nodes), std::move(activations), normalize_nodes);
+}
+
+std::string activation_letters(const Network& network) {
+    std::string letters;
+    for (Activation a : network.activations()) letters += static_cast<char>(a);
+    return letters;
+}
+
+std::vector<double> to_vector(const Floats& values) {
+    return {values.data(), values.data() + values.size()};
+}
+
+py::tuple evaluate_network(const Network& network, Floats x) {
+    if (x.ndim() != 2) throw Error("x must be an array [B, n]");
+    require(x, {x.shape(0), network.nodes()[0]}, "x");
+    Floats e(x.shape(0)), dedx({x.shape(0), x.shape(1)});
+    Network::Workspace ws;
+    network.evaluate(x.shape(0), x.data(), e.mutable_data(), dedx.mutable_data(), ws);
+    return py::make_tuple(e, dedx);
+}
+
+Floats network_weight_gradient(const Network& network, Floats x, Floats a, Floats t) {
+    if (x.ndim() != 2) throw Error("x must be an array [B, n]");
+    require(x, {x.shape(0), network.nodes()[0]}, "x");
+    require(a, {x.shape(0)}, "a");
+    require(t, {x.shape(0), x.shape(1)}, "t");
+    std::vector<double> gradient(network.n_weights());
+    Network::Workspace ws;
+    network.weight_gradient(x.shape(0), x.data(), a.data(), t.data(), gradient.data(), ws);
+    return array({py::ssize_t(gradient.size())}, gradient);
+}
+
+void set_weights(Potential& potential, const Floats& weights) {
+    require(weights, {py::ssize_t(potential.n_weights())}, "weights");
+    potential.set_weights(weights.data());
+}
+
+py::dict compute(const Potential& potential,
+                 Ints species,
+                 Floats positions,
+                 Floats cell,
+                 Flags pbc,
+                 bool features) {
+    const Structure structure(species, positions, cell, pbc);
+    const std::size_t n = structure.size();
+    double energy = 0.0;
+    Floats energies(n), forces({n, std::size_t{3}}), virial({3, 3});
+    Ints extrapolations(n);
+    for (Floats* x : {&energies, &forces, &virial}) std::fill_n(x->mutable_data(), x->size(), 0.0);
+    Potential::Output out;
+    out.energy = &energy;
+    out.energies = energies.mutable_data();
+    out.forces = forces.mutable_data();
+    out.virial = virial.mutable_data();
+    out.extrapolations = extrapolations.mutable_data();
+    py::dict result;
+    if (features) {
+        Floats x({n, potential.functions().max_count()});
+        out.features = x.mutable_data();
+        result["features"] = x;
+    }
+    {
+        py::gil_scoped_release release;
+        potential.compute(structure.view(), out);
+    }
+    result["energy"] = energy;
+    result["energies"] = energies;
+    result["forces"] = forces;
+    result["virial"] = virial;
+    result["extrapolations"] = extrapolations;
+    return result;
+}
+
+// Raised by TrainingSet.add; Python finds the structure's place in the attribute `index`.
+struct StructureError {
+    std::string message;
+    std::size_t index;
+};
+
+void add_structures(TrainingSet& set, const std::vector<py::dict>& structures) {
+    std::vector<Structure> kept;
+    std::vector<Floats> arrays;  // the labels
+    arrays.reserve(2 * structures.size());
+    std::vector<Atoms> atoms;
+    std::vector<Labels> labels;
+    const auto label = [&](const py::dict& d, const char* key, const Shape& shape) -> const double* {
+        if (!d.contains(key) || d[key].is_none()) return nullptr;
+        arrays.push_back(d[key].cast<Floats>());
+        require(arrays.back(), shape, key);
+        return arrays.back().data();
+    };
+    for (const py::dict& d : structures) {
+        try {
+            kept.emplace_back(d["species"].cast<Ints>(), d["positions"].cast<Floats>(),
+                              d["cell"].cast<Floats>(), d["pbc"].cast<Flags>());
+            atoms.push_back(kept.back().view());
+            labels.push_back({d["energy"].cast<double>(),
+                              label(d, "forces", {py::ssize_t(atoms.back().size), 3}),
+                              label(d, "stress", {6})});
+        } catch (const Error& error) {
+            throw StructureError{error.what(), labels.size()};
+        }
+    }
+    std::size_t failed = 0;
+    try {
+        py::gil_scoped_release release;
+        set.add(atoms.size(), atoms.data(), labels.data(), &failed);
+    } catch (const Error& error) {
+        throw StructureError{error.what(), failed};
+    }
+}
+
+void check_indices(const TrainingSet& set, const std::vector<std::size_t>& structures) {
+    for (std::size_t i : structures)
+        if (i >= set.size())
+            throw Error("structure " + std::to_string(i) + " of a set of " + std::to_string(set.size()));
+}
+
+void check_potential(const TrainingSet& set, const Potential& potential) {
+    const bool same = set.elements() == potential.functions().elements() &&
+                      set.max_count() == potential.functions().max_count();
+    if (!same) throw Error("the potential's symmetry functions are not those of the training set");
+}
+
+py::tuple loss(const TrainingSet& set,
+               const Potential& potential,
+               const std::vector<std::size_t>& structures,
+               double force_weight,
+               double stress_weight,
+               bool gradient) {
+    check_indices(set, structures);
+    check_potential(set, potential);
+    Floats slope(gradient ? potential.n_weights() : 0);
+    Loss value;
+    {
+        double* out = gradient ? slope.mutable_data() : nullptr;
+        py::gil_scoped_release release;
+        value = set.loss(potential, structures, {force_weight, stress_weight}, out);
+    }
+    py::dict result;
+    result["value"] = value.value;
+    result["energy"] = value.energy;
+    result["force"] = value.force;
+    result["stress"] = value.stress;
+    return py::make_tuple(result, gradient ? py::object(slope) : py::none());
+}
+
+py::tuple predict(const TrainingSet& set, const Potential& potential, std::size_t structure) {
+    check_indices(set, {structure});
+    check_potential(set, potential);
+    Floats forces({set.atoms(structure), std::size_t{3}}), stress(6);
+    const double energy = set.predict(potential, structure, forces.mutable_data(), stress.mutable_data());
+    return py::make_tuple(energy, forces, stress);
+}
+
+py::tuple neighbor_list(Floats positions, Floats cell, Flags pbc, double cutoff) {
+    if (positions.ndim() != 2) throw Error("positions must be an array [n, 3]");
+    Ints species(positions.shape(0));
+    std::fill_n(species.mutable_data(), species.size(), 0);
+    const NeighborList list = build_neighbors(Structure(species, positions, cell, pbc).view(), cutoff);
+    const auto m = py::ssize_t(list.index.size());
+    Ints i(m), j(m), shifts({m, py::ssize_t{3}});
+    for (std::size_t a = 0; a < list.centers(); ++a)
+        std::fill(i.mutable_data() + list.first[a], i.mutable_data() + list.first[a + 1],
+                  static_cast<int>(a));
+    std::copy(list.index.begin(), list.index.end(), j.mutable_data());
+    for (py::ssize_t e = 0; e < m; ++e) std::copy_n(list.shifts[e].begin(), 3, shifts.mutable_data() + 3 * e);
+    return py::make_tuple(i, j, array({m, 3}, list.vectors), shifts);
+}
+
+std::string instruction_set() {
+#if defined(__AVX512F__)
+    return "AVX-512";
+#elif defined(__AVX2__)
+    return "AVX2";
+#elif defined(__x86_64__)
+    return "x86-64 baseline (SSE2)";
+#elif defined(__aarch64__)
+    return "arm64 (NEON)";
+#else
+    return "generic";
+#endif
+}
+
+py::dict info() {
+    py::dict d;
+    d["version"] = SITEWISE_VERSION;
+#if defined(__clang__)
+    d["compiler"] = std::string("clang ") + __clang_version__;
+#elif defined(__GNUC__)
+    d["compiler"] = std::string("gcc ") + __VERSION__;
+#else
+    d["compiler"] = "unknown";
+#endif
+    d["instruction_set"] = instruction_set();
+#ifdef _OPENMP
+    d["openmp"] = "yes";
+#else
+    d["openmp"] = "no";
+#endif
+    d["cuda"] = "built without CUDA";
+    return d;
+}
+
+int get_threads() {
+#ifdef _OPENMP
+    return omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+void set_threads(int n) {
+    if (n < 1) throw Error("the number of threads is " + std::to_string(n) + ", expected 1 or more");
+#ifdef _OPENMP
+    omp_set_num_threads(n);
+#endif
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m) {
+    static py::exception<Error> error(m, "Error", PyExc_ValueError);
+    py::register_exception_translator([](std::exception_ptr p) {
+        try {
+            if (p) std::rethrow_exception(p);
+        } catch (const Error& e) {
+            py::set_error(error, e.what());
+        } catch (const StructureError& e) {
+            py::object value = py::reinterpret_borrow<py::object>(error)(e.message);
+            value.attr("index") = e.index;
+            PyErr_SetObject(error.ptr(), value.ptr());
+        }
+    });
+
+    py::class_<SymmetryFunction>(m, "SymmetryFunction")
+        .def(py::init([](int type, int center, int neighbor1, int neighbor2, double eta, double rs,
+                         double lambda, double zeta, double cutoff) {
+                 return SymmetryFunction{type, center, neighbor1, neighbor2, eta, rs, lambda, zeta, cutoff};
+             }),
+             py::arg("type"), py::arg("center"), py::arg("neighbor1"), py::arg("neighbor2") = -1,
+             py::kw_only(), py::arg("eta"), py::arg("rs") = 0.0, py::arg("lambda_") = 0.0,
+             py::arg("zeta") = 0.0, py::arg("cutoff"))
+        .def_readwrite("type", &SymmetryFunction::type)
+        .def_readwrite("center", &SymmetryFunction::center)
+        .def_readwrite("neighbor1", &SymmetryFunction::neighbor1)
+        .def_readwrite("neighbor2", &SymmetryFunction::neighbor2)
+        .def_readwrite("eta", &SymmetryFunction::eta)
+        .def_readwrite("rs", &SymmetryFunction::rs)
+        .def_readwrite("lambda_", &SymmetryFunction::lambda)
+        .def_readwrite("zeta", &SymmetryFunction::zeta)
+        .def_readwrite("cutoff", &SymmetryFunction::cutoff);
+
+    const auto check_element = [](const SymmetryFunctions& f, int e) {
+        if (e < 0 || e >= f.elements())
+            throw Error("element index " + std::to_string(e) + ", there are " + std::to_string(f.elements()));
+    };
+    py::class_<SymmetryFunctions>(m, "SymmetryFunctions")
+        .def(py::init(
+                 [](int n_elements, std::vector<SymmetryFunction> functions, int cutoff_type, double alpha) {
+                     if (cutoff_type < 0 || cutoff_type > 8)
+                         throw Error("cutoff type " + std::to_string(cutoff_type) + ", expected 0 to 8");
+                     return SymmetryFunctions(n_elements, std::move(functions),
+                                              {static_cast<CutoffType>(cutoff_type), alpha});
+                 }),
+             py::arg("n_elements"), py::arg("functions"), py::arg("cutoff_type") = 1, py::arg("alpha") = 0.0)
+        .def_property_readonly("n_elements", &SymmetryFunctions::elements)
+        .def_property_readonly("cutoff", &SymmetryFunctions::cutoff)
+        .def_property_readonly(
+            "cutoff_type",
+            [](const SymmetryFunctions& f) { return static_cast<int>(f.cutoff_function().type); })
+        .def_property_readonly("alpha", [](const SymmetryFunctions& f) { return f.cutoff_function().alpha; })
+        .def_property_readonly("max_count", &SymmetryFunctions::max_count)
+        .def("count",
+             [=](const SymmetryFunctions& f, int element) {
+                 check_element(f, element);
+                 return f.count(element);
+             })
+        .def("functions",
+             [=](const SymmetryFunctions& f, int element) {
+                 check_element(f, element);
+                 return f.functions(element);
+             })
+        .def("evaluate", &evaluate)
+        .def("vjp", &vjp)
+        .def("jvp", &jvp);
+
+    m.def(
+        "read_functions",
+        [](const std::string& input_nn, double cflength) {
+            InputFunctions input = read_functions(input_nn, cflength);
+            return py::make_tuple(input.elements, input.functions);
+        },
+        py::arg("input_nn"), py::arg("cflength") = 1.0);
+
+    py::class_<Scaling>(m, "Scaling")
+        .def(py::init(&make_scaling), py::arg("type"), py::arg("smin"), py::arg("smax"),
+             py::arg("statistics"))
+        .def_property_readonly("type", &scaling_name)
+        .def_property_readonly("smin", &Scaling::smin)
+        .def_property_readonly("smax", &Scaling::smax)
+        .def("statistics", [](const Scaling& s, int element) {
+            if (element < 0 || element >= s.elements())
+                throw Error("element index " + std::to_string(element) + ", there are " +
+                            std::to_string(s.elements()));
+            return statistics_array(s.statistics(element));
+        });
+
+    py::class_<Network>(m, "Network")
+        .def(py::init(&make_network), py::arg("nodes"), py::arg("activations"),
+             py::arg("normalize_nodes") = false)
+        .def_property_readonly("nodes", &Network::nodes)
+        .def_property_readonly("activations", &activation_letters)
+        .def_property_readonly("normalize_nodes", &Network::normalize_nodes)
+        .def_property(
+            "weights", [](const Network& n) { return array({py::ssize_t(n.n_weights())}, n.weights()); },
+            [](Network& n, const Floats& w) { n.set_weights(to_vector(w)); })
+        .def("evaluate", &evaluate_network)
+        .def("weight_gradient", &network_weight_gradient);
+
+    py::class_<Potential>(m, "Potential")
+        .def(py::init([](std::vector<std::string> elements, const SymmetryFunctions& functions,
+                         const Scaling& scaling, std::vector<Network> networks,
+                         std::vector<double> atom_energies) {
+                 return Potential(std::move(elements), functions, scaling, std::move(networks),
+                                  std::move(atom_energies));
+             }),
+             py::arg("elements"), py::arg("functions"), py::arg("scaling"), py::arg("networks"),
+             py::arg("atom_energies"))
+        .def_static("load", &Potential::load, py::arg("directory"), py::arg("cflength") = 1.0,
+                    py::arg("cfenergy") = 1.0)
+        .def("save", &Potential::save, py::arg("directory"), py::arg("comments") = "")
+        .def_property_readonly("elements", &Potential::elements)
+        .def_property_readonly("atomic_numbers", &Potential::atomic_numbers)
+        .def_property_readonly("cutoff", &Potential::cutoff)
+        .def_property_readonly("functions", &Potential::functions)
+        .def_property_readonly("scaling", &Potential::scaling)
+        .def_property_readonly("networks",
+                               [](const Potential& p) {
+                                   std::vector<Network> networks;
+                                   for (std::size_t e = 0; e < p.elements().size(); ++e)
+                                       networks.push_back(p.network(static_cast<int>(e)));
+                                   return networks;
+                               })
+        .def_property_readonly("atom_energies", &Potential::atom_energies)
+        .def_property(
+            "weights", [](const Potential& p) { return array({py::ssize_t(p.n_weights())}, p.weights()); },
+            &set_weights)
+        .def("compute", &compute, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
+             py::arg("features") = false);
+
+    py::class_<TrainingSet>(m, "TrainingSet")
+        .def(py::init<const SymmetryFunctions&, std::size_t>(), py::arg("functions"),
+             py::arg("memory_budget"))
+        .def("add", &add_structures)
+        .def("__len__", &TrainingSet::size)
+        .def_property_readonly("n_atoms", [](const TrainingSet& s) { return s.atoms(); })
+        .def_property_readonly("cached_bytes", &TrainingSet::cached_bytes)
+        .def("features",
+             [](const TrainingSet& s, std::size_t structure) {
+                 check_indices(s, {structure});
+                 return array({py::ssize_t(s.atoms(structure)), py::ssize_t(s.max_count())},
+                              s.features(structure));
+             })
+        .def("statistics",
+             [](const TrainingSet& s, const std::vector<std::size_t>& structures) {
+                 check_indices(s, structures);
+                 std::vector<Floats> result;
+                 for (const FeatureStatistics& element : s.statistics(structures))
+                     result.push_back(statistics_array(element));
+                 return result;
+             })
+        .def("loss", &loss, py::arg("potential"), py::arg("structures"), py::arg("force_weight"),
+             py::arg("stress_weight"), py::arg("gradient") = true)
+        .def("predict", &predict);
+
+    m.def("neighbor_list", &neighbor_list, py::arg("positions"), py::arg("cell"), py::arg("pbc"),
+          py::arg("cutoff"));
+    m.def("info", &info);
+    m.def("get_threads", &get_threads);
+    m.def("set_threads", &set_threads, py::arg("n"));
+}
