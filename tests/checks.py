@@ -1,0 +1,115 @@
+"""Checks shared by the tests: structures that real life brings, and derivatives by finite differences."""
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk
+
+from sitewise import _core
+
+RNG_SEED = 20190725
+
+
+def directional_derivative(f, h=1e-3):
+    """df/dx at 0 of a function of one number, five points, error of order h^4."""
+    return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)
+
+
+def relative_difference(a, b):
+    """Largest difference of two arrays against the largest magnitude; NaN if either has a NaN."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    assert a.shape == b.shape
+    return np.max(np.abs(a - b)) / max(np.max(np.abs(a)), np.max(np.abs(b)), 1e-300)
+
+
+def assert_close(a, b, tolerance):
+    difference = relative_difference(a, b)
+    assert difference <= tolerance, f"relative difference {difference:.2e}, allowed {tolerance:.0e}"
+
+
+def rattled(atoms, amplitude, seed=RNG_SEED):
+    atoms = atoms.copy()
+    atoms.positions += np.random.default_rng(seed).normal(0, amplitude, atoms.positions.shape)
+    return atoms
+
+
+def structures():
+    """Name -> structure with elements of the first two species, O and Si."""
+    rng = np.random.default_rng(RNG_SEED)
+    skewed = [[4.1, 0.3, -0.2], [1.9, 3.8, 0.4], [-1.1, 0.7, 4.6]]
+    mixed = Atoms("SiOSiO2", positions=rng.uniform(0, 1, (5, 3)) @ np.array(skewed) * 1.6,
+                  cell=np.array(skewed) * 1.6, pbc=True)
+    cluster = Atoms("Si3O2", positions=[[0, 0, 0], [2.2, 0.1, 0], [-0.3, 2.4, 0.2], [1.5, 1.4, 1.3], [0.2, 0.9, 2.1]])
+    slab = Atoms("Si2O", positions=[[0, 0, 0], [1.4, 1.3, 1.5], [0.3, 1.9, 3.1]], cell=[3.9, 4.2, 0], pbc=[1, 1, 0])
+    return {
+        "mixed": mixed,
+        "cluster": cluster,
+        "slab": slab,
+        "one-atom crystal": Atoms("Si", cell=[[2.5, 0.1, 0], [0.2, 2.6, 0.1], [0, 0.3, 2.4]], pbc=True),
+        "two-atom crystal": rattled(bulk("Si", "diamond", a=5.4), 0.05),
+        "outside the cell": rattled(bulk("Si", "diamond", a=5.4), 0.05)
+        + Atoms("O", positions=[[-17.3, 22.1, 9.2]]),
+        "isolated pair": Atoms("SiO", positions=[[0, 0, 0], [0, 0, 50.0]]),
+    }
+
+
+def arrays(atoms, elements=(8, 14)):
+    """What the extension takes: species, positions, cell, pbc."""
+    species = np.array([elements.index(z) for z in atoms.numbers], dtype=np.int32)
+    return species, atoms.positions, np.array(atoms.cell), np.array(atoms.pbc)
+
+
+def strained(positions, cell, strain):
+    deformation = np.eye(3) + strain
+    return positions @ deformation.T, cell @ deformation.T
+
+
+def all_functions(cutoff=4.3):
+    """Functions of all types for two elements: shifts, several cutoffs, odd, even and real zeta, and
+    lambda other than 1."""
+    make = _core.SymmetryFunction
+    functions = []
+    for center in (0, 1):
+        for neighbor in (0, 1):
+            functions += [
+                make(2, center, neighbor, eta=0.3, cutoff=cutoff),
+                make(2, center, neighbor, eta=2.0, rs=1.8, cutoff=cutoff),
+                make(2, center, neighbor, eta=0.05, cutoff=0.8 * cutoff),
+            ]
+        for pair in ((0, 0), (0, 1), (1, 1)):
+            for kind in (3, 9):
+                functions += [
+                    make(kind, center, *pair, eta=0.02, lambda_=1.0, zeta=1.0, cutoff=cutoff),
+                    make(kind, center, *pair, eta=0.02, lambda_=-1.0, zeta=4.0, cutoff=cutoff),
+                    make(kind, center, *pair, eta=0.1, lambda_=1.0, zeta=3.0, cutoff=0.9 * cutoff),
+                    make(kind, center, *pair, eta=0.1, rs=0.5, lambda_=-0.7, zeta=2.5, cutoff=cutoff),
+                ]
+    return functions
+
+
+def random_potential(seed=RNG_SEED, cutoff=4.3, functions=None):
+    """A potential for O and Si with random weights, inputs of order 1 and different networks."""
+    rng = np.random.default_rng(seed)
+    compiled = _core.SymmetryFunctions(2, functions or all_functions(cutoff))
+    statistics, networks = [], []
+    for element, hidden in enumerate(([7, 5], [6])):
+        n = compiled.count(element)
+        low, high = np.zeros(n), rng.uniform(1, 2, n)
+        statistics.append(np.array([low, high, 0.4 * high, 0.3 * high]))
+        network = _core.Network([n, *hidden, 1], "tp"[: len(hidden)] + "l")
+        network.weights = rng.normal(0, 0.4, network.weights.size)
+        networks.append(network)
+    scaling = _core.Scaling("minmax", -1.0, 1.0, statistics)
+    return _core.Potential(["O", "Si"], compiled, scaling, networks, [-1.5, 0.25])
+
+
+def silicon_potential(seed=RNG_SEED):
+    """A small random potential for Si alone."""
+    make = _core.SymmetryFunction
+    functions = [make(2, 0, 0, eta=eta, cutoff=5.0) for eta in (0.05, 0.5, 2.0)]
+    functions += [make(3, 0, 0, 0, eta=0.02, lambda_=lam, zeta=2, cutoff=5.0) for lam in (-1, 1)]
+    plan = _core.SymmetryFunctions(1, functions)
+    n = plan.count(0)
+    scaling = _core.Scaling("minmax", -1.0, 1.0, [np.outer([0.0, 4.0, 2.0, 1.0], np.ones(n))])
+    network = _core.Network([n, 6, 1], "tl")
+    network.weights = np.random.default_rng(seed).normal(0, 0.4, network.weights.size)
+    return _core.Potential(["Si"], plan, scaling, [network], [-100.0])

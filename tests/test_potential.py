@@ -1,0 +1,203 @@
+"""Energies, forces and stress: against n2p2's numbers, finite differences and invariances."""
+
+import numpy as np
+import pytest
+from ase.units import Bohr
+from checks import (
+    RNG_SEED,
+    arrays,
+    assert_close,
+    directional_derivative,
+    random_potential,
+    strained,
+    structures,
+)
+
+from sitewise import Error, _core
+
+STRUCTURES = structures()
+BOHR_HARTREE = (1.8897261328, 0.0367493254)  # the cflength and cfenergy of both published potentials
+
+
+def reference_structures(shared, name):
+    reference = np.load(shared / name / "reference.npz", allow_pickle=False)
+    for s, (a, b) in enumerate(zip(reference["offset"][:-1], reference["offset"][1:], strict=True)):
+        yield reference, s, slice(a, b)
+
+
+def test_published_silicon_potential(shared):
+    potential = _core.Potential.load(str(shared / "nnp-si"), *BOHR_HARTREE)
+    for reference, s, atoms in reference_structures(shared, "nnp-si"):
+        positions = reference["positions_A"][atoms]
+        result = potential.compute(np.zeros(len(positions), np.int32), positions, reference["cells_A"][s],
+                                   np.ones(3, bool), features=True)
+        assert_close([result["energy"]], [reference["energy_eV"][s]], 1e-9)
+        assert_close(result["energies"], reference["atomic_energy_eV"][atoms], 1e-9)
+        assert_close(result["forces"], reference["forces_eVA"][atoms], 1e-9)
+        assert_close(result["features"], reference["G_scaled"][atoms], 1e-9)
+
+
+def test_published_water_potential(shared):
+    """In Bohr and Hartree throughout, with a normalised data set and two elements."""
+    potential = _core.Potential.load(str(shared / "nnp-h2o"))
+    assert potential.elements == ["H", "O"]
+    for reference, s, atoms in reference_structures(shared, "nnp-h2o"):
+        species = (reference["symbols"][atoms] == "O").astype(np.int32)
+        result = potential.compute(species, reference["positions"][atoms], reference["cells"][s], np.ones(3, bool),
+                                   features=True)
+        assert_close([result["energy"]], [reference["energy"][s]], 1e-9)
+        assert_close(result["energies"], reference["atomic_energy_full"][atoms], 1e-9)
+        # The mean energy hides the part that varies: compare that too.
+        spread = result["energies"] - reference["atomic_energy_full"][atoms]
+        assert np.abs(spread).max() < 1e-9 * np.abs(reference["atomic_energy"][atoms]).max()
+        assert_close(result["forces"], reference["forces"][atoms], 1e-9)
+        for element, n in enumerate((27, 30)):
+            mine = species == element
+            assert_close(result["features"][mine, :n], reference["G_scaled"][atoms][mine, :n], 1e-9)
+
+
+def test_units_are_converted_once(shared):
+    """The water potential in eV and Angstrom gives the same numbers as in its own units."""
+    own = _core.Potential.load(str(shared / "nnp-h2o"))
+    converted = _core.Potential.load(str(shared / "nnp-h2o"), 1 / Bohr, 1 / 27.211386)
+    reference, _, atoms = next(iter(reference_structures(shared, "nnp-h2o")))
+    species = (reference["symbols"][atoms] == "O").astype(np.int32)
+    positions, cell = reference["positions"][atoms], reference["cells"][0]
+    a = own.compute(species, positions, cell, np.ones(3, bool))
+    b = converted.compute(species, positions * Bohr, cell * Bohr, np.ones(3, bool))
+    assert_close(np.array([b["energy"]]), np.array([a["energy"]]) * 27.211386, 1e-12)
+    assert_close(b["forces"], a["forces"] * 27.211386 / Bohr, 1e-9)
+    assert_close(b["virial"], a["virial"] * 27.211386, 1e-9)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_forces_and_virial_are_derivatives_of_the_energy(name):
+    potential = random_potential()
+    species, positions, cell, pbc = arrays(STRUCTURES[name])
+    rng = np.random.default_rng(RNG_SEED)
+    result = potential.compute(species, positions, cell, pbc)
+    # The offsets would drown what changes: energies are compared without them.
+    offset = sum(potential.atom_energies[s] for s in species)
+    for _ in range(3):
+        v, strain = rng.normal(size=positions.shape), rng.normal(size=(3, 3)) * 0.3
+
+        def moved(h, v=v):
+            return potential.compute(species, positions + h * v, cell, pbc)["energy"] - offset
+
+        def stretched(h, strain=strain):
+            return potential.compute(species, *strained(positions, cell, h * strain), pbc)["energy"] - offset
+
+        scale = np.abs(result["forces"] * v).sum() + 1e-8
+        assert abs(directional_derivative(moved, 3e-4) + np.sum(result["forces"] * v)) < 1e-7 * scale
+        scale = np.abs(result["virial"] * strain).sum() + 1e-8
+        assert abs(directional_derivative(stretched, 3e-4) - np.sum(result["virial"] * strain)) < 1e-7 * scale
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_invariances(name):
+    potential = random_potential()
+    atoms = STRUCTURES[name]
+    species, positions, cell, pbc = arrays(atoms)
+    result = potential.compute(species, positions, cell, pbc)
+    R, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))
+    turned = potential.compute(species, positions @ R.T, cell @ R.T, pbc)
+    assert_close(turned["energies"], result["energies"], 1e-12)
+    assert np.abs(turned["forces"] - result["forces"] @ R.T).max() < 1e-10
+    assert np.abs(turned["virial"] - R @ result["virial"] @ R.T).max() < 1e-10
+    assert np.abs(result["forces"].sum(axis=0)).max() < 1e-12
+    assert np.abs(result["virial"] - result["virial"].T).max() < 1e-10
+    shape = [2 if p else 1 for p in atoms.pbc]
+    big = potential.compute(*arrays(atoms.repeat(shape)))
+    copies = int(np.prod(shape))
+    assert_close(big["energies"], np.tile(result["energies"], copies), 1e-12)
+    assert np.abs(big["forces"] - np.tile(result["forces"], (copies, 1))).max() < 1e-10
+    assert_close([big["energy"]], [copies * result["energy"]], 1e-12)
+
+
+def test_energies_sum_to_the_energy_and_isolated_atoms_count():
+    potential = random_potential()
+    result = potential.compute(*arrays(STRUCTURES["isolated pair"]))
+    assert_close([result["energy"]], [result["energies"].sum()], 1e-14)
+    assert np.all(result["forces"] == 0.0)
+    alone = [potential.compute(*arrays(STRUCTURES["isolated pair"][[i]]))["energy"] for i in (0, 1)]
+    assert_close(result["energies"], alone, 1e-14)
+
+
+def test_no_atoms():
+    result = random_potential().compute(np.zeros(0, np.int32), np.zeros((0, 3)), np.eye(3), np.ones(3, bool))
+    assert result["energy"] == 0.0
+    assert result["forces"].shape == (0, 3)
+
+
+def test_threads_change_only_the_last_digits():
+    potential = random_potential()
+    atoms = STRUCTURES["mixed"].repeat(3)
+    atoms.positions += np.random.default_rng(8).normal(0, 0.02, atoms.positions.shape)
+    threads = _core.get_threads()
+    try:
+        results = []
+        for n in (1, 2, 4):
+            _core.set_threads(n)
+            results.append(potential.compute(*arrays(atoms), features=True))
+    finally:
+        _core.set_threads(threads)
+    for other in results[1:]:
+        assert np.array_equal(other["energies"], results[0]["energies"])
+        assert np.array_equal(other["features"], results[0]["features"], equal_nan=True)
+        assert other["energy"] == results[0]["energy"]
+        assert_close(other["forces"], results[0]["forces"], 1e-12)
+        assert_close(other["virial"], results[0]["virial"], 1e-12)
+
+
+def test_extrapolations_count_functions_outside_the_training_range():
+    make = _core.SymmetryFunction
+    plan = _core.SymmetryFunctions(1, [make(2, 0, 0, eta=eta, cutoff=5.0) for eta in (0.1, 0.2)])
+    network = _core.Network([2, 1], "l")
+    dimer = (np.zeros(2, np.int32), np.array([[0.0, 0, 0], [2.0, 0, 0]]), np.zeros((3, 3)), np.zeros(3, bool))
+    G = plan.evaluate(*dimer)[0]
+    for low, high, expected in (([0, 0], [9, 9], 0), ([0, 0], [9, G[1] * 0.9], 1), (G * 1.1, [9, 9], 2), (G, G, 0)):
+        statistics = np.array([low, high, low, np.ones(2)], float)
+        scaling = _core.Scaling("center", 0, 1, [statistics])
+        potential = _core.Potential(["Si"], plan, scaling, [network], [0.0])
+        assert potential.compute(*dimer)["extrapolations"].tolist() == [expected] * 2
+
+
+@pytest.mark.parametrize("kind", ["none", "minmax", "center", "minmax_center", "sigma"])
+def test_scalings(kind):
+    make = _core.SymmetryFunction
+    plan = _core.SymmetryFunctions(1, [make(2, 0, 0, eta=eta, cutoff=5.0) for eta in (0.1, 0.2, 0.3)])
+    low, high, mean, sigma = np.array([0.1, 0.2, 0.3]), np.array([1.0, 1.2, 0.3]), np.array([0.5, 0.6, 0.3]), \
+        np.array([0.2, 0.3, 0.0])
+    potential = _core.Potential(["Si"], plan, _core.Scaling(kind, -2.0, 3.0, [np.array([low, high, mean, sigma])]),
+                                [_core.Network([3, 1], "l")], [0.0])
+    dimer = (np.zeros(2, np.int32), np.array([[0.0, 0, 0], [2.0, 0, 0]]), np.zeros((3, 3)), np.zeros(3, bool))
+    G = plan.evaluate(*dimer)[0]
+    with np.errstate(divide="ignore"):
+        span, inverse = np.where(high > low, 1 / (high - low), 0), np.where(sigma > 0, 1 / sigma, 0)
+    expected = {
+        "none": G,
+        "minmax": -2 + 5 * (G - low) * span,
+        "center": G - mean,
+        "minmax_center": -2 + 5 * (G - mean) * span,
+        "sigma": -2 + 5 * (G - mean) * inverse,
+    }[kind]
+    assert_close(potential.compute(*dimer, features=True)["features"][0], expected, 1e-13)
+
+
+def test_bad_structures_are_refused():
+    potential = random_potential()
+    species, positions, cell, pbc = arrays(STRUCTURES["mixed"])
+    bad = positions.copy()
+    bad[2, 1] = np.nan
+    with pytest.raises(Error, match="atom 2"):
+        potential.compute(species, bad, cell, pbc)
+    with pytest.raises(Error, match="volume"):
+        potential.compute(species, positions, np.zeros((3, 3)), pbc)
+    bad = positions.copy()
+    bad[1] = bad[0]
+    with pytest.raises(Error, match="0 and 1"):
+        potential.compute(species, bad, cell, pbc)
+    with pytest.raises(Error, match="element index 5"):
+        potential.compute(species + 5, positions, cell, pbc)
+    with pytest.raises(Error, match="positions has shape"):
+        potential.compute(species, positions[:-1], cell, pbc)

@@ -1,0 +1,225 @@
+"""The three operators evaluate, vjp and jvp against the formulas, finite differences and each other."""
+
+import numpy as np
+import pytest
+from checks import (
+    RNG_SEED,
+    all_functions,
+    arrays,
+    assert_close,
+    directional_derivative,
+    relative_difference,
+    strained,
+    structures,
+)
+
+from sitewise import Error, _core
+
+STRUCTURES = structures()
+CUTOFFS = [(t, a) for t in range(9) for a in ((0.0, 0.4) if t not in (0, 2, 3) else (0.0,))]
+
+
+def cutoff_function(kind, alpha, rc, r):
+    """n2p2's manual, written with numpy and without looking at the C++."""
+    x = (r - alpha * rc) / (rc - alpha * rc)
+    with np.errstate(all="ignore"):
+        value = {
+            0: lambda: np.ones_like(r),
+            1: lambda: (np.cos(np.pi * x) + 1) / 2,
+            2: lambda: np.tanh(1 - r / rc) ** 3,
+            3: lambda: ((np.e + 1 / np.e) / (np.e - 1 / np.e) * np.tanh(1 - r / rc)) ** 3,
+            4: lambda: np.exp(1 - 1 / (1 - x**2)),
+            5: lambda: (2 * x - 3) * x**2 + 1,
+            6: lambda: ((15 - 6 * x) * x - 10) * x**3 + 1,
+            7: lambda: (x * (x * (20 * x - 70) + 84) - 35) * x**4 + 1,
+            8: lambda: (x * (x * ((315 - 70 * x) * x - 540) + 420) - 126) * x**5 + 1,
+        }[kind]()
+    if kind not in (0, 2, 3):
+        value = np.where(r < alpha * rc, 1.0, value)
+    return np.where(r < rc, value, 0.0)
+
+
+def formula(f, kind, alpha, species, vectors):
+    """One function of one atom, straight from its definition."""
+    def radial(r):
+        return np.exp(-f.eta * (r - f.rs) ** 2) * cutoff_function(kind, alpha, f.cutoff, r)
+
+    r = np.linalg.norm(vectors, axis=1)
+    if f.type == 2:
+        return radial(r)[species == f.neighbor1].sum()
+    total = 0.0
+    for j in range(len(r)):
+        for k in range(j + 1, len(r)):
+            if sorted((species[j], species[k])) != [f.neighbor1, f.neighbor2]:
+                continue
+            cosine = vectors[j] @ vectors[k] / (r[j] * r[k])
+            term = max(1 + f.lambda_ * cosine, 0.0) ** f.zeta * radial(r[j : j + 1])[0] * radial(r[k : k + 1])[0]
+            if f.type == 3:
+                term *= radial(np.linalg.norm(vectors[k] - vectors[j])[None])[0]
+            total += term
+    return 2 ** (1 - f.zeta) * total
+
+
+@pytest.mark.parametrize(("kind", "alpha"), CUTOFFS)
+@pytest.mark.parametrize("name", ["mixed", "cluster"])
+def test_values_equal_the_formulas(name, kind, alpha):
+    species, positions, cell, pbc = arrays(STRUCTURES[name])
+    plan = _core.SymmetryFunctions(2, all_functions(), kind, alpha)
+    G = plan.evaluate(species, positions, cell, pbc)
+    i, j, vectors, _ = _core.neighbor_list(positions, cell, pbc, plan.cutoff)
+    for atom in range(len(species)):
+        mine = i == atom
+        expected = [formula(f, kind, alpha, species[j[mine]], vectors[mine]) for f in plan.functions(species[atom])]
+        assert_close(G[atom], expected, 1e-12)
+
+
+@pytest.mark.parametrize(("kind", "alpha"), CUTOFFS)
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_jvp_equals_finite_differences(name, kind, alpha):
+    species, positions, cell, pbc = arrays(STRUCTURES[name])
+    plan = _core.SymmetryFunctions(2, all_functions(), kind, alpha)
+    rng = np.random.default_rng(RNG_SEED)
+    v, strain = rng.normal(size=positions.shape), rng.normal(size=(3, 3)) * 0.3
+
+    def moved(h):
+        return plan.evaluate(species, positions + h * v, cell, pbc)
+
+    def stretched(h):
+        return plan.evaluate(species, *strained(positions, cell, h * strain), pbc)
+
+    zero = np.zeros_like
+    for f, exact in (
+        (moved, plan.jvp(species, positions, cell, pbc, v, zero(strain))),
+        (stretched, plan.jvp(species, positions, cell, pbc, zero(v), strain)),
+    ):
+        exact = exact[~np.isnan(exact)]
+        numerical = directional_derivative(f, 2e-4)
+        assert_close(exact, numerical[~np.isnan(numerical)], 1e-7)
+
+
+@pytest.mark.parametrize(("kind", "alpha"), CUTOFFS)
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_vjp_is_adjoint_of_jvp(name, kind, alpha):
+    species, positions, cell, pbc = arrays(STRUCTURES[name])
+    plan = _core.SymmetryFunctions(2, all_functions(), kind, alpha)
+    rng = np.random.default_rng(RNG_SEED)
+    v, strain = rng.normal(size=positions.shape), rng.normal(size=(3, 3))
+    u = rng.normal(size=(len(species), plan.max_count))
+    gradient, by_strain = plan.vjp(species, positions, cell, pbc, u)
+    dG = plan.jvp(species, positions, cell, pbc, v, strain)
+    left, right = np.nansum(u * dG), np.sum(gradient * v) + np.sum(by_strain * strain)
+    scale = np.nansum(np.abs(u * dG)) + 1e-300
+    assert abs(left - right) <= 1e-12 * scale
+
+
+def test_vjp_of_one_function_is_a_row_of_the_jacobian():
+    species, positions, cell, pbc = arrays(STRUCTURES["mixed"])
+    plan = _core.SymmetryFunctions(2, all_functions())
+    shape = (len(species), plan.max_count)
+    rng = np.random.default_rng(RNG_SEED)
+    u = rng.normal(size=shape)
+    total = np.zeros_like(positions)
+    for column in range(plan.max_count):
+        single = np.zeros(shape)
+        single[:, column] = u[:, column]
+        total += plan.vjp(species, positions, cell, pbc, single)[0]
+    assert_close(total, plan.vjp(species, positions, cell, pbc, u)[0], 1e-12)
+
+
+def rotation(seed=3):
+    q, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    return q
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_invariances(name):
+    atoms = STRUCTURES[name]
+    plan = _core.SymmetryFunctions(2, all_functions())
+    species, positions, cell, pbc = arrays(atoms)
+    G = np.nan_to_num(plan.evaluate(species, positions, cell, pbc))
+    R = rotation()
+    order = np.random.default_rng(5).permutation(len(atoms))
+    shift = np.array([0.3, -11.0, 7.7])
+    assert_close(np.nan_to_num(plan.evaluate(species, positions @ R.T, cell @ R.T, pbc)), G, 1e-11)
+    assert_close(np.nan_to_num(plan.evaluate(species, positions + shift, cell, pbc)), G, 1e-11)
+    assert_close(np.nan_to_num(plan.evaluate(species[order], positions[order], cell, pbc)), G[order], 1e-12)
+    supercell = atoms.repeat([2 if p else 1 for p in atoms.pbc])
+    repeated = np.nan_to_num(plan.evaluate(*arrays(supercell)))
+    assert_close(repeated, np.tile(G, (len(supercell) // len(atoms), 1)), 1e-11)
+
+
+def test_isolated_atoms_have_no_features_and_no_gradient():
+    species, positions, cell, pbc = arrays(STRUCTURES["isolated pair"])
+    plan = _core.SymmetryFunctions(2, all_functions())
+    u = np.ones((2, plan.max_count))
+    assert np.nanmax(np.abs(plan.evaluate(species, positions, cell, pbc))) == 0.0
+    assert np.abs(plan.vjp(species, positions, cell, pbc, u)[0]).max() == 0.0
+
+
+def test_polynomials_of_the_cosine_cutoff_equal_the_exact_functions():
+    # A shift of 1e-300 leaves the value alone but takes the path without polynomials.
+    make = _core.SymmetryFunction
+    species, positions, cell, pbc = arrays(STRUCTURES["mixed"])
+
+    def features(rs):
+        functions = [make(3, c, 0, 1, eta=eta, rs=rs, lambda_=1, zeta=2, cutoff=6.0) for c in (0, 1)
+                     for eta in (0.0, 0.001, 0.03, 0.09, 0.3, 1.0)]
+        plan = _core.SymmetryFunctions(2, functions)
+        G = plan.evaluate(species, positions, cell, pbc)
+        return G, plan.vjp(species, positions, cell, pbc, np.ones_like(G))[0]
+
+    for fast, exact in zip(features(0.0), features(1e-300), strict=True):
+        assert relative_difference(fast, exact) < 1e-12
+        assert not np.array_equal(fast, exact)
+
+
+def test_functions_come_in_the_order_of_n2p2():
+    make = _core.SymmetryFunction
+    functions = [
+        make(9, 0, 1, 0, eta=0.1, lambda_=1, zeta=1, cutoff=5.0),
+        make(3, 0, 0, 0, eta=0.2, lambda_=1, zeta=1, cutoff=5.0),
+        make(3, 0, 0, 0, eta=0.1, lambda_=1, zeta=2, cutoff=5.0),
+        make(3, 0, 0, 0, eta=0.1, lambda_=-1, zeta=2, cutoff=5.0),
+        make(2, 0, 1, eta=0.1, rs=1, cutoff=5.0),
+        make(2, 0, 0, eta=0.1, rs=1, cutoff=5.0),
+        make(2, 0, 0, eta=4.0, cutoff=4.0),
+    ]
+    plan = _core.SymmetryFunctions(2, functions)
+    order = [(f.type, f.cutoff, f.eta, f.lambda_, f.neighbor1, f.neighbor2) for f in plan.functions(0)]
+    assert order == [
+        (2, 4.0, 4.0, 0, 0, -1),
+        (2, 5.0, 0.1, 0, 0, -1),
+        (2, 5.0, 0.1, 0, 1, -1),
+        (3, 5.0, 0.1, -1, 0, 0),
+        (3, 5.0, 0.1, 1, 0, 0),
+        (3, 5.0, 0.2, 1, 0, 0),
+        (9, 5.0, 0.1, 1, 0, 1),
+    ]
+    assert plan.count(1) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"type": 12}, "only types 2, 3 and 9"),
+        ({"cutoff": 0.0}, "cutoff must be positive"),
+        ({"eta": -1.0}, "eta must not be negative"),
+        ({"eta": np.nan}, "not finite"),
+        ({"zeta": 0.0}, "zeta must be positive"),
+        ({"neighbor2": 7}, "element index"),
+    ],
+)
+def test_bad_functions_are_refused(change, message):
+    good = {"type": 3, "center": 0, "neighbor1": 0, "neighbor2": 0, "eta": 0.1, "lambda_": 1.0, "zeta": 1.0,
+            "cutoff": 5.0}
+    with pytest.raises(Error, match=message):
+        _core.SymmetryFunctions(1, [_core.SymmetryFunction(**(good | change))])
+
+
+def test_bad_alpha_and_species_are_refused():
+    functions = [_core.SymmetryFunction(2, 0, 0, eta=0.1, cutoff=5.0)]
+    with pytest.raises(Error, match="alpha is 1"):
+        _core.SymmetryFunctions(1, functions, 1, 1.0)
+    plan = _core.SymmetryFunctions(1, functions)
+    with pytest.raises(Error, match="element index 3"):
+        plan.evaluate(np.array([3], np.int32), np.zeros((1, 3)), np.eye(3), np.ones(3, bool))

@@ -1,0 +1,185 @@
+"""Losses and their derivatives with respect to the weights, with and without cached derivatives."""
+
+import numpy as np
+import pytest
+from checks import (
+    RNG_SEED,
+    arrays,
+    assert_close,
+    directional_derivative,
+    random_potential,
+    structures,
+)
+
+from sitewise import Error, _core
+
+STRUCTURES = structures()
+PERIODIC = ("mixed", "one-atom crystal", "two-atom crystal", "outside the cell")
+PLENTY, NONE = 1 << 30, 0
+
+
+def labelled(name, energy=True, forces=True, stress=True):
+    rng = np.random.default_rng(len(name))
+    species, positions, cell, pbc = arrays(STRUCTURES[name])
+    return {
+        "species": species,
+        "positions": positions,
+        "cell": cell,
+        "pbc": pbc,
+        "energy": float(rng.normal()) * len(species) if energy else np.nan,
+        "forces": rng.normal(size=positions.shape) if forces else None,
+        "stress": rng.normal(size=6) * 0.1 if stress and name in PERIODIC else None,
+    }
+
+
+def training_set(budget=PLENTY, **kinds):
+    potential = random_potential()
+    data = _core.TrainingSet(potential.functions, budget)
+    data.add([labelled(name, **kinds) for name in STRUCTURES])
+    return data, potential, list(range(len(data)))
+
+
+@pytest.mark.parametrize("budget", [PLENTY, NONE])
+def test_predictions_equal_the_potential(budget):
+    data, potential, everything = training_set(budget)
+    tolerance = 1e-12 if budget == NONE else 1e-6  # the cache is in single precision
+    for i, name in zip(everything, STRUCTURES, strict=True):
+        energy, forces, stress = data.predict(potential, i)
+        exact = potential.compute(*arrays(STRUCTURES[name]))
+        assert_close([energy], [exact["energy"]], 1e-12)
+        assert np.abs(forces - exact["forces"]).max() < tolerance
+        if name in PERIODIC:
+            virial = (exact["virial"] + exact["virial"].T) / 2
+            expected = virial[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]] / STRUCTURES[name].cell.volume
+            assert np.abs(stress - expected).max() < tolerance
+        else:
+            assert np.all(np.isnan(stress))
+
+
+@pytest.mark.parametrize("budget", [PLENTY, NONE])
+@pytest.mark.parametrize(
+    ("kinds", "force_weight", "stress_weight"),
+    [
+        ({"forces": False, "stress": False}, 0.0, 0.0),
+        ({"energy": False, "stress": False}, 0.7, 0.0),
+        ({"energy": False, "forces": False}, 0.0, 3.0),
+        ({}, 0.7, 3.0),
+    ],
+    ids=["energy", "force", "stress", "all"],
+)
+def test_gradient_equals_finite_differences(budget, kinds, force_weight, stress_weight):
+    data, potential, everything = training_set(budget, **kinds)
+    w = potential.weights
+    _, gradient = data.loss(potential, everything, force_weight, stress_weight)
+    rng = np.random.default_rng(RNG_SEED)
+    for _ in range(3):
+        direction = rng.normal(size=w.size)
+
+        def value(h, direction=direction):
+            potential.weights = w + h * direction
+            return data.loss(potential, everything, force_weight, stress_weight, gradient=False)[0]["value"]
+
+        assert_close([gradient @ direction], [directional_derivative(value, 3e-4)], 1e-6)
+        potential.weights = w
+
+
+def test_loss_is_made_of_mean_squared_errors():
+    data, potential, everything = training_set()
+    loss, _ = data.loss(potential, everything, 0.5, 2.0)
+    energy, force, stress = [], [], []
+    for i, name in enumerate(STRUCTURES):
+        label = labelled(name)
+        e, f, s = data.predict(potential, i)
+        energy.append((e - label["energy"]) / len(f))
+        force.append((f - label["forces"]).ravel())
+        if label["stress"] is not None:
+            stress.append(s - label["stress"])
+    expected = [np.mean(np.square(x)) for x in (energy, np.concatenate(force), np.concatenate(stress))]
+    assert_close([loss["energy"], loss["force"], loss["stress"]], expected, 1e-12)
+    assert_close([loss["value"]], [expected[0] + 0.5 * expected[1] + 2.0 * expected[2]], 1e-13)
+
+
+def test_missing_labels_leave_the_others():
+    potential = random_potential()
+    data = _core.TrainingSet(potential.functions, PLENTY)
+    data.add([labelled("mixed", forces=False, stress=False), labelled("cluster", energy=False)])
+    both, _ = data.loss(potential, [0, 1], 1.0, 1.0)
+    first, _ = data.loss(potential, [0], 1.0, 1.0)
+    second, _ = data.loss(potential, [1], 1.0, 1.0)
+    assert both["energy"] == first["energy"]
+    assert_close([both["force"]], [second["force"]], 1e-14)
+    assert (first["force"], second["energy"], both["stress"]) == (0.0, 0.0, 0.0)
+
+
+def test_cache_and_recomputation_agree_and_budget_is_kept():
+    cached, potential, everything = training_set(PLENTY)
+    recomputed, _, _ = training_set(NONE)
+    half, _, _ = training_set(cached.cached_bytes // 2)
+    assert recomputed.cached_bytes == 0
+    assert 0 < half.cached_bytes <= cached.cached_bytes // 2
+    a, g = cached.loss(potential, everything, 1.0, 1.0)
+    for other in (recomputed, half):
+        b, h = other.loss(potential, everything, 1.0, 1.0)
+        assert_close([b["value"]], [a["value"]], 1e-6)
+        assert_close(h, g, 1e-6)
+
+
+def test_result_does_not_depend_on_threads():
+    threads = _core.get_threads()
+    results = []
+    try:
+        for n in (1, 2, 3):
+            _core.set_threads(n)
+            data, potential, everything = training_set()
+            results.append((data.features(0), *data.loss(potential, everything * 30, 1.0, 1.0)))
+    finally:
+        _core.set_threads(threads)
+    for features, loss, gradient in results[1:]:
+        assert np.array_equal(features, results[0][0], equal_nan=True)
+        assert loss == results[0][1]
+        assert np.array_equal(gradient, results[0][2])
+
+
+def test_features_and_statistics():
+    data, potential, everything = training_set()
+    rows = []
+    for i, name in enumerate(STRUCTURES):
+        G = potential.functions.evaluate(*arrays(STRUCTURES[name]))
+        assert np.array_equal(data.features(i), G, equal_nan=True)
+        rows.append(G[arrays(STRUCTURES[name])[0] == 1])
+    G = np.concatenate(rows)[:, : potential.functions.count(1)]
+    expected = [G.min(0), G.max(0), G.mean(0), G.std(0)]
+    assert_close(data.statistics(everything)[1], expected, 1e-12)
+    with pytest.raises(Error, match="no atom of element index 0"):
+        data.statistics([list(STRUCTURES).index("one-atom crystal")])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"forces": np.zeros((2, 3))}, "forces has shape"),
+        ({"forces": np.full((5, 3), np.inf)}, "force is not finite"),
+        ({"energy": np.inf}, "energy is not finite"),
+        ({"positions": np.full((5, 3), np.nan)}, "atom 0"),
+        ({"pbc": np.array([True, True, False])}, "stress is given"),
+    ],
+)
+def test_bad_structures_name_their_place_and_add_nothing(change, message):
+    potential = random_potential()
+    data = _core.TrainingSet(potential.functions, PLENTY)
+    with pytest.raises(Error, match=message) as caught:
+        data.add([labelled("cluster"), labelled("mixed") | change])
+    assert caught.value.index == 1
+    assert len(data) == 0
+
+
+def test_foreign_potential_is_refused():
+    data, _, _ = training_set()
+    other = _core.SymmetryFunctions(1, [_core.SymmetryFunction(2, 0, 0, eta=0.1, cutoff=5.0)])
+    statistics = np.array([[0.0], [1.0], [0.5], [0.1]])
+    potential = _core.Potential(["Si"], other, _core.Scaling("none", 0, 1, [statistics]), [_core.Network([1, 1], "l")],
+                                [0.0])
+    with pytest.raises(Error, match="not those of the training set"):
+        data.loss(potential, [0], 1.0, 0.0)
+    with pytest.raises(Error, match="structure 99"):
+        data.predict(random_potential(), 99)
