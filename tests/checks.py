@@ -14,15 +14,16 @@ def directional_derivative(f, h=1e-3):
     return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)
 
 
-def relative_difference(a, b):
-    """Largest difference of two arrays against the largest magnitude; NaN if either has a NaN."""
+def relative_difference(a, b, floor=1e-300):
+    """Largest difference of two arrays against the largest magnitude; NaN if either has a NaN. `floor` is the
+    scale of arrays that are zero but for rounding."""
     a, b = np.asarray(a, float), np.asarray(b, float)
     assert a.shape == b.shape
-    return np.max(np.abs(a - b)) / max(np.max(np.abs(a)), np.max(np.abs(b)), 1e-300)
+    return np.max(np.abs(a - b)) / max(np.max(np.abs(a)), np.max(np.abs(b)), floor)
 
 
-def assert_close(a, b, tolerance):
-    difference = relative_difference(a, b)
+def assert_close(a, b, tolerance, floor=1e-300):
+    difference = relative_difference(a, b, floor)
     assert difference <= tolerance, f"relative difference {difference:.2e}, allowed {tolerance:.0e}"
 
 

@@ -15,7 +15,7 @@ struct ValueSlope {
 
 /// The functions of x in [0, 1] that fall from 1 to 0; n2p2's CoreFunction.
 inline ValueSlope falling(CutoffType type, double x) {
-    const double x2 = x * x;
+    const double x2 = x * x, y = 1.0 - x;
     switch (type) {
         case CutoffType::cosine:
             return {0.5 * (std::cos(pi * x) + 1.0), -0.5 * pi * std::sin(pi * x)};
@@ -23,16 +23,16 @@ inline ValueSlope falling(CutoffType type, double x) {
             const double t = 1.0 / (x2 - 1.0), e = std::exp(1.0 + t);
             return {e, -2.0 * x * t * t * e};
         }
+        // n2p2's polynomials, factored by (1 - x): no cancellation near the cutoff
         case CutoffType::poly1:
-            return {(2.0 * x - 3.0) * x2 + 1.0, 6.0 * x * (x - 1.0)};
+            return {y * y * (1.0 + 2.0 * x), -6.0 * x * y};
         case CutoffType::poly2:
-            return {((15.0 - 6.0 * x) * x - 10.0) * x * x2 + 1.0, x2 * ((60.0 - 30.0 * x) * x - 30.0)};
+            return {y * y * y * (1.0 + x * (3.0 + 6.0 * x)), -30.0 * x2 * y * y};
         case CutoffType::poly3:
-            return {(x * (x * (20.0 * x - 70.0) + 84.0) - 35.0) * x2 * x2 + 1.0,
-                    x * x2 * (x * (x * (140.0 * x - 420.0) + 420.0) - 140.0)};
+            return {y * y * y * y * (1.0 + x * (4.0 + x * (10.0 + 20.0 * x))), -140.0 * x * x2 * y * y * y};
         case CutoffType::poly4:
-            return {(x * (x * ((315.0 - 70.0 * x) * x - 540.0) + 420.0) - 126.0) * x2 * x2 * x + 1.0,
-                    x2 * x2 * (x * (x * ((2520.0 - 630.0 * x) * x - 3780.0) + 2520.0) - 630.0)};
+            return {y * y * y * y * y * (1.0 + x * (5.0 + x * (15.0 + x * (35.0 + 70.0 * x)))),
+                    -630.0 * x2 * x2 * y * y * y * y};
         default:  // hard; tanhu and tanh are functions of 1 - r/rc, see cutoff()
             return {1.0, 0.0};
     }

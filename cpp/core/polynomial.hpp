@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "cutoff.hpp"
@@ -13,8 +14,8 @@ namespace sitewise::core {
 /// interpolation, turned into powers of t; empty if no degree up to max_degree reaches the tolerance.
 class RadialPolynomial {
 public:
-    static constexpr int max_degree = 20;
-    static constexpr double tolerance = 2e-14;  // of h and of dh/dt; h(0) = 1
+    static constexpr int max_degree = 24;
+    static constexpr double tolerance = 1e-13;  // of h, and of dh/dt / 10; h(0) = 1
 
     RadialPolynomial() = default;
     RadialPolynomial(double eta, double rc) : scale_(2.0 / (rc * rc)), rc2_(rc * rc) {
@@ -39,8 +40,12 @@ public:
                 return run<16>(n, s, value, slope);
             case 18:
                 return run<18>(n, s, value, slope);
-            default:
+            case 20:
                 return run<20>(n, s, value, slope);
+            case 22:
+                return run<22>(n, s, value, slope);
+            default:
+                return run<24>(n, s, value, slope);
         }
     }
 
