@@ -33,7 +33,7 @@ def test_published_silicon_potential(shared):
                                    np.ones(3, bool), features=True)
         assert_close([result["energy"]], [reference["energy_eV"][s]], 1e-9)
         assert_close(result["energies"], reference["atomic_energy_eV"][atoms], 1e-9)
-        assert_close(result["forces"], reference["forces_eVA"][atoms], 1e-9)
+        assert_close(result["forces"], reference["forces_eVA"][atoms], 1e-9, floor=1e-2)  # one is a perfect crystal
         assert_close(result["features"], reference["G_scaled"][atoms], 1e-9)
 
 

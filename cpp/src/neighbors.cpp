@@ -1,0 +1,287 @@
+#include "sitewise/neighbors.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <string>
+
+#include "parallel.hpp"
+#include "sitewise/error.hpp"
+
+namespace sitewise {
+namespace {
+
+using Vector = std::array<double, 3>;
+using Triple = std::array<int, 3>;
+
+constexpr double overlap = 1e-6;        // Angstrom; atoms closer than this are a mistake
+constexpr double most_images = 2000.0;  // cells within the cutoff along one vector
+
+double dot(const Vector& a, const Vector& b) {
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+}
+
+Vector cross(const Vector& a, const Vector& b) {
+    return {a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]};
+}
+
+double length(const Vector& a) {
+    return std::sqrt(dot(a, a));
+}
+
+Vector scaled(const Vector& a, double s) {
+    return {a[0] * s, a[1] * s, a[2] * s};
+}
+
+std::string text(double value) {
+    char buffer[32];
+    std::snprintf(buffer, sizeof buffer, "%.6g", value);
+    return buffer;
+}
+
+// A direction at right angles to those given (at most two, independent).
+Vector perpendicular(const std::vector<Vector>& to) {
+    if (to.size() == 2) return scaled(cross(to[0], to[1]), 1.0 / length(cross(to[0], to[1])));
+    if (to.empty()) return {1.0, 0.0, 0.0};
+    const Vector& a = to[0];
+    const int smallest = static_cast<int>(
+        std::min_element(a.begin(), a.end(), [](double x, double y) { return std::fabs(x) < std::fabs(y); }) -
+        a.begin());
+    Vector axis{};
+    axis[smallest] = 1.0;
+    const Vector v = cross(a, axis);
+    return scaled(v, 1.0 / length(v));
+}
+
+// The box that bins are cut from: the periodic vectors, completed by unit vectors at right angles to
+// them along the others, so that fractional coordinates exist for any cell.
+struct Box {
+    std::array<Vector, 3> vectors;
+    std::array<Vector, 3> reciprocal;  // rows, reciprocal[a] . vectors[b] = delta_ab
+    std::array<bool, 3> periodic;
+
+    explicit Box(const Atoms& atoms) : periodic(atoms.periodic) {
+        std::vector<Vector> known;
+        for (int a = 0; a < 3; ++a) {
+            if (!periodic[a]) continue;
+            vectors[a] = atoms.cell[a];
+            known.push_back(vectors[a]);
+        }
+        check_volume(known);
+        for (int a = 0; a < 3; ++a) {
+            if (periodic[a]) continue;
+            vectors[a] = perpendicular(known);
+            known.push_back(vectors[a]);
+        }
+        const double volume = dot(vectors[0], cross(vectors[1], vectors[2]));
+        for (int a = 0; a < 3; ++a)
+            reciprocal[a] = scaled(cross(vectors[(a + 1) % 3], vectors[(a + 2) % 3]), 1.0 / volume);
+    }
+
+    static void check_volume(const std::vector<Vector>& v) {
+        for (const Vector& a : v)
+            for (double x : a)
+                if (!std::isfinite(x)) throw Error("the cell has the value " + text(x));
+        double product = 1.0, extent = 1.0;
+        for (const Vector& a : v) product *= length(a);
+        if (v.size() == 1) extent = length(v[0]);
+        if (v.size() == 2) extent = length(cross(v[0], v[1]));
+        if (v.size() == 3) extent = std::fabs(dot(v[0], cross(v[1], v[2])));
+        if (!v.empty() && !(extent > 1e-10 * product && extent > 0.0))
+            throw Error("the periodic cell has no volume: its vectors are zero or lie in one plane");
+    }
+
+    // distance between the faces that vector a crosses
+    double height(int a) const { return 1.0 / length(reciprocal[a]); }
+};
+
+// Atoms wrapped into the box, and sorted into bins at least as wide as they need to be for few bins.
+struct Bins {
+    Triple count{1, 1, 1};
+    Triple reach{};                 // bins to look at on either side
+    std::vector<Vector> positions;  // wrapped
+    std::vector<Triple> wrap;       // original = wrapped + wrap . vectors
+    std::vector<Triple> bin_of;
+    std::vector<std::size_t> first;
+    std::vector<int> members;
+
+    Bins(const Atoms& atoms, const Box& box, double cutoff) {
+        positions.resize(atoms.size);
+        wrap.assign(atoms.size, {});
+        bin_of.resize(atoms.size);
+        std::vector<Vector> fraction(atoms.size);
+        for (std::size_t i = 0; i < atoms.size; ++i) place(atoms, box, i, fraction[i]);
+        Vector low{}, span{1.0, 1.0, 1.0};
+        bound(box, fraction, low, span);
+        divide(box, span, cutoff, atoms.size);
+        for (std::size_t i = 0; i < atoms.size; ++i)
+            for (int a = 0; a < 3; ++a)
+                bin_of[i][a] = std::clamp(static_cast<int>((fraction[i][a] - low[a]) / span[a] * count[a]), 0,
+                                          count[a] - 1);
+        sort();
+    }
+
+    std::size_t flat(const Triple& b) const {
+        return (static_cast<std::size_t>(b[0]) * count[1] + b[1]) * count[2] + b[2];
+    }
+
+private:
+    void place(const Atoms& atoms, const Box& box, std::size_t i, Vector& fraction) {
+        const double* r = atoms.positions + 3 * i;
+        Vector p{r[0], r[1], r[2]};
+        for (double x : p)
+            if (!std::isfinite(x))
+                throw Error("atom " + std::to_string(i) + " has the coordinate " + text(x));
+        for (int a = 0; a < 3; ++a) {
+            fraction[a] = dot(p, box.reciprocal[a]);
+            if (!box.periodic[a]) continue;
+            const double cells = std::floor(fraction[a]);
+            if (std::fabs(cells) > 1e9)
+                throw Error("atom " + std::to_string(i) + " lies " + text(cells) + " cells away");
+            wrap[i][a] = static_cast<int>(cells);
+            fraction[a] -= cells;
+        }
+        for (int a = 0; a < 3; ++a)
+            for (int c = 0; c < 3; ++c) p[c] -= wrap[i][a] * box.vectors[a][c];
+        positions[i] = p;
+    }
+
+    void bound(const Box& box, const std::vector<Vector>& fraction, Vector& low, Vector& span) const {
+        for (int a = 0; a < 3; ++a) {
+            if (box.periodic[a] || fraction.empty()) continue;
+            const auto less = [a](const Vector& x, const Vector& y) { return x[a] < y[a]; };
+            const auto [least, most] = std::minmax_element(fraction.begin(), fraction.end(), less);
+            low[a] = (*least)[a];
+            span[a] = std::max((*most)[a] - low[a], 1e-3);
+        }
+    }
+
+    // Bins of about half the cutoff, but not more of them than there are atoms.
+    void divide(const Box& box, const Vector& span, double cutoff, std::size_t atoms) {
+        double total = 1.0;
+        Vector wanted;
+        for (int a = 0; a < 3; ++a) {
+            wanted[a] = std::max(1.0, span[a] * box.height(a) / (0.5 * cutoff));
+            total *= wanted[a];
+        }
+        const double shrink = std::min(1.0, std::cbrt(std::max<double>(1.0, atoms) / total));
+        for (int a = 0; a < 3; ++a) {
+            count[a] = std::max(1, static_cast<int>(std::min(wanted[a] * shrink, 1e6)));
+            const double width = span[a] * box.height(a) / count[a];
+            const double bins = std::ceil(cutoff / width);
+            if (box.periodic[a] && cutoff / box.height(a) > most_images)
+                throw Error("the cell is " + text(box.height(a)) +
+                            " Angstrom thin, too thin for a cutoff of " + text(cutoff));
+            reach[a] = box.periodic[a] ? static_cast<int>(bins)
+                                       : static_cast<int>(std::min<double>(bins, count[a] - 1));
+        }
+    }
+
+    void sort() {
+        first.assign(static_cast<std::size_t>(count[0]) * count[1] * count[2] + 1, 0);
+        for (const Triple& b : bin_of) ++first[flat(b) + 1];
+        for (std::size_t b = 1; b < first.size(); ++b) first[b] += first[b - 1];
+        members.resize(bin_of.size());
+        std::vector<std::size_t> next(first);
+        for (std::size_t i = 0; i < bin_of.size(); ++i)
+            members[next[flat(bin_of[i])]++] = static_cast<int>(i);
+    }
+};
+
+struct Search {
+    const Atoms& atoms;
+    const Box& box;
+    const Bins& bins;
+    double cutoff2;
+
+    // visit(j, S, r_ij) for all neighbours of atom i
+    template <class Visit>
+    void neighbors(std::size_t i, Visit visit) const {
+        Triple b;
+        for (int x = -bins.reach[0]; x <= bins.reach[0]; ++x) {
+            for (int y = -bins.reach[1]; y <= bins.reach[1]; ++y) {
+                for (int z = -bins.reach[2]; z <= bins.reach[2]; ++z) {
+                    b = {bins.bin_of[i][0] + x, bins.bin_of[i][1] + y, bins.bin_of[i][2] + z};
+                    Triple cell{};
+                    if (fold(b, cell)) in_bin(i, b, cell, visit);
+                }
+            }
+        }
+    }
+
+private:
+    // Brings a bin back into the box; false where there is none.
+    bool fold(Triple& b, Triple& cell) const {
+        for (int a = 0; a < 3; ++a) {
+            const int n = bins.count[a];
+            if (b[a] >= 0 && b[a] < n) continue;
+            if (!box.periodic[a]) return false;
+            cell[a] = (b[a] >= 0 ? b[a] : b[a] - n + 1) / n;
+            b[a] -= cell[a] * n;
+        }
+        return true;
+    }
+
+    template <class Visit>
+    void in_bin(std::size_t i, const Triple& b, const Triple& cell, Visit& visit) const {
+        Vector offset{};
+        for (int a = 0; a < 3; ++a)
+            for (int c = 0; c < 3; ++c) offset[c] += cell[a] * box.vectors[a][c];
+        const Vector& p = bins.positions[i];
+        const std::size_t flat = bins.flat(b);
+        for (std::size_t m = bins.first[flat]; m < bins.first[flat + 1]; ++m) {
+            const int j = bins.members[m];
+            const Vector& q = bins.positions[j];
+            const double x = q[0] + offset[0] - p[0], y = q[1] + offset[1] - p[1],
+                         z = q[2] + offset[2] - p[2];
+            const double r2 = x * x + y * y + z * z;
+            if (r2 >= cutoff2) continue;
+            const bool itself = static_cast<std::size_t>(j) == i && cell == Triple{};
+            if (itself) continue;
+            if (r2 < overlap * overlap)
+                throw Error("atoms " + std::to_string(std::min<std::size_t>(i, j)) + " and " +
+                            std::to_string(std::max<std::size_t>(i, j)) + " are " + text(std::sqrt(r2)) +
+                            " Angstrom apart");
+            visit(j, cell, Vector{x, y, z});
+        }
+    }
+};
+
+}  // namespace
+
+NeighborList build_neighbors(const Atoms& atoms, double cutoff) {
+    if (!(cutoff > 0.0) || !std::isfinite(cutoff))
+        throw Error("the cutoff of the neighbour list is " + text(cutoff) + ", expected a positive number");
+    const Box box(atoms);
+    const Bins bins(atoms, box, cutoff);
+    const Search search{atoms, box, bins, cutoff * cutoff};
+    NeighborList list;
+    list.first.assign(atoms.size + 1, 0);
+    FirstError error;
+#pragma omp parallel for schedule(static)
+    for (std::size_t i = 0; i < atoms.size; ++i)
+        error.run([&] {
+            std::size_t n = 0;
+            search.neighbors(i, [&](int, const Triple&, const Vector&) { ++n; });
+            list.first[i + 1] = n;
+        });
+    error.rethrow();
+    for (std::size_t i = 0; i < atoms.size; ++i) list.first[i + 1] += list.first[i];
+    const std::size_t entries = list.first[atoms.size];
+    list.index.resize(entries);
+    list.vectors.resize(3 * entries);
+    list.shifts.resize(entries);
+#pragma omp parallel for schedule(static)
+    for (std::size_t i = 0; i < atoms.size; ++i) {
+        std::size_t at = list.first[i];
+        search.neighbors(i, [&](int j, const Triple& cell, const Vector& r) {
+            list.index[at] = j;
+            std::copy(r.begin(), r.end(), &list.vectors[3 * at]);
+            for (int a = 0; a < 3; ++a) list.shifts[at][a] = cell[a] + bins.wrap[i][a] - bins.wrap[j][a];
+            ++at;
+        });
+    }
+    return list;
+}
+
+}  // namespace sitewise

@@ -1,0 +1,18 @@
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=100)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Published potentials and data sets that are not part of the project."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    path = Path(os.environ.get("SITEWISE_SHARED") or default)
+    if not path.is_dir():
+        pytest.skip("the published data are not here: set SITEWISE_SHARED to their folder")
+    return path

@@ -1,0 +1,90 @@
+"""The neighbour list against ASE's, on cells of all shapes."""
+
+import numpy as np
+import pytest
+from ase.neighborlist import primitive_neighbor_list
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from sitewise import Error, _core
+
+numbers = st.floats(-1, 1)
+vectors = st.tuples(numbers, numbers, numbers)
+
+
+def rows(*columns):
+    return sorted(map(tuple, np.column_stack(columns).tolist()))
+
+
+@given(
+    cell=st.tuples(vectors, vectors, vectors),
+    size=st.floats(1.5, 8),
+    pbc=st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    atoms=st.lists(vectors, min_size=1, max_size=7),
+    spread=st.floats(0.5, 30),
+    cutoff=st.floats(0.5, 7),
+)
+def test_equal_to_ase(cell, size, pbc, atoms, spread, cutoff):
+    cell = size * (np.eye(3) + 0.4 * np.array(cell))
+    positions = spread * np.array(atoms)
+    assume(abs(np.linalg.det(cell)) > 0.1 * size**3)
+    i, j, distance, shift = primitive_neighbor_list("ijdS", pbc, cell, positions, cutoff + 1e-9, self_interaction=False)
+    assume(np.all(distance > 1e-3) and np.all(np.abs(distance - cutoff) > 2e-9))
+    a, b, r, s = _core.neighbor_list(positions, cell, np.array(pbc), cutoff)
+    assert rows(a, b, s) == rows(i, j, shift)
+    assert np.abs(r - (positions[b] - positions[a] + s @ cell)).max(initial=0) < 1e-10
+
+
+def test_zero_vectors_along_open_directions():
+    positions = np.random.default_rng(1).uniform(0, 9, (40, 3))
+    for pbc in ((False, False, False), (True, False, False), (True, True, False)):
+        cell = np.diag([9.0 if p else 0.0 for p in pbc])
+        full = np.diag([9.0 if p else 100.0 for p in pbc])
+        a, b, _, s = _core.neighbor_list(positions, cell, np.array(pbc), 4.0)
+        i, j, shift = primitive_neighbor_list("ijS", pbc, full, positions, 4.0)
+        assert rows(a, b, s) == rows(i, j, shift)
+
+
+def test_every_pair_has_its_mirror():
+    rng = np.random.default_rng(2)
+    i, j, _, s = _core.neighbor_list(rng.uniform(0, 3, (3, 3)), np.diag([3.0, 2.0, 2.5]), np.ones(3, bool), 6.0)
+    assert rows(i, j, s) == rows(j, i, -s)
+
+
+def test_order_does_not_depend_on_threads():
+    positions = np.random.default_rng(3).uniform(0, 20, (900, 3))
+    threads, results = _core.get_threads(), []
+    try:
+        for n in (1, 2, 3):
+            _core.set_threads(n)
+            results.append(_core.neighbor_list(positions, 20 * np.eye(3), np.ones(3, bool), 4.0))
+    finally:
+        _core.set_threads(threads)
+    for other in results[1:]:
+        for x, y in zip(results[0], other, strict=True):
+            assert np.array_equal(x, y)
+
+
+def test_the_cutoff_itself_is_outside():
+    positions = np.array([[0.0, 0, 0], [2.0, 0, 0]])
+    arguments = (positions, np.zeros((3, 3)), np.zeros(3, bool))
+    assert len(_core.neighbor_list(*arguments, 2.0)[0]) == 0
+    assert len(_core.neighbor_list(*arguments, np.nextafter(2.0, 3.0))[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cutoff": -1.0}, "cutoff .* -1"),
+        ({"positions": np.array([[0.0, 0, 0], [np.inf, 0, 0]])}, "atom 1 has the coordinate inf"),
+        ({"positions": np.zeros((2, 3))}, "atoms 0 and 1 are 0 Angstrom apart"),
+        ({"cell": np.ones((3, 3))}, "no volume"),
+        ({"cell": np.diag([5.0, 5.0, np.nan])}, "cell has the value nan"),
+        ({"cell": np.diag([5.0, 5.0, 1e-4])}, "too thin"),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    good = {"positions": np.array([[0.0, 0, 0], [2.0, 0, 0]]), "cell": 5 * np.eye(3), "pbc": np.ones(3, bool),
+            "cutoff": 3.0}
+    with pytest.raises(Error, match=message):
+        _core.neighbor_list(**(good | change))
