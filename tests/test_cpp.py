@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from checks import silicon_potential
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,6 +89,7 @@ def test_an_outside_project_links_the_library(installed, cmake, tmp_path):
     run(cmake, "-S", tmp_path, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={installed}", cwd=tmp_path)
     run(cmake, "--build", tmp_path / "build", cwd=tmp_path)
     energy = float(run(tmp_path / "build" / "consumer", tmp_path / "potential", cwd=tmp_path))
-    expected = potential.compute(np.zeros(2, np.int32), np.array([[0, 0, 0], [0, 0, 2.4]]), np.zeros((3, 3)),
-                                 np.zeros(3, bool))["energy"]
+    expected = potential.compute(
+        np.zeros(2, np.int32), np.array([[0, 0, 0], [0, 0, 2.4]]), np.zeros((3, 3)), np.zeros(3, bool)
+    )["energy"]
     assert energy == expected

@@ -4,8 +4,8 @@ import shutil
 
 import numpy as np
 import pytest
-from checks import arrays, random_potential, silicon_potential, structures
 
+from checks import arrays, random_potential, silicon_potential, structures
 from sitewise import Error, _core
 
 INPUT = """
@@ -68,7 +68,9 @@ def test_reading(tmp_path):
         lambda t: t.replace("symfunction_short", "symfunction"),
         lambda t: t.replace("6.0", "6.0D0").replace("0.5", "+.5"),
         lambda t: t + "nnp_type 2G-HDNNP\n   \n\n#\n",
-        lambda t: t.replace("global_nodes_short 3", "global_nodes_short 7\nelement_nodes_short O 3\nelement_nodes_short Si 3"),
+        lambda t: t.replace(
+            "global_nodes_short 3", "global_nodes_short 7\nelement_nodes_short O 3\nelement_nodes_short Si 3"
+        ),
     ],
     ids=["windows", "tabs", "order", "alias", "numbers", "type", "element nodes"],
 )
@@ -113,7 +115,10 @@ def test_mistakes_in_input_nn(tmp_path, old, new, message):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"weights": "1.0 a\n2.0 a\n"}, "weights.014.data: 2 weights, expected 13 for a 2-3-1 network; is the file cut"),
+        (
+            {"weights": "1.0 a\n2.0 a\n"},
+            "weights.014.data: 2 weights, expected 13 for a 2-3-1 network; is the file cut",
+        ),
         ({"weights": "1.0 a\n" * 14}, "14 weights, expected 13"),
         ({"weights": "1.0 a\n" * 4 + "oops a\n"}, 'weights.014.data:5: "oops" is not a finite number'),
         ({"scaling": "1 1 0 1 0.5 0.1\n"}, "scaling.data: 1 rows, expected 4; is the file cut short"),
@@ -148,7 +153,11 @@ def test_scaling_data_without_sigma_and_with_runners_last_line(tmp_path):
     assert same(plain, _core.Potential.load(write(tmp_path / "runner", scaling=rows)))
     with pytest.raises(Error, match="expected element, function, min, max, mean and sigma"):
         _core.Potential.load(
-            write(tmp_path / "s", INPUT.replace("scale_symmetry_functions", "scale_symmetry_functions_sigma"), scaling=rows)
+            write(
+                tmp_path / "s",
+                INPUT.replace("scale_symmetry_functions", "scale_symmetry_functions_sigma"),
+                scaling=rows,
+            )
         )
 
 
@@ -181,8 +190,10 @@ def test_published_directories_survive_a_round_trip(shared, tmp_path, name):
     copy = _core.Potential.load(str(tmp_path / "copy"))
     assert np.array_equal(original.weights, copy.weights)
     for file in ("scaling.data", *(p.name for p in (shared / name).glob("weights.*"))):
-        rows = [np.loadtxt(folder / file, usecols=0 if "weights" in file else None) for folder in
-                (shared / name, tmp_path / "copy")]
+        rows = [
+            np.loadtxt(folder / file, usecols=0 if "weights" in file else None)
+            for folder in (shared / name, tmp_path / "copy")
+        ]
         assert np.array_equal(*rows)
     # In other units the numbers stay the same to rounding.
     converted = _core.Potential.load(str(shared / name), 1.8897261328, 0.0367493254)

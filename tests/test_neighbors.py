@@ -84,7 +84,11 @@ def test_the_cutoff_itself_is_outside():
     ],
 )
 def test_bad_input_is_named(change, message):
-    good = {"positions": np.array([[0.0, 0, 0], [2.0, 0, 0]]), "cell": 5 * np.eye(3), "pbc": np.ones(3, bool),
-            "cutoff": 3.0}
+    good = {
+        "positions": np.array([[0.0, 0, 0], [2.0, 0, 0]]),
+        "cell": 5 * np.eye(3),
+        "pbc": np.ones(3, bool),
+        "cutoff": 3.0,
+    }
     with pytest.raises(Error, match=message):
         _core.neighbor_list(**(good | change))

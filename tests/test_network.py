@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from checks import RNG_SEED, assert_close, directional_derivative
 
+from checks import RNG_SEED, assert_close, directional_derivative
 from sitewise import Error, _core
 
 REFERENCE = {

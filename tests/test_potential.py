@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase.units import Bohr
+
 from checks import (
     RNG_SEED,
     arrays,
@@ -12,7 +13,6 @@ from checks import (
     strained,
     structures,
 )
-
 from sitewise import Error, _core
 
 STRUCTURES = structures()
@@ -29,8 +29,9 @@ def test_published_silicon_potential(shared):
     potential = _core.Potential.load(str(shared / "nnp-si"), *BOHR_HARTREE)
     for reference, s, atoms in reference_structures(shared, "nnp-si"):
         positions = reference["positions_A"][atoms]
-        result = potential.compute(np.zeros(len(positions), np.int32), positions, reference["cells_A"][s],
-                                   np.ones(3, bool), features=True)
+        result = potential.compute(
+            np.zeros(len(positions), np.int32), positions, reference["cells_A"][s], np.ones(3, bool), features=True
+        )
         assert_close([result["energy"]], [reference["energy_eV"][s]], 1e-9)
         assert_close(result["energies"], reference["atomic_energy_eV"][atoms], 1e-9)
         assert_close(result["forces"], reference["forces_eVA"][atoms], 1e-9, floor=1e-2)  # one is a perfect crystal
@@ -43,8 +44,9 @@ def test_published_water_potential(shared):
     assert potential.elements == ["H", "O"]
     for reference, s, atoms in reference_structures(shared, "nnp-h2o"):
         species = (reference["symbols"][atoms] == "O").astype(np.int32)
-        result = potential.compute(species, reference["positions"][atoms], reference["cells"][s], np.ones(3, bool),
-                                   features=True)
+        result = potential.compute(
+            species, reference["positions"][atoms], reference["cells"][s], np.ones(3, bool), features=True
+        )
         assert_close([result["energy"]], [reference["energy"][s]], 1e-9)
         assert_close(result["energies"], reference["atomic_energy_full"][atoms], 1e-9)
         # The mean energy hides the part that varies: compare that too.
@@ -166,10 +168,19 @@ def test_extrapolations_count_functions_outside_the_training_range():
 def test_scalings(kind):
     make = _core.SymmetryFunction
     plan = _core.SymmetryFunctions(1, [make(2, 0, 0, eta=eta, cutoff=5.0) for eta in (0.1, 0.2, 0.3)])
-    low, high, mean, sigma = np.array([0.1, 0.2, 0.3]), np.array([1.0, 1.2, 0.3]), np.array([0.5, 0.6, 0.3]), \
-        np.array([0.2, 0.3, 0.0])
-    potential = _core.Potential(["Si"], plan, _core.Scaling(kind, -2.0, 3.0, [np.array([low, high, mean, sigma])]),
-                                [_core.Network([3, 1], "l")], [0.0])
+    low, high, mean, sigma = (
+        np.array([0.1, 0.2, 0.3]),
+        np.array([1.0, 1.2, 0.3]),
+        np.array([0.5, 0.6, 0.3]),
+        np.array([0.2, 0.3, 0.0]),
+    )
+    potential = _core.Potential(
+        ["Si"],
+        plan,
+        _core.Scaling(kind, -2.0, 3.0, [np.array([low, high, mean, sigma])]),
+        [_core.Network([3, 1], "l")],
+        [0.0],
+    )
     dimer = (np.zeros(2, np.int32), np.array([[0.0, 0, 0], [2.0, 0, 0]]), np.zeros((3, 3)), np.zeros(3, bool))
     G = plan.evaluate(*dimer)[0]
     with np.errstate(divide="ignore"):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from checks import (
     RNG_SEED,
     all_functions,
@@ -12,7 +13,6 @@ from checks import (
     strained,
     structures,
 )
-
 from sitewise import Error, _core
 
 STRUCTURES = structures()
@@ -43,6 +43,7 @@ def cutoff_function(kind, alpha, rc, r):
 
 def formula(f, kind, alpha, species, vectors):
     """One function of one atom, straight from its definition."""
+
     def radial(r):
         return np.exp(-f.eta * (r - f.rs) ** 2) * cutoff_function(kind, alpha, f.cutoff, r)
 
@@ -165,8 +166,11 @@ def test_polynomials_of_the_cosine_cutoff_equal_the_exact_functions():
     species, positions, cell, pbc = arrays(STRUCTURES["mixed"])
 
     def features(rs):
-        functions = [make(3, c, 0, 1, eta=eta, rs=rs, lambda_=1, zeta=2, cutoff=6.0) for c in (0, 1)
-                     for eta in (0.0, 0.001, 0.03, 0.09, 0.3, 1.0)]
+        functions = [
+            make(3, c, 0, 1, eta=eta, rs=rs, lambda_=1, zeta=2, cutoff=6.0)
+            for c in (0, 1)
+            for eta in (0.0, 0.001, 0.03, 0.09, 0.3, 1.0)
+        ]
         plan = _core.SymmetryFunctions(2, functions)
         G = plan.evaluate(species, positions, cell, pbc)
         return G, plan.vjp(species, positions, cell, pbc, np.ones_like(G))[0]
@@ -213,8 +217,16 @@ def test_functions_come_in_the_order_of_n2p2():
     ],
 )
 def test_bad_functions_are_refused(change, message):
-    good = {"type": 3, "center": 0, "neighbor1": 0, "neighbor2": 0, "eta": 0.1, "lambda_": 1.0, "zeta": 1.0,
-            "cutoff": 5.0}
+    good = {
+        "type": 3,
+        "center": 0,
+        "neighbor1": 0,
+        "neighbor2": 0,
+        "eta": 0.1,
+        "lambda_": 1.0,
+        "zeta": 1.0,
+        "cutoff": 5.0,
+    }
     with pytest.raises(Error, match=message):
         _core.SymmetryFunctions(1, [_core.SymmetryFunction(**(good | change))])
 

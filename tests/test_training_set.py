@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from checks import (
     RNG_SEED,
     arrays,
@@ -10,7 +11,6 @@ from checks import (
     random_potential,
     structures,
 )
-
 from sitewise import Error, _core
 
 STRUCTURES = structures()
@@ -177,8 +177,9 @@ def test_foreign_potential_is_refused():
     data, _, _ = training_set()
     other = _core.SymmetryFunctions(1, [_core.SymmetryFunction(2, 0, 0, eta=0.1, cutoff=5.0)])
     statistics = np.array([[0.0], [1.0], [0.5], [0.1]])
-    potential = _core.Potential(["Si"], other, _core.Scaling("none", 0, 1, [statistics]), [_core.Network([1, 1], "l")],
-                                [0.0])
+    potential = _core.Potential(
+        ["Si"], other, _core.Scaling("none", 0, 1, [statistics]), [_core.Network([1, 1], "l")], [0.0]
+    )
     with pytest.raises(Error, match="not those of the training set"):
         data.loss(potential, [0], 1.0, 0.0)
     with pytest.raises(Error, match="structure 99"):

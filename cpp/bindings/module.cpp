@@ -483,7 +483,7 @@ PYBIND11_MODULE(_core, m) {
         .def_readwrite("zeta", &SymmetryFunction::zeta)
         .def_readwrite("cutoff", &SymmetryFunction::cutoff);
 
-    const auto check_element = [](const SymmetryFunctions& f, int e) {
+    const auto check_element = [](const auto& f, int e) {
         if (e < 0 || e >= f.elements())
             throw Error("element index " + std::to_string(e) + ", there are " + std::to_string(f.elements()));
     };
@@ -531,12 +531,24 @@ PYBIND11_MODULE(_core, m) {
         .def_property_readonly("type", &scaling_name)
         .def_property_readonly("smin", &Scaling::smin)
         .def_property_readonly("smax", &Scaling::smax)
-        .def("statistics", [](const Scaling& s, int element) {
-            if (element < 0 || element >= s.elements())
-                throw Error("element index " + std::to_string(element) + ", there are " +
-                            std::to_string(s.elements()));
-            return statistics_array(s.statistics(element));
-        });
+        .def(
+            "statistics",
+            [=](const Scaling& s, int element) {
+                check_element(s, element);
+                return statistics_array(s.statistics(element));
+            },
+            py::arg("element"))
+        .def(
+            "apply",
+            [=](const Scaling& s, int element, const Floats& G) {
+                check_element(s, element);
+                const py::ssize_t n = static_cast<py::ssize_t>(s.factor(element).size());
+                require(G, {G.size() / std::max<py::ssize_t>(n, 1), n}, "G");
+                Floats x = array({G.shape(0), n}, {G.data(), G.data() + G.size()});
+                for (py::ssize_t i = 0; i < G.shape(0); ++i) s.apply(element, x.mutable_data(i, 0));
+                return x;
+            },
+            py::arg("element"), py::arg("G"));
 
     py::class_<Network>(m, "Network")
         .def(py::init(&make_network), py::arg("nodes"), py::arg("activations"),
@@ -588,6 +600,12 @@ PYBIND11_MODULE(_core, m) {
         .def("__len__", &TrainingSet::size)
         .def_property_readonly("n_atoms", [](const TrainingSet& s) { return s.atoms(); })
         .def_property_readonly("cached_bytes", &TrainingSet::cached_bytes)
+        .def("species",
+             [](const TrainingSet& s, std::size_t structure) {
+                 check_indices(s, {structure});
+                 const std::vector<int>& species = s.species(structure);
+                 return Ints(species.size(), species.data());
+             })
         .def("features",
              [](const TrainingSet& s, std::size_t structure) {
                  check_indices(s, {structure});

@@ -449,6 +449,10 @@ std::size_t TrainingSet::atoms() const {
     return n;
 }
 
+const std::vector<int>& TrainingSet::species(std::size_t structure) const {
+    return data_->structures[structure].species;
+}
+
 std::vector<double> TrainingSet::features(std::size_t structure) const {
     return data_->structures[structure].G;
 }

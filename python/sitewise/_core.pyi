@@ -66,9 +66,7 @@ class SymmetryFunctions:
     def count(self, element: int) -> int: ...
     def functions(self, element: int) -> list[SymmetryFunction]: ...
     # species [n] int32, positions [n, 3], cell [3, 3], pbc [3]; G is raw, [n, max_count]
-    def evaluate(
-        self, species: Ints, positions: Floats, cell: Floats, pbc: npt.NDArray[np.bool_]
-    ) -> Floats: ...
+    def evaluate(self, species: Ints, positions: Floats, cell: Floats, pbc: npt.NDArray[np.bool_]) -> Floats: ...
     def vjp(
         self, species: Ints, positions: Floats, cell: Floats, pbc: npt.NDArray[np.bool_], u: Floats
     ) -> tuple[Floats, Floats]:
@@ -97,6 +95,8 @@ class Scaling:
     @property
     def smax(self) -> float: ...
     def statistics(self, element: int) -> Floats: ...
+    def apply(self, element: int, G: Floats) -> Floats:
+        """Network inputs x [n, count] of atoms of one element with raw functions G [n, count]."""
 
 class Network:
     # nodes [n, hidden..., 1]; activations: one letter of n2p2 (l t s p r g c S e h) a layer
@@ -166,6 +166,8 @@ class TrainingSet:
     def n_atoms(self) -> int: ...
     @property
     def cached_bytes(self) -> int: ...
+    def species(self, structure: int) -> Ints:
+        """Element index of each atom [n]."""
     def features(self, structure: int) -> Floats:
         """Raw G [n, max_count]."""
     def statistics(self, structures: Sequence[int]) -> list[Floats]:

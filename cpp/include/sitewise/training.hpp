@@ -48,6 +48,7 @@ public:
     std::size_t atoms(std::size_t structure) const;
     std::size_t atoms() const;
     std::size_t cached_bytes() const;
+    const std::vector<int>& species(std::size_t structure) const;  ///< element index of each atom
     /// Raw G of one structure, [atoms][max_count], NaN behind the last function of an element.
     std::vector<double> features(std::size_t structure) const;
     /// Statistics of G for each element over the given structures.

@@ -1,0 +1,215 @@
+"""The command line. Results go to stdout, messages and progress to stderr; a mistake of the user's is one
+sentence and exit status 2, an interruption 130 (128 + signal)."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from ._core import Error
+from .progress import Reporter
+from .signals import Interrupted
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+app = typer.Typer(
+    help="Behler-Parrinello neural network potentials: train, check, run.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+PotentialPath = Annotated[Path, typer.Argument(help="Directory with input.nn, scaling.data, weights.ZZZ.data.")]
+DataPaths = Annotated[list[Path], typer.Argument(help="Files with structures, in any format that ASE reads.")]
+CfLength = Annotated[
+    float, typer.Option(help="Angstrom in units of the potential's length (1.8897261328 for Bohr), as in LAMMPS.")
+]
+CfEnergy = Annotated[
+    float, typer.Option(help="eV in units of the potential's energy (0.0367493254 for Hartree), as in LAMMPS.")
+]
+EnergyKey = Annotated[str | None, typer.Option(help="Name of the energy in the files.")]
+ForcesKey = Annotated[str | None, typer.Option(help="Name of the forces in the files.")]
+StressKey = Annotated[str | None, typer.Option(help="Name of the stress in the files.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages, for batch jobs.")]
+
+
+def command(function: Command) -> Command:
+    """A command of `app` whose failures are told without a traceback."""
+
+    @functools.wraps(function)
+    def told(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except Error as error:
+            _fail(str(error), 2)
+        except Interrupted as stop:
+            _fail(str(stop), 128 + stop.signum)
+        except KeyboardInterrupt:
+            _fail("interrupted", 130)
+        except BrokenPipeError:
+            sys.stderr.close()  # whoever read the results has gone; Python would complain at exit
+            raise typer.Exit(141) from None
+        except OSError as error:
+            _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 2)
+        except MemoryError:
+            _fail("not enough memory; a smaller memory_budget or fewer structures need less", 2)
+
+    app.command()(told)
+    return function
+
+
+def _fail(message: str, status: int) -> None:
+    typer.echo(message if status != 2 else f"error: {message}", err=True)
+    raise typer.Exit(status)
+
+
+@command
+def train(
+    run: Annotated[Path, typer.Argument(metavar="RUN.toml", help="Data, functions, network and training.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results; the name of RUN.toml without ending.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a potential."""
+    from .training import train as train_potential
+
+    out = out or Path(run.stem)
+    train_potential(run, out, resume, Reporter(quiet))
+    errors = json.loads((out / "errors.json").read_text(encoding="utf-8"))
+    _print_errors({name: errors[name] for name in ("train", "test") if name in errors})
+    print(
+        f"{errors['cpu_seconds']:.0f} s CPU, {errors['wall_seconds']:.0f} s, "
+        f"{errors['peak_memory_mb']:.0f} MB; results in {out}"
+    )
+
+
+@command
+def evaluate(
+    potential: PotentialPath,
+    data: DataPaths,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the errors to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw predictions against labels into this file.")] = None,
+    cflength: CfLength = 1.0,
+    cfenergy: CfEnergy = 1.0,
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
+    stress_key: StressKey = None,
+    quiet: Quiet = False,
+) -> None:
+    """Errors of a potential against labelled structures, in total and by group."""
+    from .dataset import Dataset
+    from .files import write_text
+    from .metrics import compare
+    from .plots import save_correlation
+    from .potential import Potential
+
+    reporter = Reporter(quiet)
+    loaded = Potential.load(potential, cflength, cfenergy)
+    keys = {"energy": energy_key, "forces": forces_key, "stress": stress_key}
+    given = {label: key for label, key in keys.items() if key is not None}
+    comparison = compare(loaded, Dataset.read(data, keys=given, reporter=reporter), "evaluating", reporter)
+    errors = comparison.errors()
+    _print_errors({"data": errors})
+    if json_file:
+        write_text(json_file, json.dumps(errors, indent=2) + "\n")
+    if plot:
+        save_correlation(plot, {"data": comparison})
+
+
+@command
+def predict(
+    potential: PotentialPath,
+    data: DataPaths,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Extended XYZ to write.")],
+    cflength: CfLength = 1.0,
+    cfenergy: CfEnergy = 1.0,
+    quiet: Quiet = False,
+) -> None:
+    """Energy, forces, stress, atomic energies and extrapolation of structures, as extended XYZ.
+
+    `energies` are the atomic energies (eV); `extrapolation` is the number of symmetry functions of the atom
+    outside the range of the training set.
+    """
+    from .predictions import write_predictions
+
+    write_predictions(potential, data, output, cflength, cfenergy, Reporter(quiet))
+
+
+@command
+def features(
+    potential: PotentialPath,
+    data: DataPaths,
+    output: Annotated[Path, typer.Option("--output", "-o", help="NPZ file to write.")],
+    cflength: CfLength = 1.0,
+    cfenergy: CfEnergy = 1.0,
+    quiet: Quiet = False,
+) -> None:
+    """Scaled symmetry functions and atomic energies of structures, as a NPZ file.
+
+    Arrays: features [atoms, functions] (NaN behind the last function of an element), energies [atoms] in eV,
+    numbers [atoms] (atomic numbers), offset [structures + 1]: the atoms of structure s are offset[s] to
+    offset[s+1].
+    """
+    from .predictions import write_features
+
+    write_features(potential, data, output, cflength, cfenergy, Reporter(quiet))
+
+
+@command
+def info(
+    path: Annotated[Path | None, typer.Argument(metavar="[POTENTIAL|DATA]")] = None,
+    cflength: CfLength = 1.0,
+    cfenergy: CfEnergy = 1.0,
+) -> None:
+    """What a potential or a file of structures holds; alone, how this sitewise was built."""
+    from .describe import describe
+
+    for line in describe(path, cflength, cfenergy):
+        print(line)
+
+
+def _print_errors(tables: dict[str, dict[str, Any]]) -> None:
+    """Table of errors: a row for each set, and for each group of it."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    from .plots import SHOWN
+
+    rows: list[tuple[str, dict[str, Any]]] = []
+    for name, table in tables.items():
+        groups = table.get("groups", {})
+        rows.append((name, table))
+        if len(groups) > 1:
+            rows += [(f"  {group}", of_group) for group, of_group in groups.items()]
+    kinds = [kind for kind in SHOWN if any(f"{kind}_rmse" in table for _, table in rows)]
+    drawn = Table(box=SIMPLE, pad_edge=False)
+    drawn.add_column("")
+    for name in ("structures", "atoms"):
+        drawn.add_column(name, justify="right")
+    for kind in kinds:
+        for measure in ("RMSE", "MAE", "max"):
+            drawn.add_column(f"{kind} {measure}\n{SHOWN[kind][1]}", justify="right")
+    for name, table in rows:
+        errors = [
+            f"{table[key] * SHOWN[kind][2]:.3g}" if (key := f"{kind}_{measure}") in table else "-"
+            for kind in kinds
+            for measure in ("rmse", "mae", "max")
+        ]
+        drawn.add_row(name, str(table["n_structures"]), str(table["n_atoms"]), *errors)
+    # Not cut at the width of a terminal where there is none.
+    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(drawn)
+
+
+def main() -> None:
+    """Entry point of the command `sitewise`."""
+    app()

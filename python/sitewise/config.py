@@ -1,0 +1,232 @@
+"""RUN.toml: the tables of a training run, checked."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ._core import Error
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ActivationName = Literal[
+    "tanh",
+    "sigmoid",
+    "softplus",
+    "relu",
+    "gaussian",
+    "cosine",
+    "reverse_sigmoid",
+    "exponential",
+    "harmonic",
+    "linear",
+]
+ScalingName = Literal["minmax", "center", "minmax_center", "sigma", "none"]
+
+DEFAULT_ITERATIONS = 100_000
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Keys(_Table):
+    """Names of the labels in the files, where they are not the usual ones."""
+
+    energy: str | None = None
+    forces: str | None = None
+    stress: str | None = None
+
+    def given(self) -> dict[str, str]:
+        return {label: key for label, key in self if key is not None}
+
+
+class Data(_Table):
+    """[data]: files or glob patterns; `test` may be a fraction of the training data held out by the seed."""
+
+    train: list[str]
+    test: list[str] | float = 0.1
+    keys: Keys = Keys()
+
+    @field_validator("train", mode="before")
+    @classmethod
+    def _one_file(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("test", mode="plain")
+    @classmethod
+    def _files_or_fraction(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [value]
+        if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+            return value
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not 0 <= value < 1:
+            raise ValueError(f"expected files or a fraction from 0 to below 1, found {value!r}")
+        return float(value)
+
+
+class Functions(_Table):
+    """[symmetry_functions]: a preset or a file, and the scaling of the functions."""
+
+    preset: Literal["simple-nn", "auto"] | None = None
+    file: str | None = None
+    cutoff: Positive | None = None
+    cflength: Positive = 1.0
+    scaling: ScalingName = "minmax"
+    whiten: bool = True
+
+    @model_validator(mode="after")
+    def _preset_or_file(self) -> Functions:
+        if self.preset and self.file:
+            raise ValueError("preset and file exclude each other")
+        if self.file and self.cutoff:
+            raise ValueError("cutoff belongs to a preset, the functions of a file have their own")
+        if not self.file and self.cflength != 1:
+            raise ValueError("cflength belongs to file")
+        return self
+
+
+class NetworkShape(_Table):
+    """[network]: nodes and activation of the hidden layers, the same for each element."""
+
+    hidden: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = [30, 30]
+    activation: ActivationName = "tanh"
+
+
+class Training(_Table):
+    """[training]: the optimiser, the loss and what happens on the way."""
+
+    optimizer: Literal["adam"] = "adam"
+    iterations: Annotated[int, Field(ge=1)] | None = None
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    batch_size: Annotated[int, Field(ge=1)] = 4
+    learning_rate: Annotated[list[Positive], Field(min_length=2, max_length=2)] = [0.01, 0.00017]
+    l2: NonNegative = 1e-6
+    force_weight: NonNegative = 0.03
+    stress_weight: NonNegative = 0.0
+    seed: Annotated[int, Field(ge=0)] = 0
+    early_stop: Annotated[int, Field(ge=1)] | None = None
+    memory_budget: NonNegative = 4.0
+
+    @field_validator("learning_rate", mode="before")
+    @classmethod
+    def _constant(cls, value: Any) -> Any:
+        return [value, value] if isinstance(value, (int, float)) else value
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Training:
+        if self.iterations and self.epochs:
+            raise ValueError("iterations and epochs exclude each other")
+        return self
+
+    def total_iterations(self, n_structures: int) -> int:
+        if self.epochs:
+            return self.epochs * -(-n_structures // self.batch_size)
+        return self.iterations or DEFAULT_ITERATIONS
+
+
+class Config(_Table):
+    """A whole RUN.toml; paths are absolute once it is loaded from a file."""
+
+    data: Data
+    symmetry_functions: Functions = Functions()
+    network: NetworkShape = NetworkShape()
+    training: Training = Training()
+
+    @model_validator(mode="after")
+    def _held_out_data(self) -> Config:
+        if self.training.early_stop and self.data.test == 0:
+            raise ValueError("[training] early_stop needs held-out data, but [data] test is 0")
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path) -> Config:
+        """Reads a RUN.toml; relative paths in it are relative to its folder.
+
+        Raises
+        ------
+        Error
+            If the file cannot be read or is not TOML (with the line), or one sentence for each key that is
+            unknown, missing or has a wrong value.
+        """
+        path = Path(path)
+        try:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise Error(f"{path}: no such file") from None
+        except OSError as error:
+            raise Error(f"{path}: cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise Error(f"{path}: is not a text file in UTF-8") from None
+        except tomllib.TOMLDecodeError as error:
+            raise Error(f"{path}: is not valid TOML: {error}") from None
+        return cls.parse(tables, path.name).relative_to(path.parent)
+
+    @classmethod
+    def parse(cls, tables: dict[str, Any], name: str = "configuration") -> Config:
+        """Checks tables that came from elsewhere than a file; `name` stands at the head of each message."""
+        try:
+            return cls.model_validate(tables)
+        except ValidationError as error:
+            problems = [_sentence(problem) for problem in error.errors(include_url=False)]
+            raise Error("\n".join(f"{name}: {problem}" for problem in problems)) from None
+
+    def relative_to(self, folder: Path) -> Config:
+        """The same configuration with absolute paths, relative ones being relative to `folder`."""
+
+        def absolute(files: list[str]) -> list[str]:
+            return [str(folder.absolute() / file) for file in files]
+
+        test = self.data.test
+        data = {"train": absolute(self.data.train), "test": absolute(test) if isinstance(test, list) else test}
+        functions = self.symmetry_functions
+        file = absolute([functions.file])[0] if functions.file else None
+        return self.model_copy(
+            update={
+                "data": self.data.model_copy(update=data),
+                "symmetry_functions": functions.model_copy(update={"file": file}),
+            }
+        )
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """The tables with all defaults filled in; keys without a value are left out."""
+        return self.model_dump(exclude_none=True)
+
+
+def _sentence(problem: Any) -> str:
+    """One problem that pydantic found, as "[table] key: what is wrong"."""
+    keys = [str(key) for key in problem["loc"] if not isinstance(key, int)]
+    place = " ".join([f"[{'.'.join(keys[:-1])}]", keys[-1]]) if len(keys) > 1 else "".join(f"[{k}]" for k in keys)
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        names = _known_keys(keys[:-1])
+        close = difflib.get_close_matches(keys[-1], names, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(names)}"
+        return f"{place}: unknown {'key' if len(keys) > 1 else 'table'}, {hint}"
+    if kind == "missing":
+        return f"{place}: missing"
+    if kind == "value_error":
+        return f"{place}: {problem['ctx']['error']}" if place else str(problem["ctx"]["error"])
+    if kind in ("model_type", "model_attributes_type"):
+        return f"{place}: expected a table"
+    expected = problem["msg"].replace("Input should", "should").replace("a valid", "a")
+    return f"{place}: {expected}, found {problem['input']!r}"
+
+
+def _known_keys(tables: list[str]) -> list[str]:
+    """Keys of the table at this path."""
+    model: type[BaseModel] = Config
+    for table in tables:
+        model = model.model_fields[table].annotation  # type: ignore[assignment]
+    return list(model.model_fields)

@@ -1,0 +1,334 @@
+"""Reference data: structures and what is known of their energy, forces and stress."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from ._core import Error
+from .progress import Reporter
+from .structures import Floats, by_atomic_number
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+LABELS = ("energy", "forces", "stress")
+GROUP_KEYS = ("config_type", "group")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Structure:
+    """One structure of n atoms and its labels; None where a label is unknown.
+
+    Attributes
+    ----------
+    atoms
+        Without a calculator.
+    energy
+        eV.
+    forces
+        [n, 3], eV/Angstrom.
+    stress
+        [6] xx yy zz yz xz xy, eV/Angstrom^3, tensile positive.
+    group
+        The value of `config_type` or `group` in the file; "" if there is none.
+    source
+        File and place, for messages.
+    """
+
+    atoms: Atoms
+    energy: float | None
+    forces: Floats | None
+    stress: Floats | None
+    group: str
+    source: str
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """An Error inside of the block names this structure."""
+        try:
+            yield
+        except Error as error:
+            raise Error(f"{self.source}: {error}") from None
+
+
+class Dataset(Sequence[Structure]):
+    """A sequence of structures with labels.
+
+    Made by `read`, by slicing or by `split`.
+    """
+
+    def __init__(self, structures: Iterable[Structure], stresses_ignored: int = 0) -> None:
+        self._structures = tuple(structures)
+        self._stresses_ignored = stresses_ignored
+
+    @classmethod
+    def read(
+        cls,
+        paths: str | Path | Sequence[str | Path],
+        index: str = ":",
+        keys: Mapping[str, str] | None = None,
+        require_labels: bool = True,
+        reporter: Reporter | None = None,
+    ) -> Dataset:
+        """Reads every file that `ase.io` can read.
+
+        Energy, forces and stress are, each on its own and in this order: the value named in `keys`; the value
+        named REF_energy, REF_forces, REF_stress; the result of the calculator in the file ("energy", and
+        "free_energy" where that is all there is). A stress may be 3x3, 9 or 6 numbers (xx yy zz yz xz xy), and
+        is left out for a structure that is not periodic in three directions.
+
+        Parameters
+        ----------
+        paths
+            One or more files or glob patterns.
+        index
+            Which structures of each file, in the notation of ASE.
+        keys
+            Names of "energy", "forces" and "stress" in the files, where they are not the usual ones. A name
+            that is given is looked up in the structure's info, arrays and calculator results.
+        require_labels
+            Whether data without any label is an error.
+        reporter
+            Told of the progress and of the labels found; by default it writes to stderr.
+
+        Raises
+        ------
+        Error
+            If a file is missing or damaged, if a position or label is not finite or has a wrong shape (with
+            file and number of the structure, counted from 0), or if there is no label at all.
+        """
+        keys = dict(keys or {})
+        unknown = set(keys) - set(LABELS)
+        if unknown:
+            raise Error(f"there is no label {', '.join(sorted(unknown))}, expected {', '.join(LABELS)}")
+        reporter = reporter or Reporter()
+        reader = _Reader(keys)
+        files = expand(paths)
+        for path in files:
+            with reporter.task(f"reading {path}", None) as advance:
+                for number, atoms in enumerate(_iterate(path, index)):
+                    reader.add(atoms, path, number)
+                    advance()
+        data = cls(reader.structures, reader.stresses_ignored)
+        if require_labels:
+            data.require_labels(keys)
+        reporter.say(f"{', '.join(files)}: {data.summary()}")
+        return data
+
+    @overload
+    def __getitem__(self, index: int) -> Structure: ...
+    @overload
+    def __getitem__(self, index: slice) -> Dataset: ...
+    def __getitem__(self, index: int | slice) -> Structure | Dataset:
+        if isinstance(index, slice):
+            return Dataset(self._structures[index])
+        return self._structures[index]
+
+    def __len__(self) -> int:
+        return len(self._structures)
+
+    def __iter__(self) -> Iterator[Structure]:
+        return iter(self._structures)
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms of all structures."""
+        return sum(len(s.atoms) for s in self)
+
+    @property
+    def elements(self) -> list[str]:
+        """Chemical symbols, sorted by atomic number."""
+        return by_atomic_number([symbol for s in self for symbol in set(s.atoms.get_chemical_symbols())])
+
+    @property
+    def groups(self) -> list[str]:
+        """Names of the groups in the order in which they appear; a structure without group counts as ""."""
+        return list(dict.fromkeys(s.group for s in self))
+
+    def count(self, label: str) -> int:
+        """Number of structures whose "energy", "forces" or "stress" is known."""
+        return sum(getattr(s, label) is not None for s in self)
+
+    def summary(self) -> str:
+        """How many structures, atoms and labels there are, in one line."""
+        energies, forces, stresses = (self.count(label) for label in LABELS)
+        ignored = self._stresses_ignored
+        return (
+            f"{_number(len(self), 'structure')}, {_number(self.n_atoms, 'atom')}: "
+            f"{_number(energies, 'energy', 'energies')}, {forces} forces, {_number(stresses, 'stress', 'stresses')}"
+            + (f" ({ignored} of structures not periodic in 3 directions ignored)" if ignored else "")
+        )
+
+    def require_labels(self, keys: Mapping[str, str] | None = None) -> None:
+        """Raises Error where no structure has any label."""
+        if not any(self.count(label) for label in LABELS):
+            names = " ".join((keys or {}).get(label, label) for label in LABELS)
+            where = f" in {self[0].source.rsplit(',', 1)[0]}" if len(self) else ""
+            raise Error(f"no labels found{where}: none of {_number(len(self), 'structure')} has {names}")
+
+    def split(self, fraction: float, rng: np.random.Generator) -> tuple[Dataset, Dataset]:
+        """A random part held out.
+
+        Parameters
+        ----------
+        fraction
+            Of the structures, 0 < fraction < 1; at least one is held out and at least one stays.
+        rng
+            Chooses them; one state of it gives one split.
+
+        Returns
+        -------
+        rest, held_out
+            Both in the order of the file.
+
+        Raises
+        ------
+        Error
+            If there are fewer than two structures.
+        """
+        if len(self) < 2:
+            raise Error(f"{_number(len(self), 'structure')} cannot be split into training and held-out data")
+        n_out = min(max(round(fraction * len(self)), 1), len(self) - 1)
+        chosen = set(rng.permutation(len(self))[:n_out].tolist())
+        parts = [[s for i, s in enumerate(self) if (i in chosen) == out] for out in (False, True)]
+        return Dataset(parts[0]), Dataset(parts[1])
+
+    def hash(self) -> str:
+        """SHA-256 of species, positions, cells, periodicity and labels, in order."""
+        digest = hashlib.sha256()
+        for s in self:
+            digest.update(np.asarray(s.atoms.numbers, "<i8").tobytes())
+            digest.update(np.asarray(s.atoms.pbc, "<i8").tobytes())
+            for values in (s.atoms.positions, s.atoms.cell.array, s.energy, s.forces, s.stress):
+                array = np.asarray(np.nan if values is None else values, "<f8")
+                digest.update(repr(array.shape).encode() + array.tobytes())
+        return digest.hexdigest()
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.summary()})"
+
+
+def expand(paths: str | Path | Sequence[str | Path]) -> list[str]:
+    """Files of one or more paths or glob patterns; Error for one that matches nothing."""
+    files: list[str] = []
+    for path in [paths] if isinstance(paths, (str, Path)) else paths:
+        found = [str(path)] if Path(path).exists() else sorted(map(str, _matches(Path(path))))
+        if not found:
+            raise Error(f"{path}: no such file")
+        files += found
+    if not files:
+        raise Error("no data files are given")
+    return files
+
+
+def _matches(pattern: Path) -> Iterator[Path]:
+    """Files that match a pattern, relative or absolute."""
+    anchor = Path(pattern.anchor)
+    parts = str(pattern.relative_to(anchor))
+    return anchor.glob(parts) if parts != "." else iter(())
+
+
+def _iterate(path: str, index: str) -> Iterator[Atoms]:
+    """The structures of one file; whatever ASE stumbles on becomes one Error."""
+    from ase.io import iread
+
+    if Path(path).is_dir():
+        raise Error(f"{path}: is a folder, expected a file with structures")
+    lines = number = 0
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # ASE warns of units, deprecations and key clashes
+            for atoms in iread(path, index, do_not_split_by_at_sign=True):
+                yield atoms
+                number += 1
+                lines += len(atoms) + 2
+    except GeneratorExit:
+        raise
+    except PermissionError as error:
+        raise Error(f"{path}: cannot be read: {error.strerror}") from None
+    except Exception as error:  # ASE's readers raise whatever their parsers raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise Error(f"{path}: cannot be read at structure {number}: {reason}") from None
+    if number == 0:
+        raise Error(f"{path}: there is no structure in this file")
+    if index == ":" and path.endswith("xyz"):
+        _check_all_read(path, lines, number)
+
+
+def _check_all_read(path: str, lines: int, number: int) -> None:
+    """ASE stops at an empty line between two structures of a XYZ file and says nothing."""
+    with Path(path).open("rb") as file:
+        extra = sum(1 for i, line in enumerate(file) if i >= lines and line.strip())
+    if extra:
+        raise Error(f"{path}: {extra} lines behind structure {number - 1} (line {lines}) are not a structure")
+
+
+class _Reader:
+    """Collects structures from `ase.Atoms`."""
+
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        self.keys = keys
+        self.structures: list[Structure] = []
+        self.stresses_ignored = 0
+
+    def add(self, atoms: Atoms, path: str, number: int) -> None:
+        source = f"{path}, structure {number}"
+        labels = [self._label(atoms, label, source) for label in LABELS]
+        energy, forces, stress = labels
+        if stress is not None and not np.all(atoms.pbc):
+            self.stresses_ignored += 1
+            stress = None
+        bare = atoms.copy()
+        bare.calc = None
+        _require_finite(bare.positions, "position", source)
+        _require_finite(bare.cell.array, "cell", source)
+        group = next((str(atoms.info[key]) for key in GROUP_KEYS if key in atoms.info), "")
+        value = None if energy is None else float(energy)
+        self.structures.append(Structure(bare, value, forces, stress, group, source))
+
+    def _label(self, atoms: Atoms, label: str, source: str) -> Floats | None:
+        found = _lookup(atoms, label, self.keys.get(label))
+        if found is None:
+            return None
+        shape = {"energy": (), "forces": (len(atoms), 3), "stress": (6,)}[label]
+        try:
+            value = np.array(found, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise Error(f"{source}: {label} is not a number: {found!r}") from None
+        if label == "stress" and value.size == 9:
+            value = value.reshape(3, 3)
+            value = ((value + value.T) / 2)[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        if value.shape != shape and not (label == "energy" and value.size == 1):
+            raise Error(f"{source}: {label} has shape {value.shape}, expected {shape}")
+        _require_finite(value, label, source)
+        return value.reshape(shape)
+
+
+def _lookup(atoms: Atoms, label: str, key: str | None) -> Any:
+    """The label of a structure, None if it has none."""
+    results = dict(atoms.calc.results) if atoms.calc is not None else {}
+    if key is not None:
+        places: list[Mapping[str, Any]] = [atoms.info, atoms.arrays, results]
+        return next((place[key] for place in places if key in place), None)
+    reference = f"REF_{label}"
+    given = [atoms.info, atoms.arrays]
+    found = next((place[reference] for place in given if reference in place), results.get(label))
+    return results.get("free_energy") if found is None and label == "energy" else found
+
+
+def _require_finite(values: Floats, name: str, source: str) -> None:
+    if not np.all(np.isfinite(values)):
+        atom = f" of atom {np.argwhere(~np.isfinite(values))[0][0]}" if name in ("position", "forces") else ""
+        raise Error(f"{source}: {name}{atom} is not finite")
+
+
+def _number(n: int, name: str, plural: str | None = None) -> str:
+    return f"{n} {name if n == 1 else plural or name + 's'}"

@@ -1,0 +1,61 @@
+"""What `sitewise info` prints."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import _core
+from ._core import Error
+from .dataset import LABELS, Dataset
+from .potential import Potential
+from .progress import Reporter
+
+
+def describe(path: Path | None, cflength: float, cfenergy: float) -> Iterator[str]:
+    """Lines about a potential (a directory), a file of structures, or this build."""
+    if path is None:
+        yield from _build()
+    elif path.is_dir():
+        yield from _potential(path, cflength, cfenergy)
+    elif path.exists():
+        yield from _data(path)
+    else:
+        raise Error(f"{path}: no such file or directory")
+
+
+def _build() -> Iterator[str]:
+    facts = {**_core.info(), "threads": str(_core.get_threads())}
+    for name, value in facts.items():
+        yield f"{name:16s} {value}"
+
+
+def _potential(path: Path, cflength: float, cfenergy: float) -> Iterator[str]:
+    potential = Potential.load(path, cflength, cfenergy)
+    yield f"{path}: {potential!r}"
+    scaling = potential.core.scaling
+    yield f"scaling {scaling.type} to [{scaling.smin:g}, {scaling.smax:g}]"
+    for element, network, energy in zip(
+        potential.elements, potential.core.networks, potential.core.atom_energies, strict=True
+    ):
+        nodes = "-".join(map(str, network.nodes))
+        yield f"{element}: network {nodes}, activations {network.activations}, atomic offset {energy:.6g} eV"
+    if (path.parent / "training.toml").exists():
+        yield f"trained by sitewise, see {path.parent / 'training.toml'}"
+    yield ""
+    yield str(potential.functions)
+
+
+def _data(path: Path) -> Iterator[str]:
+    data = Dataset.read(path, require_labels=False, reporter=Reporter(quiet=True))
+    sizes = [len(s.atoms) for s in data]
+    yield f"{path}: {data.summary()}"
+    yield f"elements {' '.join(data.elements)}; {min(sizes)} to {max(sizes)} atoms"
+    periodic = Counter(int(s.atoms.pbc.sum()) for s in data)
+    yield "periodic in " + ", ".join(f"{n} directions: {count}" for n, count in sorted(periodic.items()))
+    if data.groups != [""]:
+        for group in data.groups:
+            members = Dataset(s for s in data if s.group == group)
+            labels = ", ".join(f"{members.count(label)} {label}" for label in LABELS)
+            yield f"  {group or '(no group)'}: {len(members)} structures, {members.n_atoms} atoms; {labels}"

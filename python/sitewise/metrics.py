@@ -1,0 +1,102 @@
+"""How far a potential is from reference data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .dataset import Dataset
+from .potential import Evaluation, Potential
+from .progress import Reporter
+from .structures import Floats, Ints
+
+KINDS = {"energy": "eV/atom", "force": "eV/Angstrom", "stress": "eV/Angstrom^3"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Labels and predictions of one kind, a row each; `structure` says where a row comes from."""
+
+    reference: Floats
+    predicted: Floats
+    structure: Ints
+
+    @property
+    def errors(self) -> Floats:
+        """Predicted - reference."""
+        return self.predicted - self.reference
+
+    def of(self, structures: Iterable[int]) -> Pairs:
+        """The rows of some of the structures."""
+        rows = np.isin(self.structure, list(structures))
+        return Pairs(self.reference[rows], self.predicted[rows], self.structure[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """Labels and predictions of a data set: energies per atom (eV/atom), force components (eV/Angstrom) and
+    stress components (eV/Angstrom^3)."""
+
+    data: Dataset
+    energy: Pairs
+    force: Pairs
+    stress: Pairs
+
+    def errors(self) -> dict[str, Any]:
+        """The table of `errors.json`: for each kind of label that exists its `_rmse`, `_mae` and `_max`,
+        `n_structures`, `n_atoms`, and the same for each group under `groups` where the data have groups."""
+        table = self._errors_of(range(len(self.data)))
+        groups = self.data.groups
+        if groups != [""]:
+            members = {g: [i for i, s in enumerate(self.data) if s.group == g] for g in groups}
+            table["groups"] = {g or "(none)": self._errors_of(rows) for g, rows in members.items()}
+        return table
+
+    def _errors_of(self, structures: Iterable[int]) -> dict[str, Any]:
+        chosen = list(structures)
+        table: dict[str, Any] = {
+            "n_structures": len(chosen),
+            "n_atoms": sum(len(self.data[i].atoms) for i in chosen),
+        }
+        for kind in KINDS:
+            errors = np.abs(getattr(self, kind).of(chosen).errors)
+            if errors.size:
+                table[f"{kind}_rmse"] = float(np.sqrt(np.mean(errors**2)))
+                table[f"{kind}_mae"] = float(np.mean(errors))
+                table[f"{kind}_max"] = float(np.max(errors))
+        return table
+
+
+def evaluate_all(potential: Potential, data: Dataset, title: str, reporter: Reporter) -> Iterator[Evaluation]:
+    """Evaluates one structure after the other; an Error names file and structure."""
+    with reporter.task(title, len(data)) as advance:
+        for structure in data:
+            with structure.named():
+                result = potential.evaluate(structure.atoms)
+            yield result
+            advance()
+
+
+def compare(potential: Potential, data: Dataset, title: str, reporter: Reporter) -> Comparison:
+    """Predictions beside the labels of a data set."""
+    rows: dict[str, list[tuple[Floats, Floats, int]]] = {kind: [] for kind in KINDS}
+    results = evaluate_all(potential, data, title, reporter)
+    for number, (structure, result) in enumerate(zip(data, results, strict=True)):
+        n = len(structure.atoms)
+        if structure.energy is not None:
+            rows["energy"].append((np.array([structure.energy / n]), np.array([result.energy / n]), number))
+        if structure.forces is not None:
+            rows["force"].append((structure.forces.ravel(), result.forces.ravel(), number))
+        if structure.stress is not None and result.stress is not None:
+            rows["stress"].append((structure.stress, result.stress, number))
+    return Comparison(data, **{kind: _pairs(of_kind) for kind, of_kind in rows.items()})
+
+
+def _pairs(rows: list[tuple[Floats, Floats, int]]) -> Pairs:
+    none = (np.empty(0), np.empty(0), 0)
+    reference, predicted, numbers = zip(none, *rows, strict=True)
+    structure = np.repeat(np.array(numbers, dtype=np.int32), [len(r) for r in reference])
+    return Pairs(np.concatenate(reference), np.concatenate(predicted), structure)

@@ -1,0 +1,182 @@
+"""Pictures: learning curves, error distributions, correlation with the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._core import Error
+from .files import atomic
+from .metrics import Comparison, Pairs
+from .structures import Floats
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# What is shown of each kind of label: name, unit, and how many of it make an eV or Angstrom unit.
+SHOWN = {
+    "energy": ("energy", "meV/atom", 1e3),
+    "force": ("force component", "eV/Å", 1.0),
+    "stress": ("stress component", "meV/Å³", 1e3),
+}
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")  # Okabe and Ito
+MAX_POINTS = 20_000  # of one series in a scatter plot; more only make the file larger
+
+
+def save_pictures(
+    folder: Path, columns: Sequence[str], log: Sequence[Sequence[float]], comparisons: Mapping[str, Comparison]
+) -> None:
+    """`learning_curves.png`, `error_distributions.png` and `correlation.png` of a training run.
+
+    Parameters
+    ----------
+    folder
+        Where they go.
+    columns, log
+        Names and rows of `log.csv`.
+    comparisons
+        "train" and, where there are held-out data, "test".
+    """
+    table = dict(zip(columns, np.array(log, dtype=np.float64).reshape(-1, len(columns)).T, strict=True))
+    save_learning_curves(folder / "learning_curves.png", table)
+    save_distributions(folder / "error_distributions.png", comparisons)
+    save_correlation(folder / "correlation.png", comparisons)
+
+
+def save_learning_curves(path: Path, table: Mapping[str, Floats]) -> None:
+    """RMSE of energy, forces and stress against the iteration, from the columns of `log.csv`."""
+    kinds = [kind for kind in SHOWN if np.isfinite(table[f"{kind}_rmse"]).any()]
+    figure, axes = _panels(len(kinds))
+    for kind, ax in zip(kinds, axes, strict=True):
+        name, unit, factor = SHOWN[kind]
+        for series, prefix, color in (("training", "", COLORS[0]), ("test", "test_", COLORS[1])):
+            values = table[f"{prefix}{kind}_rmse"] * factor
+            if np.isfinite(values).any():
+                ax.plot(table["iteration"], values, color=color, label=series, linewidth=1.3)
+        ax.set(xlabel="iteration", ylabel=f"{name} RMSE ({unit})", yscale="log")
+        _plain_log_ticks(ax)
+        ax.legend(frameon=False)
+    _save(figure, path)
+
+
+def save_distributions(path: Path, comparisons: Mapping[str, Comparison]) -> None:
+    """Histograms of predicted minus reference."""
+    kinds = _kinds(comparisons)
+    figure, axes = _panels(len(kinds))
+    for kind, ax in zip(kinds, axes, strict=True):
+        name, unit, factor = SHOWN[kind]
+        series = {label: getattr(c, kind).errors * factor for label, c in comparisons.items()}
+        limit = 1.05 * max(np.quantile(np.abs(e), 0.999) for e in series.values() if e.size) or 1.0
+        bins = np.linspace(-limit, limit, 61 if kind == "force" else 31).tolist()
+        for (label, errors), color in zip(series.items(), COLORS, strict=False):
+            if not errors.size:
+                continue
+            inside = errors[np.abs(errors) <= limit]
+            rmse = np.sqrt(np.mean(errors**2))
+            text = f"{label}: {errors.size} values, RMSE {rmse:.3g} {unit}"
+            style = {"histtype": "stepfilled", "alpha": 0.35} if color == COLORS[0] else {"histtype": "step"}
+            ax.hist(inside, bins=bins, density=True, color=color, linewidth=1.4, label=text, **style)
+        ax.set(xlabel=f"{name} error ({unit})", ylabel=f"density (1/({unit}))", xlim=(-limit, limit))
+        ax.set_yscale("log" if kind == "force" else "linear")  # forces have tails worth seeing
+        ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.22), fontsize="small")
+    _save(figure, path)
+
+
+def save_correlation(path: Path, comparisons: Mapping[str, Comparison]) -> None:
+    """Predicted against reference. A single comparison is coloured by group, several by name.
+
+    Raises
+    ------
+    Error
+        If the file cannot be written or its name has no ending that matplotlib knows.
+    """
+    kinds = _kinds(comparisons)
+    figure, axes = _panels(len(kinds), square=True)
+    for kind, ax in zip(kinds, axes, strict=True):
+        name, unit, _ = SHOWN[kind]
+        unit, factor = ("eV/atom", 1.0) if kind == "energy" else (unit, SHOWN[kind][2])
+        everything: list[Floats] = []
+        for (label, pairs), color in zip(_series(comparisons, kind), _repeat(COLORS), strict=False):
+            if not pairs.reference.size:
+                continue
+            shown = _thinned(pairs)
+            points = (shown.reference * factor, shown.predicted * factor)
+            ax.plot(*points, ".", color=color, markersize=6 if kind == "energy" else 2.5, label=label, alpha=0.6)
+            everything += points
+        low, high = np.min(np.concatenate(everything)), np.max(np.concatenate(everything))
+        margin = 0.04 * (high - low) or 0.1
+        limits = (low - margin, high + margin)
+        ax.plot(limits, limits, color="black", linewidth=0.7, zorder=0)
+        ax.set(xlabel=f"reference {name} ({unit})", ylabel=f"predicted {name} ({unit})", xlim=limits, ylim=limits)
+        ax.set_aspect("equal")
+        ax.ticklabel_format(useOffset=False)
+        ax.text(0.97, 0.03, _rmse_text(comparisons, kind), transform=ax.transAxes, ha="right", va="bottom", fontsize=8)
+        ax.legend(frameon=False, fontsize="small", markerscale=1.5)
+    _save(figure, path)
+
+
+def _kinds(comparisons: Mapping[str, Comparison]) -> list[str]:
+    """Kinds of labels that any of the data have."""
+    return [k for k in SHOWN if any(getattr(c, k).reference.size for c in comparisons.values())]
+
+
+def _series(comparisons: Mapping[str, Comparison], kind: str) -> list[tuple[str, Pairs]]:
+    """What is drawn in one colour each."""
+    if len(comparisons) > 1:
+        return [(name, getattr(c, kind)) for name, c in comparisons.items()]
+    ((name, comparison),) = comparisons.items()
+    pairs: Pairs = getattr(comparison, kind)
+    groups = comparison.data.groups
+    if groups == [""]:
+        return [(name, pairs)]
+    members = {g: [i for i, s in enumerate(comparison.data) if s.group == g] for g in groups}
+    return [(group or "(no group)", pairs.of(rows)) for group, rows in members.items()]
+
+
+def _rmse_text(comparisons: Mapping[str, Comparison], kind: str) -> str:
+    _, unit, factor = SHOWN[kind]
+    lines = []
+    for name, comparison in comparisons.items():
+        errors = getattr(comparison, kind).errors * factor
+        if errors.size:
+            lines.append(f"{name}: RMSE {np.sqrt(np.mean(errors**2)):.3g}, MAE {np.mean(np.abs(errors)):.3g} {unit}")
+    return "\n".join(lines)
+
+
+def _thinned(pairs: Pairs) -> Pairs:
+    """Every n-th row, at most MAX_POINTS."""
+    step = -(-pairs.reference.size // MAX_POINTS)
+    return Pairs(pairs.reference[::step], pairs.predicted[::step], pairs.structure[::step])
+
+
+def _repeat(colors: Sequence[str], times: int = 20) -> list[str]:
+    return list(colors) * times
+
+
+def _panels(count: int, square: bool = False) -> tuple[Figure, list[Axes]]:
+    # Figures of their own: pyplot would look for a screen and keep them all.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6 * count, 4.6 if square else 3.8), layout="constrained", dpi=150)
+    return figure, [figure.add_subplot(1, count, i + 1) for i in range(count)]
+
+
+def _plain_log_ticks(ax: Axes) -> None:
+    """10, 20, 50 instead of powers of ten, as errors rarely span a decade."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _save(figure: Figure, path: Path) -> None:
+    known: dict[str, Any] = figure.canvas.get_supported_filetypes()
+    if path.suffix.lower().lstrip(".") not in known:
+        raise Error(f"{path}: is no kind of picture that is known, expected {', '.join(sorted(known))}")
+    with atomic(path) as temporary:
+        figure.savefig(temporary)

@@ -1,0 +1,158 @@
+"""A potential: a directory in n2p2/RuNNer format, evaluated on structures."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import _core
+from ._core import Error
+from .structures import Floats, Ints, core_arrays
+from .symmetry import SymmetryFunctions
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy, the order of ASE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """What a potential says of one structure of n atoms.
+
+    Attributes
+    ----------
+    energy
+        eV.
+    energies
+        Atomic energies [n], eV; their sum is `energy`.
+    forces
+        [n, 3], eV/Angstrom.
+    stress
+        [6] in the order xx yy zz yz xz xy, eV/Angstrom^3, tensile positive: dE/d(strain)/volume. None unless
+        the structure is periodic in three directions.
+    features
+        Network inputs (scaled symmetry functions) [n, max_count]; NaN behind the last function of an
+        atom's element.
+    extrapolation
+        [n], how many functions of the atom are outside the range of the training set.
+    """
+
+    energy: float
+    energies: Floats
+    forces: Floats
+    stress: Floats | None
+    features: Floats
+    extrapolation: Ints
+
+
+class Potential:
+    """A Behler-Parrinello potential, J. Behler, J. Chem. Phys. 134, 074106 (2011).
+
+    Made by `load` or by training; `core` is the object of the extension.
+    """
+
+    def __init__(self, core: _core.Potential) -> None:
+        self.core = core
+
+    @classmethod
+    def load(cls, path: str | Path, cflength: float = 1.0, cfenergy: float = 1.0) -> Potential:
+        """Reads a directory with `input.nn`, `scaling.data` and `weights.ZZZ.data`.
+
+        Parameters
+        ----------
+        path
+            The directory, made by sitewise, n2p2 or RuNNer.
+        cflength, cfenergy
+            As in LAMMPS's `pair_style hdnnp`: Angstrom and eV in the units of the directory, 1.8897261328 and
+            0.0367493254 for Bohr and Hartree.
+
+        Raises
+        ------
+        Error
+            That names file and line of what is missing or wrong.
+        """
+        return cls(_core.Potential.load(str(path), cflength, cfenergy))
+
+    def save(self, path: str | Path, comments: str = "") -> None:
+        """Writes the directory in eV and Angstrom; what `load` gives back computes identical numbers.
+
+        A new directory appears whole or not at all; in an existing one each file is replaced whole.
+
+        Parameters
+        ----------
+        path
+            The directory.
+        comments
+            Lines for the head of `input.nn`.
+
+        Raises
+        ------
+        Error
+            If the directory cannot be written.
+        """
+        path = Path(path)
+        if path.is_dir():
+            self.core.save(str(path), comments)
+            return
+        try:
+            scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        except OSError as error:
+            raise Error(f"{path}: cannot be written: {error.strerror}") from None
+        try:
+            self.core.save(str(scratch / path.name), comments)
+            (scratch / path.name).rename(path)
+        finally:
+            shutil.rmtree(scratch)
+
+    def evaluate(self, atoms: Atoms) -> Evaluation:
+        """Energy, atomic energies, forces, stress, features and extrapolation of a structure.
+
+        Raises
+        ------
+        Error
+            If the structure has an element that the potential does not have, coordinates that are not finite,
+            a periodic cell without volume or overlapping atoms.
+        """
+        arrays = core_arrays(atoms, self.elements, "the potential")
+        result = self.core.compute(*arrays, features=True)
+        virial = (result["virial"] + result["virial"].T) / 2
+        periodic = bool(np.all(atoms.pbc))
+        return Evaluation(
+            energy=result["energy"],
+            energies=result["energies"],
+            forces=result["forces"],
+            stress=virial[VOIGT] / float(atoms.cell.volume) if periodic else None,
+            features=result["features"],
+            extrapolation=result["extrapolations"],
+        )
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Chemical symbols, sorted by atomic number."""
+        return tuple(self.core.elements)
+
+    @property
+    def cutoff(self) -> float:
+        """The largest cutoff of the symmetry functions, Angstrom."""
+        return self.core.cutoff
+
+    @property
+    def functions(self) -> SymmetryFunctions:
+        """The symmetry functions, in the order of the features."""
+        return SymmetryFunctions(self.elements, self.core.functions)
+
+    @property
+    def topologies(self) -> dict[str, str]:
+        """The network of each element, as in "26-30-30-1"."""
+        networks = zip(self.elements, self.core.networks, strict=True)
+        return {symbol: "-".join(map(str, network.nodes)) for symbol, network in networks}
+
+    def __repr__(self) -> str:
+        networks = ", ".join(f"{symbol} {nodes}" for symbol, nodes in self.topologies.items())
+        return f"Potential({networks}; cutoff {self.cutoff:g} Angstrom)"

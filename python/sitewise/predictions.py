@@ -1,0 +1,51 @@
+"""Predictions for files of structures, written one structure after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .dataset import Dataset
+from .files import atomic
+from .metrics import evaluate_all
+from .potential import Potential
+from .progress import Reporter
+
+
+def write_predictions(
+    potential: Path, data: Sequence[Path], output: Path, cflength: float, cfenergy: float, reporter: Reporter
+) -> None:
+    """Writes the structures as extended XYZ with energy, forces, stress (where periodic in three directions)
+    and, for each atom, `energies` (eV) and `extrapolation` (number of functions outside the training
+    range). What else the structures carry is kept, labels that were read as a calculator's are not."""
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.io import write
+
+    loaded = Potential.load(potential, cflength, cfenergy)
+    structures = Dataset.read(data, require_labels=False, reporter=reporter)
+    with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for structure, result in zip(structures, evaluate_all(loaded, structures, "predicting", reporter), strict=True):
+            atoms = structure.atoms.copy()
+            values = {name: getattr(result, name) for name in ("energy", "energies", "forces", "stress")}
+            atoms.calc = SinglePointCalculator(atoms, **{k: v for k, v in values.items() if v is not None})
+            atoms.arrays["extrapolation"] = result.extrapolation
+            write(file, atoms, format="extxyz")
+
+
+def write_features(
+    potential: Path, data: Sequence[Path], output: Path, cflength: float, cfenergy: float, reporter: Reporter
+) -> None:
+    """Writes features, atomic energies, atomic numbers and the first atom of each structure as NPZ."""
+    loaded = Potential.load(potential, cflength, cfenergy)
+    structures = Dataset.read(data, require_labels=False, reporter=reporter)
+    results = list(evaluate_all(loaded, structures, "evaluating", reporter))
+    with atomic(output) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            features=np.concatenate([r.features for r in results]),
+            energies=np.concatenate([r.energies for r in results]),
+            numbers=np.concatenate([s.atoms.numbers for s in structures]),
+            offset=np.cumsum([0, *(len(s.atoms) for s in structures)]),
+        )

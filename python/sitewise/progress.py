@@ -1,0 +1,117 @@
+"""What a command says while it works: progress bars on a terminal, now and then a line elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+LINE_EVERY = 30.0  # seconds between lines where there is no terminal
+
+
+class Advance(Protocol):
+    """Reports `n` more steps done, and what to show beside the bar."""
+
+    def __call__(self, n: int = 1, note: str | None = None) -> None: ...
+
+
+class Reporter:
+    """Messages and progress on stderr.
+
+    Parameters
+    ----------
+    quiet
+        Say nothing.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+
+    def say(self, text: str) -> None:
+        """Prints one line."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    @contextmanager
+    def task(self, title: str, total: int | None, done: int = 0, lines: bool = False) -> Iterator[Advance]:
+        """Progress of a task with a known or unknown number of steps.
+
+        Parameters
+        ----------
+        title
+            What is being done.
+        total
+            Number of steps, None if unknown.
+        done
+            Steps done before.
+        lines
+            Whether it takes long enough for a line now and then where there is no terminal.
+        """
+        if self.quiet:
+            yield lambda n=1, note=None: None
+        elif sys.stderr.isatty():
+            with self._bar(title, total, done) as advance:
+                yield advance
+        else:
+            yield _Lines(title, total, done) if lines else lambda n=1, note=None: None
+
+    @contextmanager
+    def _bar(self, title: str, total: int | None, done: int) -> Iterator[Advance]:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            ProgressColumn,
+            Task,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+        from rich.text import Text
+
+        class Rate(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text(f"{task.speed:.4g}/s" if task.speed else "")
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            Rate(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            task = progress.add_task(title, total=total, completed=done, note="")
+
+            def advance(n: int = 1, note: str | None = None) -> None:
+                progress.update(task, advance=n)
+                if note is not None:
+                    progress.update(task, note=note)
+
+            yield advance
+
+
+class _Lines:
+    """A line at most every LINE_EVERY seconds."""
+
+    def __init__(self, title: str, total: int | None, done: int) -> None:
+        self.title, self.total, self.done, self.first = title, total, done, done
+        self.note = ""
+        self.start = self.last = time.monotonic()
+
+    def __call__(self, n: int = 1, note: str | None = None) -> None:
+        self.done += n
+        self.note = self.note if note is None else note
+        now = time.monotonic()
+        if now - self.last >= LINE_EVERY:
+            self.last = now
+            print(self._line(now), file=sys.stderr, flush=True)
+
+    def _line(self, now: float) -> str:
+        rate = (self.done - self.first) / (now - self.start)
+        of = "" if self.total is None else f"/{self.total}"
+        left = "" if self.total is None or not rate else f", {(self.total - self.done) / rate:.0f} s left"
+        return f"{self.title} {self.done}{of}, {rate:.4g}/s{left}  {self.note}".rstrip()

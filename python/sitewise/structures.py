@@ -1,0 +1,48 @@
+"""From `ase.Atoms` to the arrays that the extension takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ._core import Error
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int32]
+Flags: TypeAlias = npt.NDArray[np.bool_]
+Arrays: TypeAlias = tuple[Ints, Floats, Floats, Flags]
+
+
+def core_arrays(atoms: Atoms, elements: Sequence[str], owner: str) -> Arrays:
+    """Species [n] (indices into `elements`), positions [n, 3], cell [3, 3] and pbc [3] of a structure.
+
+    Raises
+    ------
+    Error
+        If the structure has no atoms or an element that `owner` (as in "the potential") does not know.
+    """
+    symbols = atoms.get_chemical_symbols()
+    if not symbols:
+        raise Error("structure has no atoms")
+    unknown = [symbol for symbol in dict.fromkeys(symbols) if symbol not in elements]
+    if unknown:
+        raise Error(f"structure has element {', '.join(unknown)}, {owner} has {', '.join(elements)}")
+    index = {symbol: i for i, symbol in enumerate(elements)}
+    species = np.array([index[symbol] for symbol in symbols], dtype=np.int32)
+    return species, np.array(atoms.positions), np.array(atoms.cell.array), np.array(atoms.pbc)
+
+
+def by_atomic_number(symbols: Sequence[str]) -> list[str]:
+    """Distinct chemical symbols in the order of their atomic numbers, the order of a potential's elements."""
+    from ase.data import atomic_numbers
+
+    unknown = [symbol for symbol in symbols if symbol not in atomic_numbers]
+    if unknown:
+        raise Error(f"there is no element {', '.join(unknown)}")
+    return sorted(set(symbols), key=lambda symbol: int(atomic_numbers[symbol]))

@@ -1,0 +1,213 @@
+"""Sets of symmetry functions for given elements: named presets, files, and an automatic choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import _core
+from ._core import Error, SymmetryFunction
+from .structures import Floats, by_atomic_number, core_arrays
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+RADIAL, ANGULAR = 2, 3  # the type numbers of n2p2, see cpp/include/sitewise/symmetry.hpp
+
+# The stock set of SIMPLE-NN (K. Lee et al., Comput. Phys. Commun. 242, 95 (2019)); eta in 1/Angstrom^2.
+SIMPLE_NN_CUTOFF = 6.0
+SIMPLE_NN_RADIAL = (0.003214, 0.035711, 0.071421, 0.124987, 0.214264, 0.357106, 0.714213, 1.428426)
+SIMPLE_NN_ANGULAR = [
+    (eta, zeta, lambda_) for eta in (0.000357, 0.028569, 0.089277) for zeta in (1, 2, 4) for lambda_ in (-1, 1)
+]
+
+
+class SymmetryFunctions:
+    """The functions that describe the environment of an atom, and the elements that they are for.
+
+    Parameters
+    ----------
+    elements
+        Chemical symbols, sorted by atomic number.
+    core
+        The functions, whose element indices point into `elements`.
+    """
+
+    def __init__(self, elements: Sequence[str], core: _core.SymmetryFunctions) -> None:
+        if len(elements) != core.n_elements:
+            raise Error(f"{len(elements)} elements are given, the functions are for {core.n_elements}")
+        self.elements = tuple(elements)
+        self.core = core
+
+    @classmethod
+    def preset(cls, name: str, elements: Sequence[str], cutoff: float | None = None) -> SymmetryFunctions:
+        """A set of functions by its name.
+
+        Parameters
+        ----------
+        name
+            "simple-nn": the stock set of SIMPLE-NN, K. Lee et al., Comput. Phys. Commun. 242, 95 (2019): for
+            each neighbour element 8 functions of type 2 with r_s = 0, for each unordered pair of elements 18
+            of type 3. "auto": see `auto`.
+        elements
+            Chemical symbols in any order.
+        cutoff
+            Angstrom; 6 if not given.
+
+        Raises
+        ------
+        Error
+            If there is no such preset or element.
+        """
+        if name not in PRESETS:
+            raise Error(f'there is no preset "{name}" of symmetry functions, expected {" or ".join(PRESETS)}')
+        return PRESETS[name](elements, SIMPLE_NN_CUTOFF if cutoff is None else cutoff)
+
+    @classmethod
+    def auto(cls, elements: Sequence[str], cutoff: float) -> SymmetryFunctions:
+        """A set made for the elements' size and the cutoff (Angstrom), without a look at data.
+
+        For each neighbour element 8 functions of type 2, shifted to equispaced r_s from 0.8 times the sum of
+        the covalent radii up to one spacing D before the cutoff, with eta = 1/(2 D^2) (the shifted set of
+        M. Gastegger et al., J. Chem. Phys. 148, 241709 (2018)). For each unordered pair of elements 16
+        functions of type 3: eta = 1/(2 w^2) with the widths w = cutoff and cutoff/2, zeta 1, 2, 4, 16 and
+        lambda -1, 1 (after G. Imbalzano et al., J. Chem. Phys. 148, 241730 (2018)).
+
+        Raises
+        ------
+        Error
+            If there is no such element or the cutoff does not reach beyond the bonds.
+        """
+        from ase.data import atomic_numbers, covalent_radii
+
+        elements = by_atomic_number(elements)
+        radii = [float(covalent_radii[atomic_numbers[symbol]]) for symbol in elements]
+
+        def radial(center: int, neighbor: int) -> Iterator[tuple[float, float]]:
+            first = 0.8 * (radii[center] + radii[neighbor])
+            if cutoff < 1.5 * first:
+                raise Error(
+                    f"a cutoff of {cutoff:g} Angstrom is too short for "
+                    f"{elements[center]}-{elements[neighbor]}, expected at least {1.5 * first:.2f}"
+                )
+            spacing = (cutoff - first) / 8
+            return ((1 / (2 * spacing**2), first + k * spacing) for k in range(8))
+
+        angular = [
+            (1 / (2 * width**2), zeta, lambda_)
+            for width in (cutoff, cutoff / 2)
+            for zeta in (1, 2, 4, 16)
+            for lambda_ in (-1, 1)
+        ]
+        return cls(elements, _build(len(elements), radial, angular, cutoff))
+
+    @classmethod
+    def from_input(cls, path: str, cflength: float = 1.0) -> SymmetryFunctions:
+        """The functions of an `input.nn`; its networks and scaling need not exist.
+
+        Parameters
+        ----------
+        path
+            The file.
+        cflength
+            The file's unit of length in 1/Angstrom: 1.8897261328 for a file in Bohr.
+
+        Raises
+        ------
+        Error
+            That names file and line.
+        """
+        return cls(*_core.read_functions(str(path), cflength))
+
+    @property
+    def cutoff(self) -> float:
+        """The largest cutoff, Angstrom."""
+        return self.core.cutoff
+
+    def of(self, element: str) -> list[SymmetryFunction]:
+        """The functions of one central element in the order of the features."""
+        return self.core.functions(self.elements.index(element))
+
+    def evaluate(self, atoms: Atoms) -> Floats:
+        """The raw functions G of each atom.
+
+        Returns
+        -------
+        array [n, max_count]
+            Not scaled; NaN behind the last function of an atom's element.
+
+        Raises
+        ------
+        Error
+            If the structure has an element that the functions are not for, or bad coordinates.
+        """
+        arrays = core_arrays(atoms, self.elements, "the set of symmetry functions")
+        return self.core.evaluate(*arrays)
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """A printable row for each function: the columns of `COLUMNS`."""
+        for center in self.elements:
+            for number, f in enumerate(self.of(center), start=1):
+                neighbors = [self.elements[k] for k in (f.neighbor1, f.neighbor2) if k >= 0]
+                angle = (f"{f.lambda_:+g}", f"{f.zeta:g}") if f.type != RADIAL else ("", "")
+                shape = (f"{f.eta:.6g}", f"{f.rs:.4g}", *angle, f"{f.cutoff:g}")
+                yield (center, str(number), str(f.type), " ".join(neighbors), *shape)
+
+    def __len__(self) -> int:
+        return sum(self.core.count(e) for e in range(len(self.elements)))
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{e} {self.core.count(i)}" for i, e in enumerate(self.elements))
+        return f"SymmetryFunctions({counts}; cutoff {self.cutoff:g} Angstrom)"
+
+    def __str__(self) -> str:
+        table = [COLUMNS, *self.rows()]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in table]
+        return "\n".join([repr(self), *lines])
+
+
+COLUMNS = ("atom", "no.", "type", "neighbours", "eta (1/A^2)", "r_s (A)", "lambda", "zeta", "cutoff (A)")
+
+
+def _simple_nn(elements: Sequence[str], cutoff: float) -> SymmetryFunctions:
+    symbols = by_atomic_number(elements)
+
+    def radial(_center: int, _neighbor: int) -> Iterator[tuple[float, float]]:
+        return ((eta, 0.0) for eta in SIMPLE_NN_RADIAL)
+
+    return SymmetryFunctions(symbols, _build(len(symbols), radial, SIMPLE_NN_ANGULAR, cutoff))
+
+
+def _build(
+    n_elements: int,
+    radial: Callable[[int, int], Iterator[tuple[float, float]]],
+    angular: Sequence[tuple[float, float, float]],
+    cutoff: float,
+) -> _core.SymmetryFunctions:
+    """Functions of every centre: (eta, r_s) of each neighbour element, (eta, zeta, lambda) of each pair."""
+    if not (np.isfinite(cutoff) and cutoff > 0):
+        raise Error(f"the cutoff is {cutoff:g} Angstrom, expected a positive length")
+    indices = range(n_elements)
+    functions = [
+        SymmetryFunction(RADIAL, center, neighbor, eta=eta, rs=rs, cutoff=cutoff)
+        for center in indices
+        for neighbor in indices
+        for eta, rs in radial(center, neighbor)
+    ]
+    functions += [
+        SymmetryFunction(ANGULAR, center, j, k, eta=eta, zeta=zeta, lambda_=lambda_, cutoff=cutoff)
+        for center in indices
+        for j, k in combinations_with_replacement(indices, 2)
+        for eta, zeta, lambda_ in angular
+    ]
+    return _core.SymmetryFunctions(n_elements, functions)
+
+
+PRESETS: dict[str, Callable[[Sequence[str], float], SymmetryFunctions]] = {
+    "simple-nn": _simple_nn,
+    "auto": SymmetryFunctions.auto,
+}

@@ -1,0 +1,391 @@
+"""Training of a potential: from a RUN.toml to a folder with potential, errors, log and pictures.
+
+The state of a run is a function of the iteration alone: the batches of an epoch are a permutation seeded by
+(seed, epoch). So a run that is killed and resumed gives the numbers of the uninterrupted one, bit for bit.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from ._core import Error
+from .checkpoint import State
+from .config import Config
+from .dataset import LABELS, Dataset
+from .files import atomic, write_text
+from .metrics import Comparison, compare
+from .model import Parameters, atomic_offsets, initial_potential
+from .potential import Potential
+from .progress import Advance, Reporter
+from .signals import Interrupted, Stop, stop_signals
+from .structures import core_arrays
+from .symmetry import SymmetryFunctions
+
+CHECKPOINT = "checkpoint.npz"
+OUTPUTS = (CHECKPOINT, "potential", "training.toml", "log.csv", "errors.json")
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # D. P. Kingma and J. Ba, arXiv:1412.6980
+
+LOG_POINTS = 100
+# Errors at log points are those of at most this many structures, always the same ones.
+LOGGED_TRAIN, LOGGED_TEST = 200, 1000
+CHECKPOINT_SECONDS = 60.0  # between two checkpoints, where log points are rarer
+
+# What random numbers are for: streams of one seed.
+SPLIT, WEIGHTS, BATCHES, LOGGED = range(4)
+
+LOSSES = ("loss", "energy_rmse", "force_rmse", "stress_rmse")
+LOG_COLUMNS = ("iteration", "epoch", "learning_rate", *LOSSES, *(f"test_{name}" for name in LOSSES), "seconds")
+
+
+def train(
+    config: Config | str | Path, out: str | Path, resume: bool = False, reporter: Reporter | None = None
+) -> Potential:
+    """Trains a potential.
+
+    The loss is the mean over structures of (dE/N)^2, plus force_weight times the mean over components of dF^2,
+    plus stress_weight times that of dS^2 (eV, Angstrom), plus l2 times the sum of squares of all weight
+    matrices, minimised by Adam with a learning rate that decays exponentially from the first to the last
+    value.
+
+    Parameters
+    ----------
+    config
+        A configuration or the path of a RUN.toml.
+    out
+        Folder for `potential/`, `training.toml`, `log.csv`, `errors.json`, pictures and `checkpoint.npz`.
+    resume
+        Goes on from the checkpoint in `out`, or begins where there is none yet.
+    reporter
+        Told of the progress; by default it writes to stderr.
+
+    Returns
+    -------
+    Potential
+        As loaded from `out/potential`.
+
+    Raises
+    ------
+    Error
+        For bad input, for an `out` that holds a run when `resume` is false, when configuration or data are not
+        those of the run to resume, and when the loss is no longer finite.
+    Interrupted
+        On Ctrl-C or SIGTERM, after a checkpoint.
+    """
+    out = Path(out)
+    if not isinstance(config, Config):
+        config = Config.load(config)
+    with run_folder(out, resume), stop_signals() as stop:
+        run = Run(config, out, reporter or Reporter(), stop)
+        run.start(resume)
+        run.optimize()
+        return run.finish()
+
+
+@contextmanager
+def run_folder(out: Path, resume: bool) -> Iterator[None]:
+    """Makes the folder and checks that it can be written; a failure before any output removes it again."""
+    if not resume and any((out / name).exists() for name in OUTPUTS):
+        raise Error(f"{out}: holds a run already; go on with --resume or choose another folder")
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Error(f"{out}: cannot be made: {error.strerror}") from None
+        with atomic(out / "probe"):
+            pass
+        (out / "probe").unlink()
+        yield
+    except BaseException:
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise
+
+
+class Run:
+    """One training run: reads and prepares, optimises, writes the results.
+
+    Parameters
+    ----------
+    config, out, reporter
+        See `train`.
+    stop
+        Signals wait in it while iterating.
+    """
+
+    def __init__(self, config: Config, out: Path, reporter: Reporter, stop: Stop) -> None:
+        self.config, self.out, self.reporter, self.stop = config, out, reporter, stop
+        self.began = (time.monotonic(), time.process_time())
+        self.train_data, self.test_data = self._read()
+        self.functions = self._symmetry_functions()
+        budget = round(config.training.memory_budget * 1e9)
+        self.train_set = self._prepare(self.train_data, "training structures", budget)
+        left = budget - self.train_set.cached_bytes
+        self.test_set = self._prepare(self.test_data, "test structures", left)
+        offsets = atomic_offsets(self.train_data, self.functions.elements)
+        functions = config.symmetry_functions
+        self.potential = initial_potential(self.functions, functions.scaling, config.network, self.train_set, offsets)
+        self.parameters = Parameters(self.potential, self.train_set, functions.whiten)
+        self.total = config.training.total_iterations(len(self.train_data))
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+        self.hashes = {"training data": self.train_data.hash(), "test data": self.test_data.hash()}
+        self.logged = [
+            self._subset(len(self.train_set), LOGGED_TRAIN),
+            self._subset(len(self.test_set), LOGGED_TEST),
+        ]
+
+    def start(self, resume: bool) -> None:
+        """Sets the first state: random, or that of the checkpoint."""
+        checkpoint = self.out / CHECKPOINT
+        if resume and checkpoint.exists():
+            self.state = State.load(checkpoint, self._identity())
+            self.reporter.say(f"resumed at iteration {self.state.iteration} of {self.total}")
+        else:
+            self.state = State.start(self.parameters.initial(self._rng(WEIGHTS)))
+        self.spent = (self.state.wall_seconds, self.state.cpu_seconds)
+
+    def optimize(self) -> None:
+        """Iterates to the end, an early stop or a signal; checkpoints on the way."""
+        state, every = self.state, -(-self.total // LOG_POINTS)
+        task = self.reporter.task("training", self.total, done=state.iteration, lines=True)
+        with self.stop.deferred(), task as advance:
+            while state.iteration < self.total and not state.stopped:
+                self._iterate()
+                if state.iteration % every == 0 or state.iteration == self.total:
+                    self._log(advance)
+                    self._save()
+                advance()
+                if self._seconds()[0] > state.wall_seconds + CHECKPOINT_SECONDS:
+                    self._save()
+                if self.stop.signum is not None:
+                    self._save()
+                    at = f"iteration {state.iteration} of {self.total}"
+                    raise Interrupted(f"stopped at {at}; go on with --resume", self.stop.signum)
+
+    def finish(self) -> Potential:
+        """Writes potential, errors, settings and pictures, from the potential as it was written."""
+        from .plots import save_pictures
+
+        state = self.state
+        theta = state.best_theta if self.config.training.early_stop else state.theta
+        self.potential.weights = self.parameters.weights(theta)
+        folder = self.out / "potential"
+        Potential(self.potential).save(folder, comments=self._provenance())
+        potential = Potential.load(folder)
+        comparisons = {"train": compare(potential, self.train_data, "training errors", self.reporter)}
+        if len(self.test_data):
+            comparisons["test"] = compare(potential, self.test_data, "test errors", self.reporter)
+        errors = self._errors(comparisons)
+        self._write_settings(errors)
+        save_pictures(self.out, LOG_COLUMNS, state.log, comparisons)
+        self._save()
+        write_text(self.out / "errors.json", json.dumps(errors, indent=2) + "\n")  # the last: the run is complete
+        return potential
+
+    # ---- preparation
+
+    def _read(self) -> tuple[Dataset, Dataset]:
+        """Training and test data."""
+        data, keys = self.config.data, self.config.data.keys.given()
+        everything = Dataset.read(data.train, keys=keys, reporter=self.reporter)
+        if isinstance(data.test, list):
+            test = Dataset.read(data.test, keys=keys, reporter=self.reporter)
+            unknown = set(test.elements) - set(everything.elements)
+            if unknown:
+                raise Error(f"[data] test has {', '.join(sorted(unknown))}, which no training structure has")
+            return everything, test
+        if data.test == 0:
+            return everything, Dataset([])
+        train, test = everything.split(data.test, self._rng(SPLIT))
+        self.reporter.say(f"{len(train)} structures to train on, {len(test)} held out")
+        missing = set(everything.elements) - set(train.elements)
+        if missing:
+            raise Error(f"no structure with {', '.join(sorted(missing))} is left to train on, choose another seed")
+        return train, test
+
+    def _symmetry_functions(self) -> SymmetryFunctions:
+        table, elements = self.config.symmetry_functions, self.train_data.elements
+        if table.file is None:
+            return SymmetryFunctions.preset(table.preset or "simple-nn", elements, table.cutoff)
+        functions = SymmetryFunctions.from_input(table.file, table.cflength)
+        if list(functions.elements) != elements:
+            raise Error(
+                f"{table.file}: has functions for {', '.join(functions.elements)}, "
+                f"the training structures have {', '.join(elements)}"
+            )
+        return functions
+
+    def _prepare(self, data: Dataset, what: str, budget: int) -> _core.TrainingSet:
+        """Features, and derivatives while they fit the budget (bytes)."""
+        prepared = _core.TrainingSet(self.functions.core, budget)
+        chunk = 8 * _core.get_threads()
+        with self.reporter.task(f"features of {what}", len(data)) as advance:
+            for first in range(0, len(data), chunk):
+                structures = data[first : first + chunk]
+                self._add(prepared, structures)
+                advance(len(structures))
+        return prepared
+
+    def _add(self, prepared: _core.TrainingSet, structures: Dataset) -> None:
+        arrays = []
+        for s in structures:
+            with s.named():
+                species, positions, cell, pbc = core_arrays(s.atoms, self.functions.elements, "the training set")
+            arrays.append(
+                {
+                    "species": species,
+                    "positions": positions,
+                    "cell": cell,
+                    "pbc": pbc,
+                    "energy": np.nan if s.energy is None else s.energy,
+                    "forces": s.forces,
+                    "stress": s.stress,
+                }
+            )
+        try:
+            prepared.add(arrays)
+        except Error as error:
+            raise Error(f"{structures[getattr(error, 'index', 0)].source}: {error}") from None
+
+    def _rng(self, *stream: int) -> np.random.Generator:
+        return np.random.default_rng([self.config.training.seed, *stream])
+
+    def _subset(self, size: int, at_most: int) -> list[int]:
+        """Structures that log points look at."""
+        return sorted(self._rng(LOGGED, at_most).permutation(size)[:at_most].tolist())
+
+    # ---- iteration
+
+    def _learning_rate(self) -> float:
+        first, last = self.config.training.learning_rate
+        return float(first * (last / first) ** (self.state.iteration / self.total))
+
+    def _batch(self) -> list[int]:
+        """Structures of the current iteration; each epoch goes through all of them in an order of its own."""
+        n, size = len(self.train_set), self.config.training.batch_size
+        epoch, batch = divmod(self.state.iteration, -(-n // size))
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, self._rng(BATCHES, epoch).permutation(n)
+        return [int(i) for i in self._order[batch * size : (batch + 1) * size]]
+
+    def _iterate(self) -> None:
+        """One step of Adam."""
+        state, settings = self.state, self.config.training
+        self.potential.weights = self.parameters.weights(state.theta)
+        loss, gradient = self.train_set.loss(
+            self.potential, self._batch(), settings.force_weight, settings.stress_weight
+        )
+        if not np.isfinite(loss["value"]):
+            raise Error(f"the loss is {loss['value']} at iteration {state.iteration}, a lower learning_rate may help")
+        assert gradient is not None
+        slope = self.parameters.gradient(gradient) + 2 * settings.l2 * self.parameters.penalized * state.theta
+        rate = self._learning_rate()
+        state.iteration += 1
+        state.moment1 = BETA1 * state.moment1 + (1 - BETA1) * slope
+        state.moment2 = BETA2 * state.moment2 + (1 - BETA2) * slope**2
+        mean = state.moment1 / (1 - BETA1**state.iteration)
+        square = state.moment2 / (1 - BETA2**state.iteration)
+        state.theta = state.theta - rate * mean / (np.sqrt(square) + EPSILON)
+
+    def _log(self, advance: Advance) -> None:
+        """Errors at this point, into `log.csv`; decides on an early stop."""
+        state, settings = self.state, self.config.training
+        self.potential.weights = self.parameters.weights(state.theta)
+        train = self._losses(self.train_set, self.logged[0])
+        test = self._losses(self.test_set, self.logged[1])
+        epoch = state.iteration * settings.batch_size / len(self.train_set)
+        seconds = self._seconds()[0]
+        state.log.append([state.iteration, epoch, self._learning_rate(), *train, *test, seconds])
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(LOG_COLUMNS)
+        writer.writerows([[int(row[0]), *(f"{x:.6g}" if np.isfinite(x) else "" for x in row[1:])] for row in state.log])
+        write_text(self.out / "log.csv", text.getvalue())
+        shown = test if len(self.test_set) else train
+        advance(0, note=f"{1e3 * shown[1]:.2f} meV/atom {shown[2]:.3f} eV/Å")
+        if test[0] < state.best_loss:
+            state.best_loss, state.best_iteration, state.best_theta = test[0], state.iteration, state.theta
+        if settings.early_stop and state.iteration - state.best_iteration >= settings.early_stop:
+            state.stopped = True
+            self.reporter.say(
+                f"stopped at iteration {state.iteration}: no better test loss since iteration {state.best_iteration}"
+            )
+
+    def _losses(self, prepared: _core.TrainingSet, structures: Sequence[int]) -> list[float]:
+        """The columns LOSSES; NaN where there is no label."""
+        if not structures:
+            return [np.nan] * len(LOSSES)
+        settings = self.config.training
+        loss, _ = prepared.loss(
+            self.potential, structures, settings.force_weight, settings.stress_weight, gradient=False
+        )
+        data = self.train_data if prepared is self.train_set else self.test_data
+        known = {label: any(getattr(data[i], label) is not None for i in structures) for label in LABELS}
+        squares = {"energy": loss["energy"], "forces": loss["force"], "stress": loss["stress"]}
+        return [loss["value"], *(float(np.sqrt(squares[k])) if known[k] else np.nan for k in LABELS)]
+
+    # ---- results
+
+    def _seconds(self) -> tuple[float, float]:
+        """Wall and CPU seconds of this run, earlier parts included."""
+        wall, cpu = time.monotonic() - self.began[0], time.process_time() - self.began[1]
+        return self.spent[0] + wall, self.spent[1] + cpu
+
+    def _save(self) -> None:
+        self.state.wall_seconds, self.state.cpu_seconds = self._seconds()
+        self.state.save(self.out / CHECKPOINT, self._identity())
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be equal to resume: settings that change numbers, and data."""
+        tables = self.config.tables()
+        del tables["data"], tables["training"]["memory_budget"]
+        flat = {f"[{table}] {key}": value for table, keys in tables.items() for key, value in keys.items()}
+        return {**flat, **self.hashes, "symmetry functions": str(self.functions)}
+
+    def _provenance(self) -> str:
+        return "\n".join(
+            [
+                f"Trained by sitewise {version('sitewise')}: {self.train_data.summary()}.",
+                f"Data sha256 {self.hashes['training data']}, seed {self.config.training.seed}, "
+                f"{self.state.iteration} iterations; training.toml has the settings.",
+            ]
+        )
+
+    def _errors(self, comparisons: dict[str, Comparison]) -> dict[str, Any]:
+        wall, cpu = self._seconds()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kB on Linux
+        used = {"cpu_seconds": round(cpu, 2), "wall_seconds": round(wall, 2), "peak_memory_mb": round(peak, 1)}
+        return {**{name: c.errors() for name, c in comparisons.items()}, **used}
+
+    def _write_settings(self, errors: dict[str, Any]) -> None:
+        """`training.toml`: the settings in full, and where the potential comes from."""
+        import tomli_w
+
+        made = {
+            "sitewise": version("sitewise"),
+            "iterations": self.state.iteration,
+            "training_data": self.train_data.summary(),
+            "training_data_sha256": self.hashes["training data"],
+            "test_data": self.test_data.summary(),
+            "test_data_sha256": self.hashes["test data"],
+            "errors": {name: _without_groups(errors[name]) for name in ("train", "test") if name in errors},
+        }
+        write_text(self.out / "training.toml", tomli_w.dumps({**self.config.tables(), "result": made}))
+
+
+def _without_groups(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key != "groups"}
