@@ -3,6 +3,7 @@
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from sitewise import _core
 
@@ -114,3 +115,25 @@ def silicon_potential(seed=RNG_SEED):
     network = _core.Network([n, 6, 1], "tl")
     network.weights = np.random.default_rng(seed).normal(0, 0.4, network.weights.size)
     return _core.Potential(["Si"], plan, scaling, [network], [-100.0])
+
+
+def silicon_frames(count, seed=RNG_SEED, forces=True, stress=True):
+    """Rattled and strained 8-atom diamond crystals in two groups, labelled by 20 times
+    `silicon_potential`, whose forces are then as large as those of real crystals."""
+    rng = np.random.default_rng(seed)
+    potential = silicon_potential()
+    frames = []
+    for number in range(count):
+        atoms = rattled(bulk("Si", "diamond", a=5.4, cubic=True), 0.15, seed=int(rng.integers(1 << 31)))
+        atoms.set_cell(atoms.cell.array @ (np.eye(3) + rng.normal(0, 0.02, (3, 3))), scale_atoms=True)
+        result = potential.compute(*arrays(atoms, elements=(14,)))
+        virial = (result["virial"] + result["virial"].T) / 2
+        labels = {"energy": 20 * result["energy"]}
+        if forces:
+            labels["forces"] = 20 * result["forces"]
+        if stress:
+            labels["stress"] = 20 * virial[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]] / atoms.cell.volume
+        atoms.info["config_type"] = "odd" if number % 2 else "even"
+        atoms.calc = SinglePointCalculator(atoms, **labels)
+        frames.append(atoms)
+    return frames

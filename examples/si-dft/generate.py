@@ -317,11 +317,17 @@ def write_structures(path, structures):
     replace_file(path, lzma.compress(text.getvalue().encode(), preset=9 | lzma.PRESET_EXTREME))
 
 
+def read_structures(path):
+    """All structures of a compressed file; unpacked at once, as ASE goes back and forth in it."""
+    text = lzma.decompress(path.read_bytes()).decode()
+    return read(io.StringIO(text), ":", format="extxyz")
+
+
 def read_queue():
     """All planned structures, in the order of the run."""
     if not QUEUE.exists():
         sys.exit(f"{QUEUE} is missing: make it with the command build")
-    return read(QUEUE, ":")
+    return read_structures(QUEUE)
 
 
 def collected_path(group):
@@ -331,7 +337,7 @@ def collected_path(group):
 
 def read_collected():
     """All collected structures by group; a group without a file has none."""
-    return {group: read(collected_path(group), ":") if collected_path(group).exists() else [] for group in GROUPS}
+    return {group: read_structures(collected_path(group)) if collected_path(group).exists() else [] for group in GROUPS}
 
 
 def result_of(atoms):

@@ -67,8 +67,9 @@ class State:
             If the file is damaged or from a run with another identity; names the differences.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                values = {name: file[name] for name in file.files}
+            # numpy leaves a file open that it opened itself and cannot read.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                values = {name: arrays[name] for name in arrays.files}
             found = json.loads(str(values.pop("identity")))
             log = values.pop("log").tolist()
             state = cls(**{n: v.item() if v.ndim == 0 else v for n, v in values.items()}, log=log)

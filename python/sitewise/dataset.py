@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -244,9 +246,9 @@ def _iterate(path: str, index: str) -> Iterator[Atoms]:
         raise Error(f"{path}: is a folder, expected a file with structures")
     lines = number = 0
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _unpacked(path) as plain:
             warnings.simplefilter("ignore")  # ASE warns of units, deprecations and key clashes
-            for atoms in iread(path, index, do_not_split_by_at_sign=True):
+            for atoms in iread(plain, index, do_not_split_by_at_sign=True):
                 yield atoms
                 number += 1
                 lines += len(atoms) + 2
@@ -261,6 +263,23 @@ def _iterate(path: str, index: str) -> Iterator[Atoms]:
         raise Error(f"{path}: there is no structure in this file")
     if index == ":" and path.endswith("xyz"):
         _check_all_read(path, lines, number)
+
+
+@contextmanager
+def _unpacked(path: str) -> Iterator[str]:
+    """The file itself, or a temporary copy of a compressed one: ASE goes back and forth in a file, which in a
+    compressed one takes a time that grows with the square of its length."""
+    from ase.io.formats import get_compression, open_with_compression
+
+    name, compression = get_compression(path)
+    if compression is None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / Path(name).name
+        with open_with_compression(path, "rb") as packed, plain.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+        yield str(plain)
 
 
 def _check_all_read(path: str, lines: int, number: int) -> None:

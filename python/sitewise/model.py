@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
@@ -90,7 +91,7 @@ class Parameters:
             [
                 np.repeat([1.0, 0.0], [fan_in * fan_out, fan_out])
                 for nodes in self._networks
-                for fan_in, fan_out in zip(nodes[:-1], nodes[1:], strict=True)
+                for fan_in, fan_out in pairwise(nodes)
             ]
         )  # L2 acts on weight matrices: biases are free, as in SIMPLE-NN
 
@@ -104,7 +105,7 @@ class Parameters:
         blocks = [
             block
             for nodes in self._networks
-            for fan_in, fan_out in zip(nodes[:-1], nodes[1:], strict=True)
+            for fan_in, fan_out in pairwise(nodes)
             for block in (_glorot(rng, fan_in, fan_out), np.zeros(fan_out))
         ]
         return np.concatenate(blocks)
@@ -150,7 +151,7 @@ class Parameters:
 
 def _size(nodes: Sequence[int]) -> int:
     """Number of weights and biases of a network."""
-    return sum((fan_in + 1) * fan_out for fan_in, fan_out in zip(nodes[:-1], nodes[1:], strict=True))
+    return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(nodes))
 
 
 def _glorot(rng: np.random.Generator, fan_in: int, fan_out: int) -> Floats:

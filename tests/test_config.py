@@ -1,0 +1,91 @@
+"""RUN.toml: defaults, paths and messages."""
+
+import pytest
+
+from sitewise import Error
+from sitewise.config import Config
+
+MINIMAL = '[data]\ntrain = "a.xyz"\n'
+
+
+def load(tmp_path, text):
+    (tmp_path / "run.toml").write_text(text)
+    return Config.load(tmp_path / "run.toml")
+
+
+def test_defaults_are_the_documented_ones(tmp_path):
+    config = load(tmp_path, MINIMAL)
+    assert config.data.train == [str(tmp_path / "a.xyz")]
+    assert config.data.test == 0.1
+    assert config.network.hidden == [30, 30]
+    training = config.training
+    assert (training.optimizer, training.batch_size, training.l2) == ("adam", 4, 1e-6)
+    assert training.learning_rate == [0.01, 0.00017]
+    assert training.total_iterations(350) == 100_000
+
+
+def test_paths_are_relative_to_the_file(tmp_path):
+    text = '[data]\ntrain = ["x/*.xyz", "/y.xyz"]\ntest = "t.xyz"\n[symmetry_functions]\nfile = "input.nn"\n'
+    config = load(tmp_path, text)
+    assert config.data.train == [str(tmp_path / "x/*.xyz"), "/y.xyz"]
+    assert config.data.test == [str(tmp_path / "t.xyz")]
+    assert config.symmetry_functions.file == str(tmp_path / "input.nn")
+
+
+def test_epochs_are_passes_over_the_structures(tmp_path):
+    config = load(tmp_path, MINIMAL + "[training]\nepochs = 3\nlearning_rate = 0.1\n")
+    assert config.training.total_iterations(9) == 9
+    assert config.training.learning_rate == [0.1, 0.1]
+
+
+def test_tables_give_the_same_configuration(tmp_path):
+    config = load(tmp_path, MINIMAL + "[training]\nseed = 7\n[network]\nhidden = [5]\n")
+    assert Config.parse(config.tables()) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"run.toml: \[data\]: missing"),
+        ("[data]\n", r"run.toml: \[data\] train: missing"),
+        (MINIMAL + "[trainig]\n", r"\[trainig\]: unknown table, did you mean training\?"),
+        (MINIMAL + "[training]\nbatchsize = 4\n", r"\[training\] batchsize: unknown key, did you mean batch_size\?"),
+        (MINIMAL + "[training]\nseed = 1.5\n", r"\[training\] seed: .*integer.*1.5"),
+        (MINIMAL + "[training]\nl2 = -1\n", r"\[training\] l2: .*greater than or equal to 0, found -1"),
+        (MINIMAL + '[training]\noptimizer = "sgd"\n', r"\[training\] optimizer: should be 'adam', found 'sgd'"),
+        (MINIMAL + "[training]\nl2 = nan\n", r"\[training\] l2: .*nan"),
+        (MINIMAL + "[training]\niterations = 5\nepochs = 3\n", "iterations and epochs exclude each other"),
+        (MINIMAL + "[training]\nlearning_rate = [0.1]\n", r"\[training\] learning_rate: .*2 items"),
+        (MINIMAL + "[network]\nhidden = []\n", r"\[network\] hidden: .*1 item"),
+        (MINIMAL + "[network]\nhidden = [0]\n", r"\[network\] hidden: .*greater than or equal to 1"),
+        (MINIMAL + '[network]\nactivation = "tan"\n', r"\[network\] activation: should be 'tanh'"),
+        (MINIMAL + "test = 1.0\n", r"\[data\] test: expected files or a fraction from 0 to below 1, found 1.0"),
+        (MINIMAL + "test = true\n", r"\[data\] test: expected files or a fraction"),
+        (MINIMAL + "test = 0\n[training]\nearly_stop = 5\n", "early_stop needs held-out data"),
+        (MINIMAL + "[data.keys]\nforce = 'f'\n", r"\[data.keys\] force: unknown key, did you mean forces\?"),
+        (MINIMAL + "[symmetry_functions]\npreset = 'auto'\nfile = 'x'\n", "preset and file exclude each other"),
+        (MINIMAL + "[symmetry_functions]\nfile = 'x'\ncutoff = 5.0\n", "cutoff belongs to a preset"),
+        (MINIMAL + "[symmetry_functions]\ncflength = 2.0\n", "cflength belongs to file"),
+        ("data = 3\n", r"\[data\]: expected a table"),
+        ("[data\n", r"run.toml: is not valid TOML: .*line 1"),
+    ],
+)
+def test_mistakes_name_the_key(tmp_path, text, message):
+    with pytest.raises(Error, match=message):
+        load(tmp_path, text)
+
+
+def test_every_mistake_is_told(tmp_path):
+    with pytest.raises(Error) as caught:
+        load(tmp_path, MINIMAL + "[training]\nseed = -1\nl2 = -1\n")
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_missing_and_unreadable_files(tmp_path):
+    with pytest.raises(Error, match=r"absent.toml: no such file"):
+        Config.load(tmp_path / "absent.toml")
+    with pytest.raises(Error, match="cannot be read"):
+        Config.load(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b"# \xe9\n")
+    with pytest.raises(Error, match="is not a text file in UTF-8"):
+        Config.load(tmp_path / "latin.toml")

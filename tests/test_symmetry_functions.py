@@ -1,0 +1,77 @@
+"""Presets, files and the automatic choice of symmetry functions."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from checks import rattled
+from sitewise import Error, SymmetryFunctions
+
+
+def test_simple_nn_set():
+    functions = SymmetryFunctions.preset("simple-nn", ["Si"])
+    rows = [(f.type, f.eta, f.rs, f.zeta, f.lambda_, f.cutoff) for f in functions.of("Si")]
+    radial = [row for row in rows if row[0] == 2]
+    angular = [row for row in rows if row[0] == 3]
+    etas = [0.003214, 0.035711, 0.071421, 0.124987, 0.214264, 0.357106, 0.714213, 1.428426]
+    assert [row[1] for row in radial] == pytest.approx(etas, abs=0)
+    assert sorted(row[1:5] for row in angular) == sorted(
+        (eta, 0.0, zeta, lam) for eta in (0.000357, 0.028569, 0.089277) for zeta in (1, 2, 4) for lam in (-1, 1)
+    )
+    assert {row[5] for row in rows} == {6.0}
+
+
+def test_several_elements():
+    functions = SymmetryFunctions.preset("simple-nn", ["O", "Si", "H", "O"], cutoff=5.0)
+    assert functions.elements == ("H", "O", "Si")
+    assert len(functions) == 3 * (3 * 8 + 6 * 18)
+    assert functions.cutoff == 5.0
+
+
+def test_automatic_choice_sees_what_it_should():
+    functions = SymmetryFunctions.auto(["Si", "O"], 6.0)
+    assert len(functions) == 2 * (2 * 8 + 3 * 16)
+    shifts = [f.rs for f in functions.of("O") if f.type == 2]
+    assert all(0 < rs < 6.0 for rs in shifts)
+    with pytest.raises(Error, match="a cutoff of 2 Angstrom is too short for Si-Si"):
+        SymmetryFunctions.auto(["Si"], 2.0)
+
+
+def test_automatic_functions_are_of_full_rank():
+    functions = SymmetryFunctions.auto(["Si"], 6.0)
+    atoms = rattled(bulk("Si", "diamond", a=5.4, cubic=True) * (2, 2, 2), 0.3)
+    G = functions.evaluate(atoms)
+    assert G.shape == (64, len(functions))
+    assert np.all(G.std(axis=0) > 0)
+
+
+def test_functions_of_a_file(tmp_path, shared):
+    functions = SymmetryFunctions.from_input(shared / "nnp-si" / "input.nn", 1.8897261328)
+    assert len(functions) == 27
+    assert functions.elements == ("Si",)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: SymmetryFunctions.preset("simple", ["Si"]), 'no preset "simple"'),
+        (lambda: SymmetryFunctions.preset("simple-nn", ["Xy"]), "no element Xy"),
+        (lambda: SymmetryFunctions.preset("simple-nn", ["Si"], -1.0), "the cutoff is -1 Angstrom"),
+        (lambda: SymmetryFunctions.preset("simple-nn", ["Si"], float("nan")), "the cutoff is nan"),
+        (lambda: SymmetryFunctions.from_input("absent.nn"), "absent.nn"),
+    ],
+)
+def test_mistakes(call, message):
+    with pytest.raises(Error, match=message):
+        call()
+
+
+def test_unknown_element_in_a_structure():
+    functions = SymmetryFunctions.preset("simple-nn", ["Si"])
+    with pytest.raises(Error, match="structure has element Ge, the set of symmetry functions has Si"):
+        functions.evaluate(bulk("Ge", "diamond", a=5.6))
+
+
+def test_table_names_every_function():
+    functions = SymmetryFunctions.preset("simple-nn", ["Si"])
+    assert len(str(functions).splitlines()) == 2 + 26

@@ -1,0 +1,267 @@
+"""Training runs: what they write, that they repeat, and that nothing is lost when they are interrupted."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from ase.io import read, write
+
+from checks import silicon_frames
+from sitewise import Dataset, Error, Potential, _core, train
+from sitewise.checkpoint import State
+from sitewise.metrics import compare
+from sitewise.progress import Reporter
+
+QUIET = Reporter(quiet=True)
+RUN = """
+[data]
+train = "train.xyz"
+test = {test}
+[symmetry_functions]
+preset = "auto"
+cutoff = 5.0
+[network]
+hidden = [6, 5]
+[training]
+iterations = {iterations}
+force_weight = 0.3
+stress_weight = 3.0
+{more}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with training data and a function that writes a RUN.toml."""
+    write(tmp_path / "train.xyz", silicon_frames(12))
+    monkeypatch.chdir(tmp_path)
+
+    def write_run(iterations=40, test="0.25", more=""):
+        (tmp_path / "run.toml").write_text(RUN.format(iterations=iterations, test=test, more=more))
+        return tmp_path / "run.toml"
+
+    return write_run
+
+
+def weights(folder):
+    return Potential.load(folder / "potential").core.weights
+
+
+def rows_of(folder):
+    """Rows of log.csv."""
+    return list(csv.DictReader((folder / "log.csv").read_text().splitlines()))
+
+
+def test_outputs(folder, tmp_path):
+    potential = train(folder(), tmp_path / "out", reporter=QUIET)
+    out = tmp_path / "out"
+    names = {"potential", "training.toml", "log.csv", "errors.json", "checkpoint.npz"}
+    pictures = {"learning_curves.png", "error_distributions.png", "correlation.png"}
+    assert {path.name for path in out.iterdir()} == names | pictures
+    assert {p.name for p in (out / "potential").iterdir()} == {"input.nn", "scaling.data", "weights.014.data"}
+    errors = json.loads((out / "errors.json").read_text())
+    assert {"train", "test", "cpu_seconds", "wall_seconds", "peak_memory_mb"} == set(errors)
+    kinds = {f"{kind}_{measure}" for kind in ("energy", "force", "stress") for measure in ("rmse", "mae", "max")}
+    assert set(errors["test"]) == kinds | {"n_structures", "n_atoms", "groups"}
+    assert (errors["train"]["n_structures"], errors["test"]["n_structures"]) == (9, 3)
+    rows = rows_of(out)
+    assert [int(row["iteration"]) for row in rows] == list(range(1, 41))
+    assert float(rows[-1]["energy_rmse"]) == pytest.approx(errors["train"]["energy_rmse"], rel=1e-4)
+    assert float(rows[-1]["test_force_rmse"]) == pytest.approx(errors["test"]["force_rmse"], rel=1e-4)
+    assert repr(potential).startswith("Potential(Si 24-6-5-1")
+    assert "sha256" in (out / "potential" / "input.nn").read_text()
+
+
+def test_training_lowers_the_errors(folder, tmp_path):
+    train(folder(iterations=2000, more="learning_rate = [0.01, 0.0005]"), tmp_path / "out", reporter=QUIET)
+    errors = json.loads((tmp_path / "out" / "errors.json").read_text())
+    forces = np.concatenate([a.get_forces().ravel() for a in silicon_frames(12)])
+    assert errors["train"]["force_rmse"] < 0.25 * forces.std()
+
+
+def test_saved_potential_gives_the_numbers_of_the_run(folder, tmp_path):
+    potential = train(folder(), tmp_path / "out", reporter=QUIET)
+    loaded = Potential.load(tmp_path / "out" / "potential")
+    loaded.save(tmp_path / "again")
+    again = Potential.load(tmp_path / "again")
+    for atoms in read(tmp_path / "train.xyz", ":"):
+        results = [p.evaluate(atoms) for p in (potential, loaded, again)]
+        for name in ("energy", "energies", "forces", "stress", "features", "extrapolation"):
+            first, *others = [getattr(result, name) for result in results]
+            assert all(np.array_equal(first, other) for other in others)
+    errors = json.loads((tmp_path / "out" / "errors.json").read_text())
+    data = Dataset.read(tmp_path / "train.xyz", reporter=QUIET)
+    train_data, test_data = data.split(0.25, np.random.default_rng([0, 0]))
+    assert compare(loaded, train_data, "", QUIET).errors() == errors["train"]
+    assert compare(loaded, test_data, "", QUIET).errors() == errors["test"]
+
+
+def test_one_seed_gives_one_result_whatever_the_threads(folder, tmp_path):
+    threads = _core.get_threads()
+    try:
+        for n in (1, 2):
+            _core.set_threads(n)
+            train(folder(), tmp_path / f"out{n}", reporter=QUIET)
+    finally:
+        _core.set_threads(threads)
+    assert np.array_equal(weights(tmp_path / "out1"), weights(tmp_path / "out2"))
+    train(folder(more="seed = 1"), tmp_path / "other", reporter=QUIET)
+    assert not np.array_equal(weights(tmp_path / "out1"), weights(tmp_path / "other"))
+
+
+def test_recomputed_derivatives_train_to_the_same_potential(folder, tmp_path):
+    train(folder(), tmp_path / "cached", reporter=QUIET)
+    train(folder(more="memory_budget = 0.0"), tmp_path / "recomputed", reporter=QUIET)
+    difference = np.abs(weights(tmp_path / "cached") - weights(tmp_path / "recomputed"))
+    assert difference.max() < 1e-3  # single precision in the cache, amplified by Adam's division
+
+
+def start(run, out, *options):
+    """The training command in a process of its own."""
+    command = [sys.executable, "-c", "from sitewise.cli import main; main()", "train", str(run), "--out", str(out)]
+    return subprocess.Popen([*command, *options], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def wait_for_iterations(out, process):
+    """Until the checkpoint appears, which the run replaces at each log point."""
+    end = time.monotonic() + 120
+    while not (out / "checkpoint.npz").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_interrupted_and_resumed_run_gives_the_same_numbers(folder, tmp_path, signum):
+    run = folder(iterations=6000)
+    train(run, tmp_path / "whole", reporter=QUIET)
+    process = start(run, tmp_path / "out")
+    wait_for_iterations(tmp_path / "out", process)
+    os.kill(process.pid, signum)
+    _, told = process.communicate(timeout=60)
+    assert not (tmp_path / "out" / "errors.json").exists()
+    if signum != signal.SIGKILL:
+        assert process.returncode == 128 + signum
+        assert told.splitlines()[-1].startswith("stopped at iteration ")
+        assert told.splitlines()[-1].endswith(" of 6000; go on with --resume")
+    with pytest.raises(Error, match="holds a run already; go on with --resume"):
+        train(run, tmp_path / "out", reporter=QUIET)
+    train(run, tmp_path / "out", resume=True, reporter=QUIET)
+    assert np.array_equal(weights(tmp_path / "out"), weights(tmp_path / "whole"))
+    log = [rows_of(tmp_path / name) for name in ("whole", "out")]
+    for row in (*log[0], *log[1]):
+        del row["seconds"]
+    assert log[0] == log[1]
+
+
+def test_resuming_a_finished_run_changes_nothing(folder, tmp_path):
+    run = folder()
+    train(run, tmp_path / "out", reporter=QUIET)
+    before = weights(tmp_path / "out")
+    train(run, tmp_path / "out", resume=True, reporter=QUIET)
+    assert np.array_equal(weights(tmp_path / "out"), before)
+
+
+def test_another_run_cannot_be_resumed(folder, tmp_path):
+    train(folder(), tmp_path / "out", reporter=QUIET)
+    with pytest.raises(Error, match=r"it holds another run: \[training\] seed was 0, is 1"):
+        train(folder(more="seed = 1"), tmp_path / "out", resume=True, reporter=QUIET)
+    write(tmp_path / "train.xyz", silicon_frames(12, seed=5))
+    with pytest.raises(Error, match=r"it holds another run: .*training data was"):
+        train(folder(), tmp_path / "out", resume=True, reporter=QUIET)
+
+
+def test_damaged_checkpoint(folder, tmp_path):
+    train(folder(), tmp_path / "out", reporter=QUIET)
+    checkpoint = tmp_path / "out" / "checkpoint.npz"
+    whole = checkpoint.read_bytes()
+    np.savez(checkpoint, theta=np.array([print], dtype=object))  # a pickle inside
+    with pytest.raises(Error, match=r"checkpoint.npz: is not a checkpoint"):
+        train(folder(), tmp_path / "out", resume=True, reporter=QUIET)
+    for cut in (0, 10, len(whole) // 2):
+        checkpoint.write_bytes(whole[:cut])
+        with pytest.raises(Error, match=r"checkpoint.npz: is not a checkpoint"):
+            train(folder(), tmp_path / "out", resume=True, reporter=QUIET)
+
+
+def test_early_stop_keeps_the_best(folder, tmp_path):
+    # A learning rate that grows spoils what it has learnt.
+    run = folder(iterations=4000, more="learning_rate = [0.001, 10.0]\nearly_stop = 400")
+    train(run, tmp_path / "out", reporter=QUIET)
+    rows = rows_of(tmp_path / "out")
+    losses = np.array([float(row["test_loss"]) for row in rows])
+    iterations = np.array([int(row["iteration"]) for row in rows])
+    assert iterations[-1] < 4000
+    assert iterations[-1] - iterations[losses.argmin()] == 400
+    errors = json.loads((tmp_path / "out" / "errors.json").read_text())
+    assert errors["test"]["force_rmse"] == pytest.approx(float(rows[losses.argmin()]["test_force_rmse"]), rel=1e-4)
+
+
+def test_no_test_data(folder, tmp_path):
+    train(folder(test="0"), tmp_path / "out", reporter=QUIET)
+    errors = json.loads((tmp_path / "out" / "errors.json").read_text())
+    assert "test" not in errors
+    assert errors["train"]["n_structures"] == 12
+
+
+def test_some_labels_are_missing(folder, tmp_path):
+    frames = silicon_frames(4) + silicon_frames(4, seed=1, stress=False) + silicon_frames(4, 2, forces=False)
+    write(tmp_path / "train.xyz", frames)
+    train(folder(), tmp_path / "out", reporter=QUIET)
+    assert np.all(np.isfinite(weights(tmp_path / "out")))
+
+
+def test_energies_alone(folder, tmp_path):
+    write(tmp_path / "train.xyz", silicon_frames(12, forces=False, stress=False))
+    train(folder(), tmp_path / "out", reporter=QUIET)
+    errors = json.loads((tmp_path / "out" / "errors.json").read_text())
+    assert not any(key.startswith(("force", "stress")) for key in errors["test"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("test", r"\[data\] test has Ge, which no training structure has"),
+        ("overlap", r"train.xyz, structure 3: atoms 0 and 1"),
+        ("rate", "the loss is .* at iteration .*, a lower learning_rate may help"),
+        ("blocked", "cannot be made"),
+    ],
+)
+def test_mistakes_leave_nothing_behind(folder, tmp_path, change, message):
+    run, out = folder(), tmp_path / "out"
+    if change == "test":
+        germanium = silicon_frames(1)[0]
+        germanium.symbols[0] = "Ge"
+        write(tmp_path / "test.xyz", germanium)
+        run = folder(test='"test.xyz"')
+    elif change == "overlap":
+        frames = silicon_frames(5)
+        frames[3].positions[1] = frames[3].positions[0]
+        write(tmp_path / "train.xyz", frames)
+    elif change == "rate":
+        run = folder(iterations=100, more="learning_rate = 1e300")
+    else:
+        (tmp_path / "file").write_text("")
+        out = tmp_path / "file" / "out"
+    before = sorted(tmp_path.iterdir())
+    with np.errstate(all="ignore"), pytest.raises(Error, match=message):
+        train(run, out, reporter=QUIET)
+    if change != "rate":
+        assert sorted(tmp_path.iterdir()) == before
+
+
+def test_state_comes_back(tmp_path):
+    state = State.start(np.arange(3.0))
+    state.iteration, state.log = 7, [[1.0, np.nan]]
+    state.save(tmp_path / "c.npz", {"a": [1, 2]})
+    loaded = State.load(tmp_path / "c.npz", {"a": [1, 2]})
+    for name, value in vars(state).items():
+        assert np.array_equal(getattr(loaded, name), value, equal_nan=name == "log")
+    assert isinstance(loaded.iteration, int)
+    assert isinstance(loaded.stopped, bool)
