@@ -7,6 +7,7 @@ The state of a run is a function of the iteration alone: the batches of an epoch
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import resource
@@ -19,19 +20,16 @@ from typing import Any
 
 import numpy as np
 
-from . import _core
 from ._core import Error
 from .checkpoint import State
 from .config import Config
-from .dataset import LABELS, Dataset
 from .files import atomic, write_text
 from .metrics import Comparison, compare
 from .model import Parameters, atomic_offsets, initial_potential
 from .potential import Potential
+from .preparation import LOSSES, PreparedData, choose_functions, read_data
 from .progress import Advance, Reporter
 from .signals import Interrupted, Stop, stop_signals
-from .structures import core_arrays
-from .symmetry import SymmetryFunctions
 
 CHECKPOINT = "checkpoint.npz"
 OUTPUTS = (CHECKPOINT, "potential", "training.toml", "log.csv", "errors.json")
@@ -46,7 +44,6 @@ CHECKPOINT_SECONDS = 60.0  # between two checkpoints, where log points are rarer
 # What random numbers are for: streams of one seed.
 SPLIT, WEIGHTS, BATCHES, LOGGED = range(4)
 
-LOSSES = ("loss", "energy_rmse", "force_rmse", "stress_rmse")
 LOG_COLUMNS = ("iteration", "epoch", "learning_rate", *LOSSES, *(f"test_{name}" for name in LOSSES), "seconds")
 
 
@@ -130,23 +127,20 @@ class Run:
     def __init__(self, config: Config, out: Path, reporter: Reporter, stop: Stop) -> None:
         self.config, self.out, self.reporter, self.stop = config, out, reporter, stop
         self.began = (time.monotonic(), time.process_time())
-        self.train_data, self.test_data = self._read()
-        self.functions = self._symmetry_functions()
+        train_data, test_data = read_data(config.data, self._rng(SPLIT), reporter)
+        table = config.symmetry_functions
+        self.functions = choose_functions(table, train_data.elements)
         budget = round(config.training.memory_budget * 1e9)
-        self.train_set = self._prepare(self.train_data, "training structures", budget)
-        left = budget - self.train_set.cached_bytes
-        self.test_set = self._prepare(self.test_data, "test structures", left)
-        offsets = atomic_offsets(self.train_data, self.functions.elements)
-        functions = config.symmetry_functions
-        self.potential = initial_potential(self.functions, functions.scaling, config.network, self.train_set, offsets)
-        self.parameters = Parameters(self.potential, self.train_set, functions.whiten)
-        self.total = config.training.total_iterations(len(self.train_data))
+        self.train = PreparedData(train_data, self.functions, budget, reporter, "training structures")
+        left = budget - self.train.prepared.cached_bytes
+        self.test = PreparedData(test_data, self.functions, left, reporter, "test structures")
+        offsets = atomic_offsets(train_data, self.functions.elements)
+        self.potential = initial_potential(self.functions, table.scaling, config.network, self.train.prepared, offsets)
+        self.parameters = Parameters(self.potential, self.train.prepared, table.whiten)
+        self.total = config.training.total_iterations(len(train_data))
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
-        self.hashes = {"training data": self.train_data.hash(), "test data": self.test_data.hash()}
-        self.logged = [
-            self._subset(len(self.train_set), LOGGED_TRAIN),
-            self._subset(len(self.test_set), LOGGED_TEST),
-        ]
+        self.hashes = {"training data": train_data.hash(), "test data": test_data.hash()}
+        self.logged = [self._subset(len(train_data), LOGGED_TRAIN), self._subset(len(test_data), LOGGED_TEST)]
 
     def start(self, resume: bool) -> None:
         """Sets the first state: random, or that of the checkpoint."""
@@ -186,9 +180,9 @@ class Run:
         folder = self.out / "potential"
         Potential(self.potential).save(folder, comments=self._provenance())
         potential = Potential.load(folder)
-        comparisons = {"train": compare(potential, self.train_data, "training errors", self.reporter)}
-        if len(self.test_data):
-            comparisons["test"] = compare(potential, self.test_data, "test errors", self.reporter)
+        comparisons = {"train": compare(potential, self.train.data, "training errors", self.reporter)}
+        if len(self.test.data):
+            comparisons["test"] = compare(potential, self.test.data, "test errors", self.reporter)
         errors = self._errors(comparisons)
         self._write_settings(errors)
         save_pictures(self.out, LOG_COLUMNS, state.log, comparisons)
@@ -196,70 +190,7 @@ class Run:
         write_text(self.out / "errors.json", json.dumps(errors, indent=2) + "\n")  # the last: the run is complete
         return potential
 
-    # ---- preparation
-
-    def _read(self) -> tuple[Dataset, Dataset]:
-        """Training and test data."""
-        data, keys = self.config.data, self.config.data.keys.given()
-        everything = Dataset.read(data.train, keys=keys, reporter=self.reporter)
-        if isinstance(data.test, list):
-            test = Dataset.read(data.test, keys=keys, reporter=self.reporter)
-            unknown = set(test.elements) - set(everything.elements)
-            if unknown:
-                raise Error(f"[data] test has {', '.join(sorted(unknown))}, which no training structure has")
-            return everything, test
-        if data.test == 0:
-            return everything, Dataset([])
-        train, test = everything.split(data.test, self._rng(SPLIT))
-        self.reporter.say(f"{len(train)} structures to train on, {len(test)} held out")
-        missing = set(everything.elements) - set(train.elements)
-        if missing:
-            raise Error(f"no structure with {', '.join(sorted(missing))} is left to train on, choose another seed")
-        return train, test
-
-    def _symmetry_functions(self) -> SymmetryFunctions:
-        table, elements = self.config.symmetry_functions, self.train_data.elements
-        if table.file is None:
-            return SymmetryFunctions.preset(table.preset or "simple-nn", elements, table.cutoff)
-        functions = SymmetryFunctions.from_input(table.file, table.cflength)
-        if list(functions.elements) != elements:
-            raise Error(
-                f"{table.file}: has functions for {', '.join(functions.elements)}, "
-                f"the training structures have {', '.join(elements)}"
-            )
-        return functions
-
-    def _prepare(self, data: Dataset, what: str, budget: int) -> _core.TrainingSet:
-        """Features, and derivatives while they fit the budget (bytes)."""
-        prepared = _core.TrainingSet(self.functions.core, budget)
-        chunk = 8 * _core.get_threads()
-        with self.reporter.task(f"features of {what}", len(data)) as advance:
-            for first in range(0, len(data), chunk):
-                structures = data[first : first + chunk]
-                self._add(prepared, structures)
-                advance(len(structures))
-        return prepared
-
-    def _add(self, prepared: _core.TrainingSet, structures: Dataset) -> None:
-        arrays = []
-        for s in structures:
-            with s.named():
-                species, positions, cell, pbc = core_arrays(s.atoms, self.functions.elements, "the training set")
-            arrays.append(
-                {
-                    "species": species,
-                    "positions": positions,
-                    "cell": cell,
-                    "pbc": pbc,
-                    "energy": np.nan if s.energy is None else s.energy,
-                    "forces": s.forces,
-                    "stress": s.stress,
-                }
-            )
-        try:
-            prepared.add(arrays)
-        except Error as error:
-            raise Error(f"{structures[getattr(error, 'index', 0)].source}: {error}") from None
+    # ---- iteration
 
     def _rng(self, *stream: int) -> np.random.Generator:
         return np.random.default_rng([self.config.training.seed, *stream])
@@ -268,15 +199,13 @@ class Run:
         """Structures that log points look at."""
         return sorted(self._rng(LOGGED, at_most).permutation(size)[:at_most].tolist())
 
-    # ---- iteration
-
     def _learning_rate(self) -> float:
         first, last = self.config.training.learning_rate
         return float(first * (last / first) ** (self.state.iteration / self.total))
 
     def _batch(self) -> list[int]:
         """Structures of the current iteration; each epoch goes through all of them in an order of its own."""
-        n, size = len(self.train_set), self.config.training.batch_size
+        n, size = len(self.train.data), self.config.training.batch_size
         epoch, batch = divmod(self.state.iteration, -(-n // size))
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._rng(BATCHES, epoch).permutation(n)
@@ -286,7 +215,7 @@ class Run:
         """One step of Adam."""
         state, settings = self.state, self.config.training
         self.potential.weights = self.parameters.weights(state.theta)
-        loss, gradient = self.train_set.loss(
+        loss, gradient = self.train.prepared.loss(
             self.potential, self._batch(), settings.force_weight, settings.stress_weight
         )
         if not np.isfinite(loss["value"]):
@@ -305,9 +234,9 @@ class Run:
         """Errors at this point, into `log.csv`; decides on an early stop."""
         state, settings = self.state, self.config.training
         self.potential.weights = self.parameters.weights(state.theta)
-        train = self._losses(self.train_set, self.logged[0])
-        test = self._losses(self.test_set, self.logged[1])
-        epoch = state.iteration * settings.batch_size / len(self.train_set)
+        train = self._losses(self.train, self.logged[0])
+        test = self._losses(self.test, self.logged[1])
+        epoch = state.iteration * settings.batch_size / len(self.train.data)
         seconds = self._seconds()[0]
         state.log.append([state.iteration, epoch, self._learning_rate(), *train, *test, seconds])
         text = io.StringIO()
@@ -315,7 +244,7 @@ class Run:
         writer.writerow(LOG_COLUMNS)
         writer.writerows([[int(row[0]), *(f"{x:.6g}" if np.isfinite(x) else "" for x in row[1:])] for row in state.log])
         write_text(self.out / "log.csv", text.getvalue())
-        shown = test if len(self.test_set) else train
+        shown = test if len(self.test.data) else train
         advance(0, note=f"{1e3 * shown[1]:.2f} meV/atom {shown[2]:.3f} eV/Å")
         if test[0] < state.best_loss:
             state.best_loss, state.best_iteration, state.best_theta = test[0], state.iteration, state.theta
@@ -325,18 +254,10 @@ class Run:
                 f"stopped at iteration {state.iteration}: no better test loss since iteration {state.best_iteration}"
             )
 
-    def _losses(self, prepared: _core.TrainingSet, structures: Sequence[int]) -> list[float]:
-        """The columns LOSSES; NaN where there is no label."""
-        if not structures:
-            return [np.nan] * len(LOSSES)
+    def _losses(self, of: PreparedData, structures: Sequence[int]) -> list[float]:
+        """The columns LOSSES."""
         settings = self.config.training
-        loss, _ = prepared.loss(
-            self.potential, structures, settings.force_weight, settings.stress_weight, gradient=False
-        )
-        data = self.train_data if prepared is self.train_set else self.test_data
-        known = {label: any(getattr(data[i], label) is not None for i in structures) for label in LABELS}
-        squares = {"energy": loss["energy"], "forces": loss["force"], "stress": loss["stress"]}
-        return [loss["value"], *(float(np.sqrt(squares[k])) if known[k] else np.nan for k in LABELS)]
+        return of.losses(self.potential, structures, settings.force_weight, settings.stress_weight)
 
     # ---- results
 
@@ -354,12 +275,13 @@ class Run:
         tables = self.config.tables()
         del tables["data"], tables["training"]["memory_budget"]
         flat = {f"[{table}] {key}": value for table, keys in tables.items() for key, value in keys.items()}
-        return {**flat, **self.hashes, "symmetry functions": str(self.functions)}
+        functions = hashlib.sha256(str(self.functions).encode()).hexdigest()
+        return {**flat, **self.hashes, "symmetry functions": functions}
 
     def _provenance(self) -> str:
         return "\n".join(
             [
-                f"Trained by sitewise {version('sitewise')}: {self.train_data.summary()}.",
+                f"Trained by sitewise {version('sitewise')}: {self.train.data.summary()}.",
                 f"Data sha256 {self.hashes['training data']}, seed {self.config.training.seed}, "
                 f"{self.state.iteration} iterations; training.toml has the settings.",
             ]
@@ -378,9 +300,9 @@ class Run:
         made = {
             "sitewise": version("sitewise"),
             "iterations": self.state.iteration,
-            "training_data": self.train_data.summary(),
+            "training_data": self.train.data.summary(),
             "training_data_sha256": self.hashes["training data"],
-            "test_data": self.test_data.summary(),
+            "test_data": self.test.data.summary(),
             "test_data_sha256": self.hashes["test data"],
             "errors": {name: _without_groups(errors[name]) for name in ("train", "test") if name in errors},
         }

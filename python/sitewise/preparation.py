@@ -1,0 +1,116 @@
+"""What a training run starts with: its data, their features and derivatives, and the symmetry functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from . import _core
+from ._core import Error
+from .config import Data, Functions
+from .dataset import LABELS, Dataset
+from .progress import Reporter
+from .structures import core_arrays
+from .symmetry import SymmetryFunctions
+
+LOSSES = ("loss", "energy_rmse", "force_rmse", "stress_rmse")
+
+
+def read_data(table: Data, rng: np.random.Generator, reporter: Reporter) -> tuple[Dataset, Dataset]:
+    """Training and test data; `rng` chooses what is held out.
+
+    Raises
+    ------
+    Error
+        If a file is bad, or the test data have an element that no training structure has.
+    """
+    keys = table.keys.given()
+    everything = Dataset.read(table.train, keys=keys, reporter=reporter)
+    if isinstance(table.test, list):
+        test = Dataset.read(table.test, keys=keys, reporter=reporter)
+        unknown = set(test.elements) - set(everything.elements)
+        if unknown:
+            raise Error(f"[data] test has {', '.join(sorted(unknown))}, which no training structure has")
+        return everything, test
+    if table.test == 0:
+        return everything, Dataset([])
+    train, test = everything.split(table.test, rng)
+    reporter.say(f"{len(train)} structures to train on, {len(test)} held out")
+    missing = set(everything.elements) - set(train.elements)
+    if missing:
+        raise Error(f"no structure with {', '.join(sorted(missing))} is left to train on, choose another seed")
+    return train, test
+
+
+def choose_functions(table: Functions, elements: list[str]) -> SymmetryFunctions:
+    """The symmetry functions that a RUN.toml asks for.
+
+    Raises
+    ------
+    Error
+        If the file's functions are not for these elements.
+    """
+    if table.file is None:
+        return SymmetryFunctions.preset(table.preset or "simple-nn", elements, table.cutoff)
+    functions = SymmetryFunctions.from_input(table.file, table.cflength)
+    if list(functions.elements) != elements:
+        raise Error(
+            f"{table.file}: has functions for {', '.join(functions.elements)}, "
+            f"the training structures have {', '.join(elements)}"
+        )
+    return functions
+
+
+class PreparedData:
+    """Structures with their features, and their derivatives while these fit the budget.
+
+    Parameters
+    ----------
+    data
+        May be empty.
+    functions
+        Whose values and derivatives are computed.
+    budget
+        Bytes for cached derivatives.
+    reporter, what
+        Told of the progress, and of what.
+
+    Raises
+    ------
+    Error
+        That names the structure with bad coordinates or an element without functions.
+    """
+
+    def __init__(self, data: Dataset, functions: SymmetryFunctions, budget: int, reporter: Reporter, what: str) -> None:
+        self.data = data
+        self.prepared = _core.TrainingSet(functions.core, budget)
+        chunk = 8 * _core.get_threads()
+        with reporter.task(f"features of {what}", len(data)) as advance:
+            for first in range(0, len(data), chunk):
+                structures = data[first : first + chunk]
+                self._add(structures, functions.elements)
+                advance(len(structures))
+
+    def _add(self, structures: Dataset, elements: Sequence[str]) -> None:
+        arrays = []
+        for s in structures:
+            with s.named():
+                species, positions, cell, pbc = core_arrays(s.atoms, elements, "the training set")
+            labels = {"energy": np.nan if s.energy is None else s.energy, "forces": s.forces, "stress": s.stress}
+            arrays.append({"species": species, "positions": positions, "cell": cell, "pbc": pbc, **labels})
+        try:
+            self.prepared.add(arrays)
+        except Error as error:
+            raise Error(f"{structures[getattr(error, 'index', 0)].source}: {error}") from None
+
+    def losses(
+        self, potential: _core.Potential, structures: Sequence[int], force_weight: float, stress_weight: float
+    ) -> list[float]:
+        """Loss and RMSE, in the order of LOSSES, over some structures; NaN where there is no label."""
+        if not structures:
+            return [np.nan] * len(LOSSES)
+        loss, _ = self.prepared.loss(potential, structures, force_weight, stress_weight, gradient=False)
+        squares = {"energy": loss["energy"], "forces": loss["force"], "stress": loss["stress"]}
+        known = {label: any(getattr(self.data[i], label) is not None for i in structures) for label in LABELS}
+        return [loss["value"], *(float(np.sqrt(squares[k])) if known[k] else np.nan for k in LABELS)]
