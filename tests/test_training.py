@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 from ase.io import read, write
 
-from checks import silicon_frames
+from checks import assert_close, silicon_frames
 from sitewise import Dataset, Error, Potential, _core, train
 from sitewise.checkpoint import State
+from sitewise.config import Config
 from sitewise.metrics import compare
+from sitewise.model import Parameters, atomic_offsets, initial_potential
+from sitewise.preparation import PreparedData, choose_functions, read_data
 from sitewise.progress import Reporter
 
 QUIET = Reporter(quiet=True)
@@ -265,3 +268,28 @@ def test_state_comes_back(tmp_path):
         assert np.array_equal(getattr(loaded, name), value, equal_nan=name == "log")
     assert isinstance(loaded.iteration, int)
     assert isinstance(loaded.stopped, bool)
+
+
+def test_iterations_are_those_of_adam(folder, tmp_path):
+    """Against a loop written from the paper (arXiv:1412.6980, algorithm 1), on all structures at once."""
+    run = folder(iterations=5, test="0", more="batch_size = 12\nl2 = 0.01\nlearning_rate = [0.02, 0.005]")
+    train(run, tmp_path / "out", reporter=QUIET)
+    config = Config.load(run)
+    data, _ = read_data(config.data, np.random.default_rng(0), QUIET)
+    functions = choose_functions(config.symmetry_functions, ["Si"])
+    prepared = PreparedData(data, functions, 1 << 30, QUIET, "").prepared
+    core = initial_potential(functions, "minmax", config.network, prepared, atomic_offsets(data, ["Si"]))
+    parameters = Parameters(core, prepared, whiten=True)
+    theta = parameters.initial(np.random.default_rng([0, 1]))
+    matrices = parameters.penalized == 1
+
+    m, v = np.zeros(theta.size), np.zeros(theta.size)
+    for t in range(1, 6):
+        core.weights = parameters.weights(theta)
+        g = parameters.gradient(prepared.loss(core, list(range(12)), 0.3, 3.0)[1])
+        g[matrices] += 0.01 * 2 * theta[matrices]  # d/dw of l2 w^2
+        m = 0.9 * m + 0.1 * g
+        v = 0.999 * v + 0.001 * g * g
+        rate = 0.02 * 0.25 ** ((t - 1) / 5)
+        theta = theta - rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    assert_close(weights(tmp_path / "out"), parameters.weights(theta), 1e-9)
