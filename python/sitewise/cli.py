@@ -197,13 +197,13 @@ def _print_errors(tables: dict[str, dict[str, Any]]) -> None:
     for name in ("structures", "atoms"):
         drawn.add_column(name, justify="right")
     for kind in kinds:
-        for measure in ("RMSE", "MAE", "max"):
+        for measure in ("RMSE", "MAE"):
             drawn.add_column(f"{kind} {measure}\n{SHOWN[kind][1]}", justify="right")
     for name, table in rows:
         errors = [
             f"{table[key] * SHOWN[kind][2]:.3g}" if (key := f"{kind}_{measure}") in table else "-"
             for kind in kinds
-            for measure in ("rmse", "mae", "max")
+            for measure in ("rmse", "mae")
         ]
         drawn.add_row(name, str(table["n_structures"]), str(table["n_atoms"]), *errors)
     # Not cut at the width of a terminal where there is none.
