@@ -400,20 +400,6 @@ py::tuple neighbor_list(Floats positions, Floats cell, Flags pbc, double cutoff)
     return py::make_tuple(i, j, array({m, 3}, list.vectors), shifts);
 }
 
-std::string instruction_set() {
-#if defined(__AVX512F__)
-    return "AVX-512";
-#elif defined(__AVX2__)
-    return "AVX2";
-#elif defined(__x86_64__)
-    return "x86-64 baseline (SSE2)";
-#elif defined(__aarch64__)
-    return "arm64 (NEON)";
-#else
-    return "generic";
-#endif
-}
-
 py::dict info() {
     py::dict d;
     d["version"] = SITEWISE_VERSION;

@@ -9,69 +9,41 @@
 
 namespace sitewise::core {
 
-/// h(s) = exp(-eta s) fc(sqrt s) with the cosine cutoff is an entire function of s = r^2: one polynomial
-/// in t = 2 s / rc^2 - 1 gives value and derivative without sqrt, exp or cos. Coefficients by Chebyshev
-/// interpolation, turned into powers of t; empty if no degree up to max_degree reaches the tolerance.
+/// R(r) = exp(-eta (r - rs)^2) fc(r) with the cosine cutoff as one polynomial, without exp or cos. With rs =
+/// 0 it is an entire function of r^2: a polynomial in t = 2 r^2 / rc^2 - 1 needs no square root either.
+/// Otherwise it is one of r, in t = 2 r / rc - 1. Coefficients by Chebyshev interpolation, turned into powers
+/// of t; empty if no degree up to max_degree reaches the tolerance.
 class RadialPolynomial {
 public:
-    static constexpr int max_degree = 24;
-    static constexpr double tolerance = 1e-13;  // of h, and of dh/dt / 10; h(0) = 1
+    static constexpr int max_degree = 28;
+    static constexpr double tolerance = 1e-13;  // of R, and of dR/dt / 10
 
     RadialPolynomial() = default;
-    RadialPolynomial(double eta, double rc) : scale_(2.0 / (rc * rc)), rc2_(rc * rc) {
-        for (int degree = 8; degree <= max_degree && coefficients_.empty(); degree += 2) fit(degree, eta, rc);
+    RadialPolynomial(double eta, double rs, double rc)
+        : of_r_(rs != 0.0), scale_(of_r_ ? 2.0 / rc : 2.0 / (rc * rc)), rc2_(rc * rc) {
+        const auto exact = [&](double r) {
+            return radial(eta, rs, r, core::cutoff({CutoffType::cosine, 0.0}, rc, r));
+        };
+        for (int degree = 8; degree <= max_degree && coefficients_.empty(); degree += 2) fit(degree, exact);
     }
 
     bool usable() const { return !coefficients_.empty(); }
     int degree() const { return static_cast<int>(coefficients_.size()) - 1; }
 
-    /// R(r) and (dR/dr)/r = 2 dh/ds for s = r^2 [n]; 0 from rc on.
-    void evaluate(std::size_t n, const double* s, double* value, double* slope) const {
-        switch (degree()) {
-            case 8:
-                return run<8>(n, s, value, slope);
-            case 10:
-                return run<10>(n, s, value, slope);
-            case 12:
-                return run<12>(n, s, value, slope);
-            case 14:
-                return run<14>(n, s, value, slope);
-            case 16:
-                return run<16>(n, s, value, slope);
-            case 18:
-                return run<18>(n, s, value, slope);
-            case 20:
-                return run<20>(n, s, value, slope);
-            case 22:
-                return run<22>(n, s, value, slope);
-            default:
-                return run<24>(n, s, value, slope);
-        }
-    }
+    const std::vector<double>& coefficients() const { return coefficients_; }  ///< of powers of t
+    bool of_r() const { return of_r_; }
+    double scale() const { return scale_; }  ///< t = scale r^2 - 1, or scale r - 1
+    double rc2() const { return rc2_; }
 
 private:
-    template <int D>
-    void run(std::size_t n, const double* s, double* value, double* slope) const {
-        const double* c = coefficients_.data();
-#pragma omp simd
-        for (std::size_t i = 0; i < n; ++i) {
-            const double t = scale_ * s[i] - 1.0;
-            double p = c[D], dp = 0.0;
-            for (int k = D - 1; k >= 0; --k) {
-                dp = dp * t + p;
-                p = p * t + c[k];
-            }
-            const double inside = s[i] < rc2_ ? 1.0 : 0.0;
-            value[i] = inside * p;
-            slope[i] = inside * (2.0 * scale_) * dp;
-        }
+    double radius(double t) const {
+        const double u = (t + 1.0) / scale_;
+        return of_r_ ? u : std::sqrt(u);
     }
 
-    void fit(int degree, double eta, double rc) {
-        const auto h = [&](double t) {
-            const double s = (t + 1.0) / scale_, x = std::sqrt(s) / rc;
-            return std::exp(-eta * s) * 0.5 * (std::cos(pi * x) + 1.0);
-        };
+    template <class Exact>
+    void fit(int degree, Exact exact) {
+        const auto h = [&](double t) { return exact(radius(t)).value; };
         constexpr int nodes = 64;
         std::vector<double> powers(degree + 1, 0.0), previous(degree + 1, 0.0), current(degree + 1, 0.0);
         previous[0] = current[1] = 1.0;  // T_0 and T_1 in powers of t
@@ -88,25 +60,27 @@ private:
             for (int i = 0; i <= degree; ++i) next[i] -= previous[i];
             previous = std::exchange(current, next);
         }
-        if (error(powers, eta, rc) < tolerance) coefficients_ = powers;
+        if (error(powers, exact) < tolerance) coefficients_ = powers;
     }
 
-    double error(const std::vector<double>& c, double eta, double rc) const {
+    template <class Exact>
+    double error(const std::vector<double>& c, Exact exact) const {
         double worst = 0.0;
         for (int i = 1; i < 1000; ++i) {
-            const double t = -1.0 + 0.002 * i, r = std::sqrt((t + 1.0) / scale_);
+            const double t = -1.0 + 0.002 * i, r = radius(t);
             double p = 0.0, dp = 0.0;
             for (std::size_t k = c.size(); k-- > 0;) {
                 dp = dp * t + p;
                 p = p * t + c[k];
             }
-            const ValueSlope exact = radial(eta, 0.0, r, cutoff({CutoffType::cosine, 0.0}, rc, r));
-            const double dt = std::fabs(dp - exact.slope / (2.0 * scale_));
-            worst = std::fmax(worst, std::fmax(std::fabs(p - exact.value), 0.1 * dt));
+            const ValueSlope R = exact(r);  // its slope is (dR/dr)/r
+            const double dt = std::fabs(dp - R.slope * (of_r_ ? r : 0.5) / scale_);
+            worst = std::fmax(worst, std::fmax(std::fabs(p - R.value), 0.1 * dt));
         }
         return worst;
     }
 
+    bool of_r_ = false;
     double scale_ = 0.0, rc2_ = 0.0;
     std::vector<double> coefficients_;
 };

@@ -104,6 +104,7 @@ struct Bins {
     std::vector<Triple> bin_of;
     std::vector<std::size_t> first;
     std::vector<int> members;
+    std::vector<Vector> sorted;  // positions of the members
 
     Bins(const Atoms& atoms, const Box& box, double cutoff) {
         positions.resize(atoms.size);
@@ -185,6 +186,8 @@ private:
         std::vector<std::size_t> next(first);
         for (std::size_t i = 0; i < bin_of.size(); ++i)
             members[next[flat(bin_of[i])]++] = static_cast<int>(i);
+        sorted.reserve(members.size());
+        for (int i : members) sorted.push_back(positions[i]);
     }
 };
 
@@ -194,58 +197,81 @@ struct Search {
     const Bins& bins;
     double cutoff2;
 
-    // visit(j, S, r_ij) for all neighbours of atom i
+    // visit(j, S, r_ij) for all neighbours of atom i. Bins follow one another in memory along the third axis,
+    // so that each row of them is one range of members, or one for each image of the cell.
     template <class Visit>
     void neighbors(std::size_t i, Visit visit) const {
-        Triple b;
-        for (int x = -bins.reach[0]; x <= bins.reach[0]; ++x) {
-            for (int y = -bins.reach[1]; y <= bins.reach[1]; ++y) {
-                for (int z = -bins.reach[2]; z <= bins.reach[2]; ++z) {
-                    b = {bins.bin_of[i][0] + x, bins.bin_of[i][1] + y, bins.bin_of[i][2] + z};
-                    Triple cell{};
-                    if (fold(b, cell)) in_bin(i, b, cell, visit);
+        const Triple &own = bins.bin_of[i], &reach = bins.reach;
+        for (int x = own[0] - reach[0]; x <= own[0] + reach[0]; ++x) {
+            for (int y = own[1] - reach[1]; y <= own[1] + reach[1]; ++y) {
+                Triple b{x, y, 0}, cell{};
+                if (!fold(0, b, cell) || !fold(1, b, cell)) continue;
+                for (int z = own[2] - reach[2]; z <= own[2] + reach[2];) {
+                    b[2] = z;
+                    const bool inside = fold(2, b, cell);
+                    const int length = std::min(own[2] + reach[2] - z + 1, bins.count[2] - b[2]);
+                    if (inside) in_row(i, b, length, cell, visit);
+                    z += inside ? length : 1;
                 }
             }
         }
     }
 
 private:
-    // Brings a bin back into the box; false where there is none.
-    bool fold(Triple& b, Triple& cell) const {
-        for (int a = 0; a < 3; ++a) {
-            const int n = bins.count[a];
-            if (b[a] >= 0 && b[a] < n) continue;
-            if (!box.periodic[a]) return false;
-            cell[a] = (b[a] >= 0 ? b[a] : b[a] - n + 1) / n;
-            b[a] -= cell[a] * n;
-        }
+    // Brings a bin back into the box along one axis; false where there is none.
+    bool fold(int a, Triple& b, Triple& cell) const {
+        const int n = bins.count[a];
+        cell[a] = 0;
+        if (b[a] >= 0 && b[a] < n) return true;
+        if (!box.periodic[a]) return false;
+        cell[a] = (b[a] >= 0 ? b[a] : b[a] - n + 1) / n;
+        b[a] -= cell[a] * n;
         return true;
     }
 
     template <class Visit>
-    void in_bin(std::size_t i, const Triple& b, const Triple& cell, Visit& visit) const {
-        Vector offset{};
+    void in_row(std::size_t i, const Triple& b, int length, const Triple& cell, Visit& visit) const {
+        Vector p = bins.positions[i];
         for (int a = 0; a < 3; ++a)
-            for (int c = 0; c < 3; ++c) offset[c] += cell[a] * box.vectors[a][c];
-        const Vector& p = bins.positions[i];
+            for (int c = 0; c < 3; ++c) p[c] -= cell[a] * box.vectors[a][c];
         const std::size_t flat = bins.flat(b);
-        for (std::size_t m = bins.first[flat]; m < bins.first[flat + 1]; ++m) {
-            const int j = bins.members[m];
-            const Vector& q = bins.positions[j];
-            const double x = q[0] + offset[0] - p[0], y = q[1] + offset[1] - p[1],
-                         z = q[2] + offset[2] - p[2];
-            const double r2 = x * x + y * y + z * z;
+        for (std::size_t m = bins.first[flat]; m < bins.first[flat + length]; ++m) {
+            const Vector& q = bins.sorted[m];
+            const Vector r{q[0] - p[0], q[1] - p[1], q[2] - p[2]};
+            const double r2 = dot(r, r);
             if (r2 >= cutoff2) continue;
-            const bool itself = static_cast<std::size_t>(j) == i && cell == Triple{};
-            if (itself) continue;
+            const int j = bins.members[m];
+            if (static_cast<std::size_t>(j) == i && cell == Triple{}) continue;
             if (r2 < overlap * overlap)
                 throw Error("atoms " + std::to_string(std::min<std::size_t>(i, j)) + " and " +
                             std::to_string(std::max<std::size_t>(i, j)) + " are " + text(std::sqrt(r2)) +
                             " Angstrom apart");
-            visit(j, cell, Vector{x, y, z});
+            visit(j, cell, r);
         }
     }
 };
+
+// The rows of a part of the atoms.
+struct Part {
+    std::size_t begin = 0, end = 0;  // atoms
+    std::vector<int> index;
+    std::vector<double> vectors;
+    std::vector<std::array<int, 3>> shifts;
+};
+
+void find(const Search& search, Part& part, std::vector<std::size_t>& first) {
+    const Bins& bins = search.bins;
+    for (std::size_t i = part.begin; i < part.end; ++i) {
+        search.neighbors(i, [&](int j, const Triple& cell, const Vector& r) {
+            part.index.push_back(j);
+            part.vectors.insert(part.vectors.end(), r.begin(), r.end());
+            Triple shift = cell;
+            for (int a = 0; a < 3; ++a) shift[a] += bins.wrap[i][a] - bins.wrap[j][a];
+            part.shifts.push_back(shift);
+        });
+        first[i + 1] = part.index.size();
+    }
+}
 
 }  // namespace
 
@@ -257,29 +283,37 @@ NeighborList build_neighbors(const Atoms& atoms, double cutoff) {
     const Search search{atoms, box, bins, cutoff * cutoff};
     NeighborList list;
     list.first.assign(atoms.size + 1, 0);
+    std::vector<Part> parts(max_threads());
     FirstError error;
 #pragma omp parallel for schedule(static)
-    for (std::size_t i = 0; i < atoms.size; ++i)
+    for (std::size_t p = 0; p < parts.size(); ++p)
         error.run([&] {
-            std::size_t n = 0;
-            search.neighbors(i, [&](int, const Triple&, const Vector&) { ++n; });
-            list.first[i + 1] = n;
+            parts[p].begin = atoms.size * p / parts.size();
+            parts[p].end = atoms.size * (p + 1) / parts.size();
+            find(search, parts[p], list.first);
         });
     error.rethrow();
-    for (std::size_t i = 0; i < atoms.size; ++i) list.first[i + 1] += list.first[i];
-    const std::size_t entries = list.first[atoms.size];
+    std::size_t entries = 0;
+    for (const Part& part : parts) {  // from counts within a part to places in the list
+        for (std::size_t i = part.begin; i < part.end; ++i) list.first[i + 1] += entries;
+        entries += part.index.size();
+    }
+    if (parts.size() == 1) {
+        list.index = std::move(parts[0].index);
+        list.vectors = std::move(parts[0].vectors);
+        list.shifts = std::move(parts[0].shifts);
+        return list;
+    }
     list.index.resize(entries);
     list.vectors.resize(3 * entries);
     list.shifts.resize(entries);
 #pragma omp parallel for schedule(static)
-    for (std::size_t i = 0; i < atoms.size; ++i) {
-        std::size_t at = list.first[i];
-        search.neighbors(i, [&](int j, const Triple& cell, const Vector& r) {
-            list.index[at] = j;
-            std::copy(r.begin(), r.end(), &list.vectors[3 * at]);
-            for (int a = 0; a < 3; ++a) list.shifts[at][a] = cell[a] + bins.wrap[i][a] - bins.wrap[j][a];
-            ++at;
-        });
+    for (std::size_t p = 0; p < parts.size(); ++p) {
+        const Part& part = parts[p];
+        const std::size_t at = list.first[part.begin];
+        std::copy(part.index.begin(), part.index.end(), list.index.begin() + at);
+        std::copy(part.vectors.begin(), part.vectors.end(), list.vectors.begin() + 3 * at);
+        std::copy(part.shifts.begin(), part.shifts.end(), list.shifts.begin() + at);
     }
     return list;
 }

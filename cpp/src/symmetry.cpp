@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <map>
+#include <new>
 #include <string>
 #include <tuple>
 #include <utility>
 
 #include "cutoff.hpp"
+#include "kernels.hpp"
 #include "polynomial.hpp"
 #include "sitewise/error.hpp"
 
@@ -16,7 +17,27 @@ namespace sitewise {
 namespace {
 
 using core::ValueSlope;
-using Buffer = std::vector<double>;
+
+// Memory that begins with a cache line, as a vector load across two lines costs twice.
+template <class T>
+struct LineAligned {
+    using value_type = T;
+    static constexpr std::align_val_t line{64};
+
+    LineAligned() = default;
+    template <class Other>
+    explicit LineAligned(const LineAligned<Other>&) {}
+    T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), line)); }
+    void deallocate(T* p, std::size_t) { ::operator delete(p, line); }
+    bool operator==(const LineAligned&) const { return true; }
+    bool operator!=(const LineAligned&) const { return false; }
+};
+using Buffer = std::vector<double, LineAligned<double>>;
+constexpr std::size_t lanes = 8;  // doubles of a line
+
+std::size_t whole_lines(std::size_t n) {
+    return (n + lanes - 1) / lanes * lanes;
+}
 
 // R(r) of one (eta, rs, rc), shared by all radial and angular functions that use it.
 struct Shell {
@@ -28,9 +49,13 @@ struct RadialFunction {
     int shell, output;
 };
 
-// 2^(1 - zeta) (1 + lambda cos t)^zeta, without its norm
+// (1 + lambda cos t)^zeta, made from another one: zeta = 1 directly, an even zeta by squaring, an odd one by
+// multiplication; other numbers by pow.
 struct Power {
+    enum class Kind { first, square, next, real };
     double lambda, zeta;
+    Kind kind;
+    int source;
 };
 
 struct Member {
@@ -63,9 +88,9 @@ struct ElementPlan {
     double rc = 0.0;
 };
 
-// Pairs j, k are worked on in chunks of at least this many, so that the loops over pairs are long while
-// their arrays stay in the first-level cache.
-constexpr std::size_t chunk_size = 128;
+// Pairs j, k are worked on in chunks of at least this many, so that the loops over pairs are long while their
+// arrays stay near the processor.
+constexpr std::size_t chunk_size = 256;
 
 auto order_key(const SymmetryFunction& f) {
     return std::make_tuple(f.type, f.cutoff, f.eta, f.rs, f.zeta, f.lambda, f.neighbor1, f.neighbor2);
@@ -101,14 +126,30 @@ int find_or_add(std::vector<T>& list, T item, Same same) {
 
 int add_shell(ElementPlan& plan, const SymmetryFunction& f, Cutoff cutoff) {
     Shell shell{f.eta, f.rs, f.cutoff, {}};
-    if (cutoff.type == CutoffType::cosine && cutoff.alpha == 0.0 && f.rs == 0.0)
-        shell.polynomial = core::RadialPolynomial(f.eta, f.cutoff);
+    if (cutoff.type == CutoffType::cosine && cutoff.alpha == 0.0)
+        shell.polynomial = core::RadialPolynomial(f.eta, f.rs, f.cutoff);
     const int index = find_or_add(plan.shells, std::move(shell), [&](const Shell& s) {
         return s.eta == f.eta && s.rs == f.rs && s.rc == f.cutoff;
     });
     for (int e : {f.neighbor1, f.neighbor2})
         if (e >= 0) find_or_add(plan.shells_of[e], index, [&](int s) { return s == index; });
     return index;
+}
+
+int add_power(std::vector<Power>& powers, double lambda, double zeta) {
+    const auto found = std::find_if(powers.begin(), powers.end(),
+                                    [&](const Power& p) { return p.lambda == lambda && p.zeta == zeta; });
+    if (found != powers.end()) return static_cast<int>(found - powers.begin());
+    Power power{lambda, zeta, Power::Kind::real, -1};
+    if (zeta == 1.0)
+        power.kind = Power::Kind::first;
+    else if (zeta == std::floor(zeta) && zeta <= 1024.0) {
+        const bool even = std::fmod(zeta, 2.0) == 0.0;
+        power.kind = even ? Power::Kind::square : Power::Kind::next;
+        power.source = add_power(powers, lambda, even ? zeta / 2.0 : zeta - 1.0);
+    }
+    powers.push_back(power);  // behind its source
+    return static_cast<int>(powers.size()) - 1;
 }
 
 void add_angular(ElementPlan& plan, const SymmetryFunction& f, int shell, int output) {
@@ -121,89 +162,39 @@ void add_angular(ElementPlan& plan, const SymmetryFunction& f, int shell, int ou
     const bool triangle = f.type == 3;
     b.rc = std::max(b.rc, f.cutoff);
     b.triangles_only = b.triangles_only && triangle;
-    const int power = find_or_add(b.powers, Power{f.lambda, f.zeta},
-                                  [&](const Power& p) { return p.lambda == f.lambda && p.zeta == f.zeta; });
+    const int power = add_power(b.powers, f.lambda, f.zeta);
     const int group = find_or_add(b.groups, Group{shell, triangle, {}},
                                   [&](const Group& g) { return g.shell == shell && g.triangle == triangle; });
     b.groups[group].members.push_back({power, output, std::pow(2.0, 1.0 - f.zeta)});
 }
 
-// The sum of one array; a reduction keeps it in registers.
-double sum(std::size_t n, const double* x) {
-    double total = 0.0;
-#pragma omp simd reduction(+ : total)
-    for (std::size_t i = 0; i < n; ++i) total += x[i];
-    return total;
-}
-
-double dot(std::size_t n, const double* x, const double* y) {
-    double total = 0.0;
-#pragma omp simd reduction(+ : total)
-    for (std::size_t i = 0; i < n; ++i) total += x[i] * y[i];
-    return total;
-}
-
-void add_scaled(std::size_t n, double a, const double* x, double* y) {
-#pragma omp simd
-    for (std::size_t i = 0; i < n; ++i) y[i] += a * x[i];
-}
-
-// T = p^zeta and D = dT/dc for p = max(1 + lambda c, 0); n2p2 too sets the function to 0 where p <= 0.
-void integer_power(std::size_t n, Power power, const double* c, double* T, double* D) {
-    const auto zeta = static_cast<unsigned>(power.zeta);
-    const double lambda = power.lambda;
-#pragma omp simd
-    for (std::size_t i = 0; i < n; ++i) {
-        T[i] = std::max(1.0 + lambda * c[i], 0.0);
-        D[i] = lambda;
-    }
-    unsigned bit = 1;
-    while (bit * 2 <= zeta) bit *= 2;
-    for (bit /= 2; bit > 0; bit /= 2) {  // left to right through the binary digits of zeta
-        const bool odd = zeta & bit;
-#pragma omp simd
-        for (std::size_t i = 0; i < n; ++i) {
-            D[i] *= 2.0 * T[i];
-            T[i] *= T[i];
-        }
-        if (!odd) continue;
-#pragma omp simd
-        for (std::size_t i = 0; i < n; ++i) {
-            const double p = std::max(1.0 + lambda * c[i], 0.0);
-            D[i] = D[i] * p + lambda * T[i];
-            T[i] *= p;
-        }
-    }
-}
-
-void real_power(std::size_t n, Power power, const double* c, double* T, double* D) {
+void real_power(std::size_t n, const Power& power, const double* c, double* T, double* D) {
     for (std::size_t i = 0; i < n; ++i) {
         const double p = 1.0 + power.lambda * c[i];
         const double q = p > 0.0 ? std::pow(p, power.zeta - 1.0) : 0.0;
         T[i] = p > 0.0 ? q * p : 0.0;
-        D[i] = power.lambda * power.zeta * q;
+        if (D) D[i] = power.lambda * power.zeta * q;
     }
 }
 
-void evaluate_power(std::size_t n, Power power, const double* c, double* T, double* D) {
-    const bool integer = power.zeta == std::floor(power.zeta) && power.zeta <= 1024.0;
-    (integer ? integer_power : real_power)(n, power, c, T, D);
-}
-
+// R and, where slope is not null, (dR/dr)/r
 void evaluate_shell(const Shell& shell,
                     Cutoff cutoff,
                     std::size_t n,
                     const double* s,
                     double* value,
                     double* slope) {
-    if (shell.polynomial.usable()) return shell.polynomial.evaluate(n, s, value, slope);
+    const core::RadialPolynomial& p = shell.polynomial;
+    if (p.usable())
+        return kernels().polynomial(n, p.degree(), p.coefficients().data(), p.of_r(), p.scale(), p.rc2(), s,
+                                    value, slope);
     for (std::size_t i = 0; i < n; ++i) {
         const double r = std::sqrt(s[i]);
         const ValueSlope R = r < shell.rc
                                  ? core::radial(shell.eta, shell.rs, r, core::cutoff(cutoff, shell.rc, r))
                                  : ValueSlope{};
         value[i] = R.value;
-        slope[i] = R.slope;
+        if (slope) slope[i] = R.slope;
     }
 }
 
@@ -221,171 +212,234 @@ struct Environment::Tables {
     Buffer value, slope;  // [shell][stride], R and (dR/dr)/r of each neighbour
     Buffer gx, gy, gz;    // gradient or direction, sorted
 
-    // The chunk of pairs at work: neighbours, cos t, r_jk^2, and arrays of the kernels.
-    std::size_t pairs = 0, pair_stride = 0;
-    std::vector<std::uint32_t> j, k;
-    Buffer c, sjk;
-    Buffer power, power_slope;  // [power][pair_stride]
-    Buffer R, Rj, Rk, Rjk;      // [pair_stride], R_j R_k (R_jk) and its three derivatives
-    Buffer vjk, wjk;            // R(r_jk) and slope
-    Buffer U, V;                // sum of u T and u dT/dc
-    Buffer fc, fs, cj, ck, cx;  // coefficients of the gradient
-
     const double* value_of(int shell) const { return value.data() + shell * stride; }
     const double* slope_of(int shell) const { return slope.data() + shell * stride; }
-    double* power_of(int p) { return power.data() + p * pair_stride; }
-    double* power_slope_of(int p) { return power_slope.data() + p * pair_stride; }
 
-    void reserve_neighbors(std::size_t n, std::size_t shells) {
-        if (stride < n) stride = (n + 15) / 8 * 8;
+    void reserve(std::size_t n, std::size_t shells) {
+        if (stride <= n) stride = whole_lines(n + lanes);
         for (Buffer* b : {&x, &y, &z, &s, &inverse_r, &gx, &gy, &gz})
             if (b->size() < stride) b->resize(stride);
         if (order.size() < stride) order.resize(stride);
         for (Buffer* b : {&value, &slope})
             if (b->size() < shells * stride) b->resize(shells * stride);
     }
+};
 
-    void reserve_pairs(std::size_t powers) {
-        pair_stride = std::max(pair_stride, chunk_size + stride);
-        for (auto* b : {&j, &k})
-            if (b->size() < pair_stride) b->resize(pair_stride);
-        for (Buffer* b : {&c, &sjk, &R, &Rj, &Rk, &Rjk, &vjk, &wjk, &U, &V, &fc, &fs, &cj, &ck, &cx})
-            if (b->size() < pair_stride) b->resize(pair_stride);
+namespace {
+
+// The chunk of pairs of neighbours j, k at work, and the arrays of its kernels.
+struct Pairs {
+    // The pairs of one neighbour j: [begin, end) of the chunk; its k are from `first` on.
+    struct Row {
+        std::size_t j, begin, end, first, candidates;
+    };
+    const Kernels& kernel = kernels();
+    std::vector<Row> rows;
+    std::size_t size = 0, stride = 0;
+    std::vector<std::int32_t> j, k;
+    Buffer row_c, row_s;        // cos t and r_jk^2 of all candidates of one row
+    Buffer c, sjk;              // of the pairs
+    Buffer power, power_slope;  // [power][stride]
+    Buffer vjk, wjk;            // R(r_jk) and slope
+    Buffer ones, zeros;         // the same where R(r_jk) is not in the function
+    Buffer R, Rj, Rk, Rjk;      // R_j R_k (R_jk) and its three derivatives
+    Buffer U, V;                // sum of u T and u dT/dc
+    Buffer fc, fs, cj, ck;
+    // Of the members of a group: factors or results, and arrays
+    Buffer factors;
+    std::vector<const double*> arrays, slopes;
+
+    double* power_of(int p) { return power.data() + p * stride; }
+    double* power_slope_of(int p) { return power_slope.data() + p * stride; }
+
+    void reserve(std::size_t neighbors, std::size_t powers) {
+        const std::size_t n = whole_lines(chunk_size + 2 * neighbors);
+        if (stride < n) {
+            stride = n;
+            ones.assign(stride, 1.0);
+            zeros.assign(stride, 0.0);
+            for (auto* b : {&j, &k}) b->resize(stride);
+            for (Buffer* b :
+                 {&row_c, &row_s, &c, &sjk, &vjk, &wjk, &R, &Rj, &Rk, &Rjk, &U, &V, &fc, &fs, &cj, &ck})
+                b->resize(stride);
+        }
         for (Buffer* b : {&power, &power_slope})
-            if (b->size() < powers * pair_stride) b->resize(powers * pair_stride);
+            if (b->size() < powers * stride) b->resize(powers * stride);
     }
 
     // Appends the pairs of neighbour a with the neighbours from `begin` to `end`.
-    void add_pairs(std::size_t a, std::size_t begin, std::size_t end, double rc2, double rc2_jk) {
-        std::size_t n = pairs;
-        for (std::size_t b = begin; b < end; ++b) {
-            const double d = x[a] * x[b] + y[a] * y[b] + z[a] * z[b];
-            const double s_jk = s[a] + s[b] - 2.0 * d;
-            j[n] = static_cast<std::uint32_t>(a);
-            k[n] = static_cast<std::uint32_t>(b);
-            c[n] = d * inverse_r[a] * inverse_r[b];
-            sjk[n] = s_jk;
-            n += (s[b] < rc2) & (s_jk < rc2_jk);  // no branch: half of them miss
-        }
-        pairs = n;
+    void add_row(const Environment::Tables& t,
+                 std::size_t a,
+                 std::size_t begin,
+                 std::size_t end,
+                 double rc2,
+                 double rc2_jk) {
+        const double at[5] = {t.x[a], t.y[a], t.z[a], t.s[a], t.inverse_r[a]};
+        const std::size_t m = end - begin;
+        kernel.row(m, at, &t.x[begin], &t.y[begin], &t.z[begin], &t.s[begin], &t.inverse_r[begin],
+                   row_c.data(), row_s.data());
+        const std::size_t n =
+            kernel.select(m, static_cast<std::int32_t>(a), static_cast<std::int32_t>(begin), rc2, rc2_jk,
+                          &t.s[begin], row_c.data(), row_s.data(), &j[size], &k[size], &c[size], &sjk[size]);
+        rows.push_back({a, size, size + n, begin, m});
+        size += n;
+    }
+
+    void clear() {
+        rows.clear();
+        size = 0;
     }
 
     // Calls work() for chunks of the pairs of a block.
     template <class Work>
-    void for_each_chunk(const Block& block, Work work) {
-        reserve_pairs(block.powers.size());
+    void for_each_chunk(const Environment::Tables& t, const Block& block, Work work) {
+        reserve(t.stride, block.powers.size());
         const double rc2 = block.rc * block.rc;
         const double rc2_jk = block.triangles_only ? rc2 : HUGE_VAL;
         const bool same = block.element1 == block.element2;
-        pairs = 0;
-        for (std::size_t a = first[block.element1]; a < first[block.element1 + 1]; ++a) {
-            if (s[a] >= rc2) continue;
-            add_pairs(a, same ? a + 1 : first[block.element2], first[block.element2 + 1], rc2, rc2_jk);
-            if (pairs < chunk_size) continue;
+        const std::size_t end = t.first[block.element2 + 1];
+        clear();
+        for (std::size_t a = t.first[block.element1]; a < t.first[block.element1 + 1]; ++a) {
+            const std::size_t begin = same ? a + 1 : t.first[block.element2];
+            if (t.s[a] >= rc2 || begin >= end) continue;
+            add_row(t, a, begin, end, rc2, rc2_jk);
+            if (size < chunk_size) continue;
             work();
-            pairs = 0;
+            clear();
         }
-        if (pairs > 0) work();
+        if (size > 0) work();
     }
 
-    void evaluate_powers(const Block& block) {
-        for (std::size_t p = 0; p < block.powers.size(); ++p)
-            evaluate_power(pairs, block.powers[p], c.data(), power_of(p), power_slope_of(p));
+    void evaluate_powers(const Block& block, bool with_slopes) {
+        for (std::size_t i = 0; i < block.powers.size(); ++i) {
+            const Power& power = block.powers[i];
+            const int p = static_cast<int>(i);
+            double *T = power_of(p), *D = with_slopes ? power_slope_of(p) : nullptr;
+            const double* T0 = power.source < 0 ? nullptr : power_of(power.source);
+            const double* D0 = power.source < 0 ? nullptr : power_slope_of(power.source);
+            switch (power.kind) {
+                case Power::Kind::first:
+                    kernel.first_power(size, power.lambda, c.data(), T, D);
+                    break;
+                case Power::Kind::square:
+                    kernel.square_power(size, T0, D0, T, D);
+                    break;
+                case Power::Kind::next:
+                    kernel.next_power(size, power.lambda, c.data(), T0, D0, T, D);
+                    break;
+                case Power::Kind::real:
+                    real_power(size, power, c.data(), T, D);
+            }
+        }
     }
 
-    // R = R_j R_k (R_jk) of the pairs
-    void evaluate_group(const Group& group, const Shell& shell, Cutoff cutoff) {
-        const double* P = value_of(group.shell);
-        for (std::size_t p = 0; p < pairs; ++p) R[p] = P[j[p]] * P[k[p]];
-        if (!group.triangle) return;
-        evaluate_shell(shell, cutoff, pairs, sjk.data(), vjk.data(), wjk.data());
-#pragma omp simd
-        for (std::size_t p = 0; p < pairs; ++p) R[p] *= vjk[p];
+    // G of the group's members
+    void evaluate_group(const Environment::Tables& t,
+                        const Group& group,
+                        const Shell& shell,
+                        Cutoff cutoff,
+                        double* G) {
+        if (group.triangle) evaluate_shell(shell, cutoff, size, sjk.data(), vjk.data(), nullptr);
+        kernel.product(size, j.data(), k.data(), t.value_of(group.shell),
+                       group.triangle ? vjk.data() : nullptr, R.data());
+        arrays.clear();
+        for (const Member& m : group.members) arrays.push_back(power_of(m.power));
+        factors.resize(arrays.size());
+        kernel.dots(size, arrays.size(), R.data(), arrays.data(), factors.data());
+        for (std::size_t m = 0; m < arrays.size(); ++m)
+            G[group.members[m].output] += group.members[m].norm * factors[m];
     }
 
     // R and its derivatives with respect to r_j, r_k and r_jk, each divided by that distance
-    void differentiate_group(const Group& group, const Shell& shell, Cutoff cutoff) {
-        const double *P = value_of(group.shell), *Q = slope_of(group.shell);
-        for (std::size_t p = 0; p < pairs; ++p) {
-            const double Pj = P[j[p]], Pk = P[k[p]];
-            R[p] = Pj * Pk;
-            Rj[p] = Q[j[p]] * Pk;
-            Rk[p] = Pj * Q[k[p]];
-        }
-        if (!group.triangle) {
-            std::fill_n(Rjk.begin(), pairs, 0.0);
-            return;
-        }
-        evaluate_shell(shell, cutoff, pairs, sjk.data(), vjk.data(), wjk.data());
-#pragma omp simd
-        for (std::size_t p = 0; p < pairs; ++p) {
-            Rjk[p] = R[p] * wjk[p];
-            R[p] *= vjk[p];
-            Rj[p] *= vjk[p];
-            Rk[p] *= vjk[p];
-        }
+    void differentiate_group(const Environment::Tables& t,
+                             const Group& group,
+                             const Shell& shell,
+                             Cutoff cutoff) {
+        if (group.triangle) evaluate_shell(shell, cutoff, size, sjk.data(), vjk.data(), wjk.data());
+        kernel.derivatives(size, j.data(), k.data(), t.value_of(group.shell), t.slope_of(group.shell),
+                           group.triangle ? vjk.data() : ones.data(),
+                           group.triangle ? wjk.data() : zeros.data(), R.data(), Rj.data(), Rk.data(),
+                           Rjk.data());
     }
 
     // U = sum over members of u norm T and V = the same of dT/dc; false if all u are 0.
     bool combine(const Group& group, const double* u) {
-        bool any = false;
+        factors.clear();
+        arrays.clear();
+        slopes.clear();
         for (const Member& m : group.members) {
-            const double w = u[m.output] * m.norm;
-            if (w == 0.0) continue;
-            if (!any) {
-                std::fill_n(U.begin(), pairs, 0.0);
-                std::fill_n(V.begin(), pairs, 0.0);
-            }
-            any = true;
-            add_scaled(pairs, w, power_of(m.power), U.data());
-            add_scaled(pairs, w, power_slope_of(m.power), V.data());
+            if (u[m.output] == 0.0) continue;
+            factors.push_back(u[m.output] * m.norm);
+            arrays.push_back(power_of(m.power));
+            slopes.push_back(power_slope_of(m.power));
         }
-        return any;
+        if (factors.empty()) return false;
+        kernel.combine(size, factors.size(), factors.data(), arrays.data(), U.data());
+        kernel.combine(size, factors.size(), factors.data(), slopes.data(), V.data());
+        return true;
     }
 
     // With E(c, r_j, r_k, r_jk): dE/dr_j = cj r_j + cx r_k and dE/dr_k = ck r_k + cx r_j.
     void add_to_coefficients() {
-#pragma omp simd
-        for (std::size_t p = 0; p < pairs; ++p) {
-            const double e = U[p] * Rjk[p];
-            fc[p] += V[p] * R[p];
-            fs[p] += e;
-            cj[p] += U[p] * Rj[p] + e;
-            ck[p] += U[p] * Rk[p] + e;
-        }
+        const double* UVR[] = {U.data(), V.data(), R.data(), Rj.data(), Rk.data(), Rjk.data()};
+        kernel.coefficients(size, UVR, fc.data(), fs.data(), cj.data(), ck.data());
     }
 
-    void scatter_coefficients() {
-        for (std::size_t p = 0; p < pairs; ++p) {
-            const std::size_t a = j[p], b = k[p];
-            const double ia = inverse_r[a], ib = inverse_r[b];
-            const double X = fc[p] * ia * ib - fs[p];
-            const double A = cj[p] - fc[p] * c[p] * ia * ia, B = ck[p] - fc[p] * c[p] * ib * ib;
-            gx[a] += A * x[a] + X * x[b];
-            gy[a] += A * y[a] + X * y[b];
-            gz[a] += A * z[a] + X * z[b];
-            gx[b] += B * x[b] + X * x[a];
-            gy[b] += B * y[b] + X * y[a];
-            gz[b] += B * z[b] + X * z[a];
+    // Adds the gradient of the chunk to that of the neighbours. The k of a row are all different, so its
+    // coefficients, spread out over all candidates, make one loop without conflicts.
+    void add_to_gradient(Environment::Tables& t) {
+        kernel.vectors(size, j.data(), k.data(), t.inverse_r.data(), c.data(), fc.data(), fs.data(),
+                       cj.data(), ck.data());
+        double *X = row_c.data(), *B = row_s.data();
+        for (const Row& row : rows) {
+            if (row.begin == row.end) continue;
+            std::fill_n(X, row.candidates, 0.0);
+            std::fill_n(B, row.candidates, 0.0);
+            for (std::size_t p = row.begin; p < row.end; ++p) {
+                const std::size_t b = static_cast<std::size_t>(k[p]) - row.first;
+                X[b] = fs[p];
+                B[b] = ck[p];
+            }
+            const double at[3] = {t.x[row.j], t.y[row.j], t.z[row.j]};
+            const double* r[3] = {&t.x[row.first], &t.y[row.first], &t.z[row.first]};
+            double* g[3] = {&t.gx[row.first], &t.gy[row.first], &t.gz[row.first]};
+            double xs[3] = {0.0, 0.0, 0.0};
+            kernel.spread(row.candidates, at, X, B, r, g, xs);
+            const double A = kernel.sum(row.end - row.begin, &cj[row.begin]);
+            t.gx[row.j] += A * at[0] + xs[0];
+            t.gy[row.j] += A * at[1] + xs[1];
+            t.gz[row.j] += A * at[2] + xs[2];
         }
     }
 
     // Along the direction (gx, gy, gz): fc = dc, cj = r_j.v_j, ck = r_k.v_k, fs = r_jk.v_jk
-    void project_direction() {
-        for (std::size_t p = 0; p < pairs; ++p) {
-            const std::size_t a = j[p], b = k[p];
-            const double ia = inverse_r[a], ib = inverse_r[b];
-            const double aa = x[a] * gx[a] + y[a] * gy[a] + z[a] * gz[a];
-            const double bb = x[b] * gx[b] + y[b] * gy[b] + z[b] * gz[b];
-            const double mixed =
-                x[a] * gx[b] + y[a] * gy[b] + z[a] * gz[b] + x[b] * gx[a] + y[b] * gy[a] + z[b] * gz[a];
-            fc[p] = mixed * ia * ib - c[p] * (aa * ia * ia + bb * ib * ib);
-            cj[p] = aa;
-            ck[p] = bb;
-            fs[p] = aa + bb - mixed;
+    void project_direction(const Environment::Tables& t) {
+        for (const Row& row : rows) {
+            const std::size_t a = row.j;
+            const double ia = t.inverse_r[a];
+            const double aa = t.x[a] * t.gx[a] + t.y[a] * t.gy[a] + t.z[a] * t.gz[a];
+            for (std::size_t p = row.begin; p < row.end; ++p) {
+                const std::size_t b = static_cast<std::size_t>(k[p]);
+                const double ib = t.inverse_r[b];
+                const double bb = t.x[b] * t.gx[b] + t.y[b] * t.gy[b] + t.z[b] * t.gz[b];
+                const double mixed = t.x[a] * t.gx[b] + t.y[a] * t.gy[b] + t.z[a] * t.gz[b] +
+                                     t.x[b] * t.gx[a] + t.y[b] * t.gy[a] + t.z[b] * t.gz[a];
+                fc[p] = mixed * ia * ib - c[p] * (aa * ia * ia + bb * ib * ib);
+                cj[p] = aa;
+                ck[p] = bb;
+                fs[p] = aa + bb - mixed;
+            }
         }
     }
 };
+
+// Each thread keeps one chunk, which so stays in its cache from atom to atom.
+Pairs& pairs_of_thread() {
+    thread_local Pairs pairs;
+    return pairs;
+}
+
+}  // namespace
 
 Environment::Environment() : tables_(std::make_unique<Tables>()) {}
 Environment::~Environment() = default;
@@ -469,7 +523,7 @@ void SymmetryFunctions::load(int center,
     const ElementPlan& plan = plan_->elements[center];
     t.center = center;
     t.given = size;
-    t.reserve_neighbors(size, plan.shells.size());
+    t.reserve(size, plan.shells.size());
 
     const double rc2 = plan.rc * plan.rc;
     const auto squared = [&](std::size_t i) {
@@ -508,14 +562,13 @@ void SymmetryFunctions::evaluate(Environment& environment, double* G) const {
     std::fill_n(G, plan.functions.size(), 0.0);
     for (int e = 0; e < elements(); ++e)
         for (const RadialFunction& f : plan.radial_of[e])
-            G[f.output] = sum(t.first[e + 1] - t.first[e], t.value_of(f.shell) + t.first[e]);
+            G[f.output] = kernels().sum(t.first[e + 1] - t.first[e], t.value_of(f.shell) + t.first[e]);
+    Pairs& pairs = pairs_of_thread();
     for (const Block& block : plan.blocks)
-        t.for_each_chunk(block, [&] {
-            t.evaluate_powers(block);
+        pairs.for_each_chunk(t, block, [&] {
+            pairs.evaluate_powers(block, false);
             for (const Group& group : block.groups) {
-                t.evaluate_group(group, plan.shells[group.shell], plan_->cutoff);
-                for (const Member& m : group.members)
-                    G[m.output] += m.norm * dot(t.pairs, t.R.data(), t.power_of(m.power));
+                pairs.evaluate_group(t, group, plan.shells[group.shell], plan_->cutoff, G);
             }
         });
 }
@@ -523,34 +576,40 @@ void SymmetryFunctions::evaluate(Environment& environment, double* G) const {
 void SymmetryFunctions::vjp(Environment& environment, const double* u, double* gradient) const {
     Environment::Tables& t = *environment.tables_;
     const ElementPlan& plan = plan_->elements[t.center];
-    for (Buffer* g : {&t.gx, &t.gy, &t.gz}) std::fill_n(g->begin(), t.size, 0.0);
-    for (int e = 0; e < elements(); ++e)
+    Pairs& pairs = pairs_of_thread();
+    pairs.reserve(t.stride, 0);
+    for (int e = 0; e < elements(); ++e) {
+        pairs.factors.clear();
+        pairs.slopes.clear();
         for (const RadialFunction& f : plan.radial_of[e]) {
-            const double* Q = t.slope_of(f.shell);
-            const double w = u[f.output];
-            if (w == 0.0) continue;
-#pragma omp simd
-            for (std::size_t i = t.first[e]; i < t.first[e + 1]; ++i) {
-                t.gx[i] += w * Q[i] * t.x[i];
-                t.gy[i] += w * Q[i] * t.y[i];
-                t.gz[i] += w * Q[i] * t.z[i];
-            }
+            pairs.factors.push_back(u[f.output]);
+            pairs.slopes.push_back(t.slope_of(f.shell) + t.first[e]);
         }
+        const std::size_t n = t.first[e + 1] - t.first[e];
+        double* q = pairs.row_c.data();  // sum of u (dR/dr)/r
+        kernels().combine(n, pairs.factors.size(), pairs.factors.data(), pairs.slopes.data(), q);
+        for (std::size_t i = 0, at = t.first[e]; i < n; ++i, ++at) {
+            t.gx[at] = q[i] * t.x[at];
+            t.gy[at] = q[i] * t.y[at];
+            t.gz[at] = q[i] * t.z[at];
+        }
+    }
     const auto used = [&](const Group& group) {
         return std::any_of(group.members.begin(), group.members.end(),
                            [&](const Member& m) { return u[m.output] != 0.0; });
     };
     for (const Block& block : plan.blocks) {
         if (std::none_of(block.groups.begin(), block.groups.end(), used)) continue;
-        t.for_each_chunk(block, [&] {
-            t.evaluate_powers(block);
-            for (Buffer* b : {&t.fc, &t.fs, &t.cj, &t.ck}) std::fill_n(b->begin(), t.pairs, 0.0);
+        pairs.for_each_chunk(t, block, [&] {
+            pairs.evaluate_powers(block, true);
+            for (Buffer* b : {&pairs.fc, &pairs.fs, &pairs.cj, &pairs.ck})
+                std::fill_n(b->begin(), pairs.size, 0.0);
             for (const Group& group : block.groups) {
-                if (!t.combine(group, u)) continue;
-                t.differentiate_group(group, plan.shells[group.shell], plan_->cutoff);
-                t.add_to_coefficients();
+                if (!pairs.combine(group, u)) continue;
+                pairs.differentiate_group(t, group, plan.shells[group.shell], plan_->cutoff);
+                pairs.add_to_coefficients();
             }
-            t.scatter_coefficients();
+            pairs.add_to_gradient(t);
         });
     }
     std::fill_n(gradient, 3 * t.given, 0.0);
@@ -581,21 +640,28 @@ void SymmetryFunctions::jvp(Environment& environment, const double* v, double* d
                 total += Q[i] * (t.x[i] * t.gx[i] + t.y[i] * t.gy[i] + t.z[i] * t.gz[i]);
             dG[f.output] = total;
         }
+    Pairs& pairs = pairs_of_thread();
     for (const Block& block : plan.blocks)
-        t.for_each_chunk(block, [&] {
-            t.evaluate_powers(block);
-            t.project_direction();
+        pairs.for_each_chunk(t, block, [&] {
+            pairs.evaluate_powers(block, true);
+            pairs.project_direction(t);
             for (const Group& group : block.groups) {
-                t.differentiate_group(group, plan.shells[group.shell], plan_->cutoff);
+                pairs.differentiate_group(t, group, plan.shells[group.shell], plan_->cutoff);
                 // dG = T dR + R dT/dc dc
 #pragma omp simd
-                for (std::size_t p = 0; p < t.pairs; ++p) {
-                    t.U[p] = t.Rj[p] * t.cj[p] + t.Rk[p] * t.ck[p] + t.Rjk[p] * t.fs[p];
-                    t.V[p] = t.R[p] * t.fc[p];
+                for (std::size_t p = 0; p < pairs.size; ++p) {
+                    pairs.U[p] =
+                        pairs.Rj[p] * pairs.cj[p] + pairs.Rk[p] * pairs.ck[p] + pairs.Rjk[p] * pairs.fs[p];
+                    pairs.V[p] = pairs.R[p] * pairs.fc[p];
                 }
+                const auto dot = [&](const double* x, const double* y) {
+                    double result;
+                    pairs.kernel.dots(pairs.size, 1, x, &y, &result);
+                    return result;
+                };
                 for (const Member& m : group.members)
-                    dG[m.output] += m.norm * (dot(t.pairs, t.U.data(), t.power_of(m.power)) +
-                                              dot(t.pairs, t.V.data(), t.power_slope_of(m.power)));
+                    dG[m.output] += m.norm * (dot(pairs.U.data(), pairs.power_of(m.power)) +
+                                              dot(pairs.V.data(), pairs.power_slope_of(m.power)));
             }
         });
 }

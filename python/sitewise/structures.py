@@ -27,14 +27,16 @@ def core_arrays(atoms: Atoms, elements: Sequence[str], owner: str) -> Arrays:
     Error
         If the structure has no atoms or an element that `owner` (as in "the potential") does not know.
     """
-    symbols = atoms.get_chemical_symbols()
-    if not symbols:
+    from ase.data import atomic_numbers, chemical_symbols
+
+    if not len(atoms):
         raise Error("structure has no atoms")
-    unknown = [symbol for symbol in dict.fromkeys(symbols) if symbol not in elements]
-    if unknown:
+    index = np.full(len(chemical_symbols), -1, dtype=np.int32)
+    index[[atomic_numbers[symbol] for symbol in elements]] = range(len(elements))
+    species = index[atoms.numbers]
+    if species.min() < 0:
+        unknown = dict.fromkeys(chemical_symbols[number] for number in atoms.numbers[species < 0])
         raise Error(f"structure has element {', '.join(unknown)}, {owner} has {', '.join(elements)}")
-    index = {symbol: i for i, symbol in enumerate(elements)}
-    species = np.array([index[symbol] for symbol in symbols], dtype=np.int32)
     return species, np.array(atoms.positions), np.array(atoms.cell.array), np.array(atoms.pbc)
 
 

@@ -25,6 +25,11 @@ struct Cutoff {
     double alpha = 0.0;  ///< 0 <= alpha < 1
 };
 
+/// Name of the instruction set that the kernels use: avx512, avx2 or baseline, the best that this machine has
+/// or the one that the environment variable SITEWISE_ISA names when the library is first used. Results differ
+/// between them by rounding. Throws Error where that name is unknown or not what this machine has.
+const char* instruction_set();
+
 /// One symmetry function, after J. Behler, J. Chem. Phys. 134, 074106 (2011), numbered as in n2p2:
 ///
 ///     2   sum_j     exp(-eta (r_ij - rs)^2) fc(r_ij)
@@ -45,7 +50,7 @@ struct SymmetryFunction {
 };
 
 /// The environment of one atom as the kernels want it: neighbours sorted by element in
-/// structure-of-arrays order with tables of the radial functions, and the kernels' scratch memory.
+/// structure-of-arrays order with tables of the radial functions.
 /// Reused from atom to atom; one per thread.
 class Environment {
 public:
@@ -54,9 +59,10 @@ public:
     Environment(Environment&&) noexcept;
     Environment& operator=(Environment&&) noexcept;
 
+    struct Tables;  ///< of the library alone
+
 private:
     friend class SymmetryFunctions;
-    struct Tables;
     std::unique_ptr<Tables> tables_;
 };
 

@@ -1,0 +1,85 @@
+// The operators on environments of all sizes, so that a sanitizer sees every kernel's loads and stores; the
+// name of the instruction set may be given, and 77 is returned where the machine lacks it.
+
+#include <cmath>
+#include <cstdlib>
+#include <random>
+#include <vector>
+
+#include "check.hpp"
+#include "sitewise/error.hpp"
+#include "sitewise/symmetry.hpp"
+
+using namespace sitewise;
+
+namespace {
+
+std::vector<SymmetryFunction> functions() {
+    std::vector<SymmetryFunction> all;
+    const auto add = [&](int type, int n1, int n2, double eta, double rs, double lambda, double zeta,
+                         double rc) {
+        SymmetryFunction f;
+        f.type = type;
+        f.neighbor1 = n1;
+        f.neighbor2 = n2;
+        f.eta = eta;
+        f.rs = rs;
+        f.lambda = lambda;
+        f.zeta = zeta;
+        f.cutoff = rc;
+        all.push_back(f);
+    };
+    for (int e : {0, 1})
+        for (double rs : {0.0, 1.5}) add(2, e, -1, 0.3, rs, 0, 0, 5.0);
+    for (int type : {3, 9})
+        for (double zeta : {1.0, 2.0, 3.0, 16.0, 2.5})
+            for (double lambda : {-1.0, 1.0}) {
+                add(type, 0, 0, 0.02, 0.0, lambda, zeta, 5.0);
+                add(type, 0, 1, 0.05, 0.0, lambda, zeta, 4.0);
+                add(type, 1, 1, 0.05, 0.7, lambda, zeta, 4.5);
+            }
+    return all;
+}
+
+void check_environment(const SymmetryFunctions& set, std::size_t size, std::mt19937& random) {
+    std::normal_distribution<double> normal;
+    std::vector<double> r(3 * size), v(3 * size), gradient(3 * size);
+    std::vector<int> index(size), species(size);
+    for (std::size_t i = 0; i < size; ++i) {
+        index[i] = static_cast<int>(i);
+        species[i] = static_cast<int>(random() % 2);
+    }
+    for (double& x : r) x = 2.5 * normal(random);
+    for (double& x : v) x = normal(random);
+    const std::size_t n = set.count(0);
+    std::vector<double> G(n), dG(n), u(n);
+    for (double& x : u) x = normal(random);
+    Environment environment;
+    set.load(0, size, index.data(), species.data(), r.data(), environment);
+    set.evaluate(environment, G.data());
+    set.vjp(environment, u.data(), gradient.data());
+    set.jvp(environment, v.data(), dG.data());
+    double forward = 0.0, reverse = 0.0, scale = 1e-30;
+    for (std::size_t f = 0; f < n; ++f) {
+        CHECK(std::isfinite(G[f]));
+        forward += u[f] * dG[f];
+        scale += std::fabs(u[f] * dG[f]);
+    }
+    for (std::size_t i = 0; i < 3 * size; ++i) reverse += gradient[i] * v[i];
+    CHECK(std::fabs(forward - reverse) <= 1e-11 * scale);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc > 1) setenv("SITEWISE_ISA", argv[1], 1);
+    try {
+        instruction_set();
+    } catch (const Error&) {
+        return 77;
+    }
+    const SymmetryFunctions set(2, functions(), {});
+    std::mt19937 random(7);
+    for (std::size_t size = 0; size < 70; ++size) check_environment(set, size, random);
+    return check::failures() == 0 ? 0 : 1;
+}
