@@ -113,6 +113,21 @@ struct Kernels {
                    const double* const* r,
                    double* const* g,
                    double* xs);
+
+    /// Cached derivatives D [count][width] of the functions f[count]: y += sum of u[f] D_f
+    void (*pull)(std::size_t count,
+                 std::size_t width,
+                 const int* f,
+                 const float* D,
+                 const double* u,
+                 double* y);
+    /// t[f] += D_f . w
+    void (*push)(std::size_t count,
+                 std::size_t width,
+                 const int* f,
+                 const float* D,
+                 const double* w,
+                 double* t);
 };
 
 /// The kernels of the best instruction set that this machine has, or of the one that the environment variable

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "kernels.hpp"
 #include "parallel.hpp"
 #include "sitewise/error.hpp"
 
@@ -138,37 +139,6 @@ std::size_t for_each_block(const Structure& s, const Relevant& relevant, std::si
     return offset;
 }
 
-// y += sum over functions of u_f D_f
-void pull(const CacheBlock& block, const float* D, const double* u, double* y) {
-    const auto& f = *block.functions;
-    std::size_t q = 0;
-    for (; q + 4 <= f.size(); q += 4) {
-        const double a = u[f[q]], b = u[f[q + 1]], c = u[f[q + 2]], d = u[f[q + 3]];
-        const float *A = D + q * block.width, *B = A + block.width, *C = B + block.width,
-                    *E = C + block.width;
-#pragma omp simd
-        for (std::size_t k = 0; k < block.width; ++k) y[k] += a * A[k] + b * B[k] + c * C[k] + d * E[k];
-    }
-    for (; q < f.size(); ++q) {
-        const double a = u[f[q]];
-        const float* A = D + q * block.width;
-#pragma omp simd
-        for (std::size_t k = 0; k < block.width; ++k) y[k] += a * A[k];
-    }
-}
-
-// t_f += D_f . w
-void push(const CacheBlock& block, const float* D, const double* w, double* t) {
-    const auto& f = *block.functions;
-    for (std::size_t q = 0; q < f.size(); ++q) {
-        const float* A = D + q * block.width;
-        double total = 0.0;
-#pragma omp simd reduction(+ : total)
-        for (std::size_t k = 0; k < block.width; ++k) total += A[k] * w[k];
-        t[f[q]] += total;
-    }
-}
-
 // Memory of one thread.
 struct Scratch {
     Environment environment;
@@ -251,7 +221,8 @@ struct TrainingSet::Data {
         const float* D = s.cache.data() + s.cache_at[i];
         for_each_block(s, relevant, i, [&](const CacheBlock& block) {
             scratch.padded.assign(block.width, 0.0);
-            pull(block, D + block.offset, u, scratch.padded.data());
+            kernels().pull(block.functions->size(), block.width, block.functions->data(), D + block.offset, u,
+                           scratch.padded.data());
             std::copy_n(scratch.padded.data(), 3 * block.count, gradient + 3 * block.begin);
         });
     }
@@ -266,7 +237,8 @@ struct TrainingSet::Data {
         for_each_block(s, relevant, i, [&](const CacheBlock& block) {
             scratch.padded.assign(block.width, 0.0);
             std::copy_n(v + 3 * block.begin, 3 * block.count, scratch.padded.data());
-            push(block, D + block.offset, scratch.padded.data(), dG);
+            kernels().push(block.functions->size(), block.width, block.functions->data(), D + block.offset,
+                           scratch.padded.data(), dG);
         });
     }
 
