@@ -17,7 +17,7 @@ from pathlib import Path
 
 import tomli_w
 
-from inference import processor
+from common import processor
 from sitewise.config import Config
 from sitewise.files import write_text
 

@@ -65,6 +65,33 @@ def strained(positions, cell, strain):
     return positions @ deformation.T, cell @ deformation.T
 
 
+ATOMIC_NUMBERS = [8, 14]
+
+
+def compiled(kind=1, alpha=0.0, moments="automatic", functions=None):
+    """`functions`, or all of them, for O and Si with a cutoff function of n2p2's number."""
+    return _core.SymmetryFunctions(2, functions or all_functions(), kind, alpha, ATOMIC_NUMBERS, moments)
+
+
+def compact_functions(center, cutoff):
+    """Types 12, 13 and 20 to 25 with all subtypes, for one central element."""
+    make = _core.SymmetryFunction
+    functions = [
+        make(12, center, eta=0.2, rs=1.0, cutoff=cutoff),
+        make(13, center, eta=0.05, rs=0.3, lambda_=1.0, zeta=2.0, cutoff=cutoff),
+        make(13, center, eta=0.05, lambda_=-1.0, zeta=1.0, cutoff=0.9 * cutoff),
+    ]
+    for number, subtype in enumerate(("p1", "p2", "p3", "p4", "p1a", "p2a", "p3a", "p4a", "e")):
+        left = (-cutoff, 0.0, 0.3 * cutoff)[number % 3]
+        angles = ((-60.0, 60.0), (40.0, 140.0), (90.0, 270.0), (0.0, 180.0))[number % 4]
+        shape = {"cutoff": cutoff, "left": left, "subtype": subtype}
+        angular = {**shape, "angle_left": angles[0], "angle_right": angles[1]}
+        functions += [make(20, center, number % 2, **shape), make(23, center, **shape)]
+        functions += [make(kind, center, 0, number % 2, **angular) for kind in (21, 22)]
+        functions += [make(kind, center, **angular) for kind in (24, 25)]
+    return functions
+
+
 def all_functions(cutoff=4.3):
     """Functions of all types for two elements: shifts, several cutoffs, odd, even and real zeta, and
     lambda other than 1."""
@@ -85,23 +112,24 @@ def all_functions(cutoff=4.3):
                     make(kind, center, *pair, eta=0.1, lambda_=1.0, zeta=3.0, cutoff=0.9 * cutoff),
                     make(kind, center, *pair, eta=0.1, rs=0.5, lambda_=-0.7, zeta=2.5, cutoff=cutoff),
                 ]
+        functions += compact_functions(center, cutoff)
     return functions
 
 
 def random_potential(seed=RNG_SEED, cutoff=4.3, functions=None):
     """A potential for O and Si with random weights, inputs of order 1 and different networks."""
     rng = np.random.default_rng(seed)
-    compiled = _core.SymmetryFunctions(2, functions or all_functions(cutoff))
+    plan = compiled(functions=functions or all_functions(cutoff))
     statistics, networks = [], []
     for element, hidden in enumerate(([7, 5], [6])):
-        n = compiled.count(element)
+        n = plan.count(element)
         low, high = np.zeros(n), rng.uniform(1, 2, n)
         statistics.append(np.array([low, high, 0.4 * high, 0.3 * high]))
         network = _core.Network([n, *hidden, 1], "tp"[: len(hidden)] + "l")
         network.weights = rng.normal(0, 0.4, network.weights.size)
         networks.append(network)
     scaling = _core.Scaling("minmax", -1.0, 1.0, statistics)
-    return _core.Potential(["O", "Si"], compiled, scaling, networks, [-1.5, 0.25])
+    return _core.Potential(["O", "Si"], plan, scaling, networks, [-1.5, 0.25])
 
 
 def silicon_potential(seed=RNG_SEED):

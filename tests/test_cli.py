@@ -166,7 +166,7 @@ def test_missing_files(folder, command):
         ("scaling.data", lambda text: "\n".join(text.splitlines()[:-2]), ["scaling.data", "expected 5"]),
         ("input.nn", lambda text: text[: text.index("global_")], ["input.nn", "no symmetry functions"]),
         ("input.nn", lambda text: text + "cutoff_tipe 1\n", ["input.nn:", '"cutoff_tipe"', "did you mean"]),
-        ("input.nn", lambda text: text + "symfunction_short Si 20 Si 0 0 0 0 0 0\n", ["input.nn:", "20"]),
+        ("input.nn", lambda text: text + "symfunction_short Si 26 Si 0 0 0 0 0 0\n", ["input.nn:", "20"]),
         ("input.nn", lambda text: re.sub(r"(?m)^(elements +)Si", r"\1Xx", text), ["input.nn:", "Xx"]),
     ],
     ids=["cut", "long", "absent", "scaling", "input", "keyword", "type", "element"],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from checks import RNG_SEED, all_functions, arrays, assert_close, directional_derivative, rattled, structures
+from checks import RNG_SEED, arrays, assert_close, compiled, directional_derivative, rattled, structures
 from sitewise import Dataset, SymmetryFunctions, _core
 from sitewise.config import NetworkShape
 from sitewise.dataset import Structure
@@ -17,7 +17,7 @@ from sitewise.model import Parameters, atomic_offsets, initial_potential
 def setting():
     """A training set of two elements with random labels, and its initial potential."""
     rng = np.random.default_rng(RNG_SEED)
-    functions = SymmetryFunctions(["O", "Si"], _core.SymmetryFunctions(2, all_functions()))
+    functions = SymmetryFunctions(["O", "Si"], compiled())
     data = _core.TrainingSet(functions.core, 1 << 30)
     for name in ("mixed", "cluster", "slab"):
         for seed in range(8):

@@ -69,6 +69,27 @@ def test_weight_gradient(letter, normalize):
     assert_close(exact, directional_derivative(scalar, 1e-4), 1e-7)
 
 
+SLOPE = {
+    "t": lambda z: np.cosh(z) ** -2,
+    "s": lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2,
+    "S": lambda z: -np.exp(-z) / (1 + np.exp(-z)) ** 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("precision", "value_bound", "slope_bound"), [("float64", 1e-15, 2e-15), ("float32", 3e-7, 6e-7)]
+)
+@pytest.mark.parametrize("letter", SLOPE)
+def test_errors_of_vectorised_activations(letter, precision, value_bound, slope_bound):
+    """The bounds that cpp/include/sitewise/network.hpp states."""
+    z = np.concatenate([np.linspace(-45, 45, 100_001), np.geomspace(1e-12, 1, 1001), -np.geomspace(1e-12, 1, 1001)])
+    z = z.astype(np.float32).astype(float)
+    value, slope = _core.activate(letter, z, precision)
+    exact = z.astype(np.longdouble)
+    assert np.max(np.abs(value - REFERENCE[letter](exact))) <= value_bound
+    assert np.max(np.abs(slope - SLOPE[letter](exact))) <= slope_bound
+
+
 def test_large_arguments_stay_finite():
     for letter in "tspgS":
         net = _core.Network([1, 1, 1], letter + "l")

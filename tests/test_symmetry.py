@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from checks import (
+    ATOMIC_NUMBERS,
     RNG_SEED,
-    all_functions,
     arrays,
     assert_close,
+    compiled,
     directional_derivative,
-    relative_difference,
     strained,
     structures,
 )
@@ -41,33 +41,52 @@ def cutoff_function(kind, alpha, rc, r):
     return np.where(r < rc, value, 0.0).astype(float)
 
 
+def compact(subtype, left, right, a, asymmetric):
+    """n2p2's CompactFunction: a core function of |a - center| / width."""
+    a = np.asarray(a, np.longdouble)
+    x = np.minimum(np.abs(a - (left + right) / 2) / ((right - left) / 2), 1)
+    if asymmetric:
+        x = (2 - x) * x
+    return cutoff_function({"p1": 5, "p2": 6, "p3": 7, "p4": 8, "e": 4}[subtype[:2]], 0.0, 1.0, x)
+
+
 def formula(f, kind, alpha, species, vectors):
     """One function of one atom, straight from its definition."""
 
     def radial(r):
+        if f.type >= 20:
+            return compact(f.subtype, f.left, f.cutoff, r, f.subtype.endswith("a"))
         return np.exp(-f.eta * (r - f.rs) ** 2) * cutoff_function(kind, alpha, f.cutoff, r)
 
+    def angular(cosine):
+        if f.type >= 20:
+            left, right = np.radians(f.angle_left), np.radians(f.angle_right)
+            return compact(f.subtype, left, right, np.arccos(np.clip(cosine, -1, 1))[None], False)[0]
+        return 2 ** (1 - f.zeta) * max(1 + f.lambda_ * cosine, 0.0) ** f.zeta
+
     r = np.linalg.norm(vectors, axis=1)
-    if f.type == 2:
-        return radial(r)[species == f.neighbor1].sum()
+    weighted = f.neighbor1 < 0
+    weight = np.array(ATOMIC_NUMBERS, float)[species] if weighted else np.ones(len(r))
+    if f.type in (2, 12, 20, 23):
+        return (weight * radial(r))[weighted | (species == f.neighbor1)].sum()
     total = 0.0
     for j in range(len(r)):
         for k in range(j + 1, len(r)):
-            if sorted((species[j], species[k])) != [f.neighbor1, f.neighbor2]:
+            if not weighted and sorted((species[j], species[k])) != [f.neighbor1, f.neighbor2]:
                 continue
             cosine = vectors[j] @ vectors[k] / (r[j] * r[k])
-            term = max(1 + f.lambda_ * cosine, 0.0) ** f.zeta * radial(r[j : j + 1])[0] * radial(r[k : k + 1])[0]
-            if f.type == 3:
+            term = angular(cosine) * weight[j] * weight[k] * radial(r[j : j + 1])[0] * radial(r[k : k + 1])[0]
+            if f.type in (3, 13, 21, 24):
                 term *= radial(np.linalg.norm(vectors[k] - vectors[j])[None])[0]
             total += term
-    return 2 ** (1 - f.zeta) * total
+    return total
 
 
 @pytest.mark.parametrize(("kind", "alpha"), CUTOFFS)
 @pytest.mark.parametrize("name", ["mixed", "cluster"])
 def test_values_equal_the_formulas(name, kind, alpha):
     species, positions, cell, pbc = arrays(STRUCTURES[name])
-    plan = _core.SymmetryFunctions(2, all_functions(), kind, alpha)
+    plan = compiled(kind, alpha)
     G = plan.evaluate(species, positions, cell, pbc)
     i, j, vectors, _ = _core.neighbor_list(positions, cell, pbc, plan.cutoff)
     for atom in range(len(species)):
@@ -80,7 +99,7 @@ def test_values_equal_the_formulas(name, kind, alpha):
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_jvp_equals_finite_differences(name, kind, alpha):
     species, positions, cell, pbc = arrays(STRUCTURES[name])
-    plan = _core.SymmetryFunctions(2, all_functions(), kind, alpha)
+    plan = compiled(kind, alpha)
     rng = np.random.default_rng(RNG_SEED)
     v, strain = rng.normal(size=positions.shape), rng.normal(size=(3, 3)) * 0.3
 
@@ -105,7 +124,7 @@ def test_jvp_equals_finite_differences(name, kind, alpha):
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_vjp_is_adjoint_of_jvp(name, kind, alpha):
     species, positions, cell, pbc = arrays(STRUCTURES[name])
-    plan = _core.SymmetryFunctions(2, all_functions(), kind, alpha)
+    plan = compiled(kind, alpha)
     rng = np.random.default_rng(RNG_SEED)
     v, strain = rng.normal(size=positions.shape), rng.normal(size=(3, 3))
     u = rng.normal(size=(len(species), plan.max_count))
@@ -118,7 +137,7 @@ def test_vjp_is_adjoint_of_jvp(name, kind, alpha):
 
 def test_vjp_of_one_function_is_a_row_of_the_jacobian():
     species, positions, cell, pbc = arrays(STRUCTURES["mixed"])
-    plan = _core.SymmetryFunctions(2, all_functions())
+    plan = compiled()
     shape = (len(species), plan.max_count)
     rng = np.random.default_rng(RNG_SEED)
     u = rng.normal(size=shape)
@@ -138,7 +157,7 @@ def rotation(seed=3):
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_invariances(name):
     atoms = STRUCTURES[name]
-    plan = _core.SymmetryFunctions(2, all_functions())
+    plan = compiled()
     species, positions, cell, pbc = arrays(atoms)
     G = np.nan_to_num(plan.evaluate(species, positions, cell, pbc))
     R = rotation()
@@ -154,30 +173,54 @@ def test_invariances(name):
 
 def test_isolated_atoms_have_no_features_and_no_gradient():
     species, positions, cell, pbc = arrays(STRUCTURES["isolated pair"])
-    plan = _core.SymmetryFunctions(2, all_functions())
+    plan = compiled()
     u = np.ones((2, plan.max_count))
     assert np.nanmax(np.abs(plan.evaluate(species, positions, cell, pbc))) == 0.0
     assert np.abs(plan.vjp(species, positions, cell, pbc, u)[0]).max() == 0.0
 
 
-def test_polynomials_of_the_cosine_cutoff_equal_the_exact_functions():
-    # A shift of 1e-300 leaves the value alone but takes the path without polynomials.
+def moment_functions(cutoff):
     make = _core.SymmetryFunction
-    species, positions, cell, pbc = arrays(STRUCTURES["mixed"])
+    return [
+        make(9, center, *pair, eta=eta, rs=rs, lambda_=lam, zeta=zeta, cutoff=rc)
+        for center in (0, 1)
+        for pair in ((0, 0), (0, 1), (1, 1))
+        for eta, rs, rc in ((0.0, 0.0, cutoff), (0.3, 1.5, 0.8 * cutoff))
+        for lam in (-1.0, 0.4, 1.0)
+        for zeta in (1, 2, 3, 8)
+    ]
 
-    def features(rs):
-        functions = [
-            make(3, c, 0, 1, eta=eta, rs=rs, lambda_=1, zeta=2, cutoff=6.0)
-            for c in (0, 1)
-            for eta in (0.0, 0.001, 0.03, 0.09, 0.3, 1.0)
-        ]
-        plan = _core.SymmetryFunctions(2, functions)
-        G = plan.evaluate(species, positions, cell, pbc)
-        return G, plan.vjp(species, positions, cell, pbc, np.ones_like(G))[0]
 
-    for fast, exact in zip(features(0.0), features(1e-300), strict=True):
-        assert relative_difference(fast, exact) < 1e-12
-        assert not np.array_equal(fast, exact)
+@pytest.mark.parametrize("kind", [1, 2, 6])
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_moments_equal_the_loop_over_pairs(name, kind):
+    parts = arrays(STRUCTURES[name])
+    pairs, moments = (compiled(kind, moments=m, functions=moment_functions(6.0)) for m in ("never", "always"))
+    rng = np.random.default_rng(RNG_SEED)
+    v, strain = rng.normal(size=parts[1].shape), rng.normal(size=(3, 3))
+    u = rng.normal(size=(len(parts[0]), pairs.max_count))
+    present = ~np.isnan(pairs.evaluate(*parts))
+
+    def results(plan):
+        G, by_strain = plan.evaluate(*parts), plan.vjp(*parts, u)
+        return G[present], *by_strain, plan.jvp(*parts, v, strain)[present]
+
+    for a, b in zip(results(pairs), results(moments), strict=True):
+        assert_close(a, b, 1e-10, floor=1e-6)
+
+
+def test_moments_are_chosen_where_they_are_cheaper():
+    make = _core.SymmetryFunction
+    functions = [
+        make(9, 0, 0, 0, eta=0.05, lambda_=lam, zeta=zeta, cutoff=6.0) for lam in (-1, 1) for zeta in (1, 2, 4)
+    ]
+    assert _core.SymmetryFunctions(1, functions).moments == [6]
+    assert _core.SymmetryFunctions(1, functions, moments="never").moments == [0]
+    high = [make(9, 0, 0, 0, eta=0.05, lambda_=1, zeta=16, cutoff=6.0)]
+    assert _core.SymmetryFunctions(1, functions + high).moments == [0]
+    assert _core.SymmetryFunctions(1, high, moments="always").moments == [0]
+    short = [make(9, 0, 0, 0, eta=0.05, lambda_=1, zeta=8, cutoff=3.0)]
+    assert _core.SymmetryFunctions(1, short).moments == [0]
 
 
 def test_functions_come_in_the_order_of_n2p2():
@@ -208,7 +251,11 @@ def test_functions_come_in_the_order_of_n2p2():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"type": 12}, "only types 2, 3 and 9"),
+        ({"type": 1}, "type is unknown, expected 2, 3, 9, 12, 13 or 20 to 25"),
+        ({"type": 12}, "need the atomic numbers"),
+        ({"type": 20, "left": 5.0}, "left must be below the cutoff"),
+        ({"type": 21, "angle_left": 90.0, "angle_right": 60.0}, "angles must increase"),
+        ({"type": 21, "angle_left": -10.0, "angle_right": 60.0}, "centred at 0 or 180"),
         ({"cutoff": 0.0}, "cutoff must be positive"),
         ({"eta": -1.0}, "eta must not be negative"),
         ({"eta": np.nan}, "not finite"),
@@ -229,6 +276,13 @@ def test_bad_functions_are_refused(change, message):
     }
     with pytest.raises(Error, match=message):
         _core.SymmetryFunctions(1, [_core.SymmetryFunction(**(good | change))])
+
+
+def test_bad_subtypes_and_atomic_numbers_are_refused():
+    with pytest.raises(Error, match='compact function "p5" is unknown'):
+        _core.SymmetryFunction(20, 0, 0, cutoff=5.0, subtype="p5")
+    with pytest.raises(Error, match="2 atomic numbers for 1 elements"):
+        _core.SymmetryFunctions(1, [_core.SymmetryFunction(12, 0, eta=1.0, cutoff=5.0)], atomic_numbers=[1, 2])
 
 
 def test_bad_alpha_and_species_are_refused():

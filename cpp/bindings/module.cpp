@@ -180,6 +180,13 @@ Floats jvp(const SymmetryFunctions& functions,
     return dG;
 }
 
+Moments parse_moments(const std::string& name) {
+    if (name == "automatic") return Moments::automatic;
+    if (name == "never") return Moments::never;
+    if (name == "always") return Moments::always;
+    throw Error("moments \"" + name + "\" is unknown, expected automatic, never or always");
+}
+
 const std::map<std::string, ScalingType>& scaling_names() {
     static const std::map<std::string, ScalingType> names{{"none", ScalingType::none},
                                                           {"minmax", ScalingType::minmax},
@@ -221,15 +228,30 @@ Floats statistics_array(const FeatureStatistics& s) {
     return result;
 }
 
+Activation parse_activation(char letter) {
+    if (std::string("ltsprgcSeh").find(letter) == std::string::npos)
+        throw Error(std::string("activation \"") + letter +
+                    "\" is unknown, expected one of l t s p r g c S e h");
+    return static_cast<Activation>(letter);
+}
+
 Network make_network(std::vector<int> nodes, const std::string& letters, bool normalize_nodes) {
     std::vector<Activation> activations;
-    for (char letter : letters) {
-        if (std::string("ltsprgcSeh").find(letter) == std::string::npos)
-            throw Error(std::string("activation \"") + letter +
-                        "\" is unknown, expected one of l t s p r g c S e h");
-        activations.push_back(static_cast<Activation>(letter));
-    }
+    for (char letter : letters) activations.push_back(parse_activation(letter));
     return Network(std::move(nodes), std::move(activations), normalize_nodes);
+}
+
+Precision parse_precision(const std::string& name) {
+    if (name == "float64") return Precision::float64;
+    if (name == "float32") return Precision::float32;
+    throw Error("precision \"" + name + "\" is unknown, expected float64 or float32");
+}
+
+py::tuple activate_numbers(char letter, const Floats& z, const std::string& precision) {
+    Floats value(z.size()), slope(z.size());
+    activate(parse_activation(letter), parse_precision(precision), static_cast<std::size_t>(z.size()),
+             z.data(), value.mutable_data(), slope.mutable_data());
+    return py::make_tuple(value, slope);
 }
 
 std::string activation_letters(const Network& network) {
@@ -246,8 +268,7 @@ py::tuple evaluate_network(const Network& network, Floats x) {
     if (x.ndim() != 2) throw Error("x must be an array [B, n]");
     require(x, {x.shape(0), network.nodes()[0]}, "x");
     Floats e(x.shape(0)), dedx({x.shape(0), x.shape(1)});
-    Network::Workspace ws;
-    network.evaluate(x.shape(0), x.data(), e.mutable_data(), dedx.mutable_data(), ws);
+    network.evaluate(x.shape(0), x.data(), e.mutable_data(), dedx.mutable_data());
     return py::make_tuple(e, dedx);
 }
 
@@ -453,12 +474,17 @@ PYBIND11_MODULE(_core, m) {
 
     py::class_<SymmetryFunction>(m, "SymmetryFunction")
         .def(py::init([](int type, int center, int neighbor1, int neighbor2, double eta, double rs,
-                         double lambda, double zeta, double cutoff) {
-                 return SymmetryFunction{type, center, neighbor1, neighbor2, eta, rs, lambda, zeta, cutoff};
+                         double lambda, double zeta, double cutoff, double left, double angle_left,
+                         double angle_right, const std::string& subtype) {
+                 SymmetryFunction f{type,   center, neighbor1, neighbor2, eta,        rs,
+                                    lambda, zeta,   cutoff,    left,      angle_left, angle_right};
+                 set_subtype(f, subtype);
+                 return f;
              }),
-             py::arg("type"), py::arg("center"), py::arg("neighbor1"), py::arg("neighbor2") = -1,
-             py::kw_only(), py::arg("eta"), py::arg("rs") = 0.0, py::arg("lambda_") = 0.0,
-             py::arg("zeta") = 0.0, py::arg("cutoff"))
+             py::arg("type"), py::arg("center"), py::arg("neighbor1") = -1, py::arg("neighbor2") = -1,
+             py::kw_only(), py::arg("eta") = 0.0, py::arg("rs") = 0.0, py::arg("lambda_") = 0.0,
+             py::arg("zeta") = 0.0, py::arg("cutoff"), py::arg("left") = 0.0, py::arg("angle_left") = 0.0,
+             py::arg("angle_right") = 0.0, py::arg("subtype") = "p2")
         .def_readwrite("type", &SymmetryFunction::type)
         .def_readwrite("center", &SymmetryFunction::center)
         .def_readwrite("neighbor1", &SymmetryFunction::neighbor1)
@@ -467,21 +493,27 @@ PYBIND11_MODULE(_core, m) {
         .def_readwrite("rs", &SymmetryFunction::rs)
         .def_readwrite("lambda_", &SymmetryFunction::lambda)
         .def_readwrite("zeta", &SymmetryFunction::zeta)
-        .def_readwrite("cutoff", &SymmetryFunction::cutoff);
+        .def_readwrite("cutoff", &SymmetryFunction::cutoff)
+        .def_readwrite("left", &SymmetryFunction::left)
+        .def_readwrite("angle_left", &SymmetryFunction::angle_left)
+        .def_readwrite("angle_right", &SymmetryFunction::angle_right)
+        .def_property("subtype", &SymmetryFunction::subtype, &set_subtype);
 
     const auto check_element = [](const auto& f, int e) {
         if (e < 0 || e >= f.elements())
             throw Error("element index " + std::to_string(e) + ", there are " + std::to_string(f.elements()));
     };
     py::class_<SymmetryFunctions>(m, "SymmetryFunctions")
-        .def(py::init(
-                 [](int n_elements, std::vector<SymmetryFunction> functions, int cutoff_type, double alpha) {
-                     if (cutoff_type < 0 || cutoff_type > 8)
-                         throw Error("cutoff type " + std::to_string(cutoff_type) + ", expected 0 to 8");
-                     return SymmetryFunctions(n_elements, std::move(functions),
-                                              {static_cast<CutoffType>(cutoff_type), alpha});
-                 }),
-             py::arg("n_elements"), py::arg("functions"), py::arg("cutoff_type") = 1, py::arg("alpha") = 0.0)
+        .def(py::init([](int n_elements, std::vector<SymmetryFunction> functions, int cutoff_type,
+                         double alpha, const std::vector<int>& atomic_numbers, const std::string& moments) {
+                 if (cutoff_type < 0 || cutoff_type > 8)
+                     throw Error("cutoff type " + std::to_string(cutoff_type) + ", expected 0 to 8");
+                 return SymmetryFunctions(n_elements, std::move(functions),
+                                          {static_cast<CutoffType>(cutoff_type), alpha}, atomic_numbers,
+                                          parse_moments(moments));
+             }),
+             py::arg("n_elements"), py::arg("functions"), py::arg("cutoff_type") = 1, py::arg("alpha") = 0.0,
+             py::arg("atomic_numbers") = std::vector<int>{}, py::arg("moments") = "automatic")
         .def_property_readonly("n_elements", &SymmetryFunctions::elements)
         .def_property_readonly("cutoff", &SymmetryFunctions::cutoff)
         .def_property_readonly(
@@ -489,6 +521,12 @@ PYBIND11_MODULE(_core, m) {
             [](const SymmetryFunctions& f) { return static_cast<int>(f.cutoff_function().type); })
         .def_property_readonly("alpha", [](const SymmetryFunctions& f) { return f.cutoff_function().alpha; })
         .def_property_readonly("max_count", &SymmetryFunctions::max_count)
+        .def_property_readonly("moments",
+                               [](const SymmetryFunctions& f) {
+                                   std::vector<std::size_t> counts;
+                                   for (int e = 0; e < f.elements(); ++e) counts.push_back(f.from_moments(e));
+                                   return counts;
+                               })
         .def("count",
              [=](const SymmetryFunctions& f, int element) {
                  check_element(f, element);
@@ -548,6 +586,9 @@ PYBIND11_MODULE(_core, m) {
         .def("evaluate", &evaluate_network)
         .def("weight_gradient", &network_weight_gradient);
 
+    m.def("activate", &activate_numbers, py::arg("activation"), py::arg("z"),
+          py::arg("precision") = "float64");
+
     py::class_<Potential>(m, "Potential")
         .def(py::init([](std::vector<std::string> elements, const SymmetryFunctions& functions,
                          const Scaling& scaling, std::vector<Network> networks,
@@ -576,6 +617,10 @@ PYBIND11_MODULE(_core, m) {
         .def_property(
             "weights", [](const Potential& p) { return array({py::ssize_t(p.n_weights())}, p.weights()); },
             &set_weights)
+        .def_property(
+            "precision",
+            [](const Potential& p) { return p.precision() == Precision::float32 ? "float32" : "float64"; },
+            [](Potential& p, const std::string& name) { p.set_precision(parse_precision(name)); })
         .def("compute", &compute, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
              py::arg("features") = false);
 

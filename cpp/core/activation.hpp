@@ -1,56 +1,62 @@
 #pragma once
 
-#include <cmath>
-
+#include "math.hpp"
 #include "sitewise/network.hpp"
 
 namespace sitewise::core {
 
 /// An activation function with its first and second derivative.
+template <class V>
 struct Activated {
-    double value, first, second;
+    V value, first, second;
 };
 
-/// f(z), f'(z), f''(z) of n2p2's activation functions.
-inline Activated activate(Activation activation, double z) {
+/// f(z), f'(z), f''(z) of n2p2's activation functions; sitewise/network.hpp states the errors.
+template <class V>
+SITEWISE_INLINE Activated<V> activate(Activation activation, V z) {
+    using Real = typename Math<V>::Real;
+    const V one = z * Real(0) + Real(1);
     switch (activation) {
         case Activation::tanh: {
-            const double t = std::tanh(z), d = 1.0 - t * t;
-            return {t, d, -2.0 * t * d};
+            const Real most = 20;  // 1 - tanh is below rounding from here on
+            const V x = z > most ? one * most : (z < -most ? one * -most : z);
+            const V t = one - Real(2) / (Math<V>::exp(x + x) + Real(1)), d = one - t * t;
+            return {t, d, Real(-2) * t * d};
         }
         case Activation::logistic: {
-            const double p = 1.0 / (1.0 + std::exp(-z)), d = p * (1.0 - p);
-            return {p, d, d * (1.0 - 2.0 * p)};
+            const V p = one / (one + Math<V>::exp(-z)), d = p * (one - p);
+            return {p, d, d * (one - Real(2) * p)};
         }
         case Activation::reverse_logistic: {
-            const double p = 1.0 / (1.0 + std::exp(-z)), d = p * (1.0 - p);
-            return {1.0 - p, -d, -d * (1.0 - 2.0 * p)};
+            const V p = one / (one + Math<V>::exp(-z)), d = p * (one - p);
+            return {one - p, -d, -d * (one - Real(2) * p)};
         }
         case Activation::softplus: {
-            const double p = 1.0 / (1.0 + std::exp(-z));
+            const V p = one / (one + Math<V>::exp(-z));
             // log(1 + e^z) without overflow for large z
-            return {std::fmax(z, 0.0) + std::log1p(std::exp(-std::fabs(z))), p, p * (1.0 - p)};
+            const V positive = z > Real(0) ? z : z * Real(0);
+            return {positive + Math<V>::log1p(Math<V>::exp(-absolute(z))), p, p * (one - p)};
         }
         case Activation::relu:
-            return {z > 0.0 ? z : 0.0, z > 0.0 ? 1.0 : 0.0, 0.0};
+            return {z > Real(0) ? z : z * Real(0), z > Real(0) ? one : z * Real(0), z * Real(0)};
         case Activation::gaussian: {
-            const double g = std::exp(-0.5 * z * z);
-            return {g, -z * g, (z * z - 1.0) * g};
+            const V g = Math<V>::exp(Real(-0.5) * z * z);
+            return {g, -z * g, (z * z - one) * g};
         }
         case Activation::cosine: {
-            const double c = std::cos(z);
-            return {c, -std::sin(z), -c};
+            const V c = Math<V>::cos(z);
+            return {c, -Math<V>::sin(z), -c};
         }
         case Activation::exponential: {
-            const double e = std::exp(-z);
+            const V e = Math<V>::exp(-z);
             return {e, -e, e};
         }
         case Activation::harmonic:
-            return {z * z, 2.0 * z, 2.0};
+            return {z * z, Real(2) * z, Real(2) * one};
         case Activation::linear:
             break;
     }
-    return {z, 1.0, 0.0};
+    return {z, one, z * Real(0)};
 }
 
 }  // namespace sitewise::core

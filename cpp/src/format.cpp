@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <initializer_list>
+#include <map>
 #include <numeric>
 #include <sstream>
 #include <string>
@@ -314,49 +316,96 @@ Cutoff read_cutoff(const Input& input) {
     return {static_cast<CutoffType>(type), alpha};
 }
 
+// The columns of a symfunction_short line behind element and type; what stands in brackets may be missing.
+const std::map<int, Words>& function_columns() {
+    static const Words compact{"rl", "rc"}, angles{"angle_left", "angle_right"};
+    static const auto joined = [](std::initializer_list<Words> parts) {
+        Words all;
+        for (const Words& part : parts) all.insert(all.end(), part.begin(), part.end());
+        return all;
+    };
+    static const std::map<int, Words> columns{{2, {"e1", "eta", "rs", "rc"}},
+                                              {3, {"e1", "e2", "eta", "lambda", "zeta", "rc", "[rs]"}},
+                                              {9, {"e1", "e2", "eta", "lambda", "zeta", "rc", "[rs]"}},
+                                              {12, {"eta", "rs", "rc"}},
+                                              {13, {"eta", "rs", "lambda", "zeta", "rc"}},
+                                              {20, joined({{"e1"}, compact, {"subtype"}})},
+                                              {21, joined({{"e1", "e2"}, compact, angles, {"subtype"}})},
+                                              {22, joined({{"e1", "e2"}, compact, angles, {"subtype"}})},
+                                              {23, joined({compact, {"subtype"}})},
+                                              {24, joined({compact, angles, {"subtype"}})},
+                                              {25, joined({compact, angles, {"subtype"}})}};
+    return columns;
+}
+
+// The numbers of a function by the names of their columns
+double* function_number(SymmetryFunction& f, const std::string& column) {
+    const std::map<std::string, double*> numbers{{"eta", &f.eta},
+                                                 {"rs", &f.rs},
+                                                 {"[rs]", &f.rs},
+                                                 {"lambda", &f.lambda},
+                                                 {"zeta", &f.zeta},
+                                                 {"rc", &f.cutoff},
+                                                 {"rl", &f.left},
+                                                 {"angle_left", &f.angle_left},
+                                                 {"angle_right", &f.angle_right}};
+    const auto found = numbers.find(column);
+    return found == numbers.end() ? nullptr : found->second;
+}
+
+void check_numbers(const SymmetryFunction& f, const Place& place) {
+    if (f.cutoff <= 0.0) place.fail("the cutoff is not positive");
+    if (f.eta < 0.0) place.fail("eta is negative");
+    if (f.is_angular() && !f.is_compact() && f.zeta <= 0.0)
+        place.fail("zeta is " + std::to_string(f.zeta) + ", expected a positive number");
+}
+
 // Lengths of the file times this are Angstrom.
 SymmetryFunction read_function(const Line& line, const Words& elements, double length) {
     const Place& place = line.place;
-    if (line.words.size() < 3) require_values(line, 6, 9);
+    if (line.words.size() < 3) require_values(line, 5, 9);
     SymmetryFunction f;
     f.center = element_index(elements, line.words[1], place);
     f.type = parse_integer(line.words[2], place);
-    const bool later = f.type == 12 || f.type == 13 || (f.type >= 20 && f.type <= 25);
-    if (later)
-        place.fail("symmetry functions of type " + line.words[2] + " are not supported yet, only 2, 3 and 9");
-    if (f.type != 2 && f.type != 3 && f.type != 9)
-        place.fail("symmetry function of unknown type " + line.words[2] + ", expected 2, 3 or 9");
-    const auto number = [&](std::size_t k) { return parse_number(line.words[k], place); };
-    if (f.type == 2) {
-        require_values(line, 6, 6);
-        f.neighbor1 = element_index(elements, line.words[3], place);
-        f.eta = number(4);
-        f.rs = number(5);
-        f.cutoff = number(6);
-    } else {
-        require_values(line, 8, 9);
-        f.neighbor1 = element_index(elements, line.words[3], place);
-        f.neighbor2 = element_index(elements, line.words[4], place);
-        f.eta = number(5);
-        f.lambda = number(6);
-        f.zeta = number(7);
-        f.cutoff = number(8);
-        f.rs = line.words.size() > 9 ? number(9) : 0.0;
-        if (f.zeta <= 0.0) place.fail("zeta is " + line.words[7] + ", expected a positive number");
+    const auto columns = function_columns().find(f.type);
+    if (columns == function_columns().end())
+        place.fail("symmetry function of unknown type " + line.words[2] +
+                   ", expected 2, 3, 9, 12, 13 or 20 to 25");
+    const std::size_t most = 2 + columns->second.size();
+    require_values(line, columns->second.back() == "[rs]" ? most - 1 : most, most);
+    for (std::size_t k = 0; k + 3 < line.words.size(); ++k) {
+        const std::string &column = columns->second[k], &word = line.words[k + 3];
+        if (column == "e1")
+            f.neighbor1 = element_index(elements, word, place);
+        else if (column == "e2")
+            f.neighbor2 = element_index(elements, word, place);
+        else if (double* number = function_number(f, column))
+            *number = parse_number(word, place);
+        else
+            try {
+                set_subtype(f, word);
+            } catch (const Error& error) {
+                place.fail(error.what());
+            }
     }
-    if (f.cutoff <= 0.0) place.fail("the cutoff is not positive");
-    if (f.eta < 0.0) place.fail("eta is negative");
+    check_numbers(f, place);
     f.eta /= length * length;
-    f.rs *= length;
-    f.cutoff *= length;
+    for (double* x : {&f.rs, &f.cutoff, &f.left}) *x *= length;
     return f;
+}
+
+std::vector<int> numbers_of(const Words& elements) {
+    std::vector<int> numbers;
+    for (const std::string& e : elements) numbers.push_back(atomic_number(e));
+    return numbers;
 }
 
 SymmetryFunctions read_symmetry_functions(const Input& input, const Words& elements, double length) {
     std::vector<SymmetryFunction> functions;
     for (const Line* line : input.all("symfunction_short"))
         functions.push_back(read_function(*line, elements, length));
-    SymmetryFunctions compiled(static_cast<int>(elements.size()), std::move(functions), read_cutoff(input));
+    SymmetryFunctions compiled(static_cast<int>(elements.size()), std::move(functions), read_cutoff(input),
+                               numbers_of(elements));
     for (std::size_t e = 0; e < elements.size(); ++e)
         if (compiled.count(static_cast<int>(e)) == 0)
             Place{input.path().string(), 0}.fail("element " + elements[e] + " has no symmetry functions");
@@ -624,14 +673,18 @@ std::string scaling_lines(const Scaling& scaling) {
            keyword("scale_max_short", exact(scaling.smax()));
 }
 
-std::string function_line(const Words& elements, const SymmetryFunction& f) {
-    Words words{"symfunction_short", elements[f.center], std::to_string(f.type), elements[f.neighbor1]};
-    if (f.type == 2) {
-        words.insert(words.end(), {exact(f.eta), exact(f.rs), exact(f.cutoff)});
-    } else {
-        words.insert(words.end(),
-                     {elements[f.neighbor2], exact(f.eta), exact(f.lambda), exact(f.zeta), exact(f.cutoff)});
-        if (f.rs != 0.0) words.push_back(exact(f.rs));
+std::string function_line(const Words& elements, SymmetryFunction f) {
+    Words words{"symfunction_short", elements[f.center], std::to_string(f.type)};
+    for (const std::string& column : function_columns().at(f.type)) {
+        if (column == "[rs]" && f.rs == 0.0) continue;
+        if (column == "e1")
+            words.push_back(elements[f.neighbor1]);
+        else if (column == "e2")
+            words.push_back(elements[f.neighbor2]);
+        else if (const double* number = function_number(f, column))
+            words.push_back(exact(*number));
+        else
+            words.push_back(f.subtype());
     }
     return join(words) + "\n";
 }

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 
+#include "kernels.hpp"
 #include "parallel.hpp"
 #include "sitewise/error.hpp"
 
@@ -15,6 +17,7 @@ using Vector = std::array<double, 3>;
 using Triple = std::array<int, 3>;
 
 constexpr double overlap = 1e-6;        // Angstrom; atoms closer than this are a mistake
+constexpr std::size_t padding = 16;     // what the kernels may read or write behind arrays
 constexpr double most_images = 2000.0;  // cells within the cutoff along one vector
 
 double dot(const Vector& a, const Vector& b) {
@@ -104,7 +107,7 @@ struct Bins {
     std::vector<Triple> bin_of;
     std::vector<std::size_t> first;
     std::vector<int> members;
-    std::vector<Vector> sorted;  // positions of the members
+    std::array<std::vector<double>, 3> sorted;  // x, y, z of the members, and a vector's length more
 
     Bins(const Atoms& atoms, const Box& box, double cutoff) {
         positions.resize(atoms.size);
@@ -186,22 +189,45 @@ private:
         std::vector<std::size_t> next(first);
         for (std::size_t i = 0; i < bin_of.size(); ++i)
             members[next[flat(bin_of[i])]++] = static_cast<int>(i);
-        sorted.reserve(members.size());
-        for (int i : members) sorted.push_back(positions[i]);
+        for (int a = 0; a < 3; ++a) {
+            sorted[a].reserve(members.size() + padding);
+            for (int i : members) sorted[a].push_back(positions[i][a]);
+            sorted[a].resize(members.size() + padding, 0.0);
+        }
     }
 };
 
-struct Search {
-    const Atoms& atoms;
-    const Box& box;
-    const Bins& bins;
-    double cutoff2;
+// The rows of a part of the atoms, with room for more entries than there are.
+struct Part {
+    std::size_t begin = 0, end = 0;  // atoms
+    std::size_t size = 0;            // entries
+    std::vector<int> index;
+    std::vector<double> vectors;
+    std::vector<std::array<int, 3>> shifts;
 
-    // visit(j, S, r_ij) for all neighbours of atom i. Bins follow one another in memory along the third axis,
-    // so that each row of them is one range of members, or one for each image of the cell.
-    template <class Visit>
-    void neighbors(std::size_t i, Visit visit) const {
-        const Triple &own = bins.bin_of[i], &reach = bins.reach;
+    void reserve(std::size_t more) {
+        if (size + more <= index.size()) return;
+        const std::size_t room = size + more + size / 2 + 1024;
+        index.resize(room);
+        vectors.resize(3 * room);
+        shifts.resize(room);
+    }
+    void trim() {
+        index.resize(size);
+        vectors.resize(3 * size);
+        shifts.resize(size);
+    }
+};
+
+// Finds the neighbours of a part's atoms. Bins follow one another in memory along the third axis, so that
+// each row of them is one range of members, or one for each image of the cell.
+class Search {
+public:
+    Search(const Box& box, const Bins& bins, double cutoff, Part& part)
+        : box_(box), bins_(bins), cutoff2_(cutoff * cutoff), part_(part) {}
+
+    void neighbors(std::size_t i) {
+        const Triple &own = bins_.bin_of[i], &reach = bins_.reach;
         for (int x = own[0] - reach[0]; x <= own[0] + reach[0]; ++x) {
             for (int y = own[1] - reach[1]; y <= own[1] + reach[1]; ++y) {
                 Triple b{x, y, 0}, cell{};
@@ -209,8 +235,8 @@ struct Search {
                 for (int z = own[2] - reach[2]; z <= own[2] + reach[2];) {
                     b[2] = z;
                     const bool inside = fold(2, b, cell);
-                    const int length = std::min(own[2] + reach[2] - z + 1, bins.count[2] - b[2]);
-                    if (inside) in_row(i, b, length, cell, visit);
+                    const int length = std::min(own[2] + reach[2] - z + 1, bins_.count[2] - b[2]);
+                    if (inside) in_row(i, b, length, cell);
                     z += inside ? length : 1;
                 }
             }
@@ -220,57 +246,63 @@ struct Search {
 private:
     // Brings a bin back into the box along one axis; false where there is none.
     bool fold(int a, Triple& b, Triple& cell) const {
-        const int n = bins.count[a];
+        const int n = bins_.count[a];
         cell[a] = 0;
         if (b[a] >= 0 && b[a] < n) return true;
-        if (!box.periodic[a]) return false;
+        if (!box_.periodic[a]) return false;
         cell[a] = (b[a] >= 0 ? b[a] : b[a] - n + 1) / n;
         b[a] -= cell[a] * n;
         return true;
     }
 
-    template <class Visit>
-    void in_row(std::size_t i, const Triple& b, int length, const Triple& cell, Visit& visit) const {
-        Vector p = bins.positions[i];
+    void in_row(std::size_t i, const Triple& b, int length, const Triple& cell) {
+        const std::size_t flat = bins_.flat(b), first = bins_.first[flat],
+                          n = bins_.first[flat + length] - first;
+        if (n == 0) return;
+        Vector p = bins_.positions[i];
         for (int a = 0; a < 3; ++a)
-            for (int c = 0; c < 3; ++c) p[c] -= cell[a] * box.vectors[a][c];
-        const std::size_t flat = bins.flat(b);
-        for (std::size_t m = bins.first[flat]; m < bins.first[flat + length]; ++m) {
-            const Vector& q = bins.sorted[m];
-            const Vector r{q[0] - p[0], q[1] - p[1], q[2] - p[2]};
-            const double r2 = dot(r, r);
-            if (r2 >= cutoff2) continue;
-            const int j = bins.members[m];
-            if (static_cast<std::size_t>(j) == i && cell == Triple{}) continue;
-            if (r2 < overlap * overlap)
-                throw Error("atoms " + std::to_string(std::min<std::size_t>(i, j)) + " and " +
-                            std::to_string(std::max<std::size_t>(i, j)) + " are " + text(std::sqrt(r2)) +
-                            " Angstrom apart");
-            visit(j, cell, r);
+            for (int c = 0; c < 3; ++c) p[c] -= cell[a] * box_.vectors[a][c];
+        for (auto& r : r_)
+            if (r.size() < n + padding) r.resize(n + padding);
+        if (member_.size() < n + padding) member_.resize(n + padding);
+        const auto& q = bins_.sorted;
+        const std::size_t found =
+            kernels().within(n, &q[0][first], &q[1][first], &q[2][first], p.data(), cutoff2_, member_.data(),
+                             r_[0].data(), r_[1].data(), r_[2].data());
+        part_.reserve(found);
+        for (std::size_t h = 0; h < found; ++h) add(i, bins_.members[first + member_[h]], cell, h);
+    }
+
+    void add(std::size_t i, int j, const Triple& cell, std::size_t h) {
+        if (static_cast<std::size_t>(j) == i && cell == Triple{}) return;
+        const Vector r{r_[0][h], r_[1][h], r_[2][h]};
+        if (dot(r, r) < overlap * overlap)
+            throw Error("atoms " + std::to_string(std::min<std::size_t>(i, j)) + " and " +
+                        std::to_string(std::max<std::size_t>(i, j)) + " are " + text(length(r)) +
+                        " Angstrom apart");
+        const std::size_t at = part_.size++;
+        part_.index[at] = j;
+        for (int a = 0; a < 3; ++a) {
+            part_.vectors[3 * at + a] = r[a];
+            part_.shifts[at][a] = cell[a] + bins_.wrap[i][a] - bins_.wrap[j][a];
         }
     }
+
+    const Box& box_;
+    const Bins& bins_;
+    double cutoff2_;
+    Part& part_;
+    std::vector<std::int32_t> member_;
+    std::array<std::vector<double>, 3> r_;
 };
 
-// The rows of a part of the atoms.
-struct Part {
-    std::size_t begin = 0, end = 0;  // atoms
-    std::vector<int> index;
-    std::vector<double> vectors;
-    std::vector<std::array<int, 3>> shifts;
-};
-
-void find(const Search& search, Part& part, std::vector<std::size_t>& first) {
-    const Bins& bins = search.bins;
+void find(const Box& box, const Bins& bins, double cutoff, Part& part, std::vector<std::size_t>& first) {
+    Search search(box, bins, cutoff, part);
     for (std::size_t i = part.begin; i < part.end; ++i) {
-        search.neighbors(i, [&](int j, const Triple& cell, const Vector& r) {
-            part.index.push_back(j);
-            part.vectors.insert(part.vectors.end(), r.begin(), r.end());
-            Triple shift = cell;
-            for (int a = 0; a < 3; ++a) shift[a] += bins.wrap[i][a] - bins.wrap[j][a];
-            part.shifts.push_back(shift);
-        });
-        first[i + 1] = part.index.size();
+        search.neighbors(i);
+        first[i + 1] = part.size;
     }
+    part.trim();
 }
 
 }  // namespace
@@ -280,7 +312,6 @@ NeighborList build_neighbors(const Atoms& atoms, double cutoff) {
         throw Error("the cutoff of the neighbour list is " + text(cutoff) + ", expected a positive number");
     const Box box(atoms);
     const Bins bins(atoms, box, cutoff);
-    const Search search{atoms, box, bins, cutoff * cutoff};
     NeighborList list;
     list.first.assign(atoms.size + 1, 0);
     std::vector<Part> parts(max_threads());
@@ -290,7 +321,7 @@ NeighborList build_neighbors(const Atoms& atoms, double cutoff) {
         error.run([&] {
             parts[p].begin = atoms.size * p / parts.size();
             parts[p].end = atoms.size * (p + 1) / parts.size();
-            find(search, parts[p], list.first);
+            find(box, bins, cutoff, parts[p], list.first);
         });
     error.rethrow();
     std::size_t entries = 0;

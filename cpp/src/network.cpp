@@ -1,11 +1,13 @@
 #include "sitewise/network.hpp"
 
 #include <Eigen/Core>
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>
 
 #include "activation.hpp"
+#include "network_of.hpp"
 #include "sitewise/error.hpp"
 
 namespace sitewise {
@@ -18,15 +20,15 @@ using ConstRow = Eigen::Map<const Eigen::RowVectorXd>;
 using Row = Eigen::Map<Eigen::RowVectorXd>;
 
 // Where the parts of each layer stand in the flat vector of weights.
-struct Layer {
+struct LayerPlaces {
     int in, out;
     std::size_t w, b;
     Activation activation;
     double scale;  // 1, or 1/in with normalize_nodes
 };
 
-std::vector<Layer> layers(const Network& network) {
-    std::vector<Layer> result;
+std::vector<LayerPlaces> layers(const Network& network) {
+    std::vector<LayerPlaces> result;
     std::size_t at = 0;
     for (std::size_t l = 0; l < network.activations().size(); ++l) {
         const int in = network.nodes()[l], out = network.nodes()[l + 1];
@@ -39,9 +41,9 @@ std::vector<Layer> layers(const Network& network) {
 }
 
 // Hands out matrices from one buffer that keeps its memory from call to call.
-class Arena {
+class MatrixArena {
 public:
-    Arena(std::vector<double>& buffer, std::size_t size) : buffer_(buffer) {
+    MatrixArena(std::vector<double>& buffer, std::size_t size) : buffer_(buffer) {
         if (buffer_.size() < size) buffer_.resize(size);
     }
     Map take(std::size_t rows, int columns) {
@@ -62,6 +64,26 @@ std::size_t total_nodes(const Network& network) {
 }
 
 }  // namespace
+
+void activate(Activation activation,
+              Precision precision,
+              std::size_t n,
+              const double* z,
+              double* value,
+              double* slope) {
+    const auto run = [&](auto zero) {
+        using Real = decltype(zero);
+        std::vector<Real> x(z, z + n), f(n + batch_size), d(n + batch_size);
+        x.resize(n + batch_size);
+        operators<Real>().activate(activation, static_cast<int>(n), x.data(), f.data(), d.data());
+        std::copy_n(f.data(), n, value);
+        std::copy_n(d.data(), n, slope);
+    };
+    if (precision == Precision::float32)
+        run(0.0f);
+    else
+        run(0.0);
+}
 
 Network::Network(std::vector<int> nodes, std::vector<Activation> activations, bool normalize_nodes)
     : nodes_(std::move(nodes)), activations_(std::move(activations)), normalize_nodes_(normalize_nodes) {
@@ -88,29 +110,21 @@ void Network::set_weights(std::vector<double> weights) {
     weights_ = std::move(weights);
 }
 
-void Network::evaluate(std::size_t B, const double* x, double* energies, double* dedx, Workspace& ws) const {
-    const std::vector<Layer> L = layers(*this);
-    Arena arena(ws.buffer, B * (4 * total_nodes(*this)));
-    std::vector<Map> slope;
-    const double* h = x;
-    for (const Layer& l : L) {
-        Map z = arena.take(B, l.out), d = arena.take(B, l.out);
-        z.noalias() = ConstMap(h, B, l.in) * ConstMap(&weights_[l.w], l.in, l.out);
-        z.rowwise() += ConstRow(&weights_[l.b], l.out);
-        for (Eigen::Index i = 0; i < z.size(); ++i) {
-            const core::Activated f = core::activate(l.activation, l.scale * z.data()[i]);
-            z.data()[i] = f.value;
-            d.data()[i] = l.scale * f.first;
+void Network::evaluate(std::size_t B, const double* x, double* energies, double* dedx) const {
+    NetworkOf<double> network(*this);
+    const std::size_t n = nodes_[0];
+    std::vector<double, LineAligned<double>> columns(n * batch_size), slopes(n * batch_size);
+    double e[batch_size];
+    for (std::size_t first = 0; first < B; first += batch_size) {
+        const std::size_t count = std::min<std::size_t>(batch_size, B - first);
+        for (std::size_t b = 0; b < count; ++b)
+            for (std::size_t f = 0; f < n; ++f) columns[f * batch_size + b] = x[(first + b) * n + f];
+        network.evaluate(columns.data(), e, dedx ? slopes.data() : nullptr);
+        for (std::size_t b = 0; b < count; ++b) {
+            energies[first + b] = e[b];
+            if (!dedx) continue;
+            for (std::size_t f = 0; f < n; ++f) dedx[(first + b) * n + f] = slopes[f * batch_size + b];
         }
-        slope.push_back(d);
-        h = z.data();
-    }
-    for (std::size_t i = 0; i < B; ++i) energies[i] = h[i];
-    if (!dedx) return;
-    for (std::size_t l = L.size(); l-- > 0;) {
-        Map below = l == 0 ? Map(dedx, B, L[0].in) : arena.take(B, L[l].in);
-        below.noalias() = slope[l] * ConstMap(&weights_[L[l].w], L[l].in, L[l].out).transpose();
-        if (l > 0) slope[l - 1].array() *= below.array();
     }
 }
 
@@ -122,11 +136,11 @@ void Network::weight_gradient(std::size_t B,
                               const double* t,
                               double* gradient,
                               Workspace& ws) const {
-    const std::vector<Layer> L = layers(*this);
-    Arena arena(ws.buffer, B * (8 * total_nodes(*this)));
+    const std::vector<LayerPlaces> L = layers(*this);
+    MatrixArena arena(ws.buffer, B * (8 * total_nodes(*this)));
     std::vector<Map> h{Map(const_cast<double*>(x), B, L[0].in)}, d{Map(const_cast<double*>(t), B, L[0].in)};
     std::vector<Map> first, curved;  // f'(z) and f''(z) u
-    for (const Layer& l : L) {
+    for (const LayerPlaces& l : L) {
         Map z = arena.take(B, l.out), u = arena.take(B, l.out);
         Map f1 = arena.take(B, l.out), f2u = arena.take(B, l.out);
         const ConstMap W(&weights_[l.w], l.in, l.out);
@@ -134,7 +148,7 @@ void Network::weight_gradient(std::size_t B,
         z.rowwise() += ConstRow(&weights_[l.b], l.out);
         u.noalias() = d.back() * W;
         for (Eigen::Index i = 0; i < z.size(); ++i) {
-            const core::Activated f = core::activate(l.activation, l.scale * z.data()[i]);
+            const core::Activated<double> f = core::activate(l.activation, l.scale * z.data()[i]);
             z.data()[i] = f.value;
             f1.data()[i] = l.scale * f.first;
             f2u.data()[i] = l.scale * l.scale * f.second * u.data()[i];

@@ -3,18 +3,19 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <string>
 #include <utility>
 
+#include "environment.hpp"
+#include "network_of.hpp"
 #include "parallel.hpp"
 #include "sitewise/error.hpp"
 
 namespace sitewise {
 namespace {
 
-// Atoms of one element go through the network together, as one matrix product a layer.
-constexpr std::size_t block_size = 32;
-
+// Atoms of one element that go through the network together
 struct AtomBlock {
     int element;
     std::vector<std::size_t> atoms;
@@ -26,7 +27,7 @@ std::vector<AtomBlock> make_blocks(std::size_t centers, const int* species, int 
     for (std::size_t i = 0; i < centers; ++i) {
         AtomBlock& block = open[species[i]];
         block.atoms.push_back(i);
-        if (block.atoms.size() < block_size) continue;
+        if (block.atoms.size() < batch_size) continue;
         done.push_back(block);
         block.atoms.clear();
     }
@@ -48,11 +49,130 @@ struct Partial {
     double virial[9] = {};
 };
 
-struct Scratch {
-    std::vector<Environment> environments{block_size};
-    std::vector<double> x, energies, dedx, gradient;
-    Network::Workspace network;
+// One thread's work on blocks of atoms.
+template <class Real>
+class Worker {
+public:
+    Worker(const Potential& potential,
+           const NeighborView& neighbors,
+           const int* species,
+           Potential::Output out)
+        : potential_(potential),
+          neighbors_(neighbors),
+          species_(species),
+          out_(out),
+          environments_(batch_size) {
+        const std::size_t width = potential.functions().max_count();
+        for (auto* buffer : {&x_, &dedx_}) buffer->assign(batch_size * width, Real(0));
+        G_.resize(width);
+        row_.resize(width);
+        u_.resize(width);
+        for (std::size_t e = 0; e < potential.elements().size(); ++e)
+            networks_.emplace_back(potential.network(static_cast<int>(e)));
+    }
+
+    // Network inputs of the block's atoms
+    void features(const AtomBlock& block) {
+        const auto& plan = PlanAccess::plan<Real>(potential_.functions(), block.element);
+        const std::size_t n = plan.outputs, width = row_.size();
+        for (std::size_t b = 0; b < block.atoms.size(); ++b) {
+            const std::size_t i = block.atoms[b], first = neighbors_.first[i];
+            EnvironmentOf<Real>& environment = environments_[b];
+            environment.load(plan, neighbors_.first[i + 1] - first, neighbors_.index + first, species_,
+                             neighbors_.vectors + 3 * first);
+            const Tables<Real>& t = environment.tables();
+            operators<Real>().evaluate(plan, t, scratch_of_thread(plan, t.stride), G_.data());
+            std::copy_n(G_.data(), n, row_.data());
+            if (out_.extrapolations)
+                out_.extrapolations[i] = potential_.scaling().extrapolations(block.element, row_.data());
+            potential_.scaling().apply(block.element, row_.data());
+            for (std::size_t f = 0; f < n; ++f) x_[f * batch_size + b] = static_cast<Real>(row_[f]);
+            if (!out_.features) continue;
+            double* row = std::copy_n(row_.data(), n, out_.features + i * width);
+            std::fill_n(row, width - n, std::numeric_limits<double>::quiet_NaN());
+        }
+    }
+
+    // e of the block's atoms, and de/dx if wanted
+    void network(const AtomBlock& block, bool gradients, double* energies) {
+        Real e[batch_size];
+        networks_[block.element].evaluate(x_.data(), e, gradients ? dedx_.data() : nullptr);
+        for (std::size_t b = 0; b < block.atoms.size(); ++b) energies[block.atoms[b]] = e[b];
+    }
+
+    void forces(const AtomBlock& block, Partial& sum) {
+        const auto& plan = PlanAccess::plan<Real>(potential_.functions(), block.element);
+        const std::vector<double>& factor = potential_.scaling().factor(block.element);
+        const double unit = 1.0 / potential_.normalization().conv_energy;
+        for (std::size_t b = 0; b < block.atoms.size(); ++b) {
+            const std::size_t i = block.atoms[b], first = neighbors_.first[i],
+                              m = neighbors_.first[i + 1] - first;
+            for (int f = 0; f < plan.outputs; ++f)
+                u_[f] = static_cast<Real>(dedx_[f * batch_size + b] * (factor[f] * unit));
+            if (gradient_.size() < 3 * m) gradient_.resize(3 * m);
+            const Tables<Real>& t = environments_[b].tables();
+            operators<Real>().vjp(plan, t, scratch_of_thread(plan, t.stride), u_.data(), gradient_.data());
+            add_forces(i, first, m, sum);
+        }
+    }
+
+private:
+    void add_forces(std::size_t i, std::size_t first, std::size_t m, Partial& sum) const {
+        double own[3] = {}, virial[9] = {};
+        for (std::size_t k = 0; k < m; ++k) {
+            const double *g = &gradient_[3 * k], *r = neighbors_.vectors + 3 * (first + k);
+            double* fj = &sum.forces[3 * static_cast<std::size_t>(neighbors_.index[first + k])];
+            for (int a = 0; a < 3; ++a) {
+                own[a] += g[a];
+                fj[a] -= g[a];
+                for (int c = 0; c < 3; ++c) virial[3 * a + c] += r[a] * g[c];
+            }
+        }
+        for (int a = 0; a < 3; ++a) sum.forces[3 * i + a] += own[a];
+        for (int a = 0; a < 9; ++a) sum.virial[a] += virial[a];
+    }
+
+    const Potential& potential_;
+    const NeighborView& neighbors_;
+    const int* species_;
+    const Potential::Output out_;
+    std::vector<EnvironmentOf<Real>> environments_;
+    std::vector<NetworkOf<Real>> networks_;
+    std::vector<Real, LineAligned<Real>> x_, dedx_;
+    std::vector<Real> G_, u_;
+    std::vector<double> row_, gradient_;
 };
+
+template <class Real>
+void compute_blocks(const Potential& potential,
+                    const NeighborView& neighbors,
+                    const int* species,
+                    std::size_t n_atoms,
+                    Potential::Output out,
+                    std::vector<double>& energies,
+                    std::vector<Partial>& partial) {
+    const std::vector<AtomBlock> blocks =
+        make_blocks(neighbors.centers, species, static_cast<int>(potential.elements().size()));
+    const bool gradients = out.forces || out.virial;
+    FirstError error;
+#pragma omp parallel
+    {
+        std::unique_ptr<Worker<Real>> worker;
+        Partial& sum = partial[thread_index()];
+        error.run([&] {
+            worker = std::make_unique<Worker<Real>>(potential, neighbors, species, out);
+            if (gradients) sum.forces.assign(3 * n_atoms, 0.0);
+        });
+#pragma omp for schedule(static)
+        for (std::size_t q = 0; q < blocks.size(); ++q)
+            error.run([&] {
+                worker->features(blocks[q]);
+                worker->network(blocks[q], gradients, energies.data());
+                if (gradients) worker->forces(blocks[q], sum);
+            });
+    }
+    error.rethrow();
+}
 
 }  // namespace
 
@@ -120,78 +240,14 @@ void Potential::compute(const NeighborView& neighbors,
                         const int* species,
                         std::size_t n_atoms,
                         Output out) const {
-    const int n_elements = static_cast<int>(elements_.size());
-    check_species(species, n_atoms, n_elements);
-    const std::vector<AtomBlock> blocks = make_blocks(neighbors.centers, species, n_elements);
-    const bool gradients = out.forces || out.virial;
-    const std::size_t width = functions_.max_count();
-    std::vector<double> energies(neighbors.centers);
+    check_species(species, n_atoms, static_cast<int>(elements_.size()));
+    std::vector<double> energies(neighbors.centers);  // of the networks, then of the atoms
     std::vector<Partial> partial(max_threads());
-    FirstError error;
-
-    const auto features = [&](const AtomBlock& block, Scratch& s) {
-        const std::size_t n = functions_.count(block.element);
-        for (std::size_t b = 0; b < block.atoms.size(); ++b) {
-            const std::size_t i = block.atoms[b], first = neighbors.first[i];
-            double* x = &s.x[b * n];
-            functions_.load(block.element, neighbors.first[i + 1] - first, neighbors.index + first, species,
-                            neighbors.vectors + 3 * first, s.environments[b]);
-            functions_.evaluate(s.environments[b], x);
-            if (out.extrapolations) out.extrapolations[i] = scaling_.extrapolations(block.element, x);
-            scaling_.apply(block.element, x);
-            if (!out.features) continue;
-            double* row = std::copy_n(x, n, out.features + i * width);
-            std::fill_n(row, width - n, std::numeric_limits<double>::quiet_NaN());
-        }
-    };
-    const auto forces = [&](const AtomBlock& block, Scratch& s, Partial& sum) {
-        const std::size_t n = functions_.count(block.element);
-        const std::vector<double>& factor = scaling_.factor(block.element);
-        for (std::size_t b = 0; b < block.atoms.size(); ++b) {
-            const std::size_t i = block.atoms[b], first = neighbors.first[i],
-                              m = neighbors.first[i + 1] - first;
-            double* u = &s.dedx[b * n];
-            for (std::size_t f = 0; f < n; ++f) u[f] *= factor[f] / normalization_.conv_energy;
-            if (s.gradient.size() < 3 * m) s.gradient.resize(3 * m);
-            functions_.vjp(s.environments[b], u, s.gradient.data());
-            for (std::size_t k = 0; k < m; ++k) {
-                const double *g = &s.gradient[3 * k], *r = neighbors.vectors + 3 * (first + k);
-                double *fi = &sum.forces[3 * i],
-                       *fj = &sum.forces[3 * static_cast<std::size_t>(neighbors.index[first + k])];
-                for (int a = 0; a < 3; ++a) {
-                    fi[a] += g[a];
-                    fj[a] -= g[a];
-                    for (int c = 0; c < 3; ++c) sum.virial[3 * a + c] += r[a] * g[c];
-                }
-            }
-        }
-    };
-
-#pragma omp parallel
-    {
-        Scratch s;
-        Partial& sum = partial[thread_index()];
-        error.run([&] {
-            s.x.resize(block_size * width);
-            s.dedx.resize(block_size * width);
-            s.energies.resize(block_size);
-            if (gradients) sum.forces.assign(3 * n_atoms, 0.0);
-        });
-#pragma omp for schedule(static)
-        for (std::size_t q = 0; q < blocks.size(); ++q)
-            error.run([&] {
-                const AtomBlock& block = blocks[q];
-                features(block, s);
-                networks_[block.element].evaluate(block.atoms.size(), s.x.data(), s.energies.data(),
-                                                  gradients ? s.dedx.data() : nullptr, s.network);
-                for (std::size_t b = 0; b < block.atoms.size(); ++b)
-                    energies[block.atoms[b]] = s.energies[b] / normalization_.conv_energy +
-                                               normalization_.mean_energy + atom_energies_[block.element];
-                if (gradients) forces(block, s, sum);
-            });
-    }
-    error.rethrow();
-
+    const auto run = precision_ == Precision::float32 ? compute_blocks<float> : compute_blocks<double>;
+    run(*this, neighbors, species, n_atoms, out, energies, partial);
+    for (std::size_t i = 0; i < neighbors.centers; ++i)
+        energies[i] = energies[i] / normalization_.conv_energy + normalization_.mean_energy +
+                      atom_energies_[species[i]];
     for (std::size_t i = 0; i < neighbors.centers; ++i) {
         if (out.energies) out.energies[i] += energies[i];
         if (out.energy) *out.energy += energies[i];

@@ -98,7 +98,7 @@ Structure prepare(const Atoms& atoms, const Labels& labels, int n_elements, doub
     return s;
 }
 
-// Which functions of a centre depend on neighbours of an element.
+// Which functions of a centre depend on neighbours of an element; those of weighted neighbours on all.
 using Relevant = std::vector<std::vector<std::vector<int>>>;  // [centre][neighbour element]
 
 Relevant relevant_functions(const SymmetryFunctions& functions) {
@@ -108,7 +108,7 @@ Relevant relevant_functions(const SymmetryFunctions& functions) {
         for (std::size_t f = 0; f < functions.count(c); ++f) {
             const SymmetryFunction& function = functions.functions(c)[f];
             for (int e = 0; e < n; ++e)
-                if (function.neighbor1 == e || function.neighbor2 == e)
+                if (function.neighbor1 < 0 || function.neighbor1 == e || function.neighbor2 == e)
                     relevant[c][e].push_back(static_cast<int>(f));
         }
     return relevant;
@@ -268,7 +268,7 @@ struct TrainingSet::Data {
                 potential.scaling().apply(e, &x[b * n]);
             }
             potential.network(e).evaluate(B, x.data(), scratch.energies.data(),
-                                          derivatives ? dedx.data() : nullptr, scratch.network);
+                                          derivatives ? dedx.data() : nullptr);
             for (std::size_t b = 0; b < B; ++b) result.energy += scratch.energies[b] * unit;
             result.energy += B * (potential.normalization().mean_energy + potential.atom_energies()[e]);
             if (!derivatives) continue;

@@ -58,6 +58,10 @@ public:
     std::vector<double> weights() const;  ///< concatenated in the order of the elements
     void set_weights(const double* weights);
 
+    /// float64 unless set; float32 is faster, with errors of about 1e-6 of the atomic energies and forces.
+    Precision precision() const { return precision_; }
+    void set_precision(Precision precision) { precision_ = precision; }
+
     /// Results to add to; a null pointer is left alone. With E the energy and n the number of atoms that
     /// the list may index (ghosts included):
     struct Output {
@@ -86,6 +90,7 @@ private:
     std::vector<Network> networks_;
     std::vector<double> atom_energies_;
     Normalization normalization_;
+    Precision precision_ = Precision::float64;
 };
 
 /// The elements (sorted by atomic number) and symmetry functions of an input.nn, whose networks and

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace sitewise {
@@ -30,24 +31,56 @@ struct Cutoff {
 /// between them by rounding. Throws Error where that name is unknown or not what this machine has.
 const char* instruction_set();
 
-/// One symmetry function, after J. Behler, J. Chem. Phys. 134, 074106 (2011), numbered as in n2p2:
+/// One symmetry function, numbered as in n2p2: after J. Behler, J. Chem. Phys. 134, 074106 (2011),
 ///
 ///     2   sum_j     exp(-eta (r_ij - rs)^2) fc(r_ij)
 ///     3   2^(1-zeta) sum_{j<k} (1 + lambda cos t)^zeta R(r_ij) R(r_ik) R(r_jk)
 ///     9   2^(1-zeta) sum_{j<k} (1 + lambda cos t)^zeta R(r_ij) R(r_ik)
 ///
-/// with R(r) = exp(-eta (r - rs)^2) fc(r). Elements are indices into the list of elements.
+/// with R(r) = exp(-eta (r - rs)^2) fc(r); weighted by atomic numbers and summed over all neighbour elements,
+/// after M. Gastegger et al., J. Chem. Phys. 148, 241709 (2018),
+///
+///     12  sum_j Z_j R(r_ij)
+///     13  2^(1-zeta) sum_{j<k} Z_j Z_k (1 + lambda cos t)^zeta R(r_ij) R(r_ik) R(r_jk)
+///
+/// and with compact support, M. P. Bircher, A. Singraber, C. Dellago, Mach. Learn.: Sci. Technol. 2, 035026
+/// (2021),
+///
+///     20, 23  sum_j C(r_ij), sum_j Z_j C(r_ij)
+///     21, 24  sum_{j<k} C(t) C(r_ij) C(r_ik) C(r_jk), the same times Z_j Z_k
+///     22, 25  sum_{j<k} C(t) C(r_ij) C(r_ik), the same times Z_j Z_k
+///
+/// where C(a) = f(|a - center| / width) is 0 outside of [left, cutoff] or [angle_left, angle_right]. Elements
+/// are indices into the list of elements.
 struct SymmetryFunction {
     int type = 2;
     int center = 0;
-    int neighbor1 = 0;
-    int neighbor2 = -1;   ///< -1 for type 2; otherwise neighbor1 <= neighbor2
-    double eta = 0.0;     ///< 1/Angstrom^2
-    double rs = 0.0;      ///< Angstrom
-    double lambda = 0.0;  ///< angular types only
-    double zeta = 0.0;    ///< angular types only
-    double cutoff = 0.0;  ///< rc, Angstrom
+    int neighbor1 = -1;  ///< -1 for the weighted types 12, 13, 23, 24, 25
+    int neighbor2 = -1;  ///< -1 but for types 3, 9, 21, 22; otherwise neighbor1 <= neighbor2
+    double eta = 0.0;    ///< 1/Angstrom^2
+    double rs = 0.0;     ///< Angstrom
+    double lambda = 0.0;
+    double zeta = 0.0;
+    double cutoff = 0.0;                         ///< rc, Angstrom
+    double left = 0.0;                           ///< rl of the compact types, Angstrom; may be negative
+    double angle_left = 0.0, angle_right = 0.0;  ///< degrees
+    CutoffType compact = CutoffType::poly2;      ///< f, n2p2's subtype: poly1 to poly4 or exponential
+    bool asymmetric = false;                     ///< f((2 - x) x) in place of f(x) in the radial factors
+
+    bool is_angular() const;      ///< of pairs of neighbours
+    bool is_compact() const;      ///< types 20 to 25
+    bool is_weighted() const;     ///< types 12, 13, 23, 24, 25
+    bool has_triangle() const;    ///< a factor of r_jk: types 3, 13, 21, 24
+    std::string subtype() const;  ///< n2p2's name of f: p1 to p4, with an a for asymmetric, or e
 };
+
+/// f of a name as in subtype(); throws Error if there is no such name.
+void set_subtype(SymmetryFunction& f, const std::string& name);
+
+/// Whether functions of type 9 with integer zeta up to 8 and |lambda| <= 1 are computed from moments, at a
+/// cost linear in the number of neighbours, or by the loop over pairs: what an estimate finds cheaper, or as
+/// told. Results are the same to rounding.
+enum class Moments { automatic, never, always };
 
 /// The environment of one atom as the kernels want it: neighbours sorted by element in
 /// structure-of-arrays order with tables of the radial functions.
@@ -59,11 +92,10 @@ public:
     Environment(Environment&&) noexcept;
     Environment& operator=(Environment&&) noexcept;
 
-    struct Tables;  ///< of the library alone
-
 private:
     friend class SymmetryFunctions;
-    std::unique_ptr<Tables> tables_;
+    struct Memory;
+    std::unique_ptr<Memory> memory_;
 };
 
 /// A set of symmetry functions compiled into a plan, and its three operators on one environment. With
@@ -74,15 +106,22 @@ private:
 ///     jvp       r, v   -> (dG/dr) v
 class SymmetryFunctions {
 public:
-    /// Functions are brought into n2p2's order, the order of `scaling.data` (see functions()).
-    /// Throws Error for a type other than 2, 3, 9 or parameters out of range.
-    SymmetryFunctions(int n_elements, std::vector<SymmetryFunction> functions, Cutoff cutoff);
+    /// Functions are brought into n2p2's order, the order of `scaling.data` (see functions()). The atomic
+    /// numbers of the elements are what weighted functions are weighted with; without such they may be left
+    /// out. Throws Error for an unknown type or parameters out of range.
+    SymmetryFunctions(int n_elements,
+                      std::vector<SymmetryFunction> functions,
+                      Cutoff cutoff,
+                      const std::vector<int>& atomic_numbers = {},
+                      Moments moments = Moments::automatic);
     int elements() const;
     double cutoff() const;  ///< the largest rc, Angstrom
     Cutoff cutoff_function() const;
     std::size_t count(int element) const;  ///< n of that element
     std::size_t max_count() const;
-    /// Sorted by type, rc, eta, rs, zeta, lambda, neighbor1, neighbor2.
+    std::size_t from_moments(int element) const;  ///< how many of them are computed from moments
+    /// Sorted by type, rc, eta, rs, zeta, lambda, neighbor1, neighbor2; those with compact support by type,
+    /// subtype, neighbor1, neighbor2, rc, left, angle_left, angle_right.
     const std::vector<SymmetryFunction>& functions(int element) const;
 
     /// Loads the environment of an atom of element `center`. `neighbors` are indices into `species` and
@@ -102,6 +141,7 @@ public:
     void jvp(Environment& environment, const double* v, double* dG) const;
 
 private:
+    friend struct PlanAccess;
     struct Plan;
     std::shared_ptr<const Plan> plan_;  // immutable, so copies share it
 };

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cmath>
+
+/// The formulas of this folder are compiled into code for several instruction sets. Always inlined, no copy
+/// of them is left that the linker could share between those.
+#define SITEWISE_INLINE __attribute__((always_inline)) inline
+
+namespace sitewise::core {
+
+constexpr double pi = 3.14159265358979323846;
+
+/// A function of one variable and its derivative.
+template <class V>
+struct ValueSlope {
+    V value, slope;
+};
+
+/// What the formulas need of a number V: a double or float here, a vector of them in the kernels (simd.hpp).
+/// Real is the number that fills V, and `condition ? a : b` must work for conditions between two V.
+template <class V>
+struct Math {
+    using Real = V;
+    static SITEWISE_INLINE V sqrt(V x) { return std::sqrt(x); }
+    static SITEWISE_INLINE V exp(V x) { return std::exp(x); }
+    static SITEWISE_INLINE V log1p(V x) { return std::log1p(x); }
+    static SITEWISE_INLINE V acos(V x) { return std::acos(x); }
+    static SITEWISE_INLINE V sin(V x) { return std::sin(x); }
+    static SITEWISE_INLINE V cos(V x) { return std::cos(x); }
+    static SITEWISE_INLINE V pow(V x, Real p) { return std::pow(x, p); }
+};
+
+template <class V>
+SITEWISE_INLINE V absolute(V x) {
+    return x < 0 ? -x : x;
+}
+
+/// sum of c[k] x^k, by Horner's rule
+template <class V, int n, class Coefficient>
+SITEWISE_INLINE V horner(const Coefficient (&c)[n], V x) {
+    using Real = typename Math<V>::Real;
+    V p = x * Real(0) + Real(c[n - 1]);
+#pragma GCC unroll 16
+    for (int k = n - 2; k >= 0; --k) p = p * x + Real(c[k]);
+    return p;
+}
+
+}  // namespace sitewise::core

@@ -1,0 +1,115 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels.hpp"
+#include "memory.hpp"
+#include "sitewise/symmetry.hpp"
+
+namespace sitewise {
+
+/// The memory of the kernels, one per thread, which so stays in its cache from atom to atom.
+template <class Real>
+class ScratchOf {
+public:
+    const PairScratch<Real>& reserve(const ElementPlan<Real>& plan, int stride) {
+        if (plan_ == plan.id && stride <= stride_) return scratch_;
+        plan_ = plan.id;
+        stride_ = stride;
+        std::size_t powers = 0, members = 0, groups = 0, families = 0;
+        for (const Block<Real>& block : plan.blocks) {
+            powers = std::max<std::size_t>(powers, block.powers.size);
+            members = std::max<std::size_t>(members, block.members.size);
+            groups = std::max<std::size_t>(groups, block.groups.size);
+            families = std::max<std::size_t>(families, block.families.size);
+        }
+        const std::size_t lanes = 64 / sizeof(Real), n = stride, pairs = chunk_size + n + 4 * lanes;
+        const std::size_t moments = plan.moments.size, monomials = plan.monomials.size;
+        PairScratch<Real>& w = scratch_;
+        arena_.lay_out([&](auto take) {
+            take(w.j, pairs);
+            take(w.k, pairs);
+            for (Real** p : {&w.c, &w.sjk, &w.X, &w.A, &w.B}) take(*p, pairs);
+            take(w.rows, n);
+            take(w.masks, n * (n / kernels_lanes() + 1));
+            take(w.power, powers * 4 * lanes);
+            take(w.slope, powers * 4 * lanes);
+            take(w.sums, members * lanes);
+            take(w.weights, members);
+            take(w.live_groups, groups);
+            take(w.live_families, families);
+            take(w.monomials, monomials * n);
+            take(w.bar, moments * monomials);
+            take(w.raised, 3 * moments * monomials);
+            take(w.self_bar, moments);
+        });
+        return scratch_;
+    }
+
+private:
+    static std::size_t kernels_lanes() { return kernels().lanes * sizeof(double) / sizeof(Real); }
+
+    Arena arena_;
+    PairScratch<Real> scratch_{};
+    std::uint64_t plan_ = 0;
+    int stride_ = 0;
+};
+
+template <class Real>
+const PairScratch<Real>& scratch_of_thread(const ElementPlan<Real>& plan, int stride) {
+    thread_local ScratchOf<Real> scratch;
+    return scratch.reserve(plan, stride);
+}
+
+/// The memory of one atom's tables. Kept from atom to atom; one per thread and atom of a batch.
+template <class Real>
+class EnvironmentOf {
+public:
+    /// Loads the neighbours within the cutoff of the plan; see SymmetryFunctions::load.
+    void load(const ElementPlan<Real>& plan,
+              std::size_t size,
+              const int* neighbors,
+              const int* species,
+              const double* vectors) {
+        reserve(plan, static_cast<int>(size));
+        const PairScratch<Real>& scratch = scratch_of_thread(plan, tables_.stride);
+        operators<Real>().load(plan, static_cast<int>(size), neighbors, species, vectors, tables_, scratch);
+    }
+    const Tables<Real>& tables() const { return tables_; }
+
+private:
+    void reserve(const ElementPlan<Real>& plan, int size) {
+        // each element's range and the last vector of the arrays are filled up, see Tables
+        const int lanes = 64 / static_cast<int>(sizeof(Real));
+        const int stride = (size + (plan.elements + 2) * lanes) / lanes * lanes;
+        if (plan_ == plan.id && stride <= tables_.stride) return;
+        plan_ = plan.id;
+        tables_.stride = stride;
+        const std::size_t n = stride;
+        Tables<Real>& t = tables_;
+        arena_.lay_out([&](auto take) {
+            take(t.order, n);
+            take(t.first, plan.elements);
+            take(t.count, plan.elements);
+            for (Real** p : {&t.x, &t.y, &t.z, &t.s, &t.r, &t.inverse_r, &t.gx, &t.gy, &t.gz}) take(*p, n);
+            take(t.f, plan.envelopes.size * n);
+            take(t.f_slope, plan.envelopes.size * n);
+            take(t.R, plan.shells.size * n);
+            take(t.R_slope, plan.shells.size * n);
+            take(t.M, static_cast<std::size_t>(plan.moments.size) * plan.monomials.size);
+        });
+    }
+
+    Arena arena_;
+    Tables<Real> tables_{};
+    std::uint64_t plan_ = 0;
+};
+
+/// The plan of one element, for the library alone.
+struct PlanAccess {
+    template <class Real>
+    static const ElementPlan<Real>& plan(const SymmetryFunctions& functions, int element);
+};
+
+}  // namespace sitewise

@@ -1,0 +1,104 @@
+#pragma once
+
+// The network on a batch of atoms as matrix products: the atoms of a batch are the lanes.
+
+#include "activation.hpp"
+#include "plan.hpp"
+#include "simd.hpp"
+
+namespace sitewise::SITEWISE_ISA {
+namespace {
+
+template <class Real>
+struct Batch {
+    using V = Vector<Real>;
+    static constexpr int L = lanes<Real>;
+    static constexpr int vectors = batch_size / L;
+    static constexpr int rows = vectors < 8 ? 8 / vectors : 1;  // of a product at a time
+
+    // y[r] = start[r] + sum over i of a[i * step + r * next] x[i], for `count` rows r of a matrix
+    template <int count>
+    static SITEWISE_INLINE void product(int n,
+                                        const Real* a,
+                                        int step,
+                                        int next,
+                                        const Real* x,
+                                        V (&y)[count][vectors]) {
+        for (int i = 0; i < n; ++i)
+#pragma GCC unroll 8
+            for (int r = 0; r < count; ++r)
+#pragma GCC unroll 8
+                for (int v = 0; v < vectors; ++v)
+                    y[r][v] += a[i * step + r * next] * load(x + i * batch_size + v * L);
+    }
+
+    template <int count>
+    static SITEWISE_INLINE void forward(const Layer<Real>& l, int o, const Real* x, Real* h, Real* slope) {
+        V z[count][vectors];
+        for (int r = 0; r < count; ++r)
+            for (int v = 0; v < vectors; ++v) z[r][v] = broadcast(l.b[o + r]);
+        product<count>(l.in, l.W + o, l.out, 1, x, z);
+        for (int r = 0; r < count; ++r)
+            for (int v = 0; v < vectors; ++v) {
+                const auto f = core::activate(l.activation, V(l.scale * z[r][v]));
+                const int at = (o + r) * batch_size + v * L;
+                store(h + at, f.value);
+                store(slope + at, V(l.scale * f.first));
+            }
+    }
+
+    template <int count>
+    static SITEWISE_INLINE void backward(const Layer<Real>& l,
+                                         int i,
+                                         const Real* zbar,
+                                         const Real* slope,
+                                         Real* below) {
+        V g[count][vectors] = {};
+        product<count>(l.out, l.W + i * l.out, 1, l.out, zbar, g);
+        for (int r = 0; r < count; ++r)
+            for (int v = 0; v < vectors; ++v) {
+                const int at = (i + r) * batch_size + v * L;
+                store(below + at, slope ? V(g[r][v] * load(slope + at)) : g[r][v]);
+            }
+    }
+};
+
+// energies [batch] and, unless null, dedx [n][batch] of x [n][batch]; scratch is 3 times all nodes [.][batch]
+template <class Real>
+void network(const NetworkView<Real>& net, const Real* x, Real* energies, Real* dedx, Real* scratch) {
+    using B = Batch<Real>;
+    const Real* h = x;
+    Real* slope = scratch;
+    for (const Layer<Real>& l : net.layers) {
+        Real* next = slope + l.out * batch_size;
+        int o = 0;
+        for (; o + B::rows <= l.out; o += B::rows) B::template forward<B::rows>(l, o, h, next, slope);
+        for (; o < l.out; ++o) B::template forward<1>(l, o, h, next, slope);
+        h = next;
+        slope = next + l.out * batch_size;
+    }
+    for (int b = 0; b < batch_size; ++b) energies[b] = h[b];
+    if (!dedx) return;
+    // zbar of the last layer is its slope; below come dE/dh times the slopes of the layer before
+    Real* below = slope;
+    const Real* zbar = h - batch_size;
+    for (int q = net.layers.size; q-- > 0;) {
+        const Layer<Real>& l = net.layers[q];
+        const Real* slope_below = nullptr;
+        Real* out = dedx;
+        if (q > 0) {
+            // slopes and values of layer q-1 precede those of layer q
+            h -= (l.out + l.in) * batch_size;
+            slope_below = h - l.in * batch_size;
+            out = below;
+            below += l.in * batch_size;
+        }
+        int i = 0;
+        for (; i + B::rows <= l.in; i += B::rows) B::template backward<B::rows>(l, i, zbar, slope_below, out);
+        for (; i < l.in; ++i) B::template backward<1>(l, i, zbar, slope_below, out);
+        zbar = out;
+    }
+}
+
+}  // namespace
+}  // namespace sitewise::SITEWISE_ISA

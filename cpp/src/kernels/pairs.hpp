@@ -1,0 +1,425 @@
+#pragma once
+
+// The functions of pairs of neighbours j, k. An atom's pairs within the cutoffs are listed in chunks, row by
+// row (one j, all k), and worked on a vector of pairs at a time. All functions of one family have the factor
+// F = f(r_j) f(r_k) f(r_jk), all of one group the exponential of the sum of the squares of the distances.
+
+#include "plan.hpp"
+#include "simd.hpp"
+
+namespace sitewise::SITEWISE_ISA {
+namespace {
+
+template <class Real>
+struct PairLoop {
+    using V = Vector<Real>;
+    using M = core::Math<V>;
+    static constexpr int L = lanes<Real>;
+    static constexpr int N = 4;         // vectors of a tile, which share the loops over members
+    static constexpr int tile = N * L;  // pairs
+
+    const ElementPlan<Real>& plan;
+    const Block<Real>& block;
+    const Tables<Real>& t;
+    const PairScratch<Real>& w;
+    int size = 0, n_rows = 0, n_masks = 0;
+
+    const Real* values(int envelope) const { return t.f + envelope * t.stride; }
+    const Real* slopes(int envelope) const { return t.f_slope + envelope * t.stride; }
+
+    // work() for each chunk of pairs
+    template <class Work>
+    void for_each_chunk(Work work) {
+        const int e1 = block.element1, e2 = block.element2;
+        const int end = t.first[e2] + (t.count[e2] + L - 1) / L * L;
+        for (int j = t.first[e1]; j < t.first[e1] + t.count[e1]; ++j) {
+            if (t.s[j] >= block.rc2) continue;
+            const int first = e1 == e2 ? (j + 1) / L * L : t.first[e2];
+            if (first < end) add_row(j, first, end, e1 == e2 ? j : -1);
+            if (size >= chunk_size) flush(work);
+        }
+        if (size > 0) flush(work);
+    }
+
+    template <class Work>
+    void flush(Work work) {
+        // the rest of the last tile pairs a filling neighbour with itself
+        const int filling = t.stride - 1;
+        for (int p = size; p % tile != 0; ++p) {
+            w.j[p] = w.k[p] = filling;
+            w.c[p] = 0;
+            w.sjk[p] = t.s[filling];
+        }
+        work();
+        size = n_rows = n_masks = 0;
+    }
+
+    // The pairs of j with the candidates [first, end) that are behind `after`
+    void add_row(int j, int first, int end, int after) {
+        const V x = broadcast(t.x[j]), y = broadcast(t.y[j]), z = broadcast(t.z[j]), s = broadcast(t.s[j]);
+        const V inverse_r = broadcast(t.inverse_r[j]);
+        const Real *tx = t.x, *ty = t.y, *tz = t.z, *ts = t.s, *ti = t.inverse_r;
+        const Real rc2 = block.rc2, rc2_jk = block.rc2_jk;
+        std::uint32_t* masks = w.masks + n_masks;
+        Real *c = w.c + size, *sjk = w.sjk + size;
+        std::int32_t *js = w.j + size, *ks = w.k + size;
+        int n = 0;
+        for (int k = first; k < end; k += L) {
+            const V sk = load(ts + k);
+            const V d = x * load(tx + k) + y * load(ty + k) + z * load(tz + k);
+            const V square = s + sk - Real(2) * d;
+            std::uint32_t inside = below(sk, rc2) & below(square, rc2_jk);
+            if (k <= after) inside &= ~0u << (after + 1 - k);
+            *masks++ = inside;
+            compress(c + n, inside, V(d * inverse_r * load(ti + k)));
+            compress(sjk + n, inside, square);
+            compress_numbers<Real>(ks + n, inside, k);
+            fill_numbers<Real>(js + n, j);
+            n += __builtin_popcount(inside);
+        }
+        w.rows[n_rows++] = {j, size, size + n, first, (end - first) / L};
+        n_masks += (end - first) / L;
+        size += n;
+    }
+
+    SITEWISE_INLINE V power_of(int p, int n) const { return load(w.power + p * tile + n * L); }
+    SITEWISE_INLINE V slope_of(int p, int n) const { return load(w.slope + p * tile + n * L); }
+
+    // T and, with slopes, dT/dc of all powers, for vector n of the tile
+    template <bool with_slopes>
+    SITEWISE_INLINE void powers(int n, V c) const {
+        using Kind = typename Power<Real>::Kind;
+        for (int p = 0; p < block.powers.size; ++p) {
+            const Power<Real>& power = block.powers[p];
+            const V base = Real(1) + power.lambda * c;
+            V T{}, D{};
+            if (power.kind == Kind::square) {
+                const V T0 = power_of(power.source, n);
+                T = T0 * T0;
+                if (with_slopes) D = Real(2) * T0 * slope_of(power.source, n);
+            } else if (power.kind == Kind::first) {
+                // n2p2 too sets the function to 0 where 1 + lambda c is negative
+                T = base > Real(0) ? base : V{};
+                if (with_slopes) D = base > Real(0) ? broadcast(power.lambda) : V{};
+            } else if (power.kind == Kind::next) {
+                const V T0 = power_of(power.source, n), positive = base > Real(0) ? base : V{};
+                T = T0 * positive;
+                if (with_slopes) D = slope_of(power.source, n) * positive + power.lambda * T0;
+            } else if (power.kind == Kind::real) {
+                const V q = M::pow(base > Real(0) ? base : V{}, power.zeta - 1);
+                T = base > Real(0) ? q * base : V{};
+                if (with_slopes) D = base > Real(0) ? power.lambda * power.zeta * q : V{};
+            } else {
+                const V limited = c > Real(1) ? broadcast(Real(1)) : (c < Real(-1) ? broadcast(Real(-1)) : c);
+                const auto f = core::compact(power.angle, M::acos(limited));
+                T = f.value;
+                // d(angle)/dc; at 0 and 180 degrees the compact functions are 0 or have no slope
+                const V sine2 = Real(1) - limited * limited;
+                if (with_slopes)
+                    D = sine2 > Real(1e-12) ? V(-f.slope / M::sqrt(sine2 > Real(0) ? sine2 : V{} + Real(1)))
+                                            : V{};
+            }
+            store(w.power + p * tile + n * L, T);
+            if (with_slopes) store(w.slope + p * tile + n * L, D);
+        }
+    }
+
+    // Distances of a vector of pairs; with `lengths` all of them, otherwise squares alone.
+    struct Geometry {
+        const std::int32_t *j, *k;
+        V c, sj, sk, sjk, rj, rk, rjk, ij, ik, ijk;
+    };
+
+    SITEWISE_INLINE Geometry geometry(int p, bool inverses) const {
+        Geometry g;
+        g.j = w.j + p;
+        g.k = w.k + p;
+        g.c = load(w.c + p);
+        g.sjk = load(w.sjk + p);
+        g.sj = gather(t.s, g.j);
+        g.sk = gather(t.s, g.k);
+        const bool all = block.lengths;
+        g.ij = inverses || all ? gather(t.inverse_r, g.j) : V{};
+        g.ik = inverses || all ? gather(t.inverse_r, g.k) : V{};
+        g.rj = g.sj * g.ij;
+        g.rk = g.sk * g.ik;
+        g.rjk = all ? M::sqrt(g.sjk) : V{};
+        g.ijk = all ? Real(1) / g.rjk : V{};
+        return g;
+    }
+
+    // The Gaussian of the two or three distances
+    SITEWISE_INLINE V gaussian(const Group<Real>& group,
+                               const Family<Real>& family,
+                               const Geometry& g) const {
+        V q = g.sj + g.sk;
+        if (family.triangle) q += g.sjk;
+        if (group.rs != 0) {
+            const V r = family.triangle ? V(g.rj + g.rk + g.rjk) : V(g.rj + g.rk);
+            q += group.rs * ((family.triangle ? 3 : 2) * group.rs - Real(2) * r);
+        }
+        return M::exp(-group.eta * q);
+    }
+
+    // w.sums += the members' functions of the pairs of the chunk
+    void evaluate() const {
+        for (int p = 0; p < size; p += tile) {
+            Geometry g[N];
+            for (int n = 0; n < N; ++n) {
+                g[n] = geometry(p + n * L, false);
+                powers<false>(n, g[n].c);
+            }
+            for (const Family<Real>& family : block.families) {
+                const Real* f = values(family.envelope);
+                V F[N];
+                for (int n = 0; n < N; ++n)
+                    F[n] = gather(f, g[n].j) * gather(f, g[n].k) * third(family, g[n]).value;
+                for (int q = family.first; q < family.first + family.count; ++q) {
+                    const Group<Real>& group = block.groups[q];
+                    V R[N];
+                    for (int n = 0; n < N; ++n)
+                        R[n] = group.eta == 0 ? F[n] : F[n] * gaussian(group, family, g[n]);
+                    for (int m = group.first; m < group.first + group.count; ++m) {
+                        const int power = block.members[m].power;
+                        V total = load(w.sums + m * L);
+                        for (int n = 0; n < N; ++n) total += R[n] * power_of(power, n);
+                        store(w.sums + m * L, total);
+                    }
+                }
+            }
+        }
+    }
+
+    // The envelope of r_jk, or 1 where it is not in the functions
+    SITEWISE_INLINE core::ValueSlope<V> third(const Family<Real>& family, const Geometry& g) const {
+        if (!family.triangle) return {broadcast(Real(1)), V{}};
+        return core::envelope(plan.envelopes[family.envelope], g.sjk, g.rjk, g.ijk);
+    }
+
+    // Sums over the groups of a family of exp(-eta q) times U = sum of weights * T, for a vector of the tile
+    struct FamilySums {
+        V S{}, C{}, Q{}, H{};  // of U, dU/dc, and -2 eta U and 2 eta rs U, the slopes of the Gaussian
+    };
+
+    SITEWISE_INLINE void add_group(const Family<Real>& family,
+                                   const Group<Real>& group,
+                                   const Geometry* g,
+                                   FamilySums* sums) const {
+        V U[N] = {}, W[N] = {};
+        for (int m = group.first; m < group.first + group.count; ++m) {
+            const Real a = w.weights[m];
+            const int power = block.members[m].power;
+            for (int n = 0; n < N; ++n) {
+                U[n] += a * power_of(power, n);
+                W[n] += a * slope_of(power, n);
+            }
+        }
+        for (int n = 0; n < N; ++n) {
+            const V e = group.eta == 0 ? broadcast(Real(1)) : gaussian(group, family, g[n]), eU = e * U[n];
+            sums[n].S += eU;
+            sums[n].C += e * W[n];
+            sums[n].Q -= (2 * group.eta) * eU;
+            sums[n].H += (2 * group.eta * group.rs) * eU;
+        }
+    }
+
+    // dE/dc, and dE/dr / r of the three distances
+    struct Slopes {
+        V c{}, j{}, k{}, jk{};
+    };
+
+    SITEWISE_INLINE void add_family(const Family<Real>& family,
+                                    const FamilySums& sums,
+                                    const Geometry& g,
+                                    Slopes& d) const {
+        const Real *f = values(family.envelope), *slope = slopes(family.envelope);
+        const V vj = gather(f, g.j), vk = gather(f, g.k), v = vj * vk;
+        const core::ValueSlope<V> fjk = third(family, g);
+        const V F = v * fjk.value, FQ = F * sums.Q, fS = fjk.value * sums.S;
+        d.c += F * sums.C;
+        d.j += gather(slope, g.j) * vk * fS + FQ;
+        d.k += gather(slope, g.k) * vj * fS + FQ;
+        if (family.triangle) d.jk += v * fjk.slope * sums.S + FQ;
+        if (!block.lengths) return;
+        const V FH = F * sums.H;
+        d.j += FH * g.ij;
+        d.k += FH * g.ik;
+        if (family.triangle) d.jk += FH * g.ijk;
+    }
+
+    // With E = sum over members of weight * function, dE/dr_j = A r_j + X r_k and dE/dr_k = B r_k + X r_j.
+    void differentiate() const {
+        for (int p = 0; p < size; p += tile) {
+            Geometry g[N];
+            Slopes d[N];
+            for (int n = 0; n < N; ++n) {
+                g[n] = geometry(p + n * L, true);
+                powers<true>(n, g[n].c);
+            }
+            for (int i = 0; i < block.families.size; ++i) {
+                if (!w.live_families[i]) continue;
+                const Family<Real>& family = block.families[i];
+                FamilySums sums[N];
+                for (int q = family.first; q < family.first + family.count; ++q)
+                    if (w.live_groups[q]) add_group(family, block.groups[q], g, sums);
+                for (int n = 0; n < N; ++n) add_family(family, sums[n], g[n], d[n]);
+            }
+            for (int n = 0; n < N; ++n) {
+                const V cc = d[n].c * g[n].c;
+                store(w.X + p + n * L, d[n].c * g[n].ij * g[n].ik - d[n].jk);
+                store(w.A + p + n * L, d[n].j + d[n].jk - cc * g[n].ij * g[n].ij);
+                store(w.B + p + n * L, d[n].k + d[n].jk - cc * g[n].ik * g[n].ik);
+            }
+        }
+    }
+
+    // Adds the gradient of the chunk to that of the neighbours.
+    void spread() const {
+        const std::uint32_t* mask = w.masks;
+        for (int i = 0; i < n_rows; ++i) {
+            const PairRow row = w.rows[i];
+            const int j = row.j;
+            const V x = broadcast(t.x[j]), y = broadcast(t.y[j]), z = broadcast(t.z[j]);
+            const Real *X = w.X + row.begin, *A = w.A + row.begin, *B = w.B + row.begin;
+            const Real *tx = t.x + row.first, *ty = t.y + row.first, *tz = t.z + row.first;
+            Real *gx = t.gx + row.first, *gy = t.gy + row.first, *gz = t.gz + row.first;
+            V sx{}, sy{}, sz{}, sa{};
+            for (int v = 0, k = 0; v < row.vectors; ++v, k += L) {
+                const std::uint32_t inside = *mask++;
+                const int n = __builtin_popcount(inside);
+                const V Xk = expand(X, inside), Bk = expand(B, inside);
+                const V xk = load(tx + k), yk = load(ty + k), zk = load(tz + k);
+                sa += expand(A, inside);
+                X += n;
+                A += n;
+                B += n;
+                store(gx + k, load(gx + k) + (Bk * xk + Xk * x));
+                store(gy + k, load(gy + k) + (Bk * yk + Xk * y));
+                store(gz + k, load(gz + k) + (Bk * zk + Xk * z));
+                sx += Xk * xk;
+                sy += Xk * yk;
+                sz += Xk * zk;
+            }
+            Real total[4];
+            sums<Real>(sa, sx, sy, sz, total);
+            t.gx[j] += total[0] * t.x[j] + total[1];
+            t.gy[j] += total[0] * t.y[j] + total[2];
+            t.gz[j] += total[0] * t.z[j] + total[3];
+        }
+    }
+
+    // The changes of r^2/2 of the three distances and of c along the direction (gx, gy, gz)
+    struct Changes {
+        V j, k, jk, c;
+    };
+
+    SITEWISE_INLINE Changes changes(const Geometry& g) const {
+        const V xj = gather(t.x, g.j), yj = gather(t.y, g.j), zj = gather(t.z, g.j);
+        const V xk = gather(t.x, g.k), yk = gather(t.y, g.k), zk = gather(t.z, g.k);
+        const V uj = gather(t.gx, g.j), vj = gather(t.gy, g.j), wj = gather(t.gz, g.j);
+        const V uk = gather(t.gx, g.k), vk = gather(t.gy, g.k), wk = gather(t.gz, g.k);
+        const V j = xj * uj + yj * vj + zj * wj, k = xk * uk + yk * vk + zk * wk;
+        const V mixed = xj * uk + yj * vk + zj * wk + xk * uj + yk * vj + zk * wj;
+        return {j, k, j + k - mixed, mixed * g.ij * g.ik - g.c * (j * g.ij * g.ij + k * g.ik * g.ik)};
+    }
+
+    // w.sums += the members' derivatives along the direction, for the pairs of the chunk
+    void push() const {
+        for (int p = 0; p < size; p += L) {
+            const Geometry g = geometry(p, true);
+            const Changes d = changes(g);
+            powers<true>(0, g.c);
+            for (const Family<Real>& family : block.families) {
+                const Real *f = values(family.envelope), *slope = slopes(family.envelope);
+                const V fj = gather(f, g.j), fk = gather(f, g.k);
+                const core::ValueSlope<V> fjk = third(family, g);
+                const V F = fj * fk * fjk.value;
+                const V dF = (gather(slope, g.j) * d.j * fk + gather(slope, g.k) * d.k * fj) * fjk.value +
+                             fj * fk * fjk.slope * d.jk;
+                V dq = d.j + d.k, ds = d.j * g.ij + d.k * g.ik;  // of the sums of r^2/2 and of r
+                if (family.triangle) {
+                    dq += d.jk;
+                    ds += d.jk * g.ijk;
+                }
+                for (int q = family.first; q < family.first + family.count; ++q) {
+                    const Group<Real>& group = block.groups[q];
+                    const V e = group.eta == 0 ? broadcast(Real(1)) : gaussian(group, family, g), R = e * F;
+                    const V dR = e * dF - (2 * group.eta) * (dq - group.rs * ds) * R;
+                    for (int m = group.first; m < group.first + group.count; ++m) {
+                        const int power = block.members[m].power;
+                        const V change = dR * power_of(power, 0) + R * d.c * slope_of(power, 0);
+                        store(w.sums + m * L, load(w.sums + m * L) + change);
+                    }
+                }
+            }
+        }
+    }
+
+    // The members' derivatives of E; false if all are 0
+    bool set_weights(const Real* u) const {
+        bool any = false;
+        for (int i = 0; i < block.families.size; ++i) {
+            const Family<Real>& family = block.families[i];
+            w.live_families[i] = 0;
+            for (int q = family.first; q < family.first + family.count; ++q) {
+                const Group<Real>& group = block.groups[q];
+                w.live_groups[q] = 0;
+                for (int m = group.first; m < group.first + group.count; ++m) {
+                    w.weights[m] = u[block.members[m].output] * block.members[m].norm;
+                    if (w.weights[m] != 0) w.live_groups[q] = w.live_families[i] = 1;
+                }
+            }
+            any = any || w.live_families[i];
+        }
+        return any;
+    }
+
+    void clear_sums() const {
+        for (int i = 0; i < block.members.size * L; ++i) w.sums[i] = 0;
+    }
+    void add_sums(Real* G) const {
+        for (int m = 0; m < block.members.size; ++m)
+            G[block.members[m].output] += block.members[m].norm * sum<Real>(load(w.sums + m * L));
+    }
+};
+
+template <class Real>
+void evaluate_pairs(const ElementPlan<Real>& plan,
+                    const Tables<Real>& t,
+                    const PairScratch<Real>& w,
+                    Real* G) {
+    for (const Block<Real>& block : plan.blocks) {
+        PairLoop<Real> loop{plan, block, t, w};
+        loop.clear_sums();
+        loop.for_each_chunk([&] { loop.evaluate(); });
+        loop.add_sums(G);
+    }
+}
+
+template <class Real>
+void differentiate_pairs(const ElementPlan<Real>& plan,
+                         const Tables<Real>& t,
+                         const PairScratch<Real>& w,
+                         const Real* u) {
+    for (const Block<Real>& block : plan.blocks) {
+        PairLoop<Real> loop{plan, block, t, w};
+        if (!loop.set_weights(u)) continue;
+        loop.for_each_chunk([&] {
+            loop.differentiate();
+            loop.spread();
+        });
+    }
+}
+
+template <class Real>
+void push_pairs(const ElementPlan<Real>& plan, const Tables<Real>& t, const PairScratch<Real>& w, Real* dG) {
+    for (const Block<Real>& block : plan.blocks) {
+        PairLoop<Real> loop{plan, block, t, w};
+        loop.clear_sums();
+        loop.for_each_chunk([&] { loop.push(); });
+        loop.add_sums(dG);
+    }
+}
+
+}  // namespace
+}  // namespace sitewise::SITEWISE_ISA

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <new>
+#include <vector>
+
+namespace sitewise {
+
+/// Memory that begins with a cache line, as a vector load across two lines costs twice.
+template <class T>
+struct LineAligned {
+    using value_type = T;
+    static constexpr std::align_val_t line{64};
+
+    LineAligned() = default;
+    template <class Other>
+    explicit LineAligned(const LineAligned<Other>&) {}
+    T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), line)); }
+    void deallocate(T* p, std::size_t) { ::operator delete(p, line); }
+    bool operator==(const LineAligned&) const { return true; }
+    bool operator!=(const LineAligned&) const { return false; }
+};
+
+/// Hands out arrays that start with a cache line from one buffer, which is kept from use to use.
+class Arena {
+public:
+    /// The arrays are laid out by layout(take), run once for their sizes and once for their places, where
+    /// take(pointer, n) sets a pointer to n elements.
+    template <class Layout>
+    void lay_out(Layout layout) {
+        std::size_t bytes = 0;
+        const auto measure = [&](auto*& p, std::size_t n) { bytes += whole_lines(n * sizeof(*p)); };
+        layout(measure);
+        if (buffer_.size() < bytes) buffer_.resize(bytes);
+        std::byte* at = buffer_.data();
+        const auto place = [&](auto*& p, std::size_t n) {
+            p = reinterpret_cast<std::decay_t<decltype(p)>>(at);
+            at += whole_lines(n * sizeof(*p));
+        };
+        layout(place);
+    }
+
+private:
+    static std::size_t whole_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+    std::vector<std::byte, LineAligned<std::byte>> buffer_;
+};
+
+}  // namespace sitewise

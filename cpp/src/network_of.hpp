@@ -1,0 +1,43 @@
+#pragma once
+
+#include <vector>
+
+#include "kernels.hpp"
+#include "memory.hpp"
+#include "sitewise/network.hpp"
+
+namespace sitewise {
+
+/// A network as the kernels want it, with the memory for a batch of atoms; one per thread.
+template <class Real>
+class NetworkOf {
+public:
+    explicit NetworkOf(const Network& network)
+        : weights_(network.weights().begin(), network.weights().end()) {
+        const Real* at = weights_.data();
+        std::size_t nodes = network.nodes()[0];
+        for (std::size_t l = 0; l < network.activations().size(); ++l) {
+            const int in = network.nodes()[l], out = network.nodes()[l + 1];
+            const Real* b = at + static_cast<std::size_t>(in) * out;
+            const Real scale = network.normalize_nodes() ? Real(1) / static_cast<Real>(in) : Real(1);
+            layers_.push_back({in, out, at, b, network.activations()[l], scale});
+            at = b + out;
+            nodes += out;
+        }
+        scratch_.resize(3 * nodes * batch_size);
+    }
+    NetworkOf(NetworkOf&&) = default;  // the weights stay where they are
+
+    /// See Operators::network.
+    void evaluate(const Real* x, Real* energies, Real* dedx) {
+        const NetworkView<Real> view{{layers_.data(), static_cast<int>(layers_.size())}};
+        operators<Real>().network(view, x, energies, dedx, scratch_.data());
+    }
+
+private:
+    std::vector<Real> weights_;
+    std::vector<Layer<Real>> layers_;
+    std::vector<Real, LineAligned<Real>> scratch_;
+};
+
+}  // namespace sitewise
