@@ -6,7 +6,8 @@ from ase.neighborlist import primitive_neighbor_list
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sitewise import Error, _core
+from checks import RNG_SEED, arrays, assert_close, random_potential, strained, structures
+from sitewise import Error, NeighborList, _core
 
 numbers = st.floats(-1, 1)
 vectors = st.tuples(numbers, numbers, numbers)
@@ -92,3 +93,54 @@ def test_bad_input_is_named(change, message):
     }
     with pytest.raises(Error, match=message):
         _core.neighbor_list(**(good | change))
+
+
+@pytest.mark.parametrize("name", ["mixed", "cluster", "slab", "one-atom crystal", "outside the cell"])
+def test_a_list_with_a_skin_is_reused_and_changes_nothing(name):
+    species, positions, cell, pbc = arrays(structures()[name])
+    potential = random_potential()
+    rng = np.random.default_rng(RNG_SEED)
+    neighbors = NeighborList(potential.cutoff, skin=0.5)
+    for step in range(60):
+        positions = positions + rng.normal(0, 0.01, positions.shape)
+        if step % 3 == 0 and all(pbc):
+            positions, cell = strained(positions, cell, rng.normal(0, 0.003, (3, 3)))
+        expected = potential.compute(species, positions, cell, pbc, features=True)
+        found = potential.compute(species, positions, cell, pbc, features=True, neighbors=neighbors)
+        for key in expected:
+            assert_close(np.nan_to_num(found[key]), np.nan_to_num(expected[key]), 1e-10, floor=1e-3)
+    assert 1 <= neighbors.builds < 30
+
+
+def test_a_list_with_a_skin_is_built_anew_when_it_must():
+    species, positions, cell, pbc = arrays(structures()["mixed"])
+    potential = random_potential()
+    neighbors = NeighborList(potential.cutoff, skin=0.5)
+
+    def builds(positions, cell=cell, pbc=pbc, species=species):
+        potential.compute(species, positions, cell, pbc, neighbors=neighbors)
+        return neighbors.builds
+
+    assert builds(positions) == 1
+    moved = positions.copy()
+    moved[2] += [0.24, 0, 0]
+    assert builds(moved) == 1
+    moved[2] += [0.02, 0, 0]
+    assert builds(moved) == 2
+    assert builds(*strained(moved, cell, 0.02 * np.eye(3))) == 2  # strain alone moves nothing within the cell
+    assert builds(*strained(moved, cell, -0.2 * np.eye(3))) == 3
+    assert builds(positions[:3], species=species[:3]) == 4
+    assert builds(positions[:3], pbc=np.array([True, True, False]), species=species[:3]) == 5
+    with pytest.raises(Error, match="atom 1 has the coordinate nan"):
+        builds(np.where(np.arange(5)[:, None] == 1, np.nan, positions))
+    assert builds(positions) == 6
+    assert builds(positions) == 6
+
+
+def test_bad_lists_with_a_skin_are_refused():
+    with pytest.raises(Error, match="cutoff of the neighbour list"):
+        NeighborList(0.0)
+    with pytest.raises(Error, match="skin of the neighbour list"):
+        NeighborList(3.0, skin=np.nan)
+    with pytest.raises(Error, match=r"cutoff is 3.0.* potential's is 4.3"):
+        random_potential().compute(*arrays(structures()["slab"]), neighbors=NeighborList(3.0))

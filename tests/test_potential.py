@@ -72,6 +72,48 @@ def test_units_are_converted_once(shared):
     assert_close(b["virial"], a["virial"] * 27.211386, 1e-9)
 
 
+@pytest.mark.parametrize("name", ["nnp-si", "nnp-h2o"])
+def test_single_precision_of_published_potentials(shared, name):
+    units = BOHR_HARTREE if name == "nnp-si" else (1.0, 1.0)
+    potential = _core.Potential.load(str(shared / name), *units)
+    for reference, s, atoms in reference_structures(shared, name):
+        symbols = reference["symbols"][atoms] if name == "nnp-h2o" else np.full(atoms.stop - atoms.start, "Si")
+        species = (symbols == "O").astype(np.int32)
+        suffix = "_A" if name == "nnp-si" else ""
+        parts = species, reference["positions" + suffix][atoms], reference["cells" + suffix][s], np.ones(3, bool)
+        potential.precision = "float64"
+        exact = potential.compute(*parts, features=True)
+        potential.precision = "float32"
+        single = potential.compute(*parts, features=True)
+        # networks with large weights of both signs magnify the rounding of their inputs
+        assert np.nanmax(np.abs(single["features"] - exact["features"])) < 2e-6
+        assert 0 < np.abs(single["forces"] - exact["forces"]).max() < 5e-5 * max(np.abs(exact["forces"]).max(), 1)
+        assert np.abs(single["energies"] - exact["energies"]).max() < 1e-4
+        assert abs(single["energy"] - exact["energy"]) < 1e-5 * len(species)
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_results_do_not_depend_on_threads(precision):
+    potential = random_potential()
+    potential.precision = precision
+    parts = arrays(STRUCTURES["mixed"].repeat(4))
+    threads, results = _core.get_threads(), []
+    try:
+        for n in (1, 2, 4):
+            _core.set_threads(n)
+            results.append(potential.compute(*parts, features=True))
+    finally:
+        _core.set_threads(threads)
+    for other in results[1:]:
+        for key, value in results[0].items():
+            assert_close(np.nan_to_num(other[key]), np.nan_to_num(value), 1e-12, floor=1.0)
+
+
+def test_unknown_precision_is_refused():
+    with pytest.raises(Error, match='precision "float16" is unknown, expected float64 or float32'):
+        random_potential().precision = "float16"
+
+
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_forces_and_virial_are_derivatives_of_the_energy(name):
     potential = random_potential()

@@ -293,9 +293,13 @@ py::dict compute(const Potential& potential,
                  Floats positions,
                  Floats cell,
                  Flags pbc,
-                 bool features) {
+                 bool features,
+                 VerletList* neighbors) {
     const Structure structure(species, positions, cell, pbc);
     const std::size_t n = structure.size();
+    if (neighbors && neighbors->cutoff() < potential.cutoff())
+        throw Error("the neighbour list's cutoff is " + std::to_string(neighbors->cutoff()) +
+                    " Angstrom, the potential's is " + std::to_string(potential.cutoff()));
     double energy = 0.0;
     Floats energies(n), forces({n, std::size_t{3}}), virial({3, 3});
     Ints extrapolations(n);
@@ -314,7 +318,10 @@ py::dict compute(const Potential& potential,
     }
     {
         py::gil_scoped_release release;
-        potential.compute(structure.view(), out);
+        if (neighbors)
+            potential.compute(neighbors->update(structure.view()), species.data(), n, out);
+        else
+            potential.compute(structure.view(), out);
     }
     result["energy"] = energy;
     result["energies"] = energies;
@@ -497,7 +504,9 @@ PYBIND11_MODULE(_core, m) {
         .def_readwrite("left", &SymmetryFunction::left)
         .def_readwrite("angle_left", &SymmetryFunction::angle_left)
         .def_readwrite("angle_right", &SymmetryFunction::angle_right)
-        .def_property("subtype", &SymmetryFunction::subtype, &set_subtype);
+        .def_property("subtype", &SymmetryFunction::subtype, &set_subtype)
+        .def_property_readonly("is_angular", &SymmetryFunction::is_angular)
+        .def_property_readonly("is_compact", &SymmetryFunction::is_compact);
 
     const auto check_element = [](const auto& f, int e) {
         if (e < 0 || e >= f.elements())
@@ -589,6 +598,27 @@ PYBIND11_MODULE(_core, m) {
     m.def("activate", &activate_numbers, py::arg("activation"), py::arg("z"),
           py::arg("precision") = "float64");
 
+    py::class_<VerletList>(
+        m, "NeighborList",
+        R"(A neighbour list with a skin, kept from call to call while no atom has moved too far.
+
+Parameters
+----------
+cutoff
+    Angstrom, at least that of the potential that uses it.
+skin
+    Angstrom; the list is built anew when an atom has moved by more than half of it, homogeneous strain of the cell
+    apart.
+
+Raises
+------
+Error
+    If the cutoff is not positive or the skin is negative.)")
+        .def(py::init<double, double>(), py::arg("cutoff"), py::arg("skin") = 1.0)
+        .def_property_readonly("cutoff", &VerletList::cutoff, "Angstrom.")
+        .def_property_readonly("skin", &VerletList::skin, "Angstrom.")
+        .def_property_readonly("builds", &VerletList::builds, "How often the list was built.");
+
     py::class_<Potential>(m, "Potential")
         .def(py::init([](std::vector<std::string> elements, const SymmetryFunctions& functions,
                          const Scaling& scaling, std::vector<Network> networks,
@@ -622,7 +652,7 @@ PYBIND11_MODULE(_core, m) {
             [](const Potential& p) { return p.precision() == Precision::float32 ? "float32" : "float64"; },
             [](Potential& p, const std::string& name) { p.set_precision(parse_precision(name)); })
         .def("compute", &compute, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
-             py::arg("features") = false);
+             py::arg("features") = false, py::arg("neighbors") = nullptr);
 
     py::class_<TrainingSet>(m, "TrainingSet")
         .def(py::init<const SymmetryFunctions&, std::size_t>(), py::arg("functions"),

@@ -38,6 +38,17 @@ std::vector<SymmetryFunction> functions() {
                 add(type, 0, 1, 0.05, 0.0, lambda, zeta, 4.0);
                 add(type, 1, 1, 0.05, 0.7, lambda, zeta, 4.5);
             }
+    add(12, -1, -1, 0.2, 1.0, 0, 0, 5.0);
+    add(13, -1, -1, 0.05, 0.3, 1.0, 2.0, 5.0);
+    for (int type = 20; type <= 25; ++type)
+        for (const char* subtype : {"p1", "p2a", "p3", "p4a", "e"}) {
+            const bool weighted = type >= 23, angular = type != 20 && type != 23;
+            add(type, weighted ? -1 : 0, weighted || !angular ? -1 : 1, 0, 0, 0, 0, 5.0);
+            all.back().left = 0.5;
+            all.back().angle_left = 40.0;
+            all.back().angle_right = 140.0;
+            set_subtype(all.back(), subtype);
+        }
     return all;
 }
 
@@ -78,8 +89,10 @@ int main(int argc, char** argv) {
     } catch (const Error&) {
         return 77;
     }
-    const SymmetryFunctions set(2, functions(), {});
     std::mt19937 random(7);
-    for (std::size_t size = 0; size < 70; ++size) check_environment(set, size, random);
+    for (Moments moments : {Moments::never, Moments::always}) {
+        const SymmetryFunctions set(2, functions(), {}, {8, 14}, moments);
+        for (std::size_t size = 0; size < 70; ++size) check_environment(set, size, random);
+    }
     return check::failures() == 0 ? 0 : 1;
 }

@@ -7,7 +7,7 @@ file, key, structure or atom.
 
 from importlib.metadata import version
 
-from ._core import Error
+from ._core import Error, NeighborList
 from .dataset import Dataset
 from .potential import Potential
 from .symmetry import SymmetryFunctions
@@ -15,4 +15,4 @@ from .training import train
 
 __version__ = version("sitewise")
 
-__all__ = ["Dataset", "Error", "Potential", "SymmetryFunctions", "__version__", "train"]
+__all__ = ["Dataset", "Error", "NeighborList", "Potential", "SymmetryFunctions", "__version__", "train"]

@@ -26,24 +26,34 @@ class SymmetryFunction:
         self,
         type: int,
         center: int,
-        neighbor1: int,
+        neighbor1: int = -1,
         neighbor2: int = -1,
         *,
-        eta: float,
+        eta: float = 0.0,
         rs: float = 0.0,
         lambda_: float = 0.0,
         zeta: float = 0.0,
         cutoff: float,
+        left: float = 0.0,
+        angle_left: float = 0.0,
+        angle_right: float = 0.0,
+        subtype: str = "p2",
     ) -> None: ...
     type: int
     center: int
-    neighbor1: int
+    neighbor1: int  # -1 for the weighted types
     neighbor2: int
     eta: float
     rs: float
     lambda_: float
     zeta: float
     cutoff: float
+    left: float
+    angle_left: float  # degrees
+    angle_right: float
+    subtype: str
+    is_angular: bool
+    is_compact: bool
 
 class SymmetryFunctions:
     def __init__(
@@ -52,6 +62,8 @@ class SymmetryFunctions:
         functions: Sequence[SymmetryFunction],
         cutoff_type: int = 1,
         alpha: float = 0.0,
+        atomic_numbers: Sequence[int] = (),
+        moments: str = "automatic",
     ) -> None: ...
     @property
     def n_elements(self) -> int: ...
@@ -63,6 +75,9 @@ class SymmetryFunctions:
     def alpha(self) -> float: ...
     @property
     def max_count(self) -> int: ...
+    @property
+    def moments(self) -> list[int]:
+        """How many functions of each element are computed from moments."""
     def count(self, element: int) -> int: ...
     def functions(self, element: int) -> list[SymmetryFunction]: ...
     # species [n] int32, positions [n, 3], cell [3, 3], pbc [3]; G is raw, [n, max_count]
@@ -113,6 +128,19 @@ class Network:
     def weight_gradient(self, x: Floats, a: Floats, t: Floats) -> Floats:
         """d/dw of sum_b (a_b e_b + t_b . de_b/dx)."""
 
+def activate(activation: str, z: Floats, precision: str = "float64") -> tuple[Floats, Floats]:
+    """f and f' of an activation function (one letter of n2p2), as the kernels compute them."""
+
+class NeighborList:
+    """A neighbour list with a skin, kept from call to call while no atom has moved too far."""
+    def __init__(self, cutoff: float, skin: float = 1.0) -> None: ...
+    @property
+    def cutoff(self) -> float: ...
+    @property
+    def skin(self) -> float: ...
+    @property
+    def builds(self) -> int: ...
+
 class Potential:
     def __init__(
         self,
@@ -140,6 +168,7 @@ class Potential:
     @property
     def atom_energies(self) -> list[float]: ...
     weights: Floats  # all networks, in the order of the elements
+    precision: str  # "float64" or "float32"
     def compute(
         self,
         species: Ints,
@@ -147,6 +176,7 @@ class Potential:
         cell: Floats,
         pbc: npt.NDArray[np.bool_],
         features: bool = False,
+        neighbors: NeighborList | None = None,
     ) -> Result: ...
 
 class Loss(TypedDict):

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from .symmetry import SymmetryFunctions
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+Precision: TypeAlias = Literal["float64", "float32"]
 
 VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy, the order of ASE
 
@@ -61,7 +63,9 @@ class Potential:
         self.core = core
 
     @classmethod
-    def load(cls, path: str | Path, cflength: float = 1.0, cfenergy: float = 1.0) -> Potential:
+    def load(
+        cls, path: str | Path, cflength: float = 1.0, cfenergy: float = 1.0, precision: Precision = "float64"
+    ) -> Potential:
         """Reads a directory with `input.nn`, `scaling.data` and `weights.ZZZ.data`.
 
         Parameters
@@ -71,13 +75,18 @@ class Potential:
         cflength, cfenergy
             As in LAMMPS's `pair_style hdnnp`: Angstrom and eV in the units of the directory, 1.8897261328 and
             0.0367493254 for Bohr and Hartree.
+        precision
+            Of the arithmetic: "float64", or the faster "float32", whose forces differ by about 1e-5 of the
+            largest one. Energies and forces of atoms are added up in float64 in any case.
 
         Raises
         ------
         Error
             That names file and line of what is missing or wrong.
         """
-        return cls(_core.Potential.load(str(path), cflength, cfenergy))
+        core = _core.Potential.load(str(path), cflength, cfenergy)
+        core.precision = precision
+        return cls(core)
 
     def save(self, path: str | Path, comments: str = "") -> None:
         """Writes the directory in eV and Angstrom; what `load` gives back computes identical numbers.
@@ -110,17 +119,24 @@ class Potential:
         finally:
             shutil.rmtree(scratch)
 
-    def evaluate(self, atoms: Atoms) -> Evaluation:
+    def evaluate(self, atoms: Atoms, neighbors: _core.NeighborList | None = None) -> Evaluation:
         """Energy, atomic energies, forces, stress, features and extrapolation of a structure.
+
+        Parameters
+        ----------
+        atoms
+            The structure.
+        neighbors
+            A list that is reused while the atoms move little from call to call; without it, one is built.
 
         Raises
         ------
         Error
             If the structure has an element that the potential does not have, coordinates that are not finite,
-            a periodic cell without volume or overlapping atoms.
+            a periodic cell without volume or overlapping atoms; if the list's cutoff is below the potential's.
         """
         arrays = core_arrays(atoms, self.elements, "the potential")
-        result = self.core.compute(*arrays, features=True)
+        result = self.core.compute(*arrays, features=True, neighbors=neighbors)
         virial = (result["virial"] + result["virial"].T) / 2
         periodic = bool(np.all(atoms.pbc))
         return Evaluation(
@@ -131,6 +147,11 @@ class Potential:
             features=result["features"],
             extrapolation=result["extrapolations"],
         )
+
+    @property
+    def precision(self) -> str:
+        """Of the arithmetic, "float64" or "float32"."""
+        return self.core.precision
 
     @property
     def elements(self) -> tuple[str, ...]:

@@ -148,13 +148,12 @@ class SymmetryFunctions:
         return self.core.evaluate(*arrays)
 
     def rows(self) -> Iterator[tuple[str, ...]]:
-        """A printable row for each function: the columns of `COLUMNS`."""
+        """A printable row for each function: the columns of `COLUMNS`, empty where a type has no such parameter."""
         for center in self.elements:
             for number, f in enumerate(self.of(center), start=1):
                 neighbors = [self.elements[k] for k in (f.neighbor1, f.neighbor2) if k >= 0]
-                angle = (f"{f.lambda_:+g}", f"{f.zeta:g}") if f.type != RADIAL else ("", "")
-                shape = (f"{f.eta:.6g}", f"{f.rs:.4g}", *angle, f"{f.cutoff:g}")
-                yield (center, str(number), str(f.type), " ".join(neighbors), *shape)
+                head = (center, str(number), str(f.type), " ".join(neighbors) or "all")
+                yield (*head, *_shape(f), f"{f.cutoff:g}")
 
     def __len__(self) -> int:
         return sum(self.core.count(e) for e in range(len(self.elements)))
@@ -164,13 +163,27 @@ class SymmetryFunctions:
         return f"SymmetryFunctions({counts}; cutoff {self.cutoff:g} Angstrom)"
 
     def __str__(self) -> str:
-        table = [COLUMNS, *self.rows()]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in table]
+        columns = [(title, *cells) for title, *cells in zip(COLUMNS, *self.rows(), strict=True) if any(cells)]
+        widths = [max(map(len, column)) for column in columns]
+        lines = [
+            "  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in zip(*columns, strict=True)
+        ]
         return "\n".join([repr(self), *lines])
 
 
-COLUMNS = ("atom", "no.", "type", "neighbours", "eta (1/A^2)", "r_s (A)", "lambda", "zeta", "cutoff (A)")
+COLUMNS = (
+    *("atom", "no.", "type", "neighbours", "eta (1/A^2)", "r_s (A)", "lambda", "zeta"),
+    *("shape", "left (A)", "angles (deg)", "cutoff (A)"),
+)
+
+
+def _shape(f: SymmetryFunction) -> tuple[str, ...]:
+    """The columns from eta to angles."""
+    if f.is_compact:
+        angles = f"{f.angle_left:g} to {f.angle_right:g}" if f.is_angular else ""
+        return ("", "", "", "", f.subtype, f"{f.left:g}", angles)
+    angle = (f"{f.lambda_:+g}", f"{f.zeta:g}") if f.is_angular else ("", "")
+    return (f"{f.eta:.6g}", f"{f.rs:.4g}", *angle, "", "", "")
 
 
 def _simple_nn(elements: Sequence[str], cutoff: float) -> SymmetryFunctions:

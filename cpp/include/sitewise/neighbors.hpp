@@ -37,4 +37,38 @@ struct NeighborList {
 /// periodic cell without volume, and atoms closer than 1e-6 Angstrom.
 NeighborList build_neighbors(const Atoms& atoms, double cutoff);
 
+/// A neighbour list for atoms that move little from call to call, as in molecular dynamics (L. Verlet, Phys.
+/// Rev. 159, 98 (1967)). It reaches `skin` beyond the cutoff, and is built anew only where a pair that it
+/// lacks may have come within the cutoff; what comes with a homogeneous strain of the cell counts as strain,
+/// not as movement. Used by one thread at a time.
+class VerletList {
+public:
+    /// Angstrom. Throws Error for a cutoff that is not positive and finite and a skin that is negative or not
+    /// finite.
+    VerletList(double cutoff, double skin);
+
+    /// The list of these atoms, with up-to-date vectors; pairs beyond the cutoff are among them. It is valid
+    /// until the next call. Throws Error as build_neighbors does when it builds anew, and for positions that
+    /// are not finite.
+    NeighborView update(const Atoms& atoms);
+
+    double cutoff() const { return cutoff_; }
+    double skin() const { return skin_; }
+    std::size_t builds() const { return builds_; }  ///< how often the list was built
+
+private:
+    bool valid(const Atoms& atoms) const;
+    void build(const Atoms& atoms);
+    void refresh(const Atoms& atoms);
+
+    double cutoff_, skin_;
+    std::size_t builds_ = 0;
+    NeighborList list_;
+    std::vector<int> image_;                  // of each entry, its place in shifts_
+    std::vector<std::array<int, 3>> shifts_;  // that occur
+    std::vector<double> positions_;           // when the list was built
+    std::array<std::array<double, 3>, 3> cell_{};
+    std::array<bool, 3> periodic_{};
+};
+
 }  // namespace sitewise

@@ -58,7 +58,7 @@ public:
     std::vector<double> weights() const;  ///< concatenated in the order of the elements
     void set_weights(const double* weights);
 
-    /// float64 unless set; float32 is faster, with errors of about 1e-6 of the atomic energies and forces.
+    /// float64 unless set; float32 is faster, with errors of about 1e-5 of the largest force.
     Precision precision() const { return precision_; }
     void set_precision(Precision precision) { precision_ = precision; }
 

@@ -1,0 +1,108 @@
+#include <Eigen/Dense>
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+
+#include "sitewise/error.hpp"
+#include "sitewise/neighbors.hpp"
+
+namespace sitewise {
+namespace {
+
+using Matrix = Eigen::Matrix3d;
+using Cell = std::array<std::array<double, 3>, 3>;
+
+// lattice vectors as columns
+Matrix matrix(const Cell& cell) {
+    Matrix m;
+    for (int a = 0; a < 3; ++a)
+        for (int c = 0; c < 3; ++c) m(c, a) = cell[a][c];
+    return m;
+}
+
+}  // namespace
+
+VerletList::VerletList(double cutoff, double skin) : cutoff_(cutoff), skin_(skin) {
+    if (!(cutoff > 0.0) || !std::isfinite(cutoff))
+        throw Error("the cutoff of the neighbour list is " + std::to_string(cutoff) +
+                    " Angstrom, expected a positive number");
+    if (!(skin >= 0.0) || !std::isfinite(skin))
+        throw Error("the skin of the neighbour list is " + std::to_string(skin) +
+                    " Angstrom, expected a number that is not negative");
+}
+
+NeighborView VerletList::update(const Atoms& atoms) {
+    if (!valid(atoms)) build(atoms);
+    refresh(atoms);
+    return list_.view();
+}
+
+// With r = F (r0 + ...) + u_j - u_i, where F is the strain since the list was built and s its smallest
+// stretch, |r| < cutoff implies |r0| < (cutoff + 2 max|u|)/s, which must be within cutoff + skin.
+bool VerletList::valid(const Atoms& atoms) const {
+    if (builds_ == 0 || positions_.size() != 3 * atoms.size || periodic_ != atoms.periodic) return false;
+    Matrix F = Matrix::Identity();
+    double stretch = 1.0;
+    if (cell_ != atoms.cell) {
+        const Matrix before = matrix(cell_);
+        if (!(std::fabs(before.determinant()) > 0.0)) return false;
+        F = matrix(atoms.cell) * before.inverse();
+        stretch = F.jacobiSvd().singularValues()[2];
+    }
+    const double allowed = 0.5 * (stretch * (cutoff_ + skin_) - cutoff_);
+    if (!(allowed > 0.0)) return false;
+    double most = 0.0;
+#pragma omp parallel for schedule(static) reduction(max : most)
+    for (std::size_t i = 0; i < atoms.size; ++i) {
+        const double *p = atoms.positions + 3 * i, *q = &positions_[3 * i];
+        double square = 0.0;
+        for (int a = 0; a < 3; ++a) {
+            const double u = p[a] - (F(a, 0) * q[0] + F(a, 1) * q[1] + F(a, 2) * q[2]);
+            square += u * u;
+        }
+        most = std::max(most,
+                        square < INFINITY ? square : INFINITY);  // NaN too builds anew, and is refused there
+    }
+    return most < allowed * allowed;
+}
+
+void VerletList::build(const Atoms& atoms) {
+    positions_.clear();  // not valid if this throws
+    list_ = build_neighbors(atoms, cutoff_ + skin_);
+    image_.resize(list_.index.size());
+    shifts_.clear();
+    std::map<std::array<int, 3>, int> known;
+    auto last = known.end();  // entries come in runs with the same shift
+    for (std::size_t k = 0; k < image_.size(); ++k) {
+        if (last == known.end() || last->first != list_.shifts[k]) {
+            last = known.try_emplace(list_.shifts[k], static_cast<int>(shifts_.size())).first;
+            if (last->second == static_cast<int>(shifts_.size())) shifts_.push_back(list_.shifts[k]);
+        }
+        image_[k] = last->second;
+    }
+    list_.shifts = {};
+    positions_.assign(atoms.positions, atoms.positions + 3 * atoms.size);
+    cell_ = atoms.cell;
+    periodic_ = atoms.periodic;
+    ++builds_;
+}
+
+void VerletList::refresh(const Atoms& atoms) {
+    std::vector<std::array<double, 3>> translations(shifts_.size());
+    for (std::size_t s = 0; s < shifts_.size(); ++s)
+        for (int c = 0; c < 3; ++c)
+            translations[s][c] = shifts_[s][0] * atoms.cell[0][c] + shifts_[s][1] * atoms.cell[1][c] +
+                                 shifts_[s][2] * atoms.cell[2][c];
+#pragma omp parallel for schedule(static)
+    for (std::size_t i = 0; i < atoms.size; ++i) {
+        const double* p = atoms.positions + 3 * i;
+        for (std::size_t k = list_.first[i]; k < list_.first[i + 1]; ++k) {
+            const double *q = atoms.positions + 3 * static_cast<std::size_t>(list_.index[k]),
+                         *t = translations[image_[k]].data();
+            for (int a = 0; a < 3; ++a) list_.vectors[3 * k + a] = (q[a] - p[a]) + t[a];
+        }
+    }
+}
+
+}  // namespace sitewise

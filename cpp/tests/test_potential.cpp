@@ -1,0 +1,154 @@
+// Whole steps in both precisions on 1, 2 and 4 threads, with lists that are built and that are kept; the name
+// of the instruction set may be given, and 77 is returned where the machine lacks it.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <random>
+#include <vector>
+
+#include "check.hpp"
+#include "sitewise/error.hpp"
+#include "sitewise/potential.hpp"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+using namespace sitewise;
+
+namespace {
+
+std::mt19937 source(11);
+
+std::vector<SymmetryFunction> functions() {
+    std::vector<SymmetryFunction> all;
+    for (int center : {0, 1})
+        for (int type : {2, 3, 9})
+            for (int shape = 0; shape < 5; ++shape) {
+                SymmetryFunction f;
+                f.type = type;
+                f.center = center;
+                f.neighbor1 = shape % 2;
+                f.neighbor2 = type == 2 ? -1 : 1;
+                f.eta = 0.02 * (1 + shape);
+                f.lambda = type == 2 ? 0.0 : shape % 2 ? 1.0 : -1.0;
+                f.zeta = type == 2 ? 0.0 : 1.0 + shape;
+                f.cutoff = 4.0;
+                all.push_back(f);
+            }
+    return all;
+}
+
+Potential potential() {
+    const SymmetryFunctions set(2, functions(), {});
+    std::normal_distribution<double> normal;
+    std::vector<FeatureStatistics> statistics;
+    std::vector<Network> networks;
+    for (int e : {0, 1}) {
+        const std::size_t n = set.count(e);
+        statistics.push_back({std::vector<double>(n, 0.0), std::vector<double>(n, 2.0),
+                              std::vector<double>(n, 0.7), std::vector<double>(n, 0.5)});
+        Network network({static_cast<int>(n), 9, 7, 1},
+                        {Activation::tanh, Activation::softplus, Activation::linear});
+        std::vector<double> weights(network.n_weights());
+        for (double& w : weights) w = 0.3 * normal(source);
+        network.set_weights(weights);
+        networks.push_back(network);
+    }
+    const Scaling scaling(ScalingType::minmax, -1.0, 1.0, statistics);
+    return Potential({"O", "Si"}, set, scaling, networks, {-1.0, 0.5});
+}
+
+struct Liquid {
+    std::vector<double> positions;
+    std::vector<int> species;
+    Atoms atoms;
+
+    explicit Liquid(int edge) {
+        std::normal_distribution<double> normal;
+        for (int i = 0; i < edge * edge * edge; ++i) {
+            for (int cells : {i % edge, i / edge % edge, i / edge / edge})
+                positions.push_back(2.3 * cells + 0.2 * normal(source));
+            species.push_back(static_cast<int>(source() % 2));
+        }
+        atoms.size = species.size();
+        atoms.species = species.data();
+        atoms.positions = positions.data();
+        atoms.periodic = {true, true, false};
+        for (int a = 0; a < 3; ++a) atoms.cell[a][a] = 2.3 * edge;
+        atoms.cell[1][0] = 0.7;
+    }
+};
+
+struct Result {
+    double energy = 0.0;
+    std::vector<double> energies, forces, virial;
+    double difference(const Result& other) const {
+        double most = std::fabs(energy - other.energy);
+        for (std::size_t i = 0; i < forces.size(); ++i)
+            most = std::max(most, std::fabs(forces[i] - other.forces[i]));
+        for (std::size_t i = 0; i < 9; ++i) most = std::max(most, std::fabs(virial[i] - other.virial[i]));
+        for (std::size_t i = 0; i < energies.size(); ++i)
+            most = std::max(most, std::fabs(energies[i] - other.energies[i]));
+        return std::isfinite(energy) ? most : INFINITY;
+    }
+};
+
+Result compute(const Potential& potential, const Atoms& atoms, VerletList* list) {
+    Result r;
+    r.energies.assign(atoms.size, 0.0);
+    r.forces.assign(3 * atoms.size, 0.0);
+    r.virial.assign(9, 0.0);
+    Potential::Output out;
+    out.energy = &r.energy;
+    out.energies = r.energies.data();
+    out.forces = r.forces.data();
+    out.virial = r.virial.data();
+    if (list)
+        potential.compute(list->update(atoms), atoms.species, atoms.size, out);
+    else
+        potential.compute(atoms, out);
+    return r;
+}
+
+void check_threads_and_precisions() {
+    Potential p = potential();
+    const Liquid liquid(6);
+    const Result expected = compute(p, liquid.atoms, nullptr);
+    for (int threads : {1, 2, 4}) {
+#ifdef _OPENMP
+        omp_set_num_threads(threads);
+#endif
+        p.set_precision(Precision::float64);
+        CHECK(compute(p, liquid.atoms, nullptr).difference(expected) < 1e-10);
+        p.set_precision(Precision::float32);
+        CHECK(compute(p, liquid.atoms, nullptr).difference(expected) < 1e-3);
+    }
+}
+
+void check_kept_list() {
+    const Potential p = potential();
+    Liquid liquid(3);
+    VerletList list(p.cutoff(), 0.6);
+    std::normal_distribution<double> normal;
+    for (int step = 0; step < 30; ++step) {
+        for (double& x : liquid.positions) x += 0.03 * normal(source);
+        CHECK(compute(p, liquid.atoms, &list).difference(compute(p, liquid.atoms, nullptr)) < 1e-10);
+    }
+    CHECK(list.builds() > 1 && list.builds() < 20);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc > 1) setenv("SITEWISE_ISA", argv[1], 1);
+    try {
+        instruction_set();
+    } catch (const Error&) {
+        return 77;
+    }
+    check_threads_and_precisions();
+    check_kept_list();
+    return check::failures() == 0 ? 0 : 1;
+}
