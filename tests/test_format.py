@@ -184,6 +184,16 @@ def test_saved_and_loaded_potentials_are_identical(tmp_path):
             assert same(potential, loaded)
 
 
+def test_lengths_of_all_types_are_converted(tmp_path):
+    """In a unit of half an Angstrom everything is twice as large, but for angles."""
+    random_potential().save(str(tmp_path))
+    species, positions, cell, pbc = arrays(structures()["mixed"])
+    halves = _core.Potential.load(str(tmp_path), 2.0).compute(species, positions / 2, cell / 2, pbc, features=True)
+    whole = _core.Potential.load(str(tmp_path)).compute(species, positions, cell, pbc, features=True)
+    assert np.allclose(halves["features"], whole["features"], rtol=0, atol=1e-12, equal_nan=True)
+    assert np.allclose(halves["forces"], 2 * whole["forces"], rtol=0, atol=1e-11)
+
+
 @pytest.mark.parametrize("name", ["nnp-si", "nnp-h2o"])
 def test_published_directories_survive_a_round_trip(shared, tmp_path, name):
     original = _core.Potential.load(str(shared / name))

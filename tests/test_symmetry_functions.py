@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from checks import rattled
+from checks import compiled, rattled
 from sitewise import Error, SymmetryFunctions
+from sitewise.symmetry import COLUMNS
 
 
 def test_simple_nn_set():
@@ -19,6 +20,23 @@ def test_simple_nn_set():
         (eta, 0.0, zeta, lam) for eta in (0.000357, 0.028569, 0.089277) for zeta in (1, 2, 4) for lam in (-1, 1)
     )
     assert {row[5] for row in rows} == {6.0}
+
+
+def test_fast_set_is_computed_from_moments():
+    functions = SymmetryFunctions.preset("fast", ["Si"])
+    assert [f.type for f in functions.of("Si")] == [2] * 8 + [9] * 16
+    assert functions.cutoff == 5.0
+    assert functions.core.moments == [16]
+
+
+def test_tables_of_all_types_show_what_a_type_has():
+    functions = SymmetryFunctions(["O", "Si"], compiled())
+    rows = {row[2]: row for row in functions.rows()}
+    assert rows["2"][3:8] == ("Si", "2", "1.8", "", "")
+    assert rows["12"][3:8] == ("all", "0.2", "1", "", "")
+    assert rows["25"][3:] == ("all", "", "", "", "", "p4a", "0", "0 to 180", "4.3")
+    assert str(functions).splitlines()[1].split() == " ".join(COLUMNS).split()
+    assert "angles" not in str(SymmetryFunctions.preset("simple-nn", ["Si"]))
 
 
 def test_several_elements():

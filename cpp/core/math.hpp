@@ -5,6 +5,7 @@
 /// The formulas of this folder are compiled into code for several instruction sets. Always inlined, no copy
 /// of them is left that the linker could share between those.
 #define SITEWISE_INLINE __attribute__((always_inline)) inline
+#define SITEWISE_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace sitewise::core {
 

@@ -5,6 +5,7 @@
 
 #include "kernels.hpp"
 #include "memory.hpp"
+#include "monomials.hpp"
 #include "sitewise/symmetry.hpp"
 
 namespace sitewise {
@@ -25,7 +26,7 @@ public:
             families = std::max<std::size_t>(families, block.families.size);
         }
         const std::size_t lanes = 64 / sizeof(Real), n = stride, pairs = chunk_size + n + 4 * lanes;
-        const std::size_t moments = plan.moments.size, monomials = plan.monomials.size;
+        const std::size_t moments = plan.moments.size, monomials = monomials_up_to(plan.order);
         PairScratch<Real>& w = scratch_;
         arena_.lay_out([&](auto take) {
             take(w.j, pairs);
@@ -41,7 +42,6 @@ public:
             take(w.live_families, families);
             take(w.monomials, monomials * n);
             take(w.bar, moments * monomials);
-            take(w.raised, 3 * moments * monomials);
             take(w.self_bar, moments);
         });
         return scratch_;
@@ -97,7 +97,7 @@ private:
             take(t.f_slope, plan.envelopes.size * n);
             take(t.R, plan.shells.size * n);
             take(t.R_slope, plan.shells.size * n);
-            take(t.M, static_cast<std::size_t>(plan.moments.size) * plan.monomials.size);
+            take(t.M, static_cast<std::size_t>(plan.moments.size) * monomials_up_to(plan.order));
         });
     }
 

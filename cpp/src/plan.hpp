@@ -105,15 +105,6 @@ struct Expansion {
     const Real* coefficients;  // [order + 1]
 };
 
-/// x^a y^b z^c = parent * axis; its derivatives are factors of lower ones: `up` are the monomials times x, y,
-/// z, and `factor` their exponents (a + 1, b + 1, c + 1).
-template <class Real>
-struct Monomial {
-    int parent, axis, power;
-    int up[3];
-    Real factor[3], multinomial;
-};
-
 /// All functions of one central element
 template <class Real>
 struct ElementPlan {
@@ -128,14 +119,8 @@ struct ElementPlan {
     Span<Moment> moments;  // by element
     Span<Contraction> contractions;
     Span<Expansion<Real>> expansions;
-    int order;                       // of all moments
-    Span<Monomial<Real>> monomials;  // up to that order, by power
+    int order;  // of all moments
 };
-
-/// Monomials in x, y, z of at most this power
-constexpr int monomials_up_to(int order) {
-    return (order + 1) * (order + 2) * (order + 3) / 6;
-}
 
 /// The environment of one atom: neighbours within the cutoff sorted by element, each element's range filled
 /// up to whole vectors with neighbours beyond every cutoff. Arrays are [stride] or [.][stride].
@@ -169,7 +154,7 @@ struct PairScratch {
     Real *sums, *weights;              // [members][lane], [members]
     int *live_groups, *live_families;  // whether a weight of theirs is not 0
     Real* monomials;                   // [monomials][stride]
-    Real *bar, *raised;                // derivatives by moments [moments][monomials], [monomials][3][moments]
+    Real* bar;                         // derivatives by moments [moments][monomials]
     Real* self_bar;                    // [moments]
 };
 

@@ -139,8 +139,6 @@ double binomial(int n, int k) {
 
 // -- compilation into a plan -----------------------------------------------------------------------------
 
-constexpr int most_order = 8;  // of moments; the expansion of higher powers loses digits
-
 // An ElementPlan and what it points to.
 template <class Real>
 class Compiler {
@@ -297,7 +295,7 @@ private:
         contractions_.push_back(contraction);
     }
 
-    // Moments by element, and the monomials by power
+    // Moments by element
     void finish_moments() {
         if (moments_.empty()) return;
         std::vector<int> place(moments_.size());
@@ -313,29 +311,6 @@ private:
             c.moment1 = place[c.moment1];
             c.moment2 = place[c.moment2];
         }
-        const auto number = [](int a, int b, int c) {  // within a power from (p, 0, 0) to (0, 0, p)
-            const int p = a + b + c, rest = p - a;
-            return monomials_up_to(p - 1) + rest * (rest + 1) / 2 + c;
-        };
-        for (int p = 0; p <= order_; ++p)
-            for (int rest = 0; rest <= p; ++rest)
-                for (int c = 0; c <= rest; ++c) {
-                    const int a = p - rest, b = rest - c;
-                    Monomial<Real> m{};
-                    m.power = p;
-                    m.axis = a > 0 ? 0 : (b > 0 ? 1 : 2);
-                    m.parent = p == 0 ? 0 : number(a - (m.axis == 0), b - (m.axis == 1), c - (m.axis == 2));
-                    if (p < order_) {
-                        m.up[0] = number(a + 1, b, c);
-                        m.up[1] = number(a, b + 1, c);
-                        m.up[2] = number(a, b, c + 1);
-                    }
-                    m.factor[0] = static_cast<Real>(a + 1);
-                    m.factor[1] = static_cast<Real>(b + 1);
-                    m.factor[2] = static_cast<Real>(c + 1);
-                    m.multinomial = static_cast<Real>(binomial(p, a) * binomial(rest, b));
-                    monomials_.push_back(m);
-                }
     }
 
     static int add_power(std::vector<Power<Real>>& powers, double lambda, double zeta) {
@@ -439,7 +414,6 @@ private:
         plan_.contractions = span(contractions_);
         plan_.expansions = span(expansions_);
         plan_.order = order_;
-        plan_.monomials = span(monomials_);
     }
 
     const std::vector<SymmetryFunction>& functions_;
@@ -458,7 +432,6 @@ private:
     std::vector<Contraction> contractions_;
     std::vector<std::vector<Real>> coefficients_;
     std::vector<Expansion<Real>> expansions_;
-    std::vector<Monomial<Real>> monomials_;
     int order_ = 0;
     ElementPlan<Real> plan_{};
 };

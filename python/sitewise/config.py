@@ -79,7 +79,7 @@ class Data(_Table):
 class Functions(_Table):
     """[symmetry_functions]: a preset or a file, and the scaling of the functions."""
 
-    preset: Literal["simple-nn", "auto"] | None = None
+    preset: Literal["simple-nn", "fast", "auto"] | None = None
     file: str | None = None
     cutoff: Positive | None = None
     cflength: Positive = 1.0

@@ -15,7 +15,7 @@ from .structures import Floats, by_atomic_number, core_arrays
 if TYPE_CHECKING:
     from ase import Atoms
 
-RADIAL, ANGULAR = 2, 3  # the type numbers of n2p2, see cpp/include/sitewise/symmetry.hpp
+RADIAL, ANGULAR, WIDE_ANGULAR = 2, 3, 9  # the type numbers of n2p2, see cpp/include/sitewise/symmetry.hpp
 
 # The stock set of SIMPLE-NN (K. Lee et al., Comput. Phys. Commun. 242, 95 (2019)); eta in 1/Angstrom^2.
 SIMPLE_NN_CUTOFF = 6.0
@@ -23,6 +23,10 @@ SIMPLE_NN_RADIAL = (0.003214, 0.035711, 0.071421, 0.124987, 0.214264, 0.357106, 
 SIMPLE_NN_ANGULAR = [
     (eta, zeta, lambda_) for eta in (0.000357, 0.028569, 0.089277) for zeta in (1, 2, 4) for lambda_ in (-1, 1)
 ]
+
+# Functions of type 9 with zeta up to 4 need moments of 4th order alone, whose cost is linear in the neighbours.
+FAST_CUTOFF = 5.0
+FAST_ANGULAR = [(eta, zeta, lambda_) for eta in (0.000357, 0.15) for zeta in (1, 2, 3, 4) for lambda_ in (-1, 1)]
 
 
 class SymmetryFunctions:
@@ -51,11 +55,12 @@ class SymmetryFunctions:
         name
             "simple-nn": the stock set of SIMPLE-NN, K. Lee et al., Comput. Phys. Commun. 242, 95 (2019): for
             each neighbour element 8 functions of type 2 with r_s = 0, for each unordered pair of elements 18
-            of type 3. "auto": see `auto`.
+            of type 3, cutoff 6 Angstrom. "fast": the same functions of type 2 and, for each pair, 16 of type 9 that
+            are computed from moments, cutoff 5 Angstrom: several times faster. "auto": see `auto`, cutoff 6 Angstrom.
         elements
             Chemical symbols in any order.
         cutoff
-            Angstrom; 6 if not given.
+            Angstrom; that of the preset if not given.
 
         Raises
         ------
@@ -64,7 +69,8 @@ class SymmetryFunctions:
         """
         if name not in PRESETS:
             raise Error(f'there is no preset "{name}" of symmetry functions, expected {" or ".join(PRESETS)}')
-        return PRESETS[name](elements, SIMPLE_NN_CUTOFF if cutoff is None else cutoff)
+        make, own_cutoff = PRESETS[name]
+        return make(elements, own_cutoff if cutoff is None else cutoff)
 
     @classmethod
     def auto(cls, elements: Sequence[str], cutoff: float) -> SymmetryFunctions:
@@ -188,11 +194,16 @@ def _shape(f: SymmetryFunction) -> tuple[str, ...]:
 
 def _simple_nn(elements: Sequence[str], cutoff: float) -> SymmetryFunctions:
     symbols = by_atomic_number(elements)
+    return SymmetryFunctions(symbols, _build(len(symbols), _simple_nn_radial, SIMPLE_NN_ANGULAR, cutoff))
 
-    def radial(_center: int, _neighbor: int) -> Iterator[tuple[float, float]]:
-        return ((eta, 0.0) for eta in SIMPLE_NN_RADIAL)
 
-    return SymmetryFunctions(symbols, _build(len(symbols), radial, SIMPLE_NN_ANGULAR, cutoff))
+def _fast(elements: Sequence[str], cutoff: float) -> SymmetryFunctions:
+    symbols = by_atomic_number(elements)
+    return SymmetryFunctions(symbols, _build(len(symbols), _simple_nn_radial, FAST_ANGULAR, cutoff, WIDE_ANGULAR))
+
+
+def _simple_nn_radial(_center: int, _neighbor: int) -> Iterator[tuple[float, float]]:
+    return ((eta, 0.0) for eta in SIMPLE_NN_RADIAL)
 
 
 def _build(
@@ -200,6 +211,7 @@ def _build(
     radial: Callable[[int, int], Iterator[tuple[float, float]]],
     angular: Sequence[tuple[float, float, float]],
     cutoff: float,
+    angular_type: int = ANGULAR,
 ) -> _core.SymmetryFunctions:
     """Functions of every centre: (eta, r_s) of each neighbour element, (eta, zeta, lambda) of each pair."""
     if not (np.isfinite(cutoff) and cutoff > 0):
@@ -212,7 +224,7 @@ def _build(
         for eta, rs in radial(center, neighbor)
     ]
     functions += [
-        SymmetryFunction(ANGULAR, center, j, k, eta=eta, zeta=zeta, lambda_=lambda_, cutoff=cutoff)
+        SymmetryFunction(angular_type, center, j, k, eta=eta, zeta=zeta, lambda_=lambda_, cutoff=cutoff)
         for center in indices
         for j, k in combinations_with_replacement(indices, 2)
         for eta, zeta, lambda_ in angular
@@ -220,7 +232,9 @@ def _build(
     return _core.SymmetryFunctions(n_elements, functions)
 
 
-PRESETS: dict[str, Callable[[Sequence[str], float], SymmetryFunctions]] = {
-    "simple-nn": _simple_nn,
-    "auto": SymmetryFunctions.auto,
+# How each is made, and its own cutoff in Angstrom
+PRESETS: dict[str, tuple[Callable[[Sequence[str], float], SymmetryFunctions], float]] = {
+    "simple-nn": (_simple_nn, SIMPLE_NN_CUTOFF),
+    "fast": (_fast, FAST_CUTOFF),
+    "auto": (SymmetryFunctions.auto, SIMPLE_NN_CUTOFF),
 }

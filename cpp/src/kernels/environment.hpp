@@ -116,7 +116,7 @@ void load_environment(const ElementPlan<Real>& plan,
     tabulate(plan, t, 0, used(plan, t));
     tabulate(plan, t, t.stride - L, t.stride);  // the last one is what pairs are filled up with
     for (const ShellUse& use : plan.uses) tabulate_shell(plan, t, use);
-    if (plan.moments.size > 0) MomentSums<Real>{plan, t, w}.compute();
+    with_moments(plan, t, w, [](const auto& sums) { sums.compute(); });
 }
 
 template <class Real>
@@ -130,7 +130,7 @@ void evaluate(const ElementPlan<Real>& plan, const Tables<Real>& t, const PairSc
         G[term.output] += term.weight * sum<Real>(total);
     }
     evaluate_pairs(plan, t, w, G);
-    if (plan.moments.size > 0) MomentSums<Real>{plan, t, w}.evaluate(G);
+    with_moments(plan, t, w, [&](const auto& sums) { sums.evaluate(G); });
 }
 
 template <class Real>
@@ -156,7 +156,7 @@ void vjp(const ElementPlan<Real>& plan,
         store(t.gz + k, q * load(t.z + k));
     }
     differentiate_pairs(plan, t, w, u);
-    if (plan.moments.size > 0) MomentSums<Real>{plan, t, w}.differentiate(u);
+    with_moments(plan, t, w, [&](const auto& sums) { sums.differentiate(u); });
     for (int i = 0; i < 3 * t.given; ++i) gradient[i] = 0;
     for (int e = 0; e < plan.elements; ++e)
         for (int at = t.first[e]; at < t.first[e] + t.count[e]; ++at) {
@@ -193,7 +193,7 @@ void jvp(const ElementPlan<Real>& plan,
         dG[term.output] += term.weight * sum<Real>(total);
     }
     push_pairs(plan, t, w, dG);
-    if (plan.moments.size > 0) MomentSums<Real>{plan, t, w}.push(dG);
+    with_moments(plan, t, w, [&](const auto& sums) { sums.push(dG); });
 }
 
 }  // namespace

@@ -4,28 +4,45 @@
 // expands into products of the moments M = sum over j of R(r_j) x_j^a y_j^b z_j^c of the unit vectors u_j.
 // Exact; the cost is linear in the number of neighbours.
 
+#include "monomials.hpp"
 #include "plan.hpp"
 #include "simd.hpp"
 
 namespace sitewise::SITEWISE_ISA {
 namespace {
 
-template <class Real>
+// work(c) for c = 0 to n - 1, written out where there are few of them, so that tables of constants become
+// constants
+template <int c>
+struct Constant {
+    SITEWISE_INLINE constexpr operator int() const { return c; }
+};
+template <int n, bool written_out, int c = 0, class Work>
+SITEWISE_INLINE void for_each(const Work& work) {
+    if constexpr (!written_out) {
+        for (int i = 0; i < n; ++i) work(i);
+    } else if constexpr (c < n) {
+        work(Constant<c>{});
+        for_each<n, written_out, c + 1>(work);
+    }
+}
+
+template <class Real, int Order>
 struct MomentSums {
     using V = Vector<Real>;
     static constexpr int L = lanes<Real>;
-    static constexpr int most = 165;         // monomials up to order 8
-    static constexpr int most_moments = 16;  // that one pass takes
+    static constexpr Monomials<Order> table{};
+    static constexpr int n = table.size;
+    static constexpr bool written_out = Order <= 4;
+    static constexpr int most_moments = 4;  // that one pass takes
 
     const ElementPlan<Real>& plan;
     const Tables<Real>& t;
     const PairScratch<Real>& w;
-    const int n = plan.monomials.size;
-    const int lower = n - (plan.order + 1) * (plan.order + 2) / 2;  // those that have derivatives of others
 
     int end_of(int element) const { return t.first[element] + (t.count[element] + L - 1) / L * L; }
-    const Real* shell(const Real* table, int moment) const {
-        return table + plan.moments[moment].shell * t.stride;
+    const Real* shell(const Real* values, int moment) const {
+        return values + plan.moments[moment].shell * t.stride;
     }
     // [first, last) of an element's moments
     int last_of_element(int first) const {
@@ -34,44 +51,38 @@ struct MomentSums {
         return last;
     }
 
-    SITEWISE_INLINE void monomials(V x, V y, V z, V* m) const {
+    static SITEWISE_INLINE void monomials(V x, V y, V z, V* m) {
         const V axes[3] = {x, y, z};
-        m[0] = broadcast(Real(1));
-        for (int c = 1; c < n; ++c) {
-            const Monomial<Real>& monomial = plan.monomials[c];
-            m[c] = m[monomial.parent] * axes[monomial.axis];
-        }
+        for_each<n, written_out>([&](auto c) SITEWISE_INLINE_LAMBDA {
+            m[c] = c == 0 ? broadcast(Real(1)) : V(m[table.parent[c]] * axes[table.axis[c]]);
+        });
     }
 
     // w.monomials of an element's neighbours
     void tabulate(int element) const {
         for (int k = t.first[element]; k < end_of(element); k += L) {
             const V ir = load(t.inverse_r + k);
-            V m[most];
+            V m[n];
             monomials(load(t.x + k) * ir, load(t.y + k) * ir, load(t.z + k) * ir, m);
             for (int c = 0; c < n; ++c) store(w.monomials + c * t.stride + k, m[c]);
         }
     }
 
-    // M[c] += sum over neighbours of weight * table[c]
+    // M[c] = sum over neighbours of weight * monomial c
     void project(int element, const Real* weight, Real* M) const {
         const int first = t.first[element], end = end_of(element);
         for (int c = 0; c < n; c += 4) {
-            // four at a time share the weights; the last ones may be taken again
-            const int at = c + 4 <= n ? c : (n >= 4 ? n - 4 : 0);
-            const int step = n >= 4 ? t.stride : 0;
+            const int at = c + 4 <= n ? c : n - 4;  // the last ones may be taken again; n >= 4
             const Real* m = w.monomials + at * t.stride;
             V a{}, b{}, d{}, e{};
             for (int k = first; k < end; k += L) {
                 const V R = load(weight + k);
                 a += R * load(m + k);
-                b += R * load(m + step + k);
-                d += R * load(m + 2 * step + k);
-                e += R * load(m + 3 * step + k);
+                b += R * load(m + t.stride + k);
+                d += R * load(m + 2 * t.stride + k);
+                e += R * load(m + 3 * t.stride + k);
             }
-            Real total[4];
-            sums<Real>(a, b, d, e, total);
-            for (int i = 0; i < (n < 4 ? 1 : 4); ++i) M[at + i] = total[i];
+            sums<Real>(a, b, d, e, M + at);
         }
     }
 
@@ -86,15 +97,16 @@ struct MomentSums {
 
     void evaluate(Real* G) const {
         for (const Contraction& pair : plan.contractions) {
-            Real S[9] = {};
+            Real S[Order + 1] = {};
             const Real *M1 = t.M + pair.moment1 * n, *M2 = t.M + pair.moment2 * n;
-            for (int c = 0; c < n; ++c)
-                S[plan.monomials[c].power] += plan.monomials[c].multinomial * M1[c] * M2[c];
+            for_each<n, written_out>([&](auto c) SITEWISE_INLINE_LAMBDA {
+                S[table.power[c]] += Real(table.multinomial[c]) * M1[c] * M2[c];
+            });
             const Real self = square(pair);
             for (int e = pair.first; e < pair.first + pair.count; ++e) {
                 const Expansion<Real>& expansion = plan.expansions[e];
                 Real total = expansion.self * self;
-                for (int p = 0; p <= plan.order; ++p) total += expansion.coefficients[p] * S[p];
+                for (int p = 0; p <= Order; ++p) total += expansion.coefficients[p] * S[p];
                 G[expansion.output] += total;
             }
         }
@@ -116,86 +128,75 @@ struct MomentSums {
         for (int c = 0; c < plan.moments.size * n; ++c) w.bar[c] = 0;
         for (int i = 0; i < plan.moments.size; ++i) w.self_bar[i] = 0;
         for (const Contraction& pair : plan.contractions) {
-            Real S[9] = {};
+            Real S[Order + 1] = {};
             for (int e = pair.first; e < pair.first + pair.count; ++e) {
                 const Expansion<Real>& expansion = plan.expansions[e];
                 const Real v = u[expansion.output];
                 any = any || v != 0;
                 w.self_bar[pair.moment1] += v * expansion.self;
-                for (int p = 0; p <= plan.order; ++p) S[p] += v * expansion.coefficients[p];
+                for (int p = 0; p <= Order; ++p) S[p] += v * expansion.coefficients[p];
             }
             const Real *M1 = t.M + pair.moment1 * n, *M2 = t.M + pair.moment2 * n;
             Real *bar1 = w.bar + pair.moment1 * n, *bar2 = w.bar + pair.moment2 * n;
-            for (int c = 0; c < n; ++c) {
-                const Real a = S[plan.monomials[c].power] * plan.monomials[c].multinomial;
+            for_each<n, written_out>([&](auto c) SITEWISE_INLINE_LAMBDA {
+                const Real a = S[table.power[c]] * Real(table.multinomial[c]);
                 bar1[c] += a * M2[c];
                 bar2[c] += a * M1[c];
-            }
+            });
         }
         return any;
     }
 
-    // The derivatives of the moments [first, last) by x, y, z, ordered by lower monomial
-    void raise(int first, int last) const {
-        const int moments = last - first;
-        for (int c = 0; c < lower; ++c) {
-            const Monomial<Real>& monomial = plan.monomials[c];
-            Real* raised = w.raised + c * 3 * moments;
-            for (int axis = 0; axis < 3; ++axis)
-                for (int i = 0; i < moments; ++i)
-                    raised[axis * moments + i] =
-                        monomial.factor[axis] * w.bar[(first + i) * n + monomial.up[axis]];
-        }
-    }
-
-    // Adds the gradient of the moments [first, last) of one element
-    void pull(int first, int last) const {
-        const int moments = last - first, element = plan.moments[first].element;
-        raise(first, last);
+    // Adds the gradient of `moments` moments of one element from `first` on
+    template <int moments>
+    void pull(int first) const {
+        const int element = plan.moments[first].element;
+        const Real* bars = w.bar + first * n;
         for (int k = t.first[element]; k < end_of(element); k += L) {
             const V rx = load(t.x + k), ry = load(t.y + k), rz = load(t.z + k), ir = load(t.inverse_r + k);
             const V x = rx * ir, y = ry * ir, z = rz * ir;
-            V m[most], R[most_moments];
+            V m[n], R[moments], slope[moments];
             monomials(x, y, z, m);
             V radial{};  // (dE/dr)/r
             for (int i = 0; i < moments; ++i) {
                 R[i] = load(shell(t.R, first + i) + k);
-                const Real* bar = w.bar + (first + i) * n;
-                V a = (2 * w.self_bar[first + i]) * R[i], b{};
-                for (int c = 0; c + 1 < n; c += 2) {
-                    a += bar[c] * m[c];
-                    b += bar[c + 1] * m[c + 1];
-                }
-                if (n % 2) a += bar[n - 1] * m[n - 1];
-                radial += (a + b) * load(shell(t.R_slope, first + i) + k);
+                slope[i] = load(shell(t.R_slope, first + i) + k);
+                radial += (2 * w.self_bar[first + i]) * R[i] * slope[i];
             }
-            V gx{}, gy{}, gz{};  // dE/du
-            for (int c = 0; c < lower; ++c) {
-                const Real* raised = w.raised + c * 3 * moments;
-                V ax{}, ay{}, az{};
-                for (int i = 0; i < moments; ++i) {
-                    ax += raised[i] * R[i];
-                    ay += raised[moments + i] * R[i];
-                    az += raised[2 * moments + i] * R[i];
-                }
-                gx += ax * m[c];
-                gy += ay * m[c];
-                gz += az * m[c];
-            }
-            const V along = gx * x + gy * y + gz * z;
-            store(t.gx + k, load(t.gx + k) + radial * rx + (gx - along * x) * ir);
-            store(t.gy + k, load(t.gy + k) + radial * ry + (gy - along * y) * ir);
-            store(t.gz + k, load(t.gz + k) + radial * rz + (gz - along * z) * ir);
+            V change[3] = {};                     // dE/du
+            V part[4] = {radial, V{}, V{}, V{}};  // sums in parts need not wait for each other
+            for_each<n, written_out>([&](auto c) SITEWISE_INLINE_LAMBDA {
+                V q{}, s{};  // dE/d(monomial), and what the shells' slopes multiply
+                for_each<moments, true>([&](auto i) SITEWISE_INLINE_LAMBDA {
+                    q += bars[i * n + c] * R[i];
+                    s += bars[i * n + c] * slope[i];
+                });
+                part[c % 4] += s * m[c];
+                for_each<3, written_out>([&](auto axis) SITEWISE_INLINE_LAMBDA {
+                    if (table.exponent[c][axis] > 0)
+                        change[axis] += (Real(table.exponent[c][axis]) * q) * m[table.lower[c][axis]];
+                });
+            });
+            radial = (part[0] + part[1]) + (part[2] + part[3]);
+            const V along = change[0] * x + change[1] * y + change[2] * z;
+            store(t.gx + k, load(t.gx + k) + radial * rx + (change[0] - along * x) * ir);
+            store(t.gy + k, load(t.gy + k) + radial * ry + (change[1] - along * y) * ir);
+            store(t.gz + k, load(t.gz + k) + radial * rz + (change[2] - along * z) * ir);
         }
+    }
+
+    // [first, last) of one element
+    template <int moments = most_moments>
+    void pull_range(int first, int last) const {
+        for (; last - first >= moments; first += moments) pull<moments>(first);
+        if constexpr (moments > 1) pull_range<moments - 1>(first, last);
     }
 
     void differentiate(const Real* u) const {
         if (!pull_contractions(u)) return;
-        for (int first = 0; first < plan.moments.size;) {
-            const int last = last_of_element(first);
-            for (; first < last; first += most_moments)
-                pull(first, last - first < most_moments ? last : first + most_moments);
-            first = last;
+        for (int first = 0, last; first < plan.moments.size; first = last) {
+            last = last_of_element(first);
+            pull_range(first, last);
         }
     }
 
@@ -204,7 +205,7 @@ struct MomentSums {
     void push_moment(int i) const {
         const int element = plan.moments[i].element;
         Real* dM = w.bar + i * n;
-        V total[most] = {};
+        V total[n] = {};
         for (int k = t.first[element]; k < end_of(element); k += L) {
             const V ir = load(t.inverse_r + k), vx = load(t.gx + k), vy = load(t.gy + k), vz = load(t.gz + k);
             const V x = load(t.x + k) * ir, y = load(t.y + k) * ir, z = load(t.z + k) * ir;
@@ -212,16 +213,14 @@ struct MomentSums {
             const V axes[3] = {x, y, z};
             const V change[3] = {(vx - along * x) * ir, (vy - along * y) * ir, (vz - along * z) * ir};
             const V R = load(shell(t.R, i) + k), dR = load(shell(t.R_slope, i) + k) * along / ir;
-            V m[most], dm[most];
+            V m[n], dm[n];
             m[0] = broadcast(Real(1));
             dm[0] = V{};
-            for (int c = 0; c < n; ++c) {
-                const Monomial<Real>& monomial = plan.monomials[c];
-                if (c > 0) {
-                    m[c] = m[monomial.parent] * axes[monomial.axis];
-                    dm[c] = dm[monomial.parent] * axes[monomial.axis] +
-                            m[monomial.parent] * change[monomial.axis];
-                }
+            total[0] += dR;
+            for (int c = 1; c < n; ++c) {
+                const int parent = table.parent[c], axis = table.axis[c];
+                m[c] = m[parent] * axes[axis];
+                dm[c] = dm[parent] * axes[axis] + m[parent] * change[axis];
                 total[c] += dR * m[c] + R * dm[c];
             }
         }
@@ -244,22 +243,34 @@ struct MomentSums {
     void push(Real* dG) const {
         for (int i = 0; i < plan.moments.size; ++i) push_moment(i);
         for (const Contraction& pair : plan.contractions) {
-            Real dS[9] = {};
+            Real dS[Order + 1] = {};
             const Real *M1 = t.M + pair.moment1 * n, *M2 = t.M + pair.moment2 * n;
             const Real *d1 = w.bar + pair.moment1 * n, *d2 = w.bar + pair.moment2 * n;
             for (int c = 0; c < n; ++c)
-                dS[plan.monomials[c].power] +=
-                    plan.monomials[c].multinomial * (d1[c] * M2[c] + M1[c] * d2[c]);
+                dS[table.power[c]] += Real(table.multinomial[c]) * (d1[c] * M2[c] + M1[c] * d2[c]);
             const Real self = push_square(pair);
             for (int e = pair.first; e < pair.first + pair.count; ++e) {
                 const Expansion<Real>& expansion = plan.expansions[e];
                 Real total = expansion.self * self;
-                for (int p = 0; p <= plan.order; ++p) total += expansion.coefficients[p] * dS[p];
+                for (int p = 0; p <= Order; ++p) total += expansion.coefficients[p] * dS[p];
                 dG[expansion.output] += total;
             }
         }
     }
 };
+
+// work(sums) with the moments of the plan's order, if there are any
+template <int Order = 1, class Real, class Work>
+SITEWISE_INLINE void with_moments(const ElementPlan<Real>& plan,
+                                  const Tables<Real>& t,
+                                  const PairScratch<Real>& w,
+                                  const Work& work) {
+    if constexpr (Order <= most_order) {
+        if (plan.moments.size == 0) return;
+        if (plan.order == Order) return work(MomentSums<Real, Order>{plan, t, w});
+        with_moments<Order + 1>(plan, t, w, work);
+    }
+}
 
 }  // namespace
 }  // namespace sitewise::SITEWISE_ISA

@@ -1,0 +1,53 @@
+#pragma once
+
+namespace sitewise {
+
+/// The highest power of moments: the expansion of higher ones loses digits.
+constexpr int most_order = 8;
+
+/// Monomials in x, y, z of at most this power
+constexpr int monomials_up_to(int order) {
+    return (order + 1) * (order + 2) * (order + 3) / 6;
+}
+
+/// The place of x^a y^b z^c: by power p = a + b + c, within a power from (p, 0, 0) to (0, 0, p)
+constexpr int monomial_number(int a, int b, int c) {
+    const int p = a + b + c, rest = b + c;
+    return monomials_up_to(p - 1) + rest * (rest + 1) / 2 + c;
+}
+
+/// All monomials x^a y^b z^c up to an order
+template <int Order>
+struct Monomials {
+    static constexpr int size = monomials_up_to(Order);
+    int power[size]{};
+    int axis[size]{}, parent[size]{};           ///< it is its parent times x, y or z
+    int exponent[size][3]{}, lower[size][3]{};  ///< its derivatives are exponent times the lower one
+    double multinomial[size]{};                 ///< p!/(a! b! c!)
+
+    constexpr Monomials() {
+        for (int p = 0; p <= Order; ++p)
+            for (int rest = 0; rest <= p; ++rest)
+                for (int c = 0; c <= rest; ++c) add(p - rest, rest - c, c);
+    }
+
+private:
+    constexpr void add(int a, int b, int c) {
+        const int i = monomial_number(a, b, c);
+        power[i] = a + b + c;
+        exponent[i][0] = a;
+        exponent[i][1] = b;
+        exponent[i][2] = c;
+        if (a > 0) lower[i][0] = monomial_number(a - 1, b, c);
+        if (b > 0) lower[i][1] = monomial_number(a, b - 1, c);
+        if (c > 0) lower[i][2] = monomial_number(a, b, c - 1);
+        axis[i] = a > 0 ? 0 : (b > 0 ? 1 : 2);
+        parent[i] = lower[i][axis[i]];
+        multinomial[i] = 1.0;
+        for (int k = 2; k <= a + b + c; ++k) multinomial[i] *= k;
+        for (int n : {a, b, c})
+            for (int k = 2; k <= n; ++k) multinomial[i] /= k;
+    }
+};
+
+}  // namespace sitewise
