@@ -119,7 +119,7 @@ struct ElementPlan {
     Span<Moment> moments;  // by element
     Span<Contraction> contractions;
     Span<Expansion<Real>> expansions;
-    int order;  // of all moments
+    int order;  // of all moments, even
 };
 
 /// The environment of one atom: neighbours within the cutoff sorted by element, each element's range filled

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "environment.hpp"
+#include "neighbor_search.hpp"
 #include "network_of.hpp"
 #include "parallel.hpp"
 #include "sitewise/error.hpp"
@@ -21,10 +22,21 @@ struct AtomBlock {
     std::vector<std::size_t> atoms;
 };
 
-std::vector<AtomBlock> make_blocks(std::size_t centers, const int* species, int n_elements) {
+// The neighbours of the atoms: given in a list, or searched for when their turn comes, so that there never is
+// a list of all of them.
+struct Neighbors {
+    const NeighborView* list;
+    const NeighborSearch* search;
+
+    std::size_t centers() const { return list ? list->centers : search->size(); }
+    std::size_t atom(std::size_t k) const { return list ? k : static_cast<std::size_t>(search->order()[k]); }
+};
+
+std::vector<AtomBlock> make_blocks(const Neighbors& neighbors, const int* species, int n_elements) {
     std::vector<AtomBlock> done, open(n_elements);
     for (int e = 0; e < n_elements; ++e) open[e].element = e;
-    for (std::size_t i = 0; i < centers; ++i) {
+    for (std::size_t k = 0; k < neighbors.centers(); ++k) {
+        const std::size_t i = neighbors.atom(k);
         AtomBlock& block = open[species[i]];
         block.atoms.push_back(i);
         if (block.atoms.size() < batch_size) continue;
@@ -53,14 +65,13 @@ struct Partial {
 template <class Real>
 class Worker {
 public:
-    Worker(const Potential& potential,
-           const NeighborView& neighbors,
-           const int* species,
-           Potential::Output out)
+    Worker(const Potential& potential, const Neighbors& neighbors, const int* species, Potential::Output out)
         : potential_(potential),
           neighbors_(neighbors),
           species_(species),
           out_(out),
+          found_(batch_size),
+          rows_(batch_size),
           environments_(batch_size) {
         const std::size_t width = potential.functions().max_count();
         for (auto* buffer : {&x_, &dedx_}) buffer->assign(batch_size * width, Real(0));
@@ -76,10 +87,10 @@ public:
         const auto& plan = PlanAccess::plan<Real>(potential_.functions(), block.element);
         const std::size_t n = plan.outputs, width = row_.size();
         for (std::size_t b = 0; b < block.atoms.size(); ++b) {
-            const std::size_t i = block.atoms[b], first = neighbors_.first[i];
+            const std::size_t i = block.atoms[b];
+            const Row& row = rows_[b] = take_row(i, found_[b]);
             EnvironmentOf<Real>& environment = environments_[b];
-            environment.load(plan, neighbors_.first[i + 1] - first, neighbors_.index + first, species_,
-                             neighbors_.vectors + 3 * first);
+            environment.load(plan, row.size, row.index, species_, row.vectors);
             const Tables<Real>& t = environment.tables();
             operators<Real>().evaluate(plan, t, scratch_of_thread(plan, t.stride), G_.data());
             std::copy_n(G_.data(), n, row_.data());
@@ -88,8 +99,8 @@ public:
             potential_.scaling().apply(block.element, row_.data());
             for (std::size_t f = 0; f < n; ++f) x_[f * batch_size + b] = static_cast<Real>(row_[f]);
             if (!out_.features) continue;
-            double* row = std::copy_n(row_.data(), n, out_.features + i * width);
-            std::fill_n(row, width - n, std::numeric_limits<double>::quiet_NaN());
+            double* features = std::copy_n(row_.data(), n, out_.features + i * width);
+            std::fill_n(features, width - n, std::numeric_limits<double>::quiet_NaN());
         }
     }
 
@@ -105,23 +116,37 @@ public:
         const std::vector<double>& factor = potential_.scaling().factor(block.element);
         const double unit = 1.0 / potential_.normalization().conv_energy;
         for (std::size_t b = 0; b < block.atoms.size(); ++b) {
-            const std::size_t i = block.atoms[b], first = neighbors_.first[i],
-                              m = neighbors_.first[i + 1] - first;
+            const Row& row = rows_[b];
             for (int f = 0; f < plan.outputs; ++f)
                 u_[f] = static_cast<Real>(dedx_[f * batch_size + b] * (factor[f] * unit));
-            if (gradient_.size() < 3 * m) gradient_.resize(3 * m);
+            if (gradient_.size() < 3 * row.size) gradient_.resize(3 * row.size);
             const Tables<Real>& t = environments_[b].tables();
             operators<Real>().vjp(plan, t, scratch_of_thread(plan, t.stride), u_.data(), gradient_.data());
-            add_forces(i, first, m, sum);
+            add_forces(block.atoms[b], row, sum);
         }
     }
 
 private:
-    void add_forces(std::size_t i, std::size_t first, std::size_t m, Partial& sum) const {
+    struct Row {
+        std::size_t size;
+        const int* index;
+        const double* vectors;
+    };
+
+    Row take_row(std::size_t i, NeighborRow& found) const {
+        if (const NeighborView* list = neighbors_.list) {
+            const std::size_t first = list->first[i];
+            return {list->first[i + 1] - first, list->index + first, list->vectors + 3 * first};
+        }
+        neighbors_.search->find(i, false, found);
+        return {found.size, found.index.data(), found.vectors.data()};
+    }
+
+    void add_forces(std::size_t i, const Row& row, Partial& sum) const {
         double own[3] = {}, virial[9] = {};
-        for (std::size_t k = 0; k < m; ++k) {
-            const double *g = &gradient_[3 * k], *r = neighbors_.vectors + 3 * (first + k);
-            double* fj = &sum.forces[3 * static_cast<std::size_t>(neighbors_.index[first + k])];
+        for (std::size_t k = 0; k < row.size; ++k) {
+            const double *g = &gradient_[3 * k], *r = row.vectors + 3 * k;
+            double* fj = &sum.forces[3 * static_cast<std::size_t>(row.index[k])];
             for (int a = 0; a < 3; ++a) {
                 own[a] += g[a];
                 fj[a] -= g[a];
@@ -133,9 +158,11 @@ private:
     }
 
     const Potential& potential_;
-    const NeighborView& neighbors_;
+    const Neighbors& neighbors_;
     const int* species_;
     const Potential::Output out_;
+    std::vector<NeighborRow> found_;
+    std::vector<Row> rows_;
     std::vector<EnvironmentOf<Real>> environments_;
     std::vector<NetworkOf<Real>> networks_;
     std::vector<Real, LineAligned<Real>> x_, dedx_;
@@ -145,14 +172,14 @@ private:
 
 template <class Real>
 void compute_blocks(const Potential& potential,
-                    const NeighborView& neighbors,
+                    const Neighbors& neighbors,
                     const int* species,
                     std::size_t n_atoms,
                     Potential::Output out,
                     std::vector<double>& energies,
                     std::vector<Partial>& partial) {
     const std::vector<AtomBlock> blocks =
-        make_blocks(neighbors.centers, species, static_cast<int>(potential.elements().size()));
+        make_blocks(neighbors, species, static_cast<int>(potential.elements().size()));
     const bool gradients = out.forces || out.virial;
     FirstError error;
 #pragma omp parallel
@@ -172,6 +199,33 @@ void compute_blocks(const Potential& potential,
             });
     }
     error.rethrow();
+}
+
+void compute_all(const Potential& potential,
+                 const Neighbors& neighbors,
+                 const int* species,
+                 std::size_t n_atoms,
+                 Potential::Output out) {
+    const std::size_t centers = neighbors.centers();
+    std::vector<double> energies(centers);  // of the networks, then of the atoms
+    std::vector<Partial> partial(max_threads());
+    const auto run =
+        potential.precision() == Precision::float32 ? compute_blocks<float> : compute_blocks<double>;
+    run(potential, neighbors, species, n_atoms, out, energies, partial);
+    const Normalization& unit = potential.normalization();
+    for (std::size_t i = 0; i < centers; ++i)
+        energies[i] =
+            energies[i] / unit.conv_energy + unit.mean_energy + potential.atom_energies()[species[i]];
+    for (std::size_t i = 0; i < centers; ++i) {
+        if (out.energies) out.energies[i] += energies[i];
+        if (out.energy) *out.energy += energies[i];
+    }
+    for (const Partial& sum : partial) {
+        if (out.forces)
+            for (std::size_t i = 0; i < sum.forces.size(); ++i) out.forces[i] += sum.forces[i];
+        if (out.virial)
+            for (int a = 0; a < 9; ++a) out.virial[a] += sum.virial[a];
+    }
 }
 
 }  // namespace
@@ -241,28 +295,13 @@ void Potential::compute(const NeighborView& neighbors,
                         std::size_t n_atoms,
                         Output out) const {
     check_species(species, n_atoms, static_cast<int>(elements_.size()));
-    std::vector<double> energies(neighbors.centers);  // of the networks, then of the atoms
-    std::vector<Partial> partial(max_threads());
-    const auto run = precision_ == Precision::float32 ? compute_blocks<float> : compute_blocks<double>;
-    run(*this, neighbors, species, n_atoms, out, energies, partial);
-    for (std::size_t i = 0; i < neighbors.centers; ++i)
-        energies[i] = energies[i] / normalization_.conv_energy + normalization_.mean_energy +
-                      atom_energies_[species[i]];
-    for (std::size_t i = 0; i < neighbors.centers; ++i) {
-        if (out.energies) out.energies[i] += energies[i];
-        if (out.energy) *out.energy += energies[i];
-    }
-    for (const Partial& sum : partial) {
-        if (out.forces)
-            for (std::size_t i = 0; i < sum.forces.size(); ++i) out.forces[i] += sum.forces[i];
-        if (out.virial)
-            for (int a = 0; a < 9; ++a) out.virial[a] += sum.virial[a];
-    }
+    compute_all(*this, {&neighbors, nullptr}, species, n_atoms, out);
 }
 
 void Potential::compute(const Atoms& atoms, Output out) const {
-    const NeighborList list = build_neighbors(atoms, cutoff());
-    compute(list.view(), atoms.species, atoms.size, out);
+    check_species(atoms.species, atoms.size, static_cast<int>(elements_.size()));
+    const NeighborSearch search(atoms, cutoff());
+    compute_all(*this, {nullptr, &search}, atoms.species, atoms.size, out);
 }
 
 }  // namespace sitewise

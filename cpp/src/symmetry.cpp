@@ -290,7 +290,7 @@ private:
             coefficients_.push_back(std::move(c));
             const double self = same ? -norm * std::pow(1.0 + f.lambda, zeta) : 0.0;
             expansions_.push_back({term.function, static_cast<Real>(self), coefficients_.back().data()});
-            order_ = std::max(order_, zeta);
+            order_ = std::max(order_, zeta + zeta % 2);  // kernels are there for even orders
         }
         contractions_.push_back(contraction);
     }

@@ -33,7 +33,7 @@ struct MomentSums {
     static constexpr int L = lanes<Real>;
     static constexpr Monomials<Order> table{};
     static constexpr int n = table.size;
-    static constexpr bool written_out = Order <= 4;
+    static constexpr bool written_out = Order <= SITEWISE_WRITTEN_OUT;
     static constexpr int most_moments = 4;  // that one pass takes
 
     const ElementPlan<Real>& plan;
@@ -259,8 +259,8 @@ struct MomentSums {
     }
 };
 
-// work(sums) with the moments of the plan's order, if there are any
-template <int Order = 1, class Real, class Work>
+// work(sums) with the moments of the plan's order, which is even, if there are any
+template <int Order = 2, class Real, class Work>
 SITEWISE_INLINE void with_moments(const ElementPlan<Real>& plan,
                                   const Tables<Real>& t,
                                   const PairScratch<Real>& w,
@@ -268,7 +268,7 @@ SITEWISE_INLINE void with_moments(const ElementPlan<Real>& plan,
     if constexpr (Order <= most_order) {
         if (plan.moments.size == 0) return;
         if (plan.order == Order) return work(MomentSums<Real, Order>{plan, t, w});
-        with_moments<Order + 1>(plan, t, w, work);
+        with_moments<Order + 2>(plan, t, w, work);
     }
 }
 

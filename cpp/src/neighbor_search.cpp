@@ -1,0 +1,261 @@
+#include "neighbor_search.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <string>
+
+#include "kernels.hpp"
+#include "parallel.hpp"
+#include "sitewise/error.hpp"
+
+namespace sitewise {
+namespace {
+
+using Vector = Box::Vector;
+
+constexpr double overlap = 1e-6;        // Angstrom; atoms closer than this are a mistake
+constexpr std::size_t padding = 16;     // what the kernels may read or write behind arrays
+constexpr double most_images = 2000.0;  // cells within the cutoff along one vector
+
+double dot(const Vector& a, const Vector& b) {
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+}
+
+Vector cross(const Vector& a, const Vector& b) {
+    return {a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]};
+}
+
+double length(const Vector& a) {
+    return std::sqrt(dot(a, a));
+}
+
+Vector scaled(const Vector& a, double s) {
+    return {a[0] * s, a[1] * s, a[2] * s};
+}
+
+std::string text(double value) {
+    char buffer[32];
+    std::snprintf(buffer, sizeof buffer, "%.6g", value);
+    return buffer;
+}
+
+// A direction at right angles to those given (at most two, independent).
+Vector perpendicular(const std::vector<Vector>& to) {
+    if (to.size() == 2) return scaled(cross(to[0], to[1]), 1.0 / length(cross(to[0], to[1])));
+    if (to.empty()) return {1.0, 0.0, 0.0};
+    const Vector& a = to[0];
+    const int smallest = static_cast<int>(
+        std::min_element(a.begin(), a.end(), [](double x, double y) { return std::fabs(x) < std::fabs(y); }) -
+        a.begin());
+    Vector axis{};
+    axis[smallest] = 1.0;
+    const Vector v = cross(a, axis);
+    return scaled(v, 1.0 / length(v));
+}
+
+void check_volume(const std::vector<Vector>& v) {
+    for (const Vector& a : v)
+        for (double x : a)
+            if (!std::isfinite(x)) throw Error("the cell has the value " + text(x));
+    double product = 1.0, extent = 1.0;
+    for (const Vector& a : v) product *= length(a);
+    if (v.size() == 1) extent = length(v[0]);
+    if (v.size() == 2) extent = length(cross(v[0], v[1]));
+    if (v.size() == 3) extent = std::fabs(dot(v[0], cross(v[1], v[2])));
+    if (!v.empty() && !(extent > 1e-10 * product && extent > 0.0))
+        throw Error("the periodic cell has no volume: its vectors are zero or lie in one plane");
+}
+
+}  // namespace
+
+Box::Box(const Atoms& atoms) : periodic(atoms.periodic) {
+    std::vector<Vector> known;
+    for (int a = 0; a < 3; ++a) {
+        if (!periodic[a]) continue;
+        vectors[a] = atoms.cell[a];
+        known.push_back(vectors[a]);
+    }
+    check_volume(known);
+    for (int a = 0; a < 3; ++a) {
+        if (periodic[a]) continue;
+        vectors[a] = perpendicular(known);
+        known.push_back(vectors[a]);
+    }
+    const double volume = dot(vectors[0], cross(vectors[1], vectors[2]));
+    for (int a = 0; a < 3; ++a)
+        reciprocal[a] = scaled(cross(vectors[(a + 1) % 3], vectors[(a + 2) % 3]), 1.0 / volume);
+}
+
+double Box::height(int a) const {
+    return 1.0 / length(reciprocal[a]);
+}
+
+void NeighborRow::reserve(std::size_t n, bool with_shifts) {
+    if (n > index.size()) {
+        index.resize(n + n / 2);
+        vectors.resize(3 * index.size());
+    }
+    if (with_shifts && shifts.size() < index.size()) shifts.resize(index.size());
+}
+
+NeighborSearch::NeighborSearch(const Atoms& atoms, double cutoff) : box_(atoms), cutoff_(cutoff) {
+    if (!(cutoff > 0.0) || !std::isfinite(cutoff))
+        throw Error("the cutoff of the neighbour list is " + text(cutoff) + ", expected a positive number");
+    positions_.resize(atoms.size);
+    wrap_.resize(atoms.size);
+    bin_of_.resize(atoms.size);
+    std::vector<Vector> fraction(atoms.size);
+    FirstError error;
+#pragma omp parallel for schedule(static)
+    for (std::size_t i = 0; i < atoms.size; ++i) error.run([&] { wrap(atoms, i, fraction[i]); });
+    error.rethrow();
+    Vector low{}, span{1.0, 1.0, 1.0};
+    bound(fraction, low, span);
+    divide(span);
+#pragma omp parallel for schedule(static)
+    for (std::size_t i = 0; i < atoms.size; ++i)
+        for (int a = 0; a < 3; ++a)
+            bin_of_[i][a] = std::clamp(static_cast<int>((fraction[i][a] - low[a]) / span[a] * count_[a]), 0,
+                                       count_[a] - 1);
+    sort();
+}
+
+void NeighborSearch::wrap(const Atoms& atoms, std::size_t i, Vector& fraction) {
+    const double* r = atoms.positions + 3 * i;
+    Vector p{r[0], r[1], r[2]};
+    wrap_[i] = {};
+    for (double x : p)
+        if (!std::isfinite(x)) throw Error("atom " + std::to_string(i) + " has the coordinate " + text(x));
+    for (int a = 0; a < 3; ++a) {
+        fraction[a] = dot(p, box_.reciprocal[a]);
+        if (!box_.periodic[a]) continue;
+        const double cells = std::floor(fraction[a]);
+        if (std::fabs(cells) > 1e9)
+            throw Error("atom " + std::to_string(i) + " lies " + text(cells) + " cells away");
+        wrap_[i][a] = static_cast<int>(cells);
+        fraction[a] -= cells;
+    }
+    for (int a = 0; a < 3; ++a)
+        for (int c = 0; c < 3; ++c) p[c] -= wrap_[i][a] * box_.vectors[a][c];
+    positions_[i] = p;
+}
+
+void NeighborSearch::bound(const std::vector<Vector>& fraction, Vector& low, Vector& span) const {
+    for (int a = 0; a < 3; ++a) {
+        if (box_.periodic[a] || fraction.empty()) continue;
+        const auto less = [a](const Vector& x, const Vector& y) { return x[a] < y[a]; };
+        const auto [least, most] = std::minmax_element(fraction.begin(), fraction.end(), less);
+        low[a] = (*least)[a];
+        span[a] = std::max((*most)[a] - low[a], 1e-3);
+    }
+}
+
+// Bins of about half the cutoff, but not more of them than there are atoms.
+void NeighborSearch::divide(const Vector& span) {
+    double total = 1.0;
+    Vector wanted;
+    for (int a = 0; a < 3; ++a) {
+        wanted[a] = std::max(1.0, span[a] * box_.height(a) / (0.5 * cutoff_));
+        total *= wanted[a];
+    }
+    const double shrink = std::min(1.0, std::cbrt(std::max<double>(1.0, size()) / total));
+    for (int a = 0; a < 3; ++a) {
+        count_[a] = std::max(1, static_cast<int>(std::min(wanted[a] * shrink, 1e6)));
+        const double width = span[a] * box_.height(a) / count_[a];
+        const double bins = std::ceil(cutoff_ / width);
+        if (box_.periodic[a] && cutoff_ / box_.height(a) > most_images)
+            throw Error("the cell is " + text(box_.height(a)) + " Angstrom thin, too thin for a cutoff of " +
+                        text(cutoff_));
+        reach_[a] = box_.periodic[a] ? static_cast<int>(bins)
+                                     : static_cast<int>(std::min<double>(bins, count_[a] - 1));
+    }
+}
+
+void NeighborSearch::sort() {
+    first_.assign(static_cast<std::size_t>(count_[0]) * count_[1] * count_[2] + 1, 0);
+    for (const Triple& b : bin_of_) ++first_[flat(b) + 1];
+    for (std::size_t b = 1; b < first_.size(); ++b) first_[b] += first_[b - 1];
+    members_.resize(size());
+    std::vector<std::size_t> next(first_);
+    for (std::size_t i = 0; i < size(); ++i) members_[next[flat(bin_of_[i])]++] = static_cast<int>(i);
+    for (auto& x : sorted_) x.resize(size() + padding);
+#pragma omp parallel for schedule(static)
+    for (std::size_t k = 0; k < size(); ++k)
+        for (int a = 0; a < 3; ++a) sorted_[a][k] = positions_[members_[k]][a];
+}
+
+// Brings a bin back into the box along one axis; false where there is none.
+bool NeighborSearch::fold(int a, Triple& b, Triple& cell) const {
+    const int n = count_[a];
+    cell[a] = 0;
+    if (b[a] >= 0 && b[a] < n) return true;
+    if (!box_.periodic[a]) return false;
+    cell[a] = (b[a] >= 0 ? b[a] : b[a] - n + 1) / n;
+    b[a] -= cell[a] * n;
+    return true;
+}
+
+void NeighborSearch::find(std::size_t i, bool with_shifts, NeighborRow& row) const {
+    const Triple& own = bin_of_[i];
+    row.size = 0;
+    for (int x = own[0] - reach_[0]; x <= own[0] + reach_[0]; ++x) {
+        for (int y = own[1] - reach_[1]; y <= own[1] + reach_[1]; ++y) {
+            Triple b{x, y, 0}, cell{};
+            if (!fold(0, b, cell) || !fold(1, b, cell)) continue;
+            for (int z = own[2] - reach_[2]; z <= own[2] + reach_[2];) {
+                b[2] = z;
+                const bool inside = fold(2, b, cell);
+                const int length = std::min(own[2] + reach_[2] - z + 1, count_[2] - b[2]);
+                if (inside) in_bins(i, b, length, cell, with_shifts, row);
+                z += inside ? length : 1;
+            }
+        }
+    }
+}
+
+// Adds the neighbours in `length` bins from b on, which are those of the image `cell`.
+void NeighborSearch::in_bins(std::size_t i,
+                             const Triple& b,
+                             int length_in_bins,
+                             const Triple& cell,
+                             bool with_shifts,
+                             NeighborRow& row) const {
+    struct Candidates {
+        std::vector<std::int32_t> number;
+        std::array<std::vector<double>, 3> r;
+    };
+    thread_local Candidates found;
+    const std::size_t from = flat(b), first = first_[from], n = first_[from + length_in_bins] - first;
+    if (n == 0) return;
+    if (found.number.size() < n + padding) {
+        found.number.resize(n + padding);
+        for (auto& r : found.r) r.resize(n + padding);
+    }
+    Vector p = positions_[i];
+    for (int a = 0; a < 3; ++a)
+        for (int c = 0; c < 3; ++c) p[c] -= cell[a] * box_.vectors[a][c];
+    const double *x = found.r[0].data(), *y = found.r[1].data(), *z = found.r[2].data();
+    const std::size_t m = kernels().within(n, &sorted_[0][first], &sorted_[1][first], &sorted_[2][first],
+                                           p.data(), cutoff_ * cutoff_, found.number.data(),
+                                           found.r[0].data(), found.r[1].data(), found.r[2].data());
+    row.reserve(row.size + m, with_shifts);
+    for (std::size_t h = 0; h < m; ++h) {
+        const int j = members_[first + found.number[h]];
+        if (x[h] * x[h] + y[h] * y[h] + z[h] * z[h] < overlap * overlap) {
+            if (static_cast<std::size_t>(j) == i && cell == Triple{}) continue;
+            throw Error("atoms " + std::to_string(std::min<std::size_t>(i, j)) + " and " +
+                        std::to_string(std::max<std::size_t>(i, j)) + " are " +
+                        text(length({x[h], y[h], z[h]})) + " Angstrom apart");
+        }
+        const std::size_t at = row.size++;
+        row.index[at] = j;
+        row.vectors[3 * at] = x[h];
+        row.vectors[3 * at + 1] = y[h];
+        row.vectors[3 * at + 2] = z[h];
+        if (with_shifts)
+            for (int a = 0; a < 3; ++a) row.shifts[at][a] = cell[a] + wrap_[i][a] - wrap_[j][a];
+    }
+}
+
+}  // namespace sitewise

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "sitewise/types.hpp"
+
+namespace sitewise {
+
+/// The box that bins are cut from: the periodic vectors, completed by unit vectors at right angles to them
+/// along the others, so that fractional coordinates exist for any cell.
+struct Box {
+    using Vector = std::array<double, 3>;
+
+    std::array<Vector, 3> vectors;
+    std::array<Vector, 3> reciprocal;  // rows, reciprocal[a] . vectors[b] = delta_ab
+    std::array<bool, 3> periodic;
+
+    explicit Box(const Atoms& atoms);
+    double height(int a) const;  // distance between the faces that vector a crosses
+};
+
+/// The neighbours of one atom, in memory that is reused from atom to atom.
+struct NeighborRow {
+    std::size_t size = 0;
+    std::vector<int> index;
+    std::vector<double> vectors;             ///< [3 size]
+    std::vector<std::array<int, 3>> shifts;  ///< only if asked for
+
+    void reserve(std::size_t n, bool with_shifts);
+};
+
+/// Finds the neighbours of one atom after the other. Atoms are wrapped into the box and sorted into bins,
+/// which follow one another in memory along the third axis, so that each row of them is one range of atoms,
+/// or one for each image of the cell. See build_neighbors for what cells are accepted and what is thrown.
+class NeighborSearch {
+public:
+    NeighborSearch(const Atoms& atoms, double cutoff);
+
+    std::size_t size() const { return bin_of_.size(); }
+    /// All atoms, those of a bin together: in this order neighbours are near in memory.
+    const std::vector<int>& order() const { return members_; }
+    /// The neighbours of atom i replace those in `row`. Threads may call it at the same time, each with its
+    /// row.
+    void find(std::size_t i, bool with_shifts, NeighborRow& row) const;
+
+private:
+    using Triple = std::array<int, 3>;
+    using Vector = Box::Vector;
+
+    void wrap(const Atoms& atoms, std::size_t i, Vector& fraction);
+    void bound(const std::vector<Vector>& fraction, Vector& low, Vector& span) const;
+    void divide(const Vector& span);
+    void sort();
+    std::size_t flat(const Triple& b) const {
+        return (static_cast<std::size_t>(b[0]) * count_[1] + b[1]) * count_[2] + b[2];
+    }
+    bool fold(int a, Triple& b, Triple& cell) const;
+    void in_bins(std::size_t i,
+                 const Triple& b,
+                 int length,
+                 const Triple& cell,
+                 bool with_shifts,
+                 NeighborRow& row) const;
+
+    Box box_;
+    double cutoff_;
+    Triple count_{1, 1, 1};
+    Triple reach_{};                 // bins to look at on either side
+    std::vector<Vector> positions_;  // wrapped
+    std::vector<Triple> wrap_;       // original = wrapped + wrap . vectors
+    std::vector<Triple> bin_of_;
+    std::vector<std::size_t> first_;  // of each bin in members_
+    std::vector<int> members_;
+    std::array<std::vector<double>, 3> sorted_;  // x, y, z of the members, and a vector's length more
+};
+
+}  // namespace sitewise
