@@ -68,6 +68,16 @@ class Work:
         return cpu_seconds(lambda: self.run(self.steps)) * 1e6 / (self.steps * self.atoms)
 
 
+def repeated(call: Callable[[], object]) -> Callable[[int], None]:
+    """What Work wants: `call` so many times."""
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            call()
+
+    return run
+
+
 @dataclass(frozen=True)
 class Missing:
     """A contender that is not there."""

@@ -44,8 +44,9 @@ SITEWISE_INLINE Activated<V> activate(Activation activation, V z) {
             return {g, -z * g, (z * z - one) * g};
         }
         case Activation::cosine: {
-            const V c = Math<V>::cos(z);
-            return {c, -Math<V>::sin(z), -c};
+            V s, c;
+            Math<V>::sincos(z, &s, &c);
+            return {c, -s, -c};
         }
         case Activation::exponential: {
             const V e = Math<V>::exp(-z);

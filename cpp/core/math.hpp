@@ -26,8 +26,10 @@ struct Math {
     static SITEWISE_INLINE V exp(V x) { return std::exp(x); }
     static SITEWISE_INLINE V log1p(V x) { return std::log1p(x); }
     static SITEWISE_INLINE V acos(V x) { return std::acos(x); }
-    static SITEWISE_INLINE V sin(V x) { return std::sin(x); }
-    static SITEWISE_INLINE V cos(V x) { return std::cos(x); }
+    static SITEWISE_INLINE void sincos(V x, V* s, V* c) {
+        *s = std::sin(x);
+        *c = std::cos(x);
+    }
     static SITEWISE_INLINE V pow(V x, Real p) { return std::pow(x, p); }
 };
 

@@ -79,6 +79,7 @@ struct Block {
     int element1, element2;
     Real rc2, rc2_jk;  // pairs beyond are left out; rc2_jk is infinite if a family needs no r_jk
     bool lengths;      // r and 1/r_jk are needed, not r^2 alone
+    bool angles;       // a power is a function of the angle, not of the cosine
     Span<Power<Real>> powers;
     Span<Member<Real>> members;
     Span<Group<Real>> groups;

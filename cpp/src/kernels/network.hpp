@@ -3,8 +3,8 @@
 // The network on a batch of atoms as matrix products: the atoms of a batch are the lanes.
 
 #include "activation.hpp"
+#include "elementary.hpp"
 #include "plan.hpp"
-#include "simd.hpp"
 
 namespace sitewise::SITEWISE_ISA {
 namespace {

@@ -4,8 +4,8 @@
 // row (one j, all k), and worked on a vector of pairs at a time. All functions of one family have the factor
 // F = f(r_j) f(r_k) f(r_jk), all of one group the exponential of the sum of the squares of the distances.
 
+#include "elementary.hpp"
 #include "plan.hpp"
-#include "simd.hpp"
 
 namespace sitewise::SITEWISE_ISA {
 namespace {
@@ -85,10 +85,20 @@ struct PairLoop {
     SITEWISE_INLINE V power_of(int p, int n) const { return load(w.power + p * tile + n * L); }
     SITEWISE_INLINE V slope_of(int p, int n) const { return load(w.slope + p * tile + n * L); }
 
+    // The angle of a cosine and its derivative by it; 0 at 0 and 180 degrees, where compact functions have no
+    // slope or are 0
+    static SITEWISE_INLINE core::ValueSlope<V> angle_of(V c) {
+        const V limited = c > Real(1) ? broadcast(Real(1)) : (c < Real(-1) ? broadcast(Real(-1)) : c);
+        const V sine2 = Real(1) - limited * limited;
+        const V slope = Real(-1) / M::sqrt(sine2 > Real(1e-12) ? sine2 : broadcast(Real(1)));
+        return {M::acos(limited), sine2 > Real(1e-12) ? slope : V{}};
+    }
+
     // T and, with slopes, dT/dc of all powers, for vector n of the tile
     template <bool with_slopes>
     SITEWISE_INLINE void powers(int n, V c) const {
         using Kind = typename Power<Real>::Kind;
+        const core::ValueSlope<V> angle = block.angles ? angle_of(c) : core::ValueSlope<V>{};
         for (int p = 0; p < block.powers.size; ++p) {
             const Power<Real>& power = block.powers[p];
             const V base = Real(1) + power.lambda * c;
@@ -110,14 +120,9 @@ struct PairLoop {
                 T = base > Real(0) ? q * base : V{};
                 if (with_slopes) D = base > Real(0) ? power.lambda * power.zeta * q : V{};
             } else {
-                const V limited = c > Real(1) ? broadcast(Real(1)) : (c < Real(-1) ? broadcast(Real(-1)) : c);
-                const auto f = core::compact(power.angle, M::acos(limited));
+                const auto f = core::compact(power.angle, angle.value);
                 T = f.value;
-                // d(angle)/dc; at 0 and 180 degrees the compact functions are 0 or have no slope
-                const V sine2 = Real(1) - limited * limited;
-                if (with_slopes)
-                    D = sine2 > Real(1e-12) ? V(-f.slope / M::sqrt(sine2 > Real(0) ? sine2 : V{} + Real(1)))
-                                            : V{};
+                if (with_slopes) D = f.slope * angle.slope;
             }
             store(w.power + p * tile + n * L, T);
             if (with_slopes) store(w.slope + p * tile + n * L, D);

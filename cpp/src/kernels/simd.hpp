@@ -31,13 +31,15 @@ template <>
 struct VectorOf<double> {
     typedef double type __attribute__((vector_size(vector_bytes)));
     typedef double unaligned __attribute__((vector_size(vector_bytes), aligned(8)));
-    typedef std::int64_t bits __attribute__((vector_size(vector_bytes)));
+    typedef std::int64_t integer;
+    typedef integer bits __attribute__((vector_size(vector_bytes)));
 };
 template <>
 struct VectorOf<float> {
     typedef float type __attribute__((vector_size(vector_bytes)));
     typedef float unaligned __attribute__((vector_size(vector_bytes), aligned(4)));
-    typedef std::int32_t bits __attribute__((vector_size(vector_bytes)));
+    typedef std::int32_t integer;
+    typedef integer bits __attribute__((vector_size(vector_bytes)));
 };
 template <class Real>
 using Vector = typename VectorOf<Real>::type;
@@ -200,98 +202,3 @@ SITEWISE_INLINE Vector<Real> expand(const Real* p, std::uint32_t bits) {
 }
 
 }  // namespace sitewise::SITEWISE_ISA
-
-namespace sitewise::core {
-
-using namespace sitewise::SITEWISE_ISA;
-
-/// exp by reduction to |r| <= ln(2)/2 and a polynomial, relative error 1e-15 (2e-7 in single precision);
-/// below the smallest normal number it is that number or 0.
-template <class Real>
-SITEWISE_INLINE Vector<Real> exponential(Vector<Real> x) {
-    constexpr bool single = sizeof(Real) == 4;
-    constexpr double c[] = {0.999999999999999997,    1.0,
-                            0.50000000000000184,     0.166666666666666808,
-                            0.0416666666664879525,   0.00833333333331958962,
-                            0.00138888889523528629,  0.000198412698900764028,
-                            0.000024801485441561313, 2.75572408872298686e-6,
-                            2.76326547225277919e-7,  2.51100492048186598e-8};
-    constexpr float cf[] = {1.0f,          1.00000004f,    0.500000005f,  0.166664154f,
-                            0.0416663528f, 0.00837513478f, 0.00139411189f};
-    constexpr Real lowest = single ? Real(-87) : Real(-708), highest = single ? Real(88) : Real(709);
-    constexpr Real magic = single ? Real(12582912) : Real(6755399441055744);  // 1.5 2^23, 1.5 2^52
-    constexpr Real ln2_high = single ? Real(0.693359375) : Real(6.93147180369123816490e-01);
-    constexpr Real ln2_low = single ? Real(-2.12194440e-4) : Real(1.90821492927058770002e-10);
-    const Vector<Real> y = x < lowest ? broadcast(lowest) : (x > highest ? broadcast(highest) : x);
-    const Vector<Real> shifted = y * Real(1.4426950408889634) + magic, n = shifted - magic;
-    const Vector<Real> r = (y - n * ln2_high) - n * ln2_low;
-    Vector<Real> p;
-    if constexpr (single)
-        p = horner(cf, r);
-    else
-        p = horner(c, r);
-    constexpr int mantissa = single ? 23 : 52, bias = single ? 127 : 1023;
-    Bits<Real> scale;  // 2^n: the low bits of `shifted` are n
-    std::memcpy(&scale, &shifted, sizeof scale);
-    scale = (scale + bias) << mantissa;
-    Vector<Real> power;
-    std::memcpy(&power, &scale, sizeof power);
-    return p * power;
-}
-
-/// What has no vector form here goes one lane at a time through the C library: it is hardly used.
-#define SITEWISE_LANES(V, expression)                  \
-    V y{};                                             \
-    for (int l = 0; l < count; ++l) y[l] = expression; \
-    return y
-
-template <>
-struct Math<Vector<double>> {
-    using Real = double;
-    using V = Vector<double>;
-    static constexpr int count = lanes<double>;
-    static SITEWISE_INLINE V sqrt(V x) {
-#if defined(__AVX512F__)
-        return (V)_mm512_sqrt_pd((__m512d)x);
-#elif defined(__AVX2__)
-        return (V)_mm256_sqrt_pd((__m256d)x);
-#elif defined(__SSE2__)
-        return (V)_mm_sqrt_pd((__m128d)x);
-#else
-        SITEWISE_LANES(V, __builtin_sqrt(x[l]));
-#endif
-    }
-    static SITEWISE_INLINE V exp(V x) { return exponential<double>(x); }
-    static SITEWISE_INLINE V log1p(V x) { SITEWISE_LANES(V, __builtin_log1p(x[l])); }
-    static SITEWISE_INLINE V acos(V x) { SITEWISE_LANES(V, __builtin_acos(x[l])); }
-    static SITEWISE_INLINE V sin(V x) { SITEWISE_LANES(V, __builtin_sin(x[l])); }
-    static SITEWISE_INLINE V cos(V x) { SITEWISE_LANES(V, __builtin_cos(x[l])); }
-    static SITEWISE_INLINE V pow(V x, double p) { SITEWISE_LANES(V, __builtin_pow(x[l], p)); }
-};
-
-template <>
-struct Math<Vector<float>> {
-    using Real = float;
-    using V = Vector<float>;
-    static constexpr int count = lanes<float>;
-    static SITEWISE_INLINE V sqrt(V x) {
-#if defined(__AVX512F__)
-        return (V)_mm512_sqrt_ps((__m512)x);
-#elif defined(__AVX2__)
-        return (V)_mm256_sqrt_ps((__m256)x);
-#elif defined(__SSE2__)
-        return (V)_mm_sqrt_ps((__m128)x);
-#else
-        SITEWISE_LANES(V, __builtin_sqrtf(x[l]));
-#endif
-    }
-    static SITEWISE_INLINE V exp(V x) { return exponential<float>(x); }
-    static SITEWISE_INLINE V log1p(V x) { SITEWISE_LANES(V, __builtin_log1pf(x[l])); }
-    static SITEWISE_INLINE V acos(V x) { SITEWISE_LANES(V, __builtin_acosf(x[l])); }
-    static SITEWISE_INLINE V sin(V x) { SITEWISE_LANES(V, __builtin_sinf(x[l])); }
-    static SITEWISE_INLINE V cos(V x) { SITEWISE_LANES(V, __builtin_cosf(x[l])); }
-    static SITEWISE_INLINE V pow(V x, float p) { SITEWISE_LANES(V, __builtin_powf(x[l], p)); }
-};
-#undef SITEWISE_LANES
-
-}  // namespace sitewise::core
