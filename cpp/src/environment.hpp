@@ -36,6 +36,7 @@ public:
             take(w.masks, n * (n / kernels_lanes() + 1));
             take(w.power, powers * 4 * lanes);
             take(w.slope, powers * 4 * lanes);
+            take(w.gaussian, groups * 4 * lanes);
             take(w.sums, members * lanes);
             take(w.weights, members);
             take(w.live_groups, groups);

@@ -57,11 +57,15 @@ struct Member {
     Real norm;
 };
 
-/// The members of a block that share a Gaussian
+/// The members of a block that share a Gaussian. Where its eta is a whole multiple of that of another group
+/// of the family, it is that Gaussian's integer power, which takes less than an exponential; below `least` it
+/// counts as 0, as powers would be denormal numbers, which processors are slow with.
 template <class Real>
 struct Group {
     Real eta, rs;
     int first, count;
+    int source, power;  // -1 and 0 where there is no such group
+    Real least;
 };
 
 /// The groups of a block that share an envelope and whether R(r_jk) is there; [first, first + count) of its
@@ -152,6 +156,7 @@ struct PairScratch {
     PairRow* rows;                     // [neighbours]
     std::uint32_t* masks;              // of the candidates of all rows
     Real *power, *slope;               // [powers][lane]
+    Real* gaussian;                    // [groups][lane]
     Real *sums, *weights;              // [members][lane], [members]
     int *live_groups, *live_families;  // whether a weight of theirs is not 0
     Real* monomials;                   // [monomials][stride]

@@ -192,6 +192,7 @@ private:
         std::vector<Power<Real>> powers;
         std::vector<Member<Real>> members;
         std::vector<Group<Real>> groups;
+        std::vector<double> etas;  // of the groups
         std::vector<Family<Real>> families;
     };
 
@@ -367,9 +368,7 @@ private:
             if (new_family)
                 data.families.push_back({envelope, triangle, static_cast<int>(data.groups.size()), 0});
             if (new_family || shell != last_shell) {
-                data.groups.push_back(
-                    {shells_[shell].eta, shells_[shell].rs, static_cast<int>(data.members.size()), 0});
-                ++data.families.back().count;
+                add_group(data, f, static_cast<int>(data.members.size()));
             }
             last_shell = shell;
             ++data.groups.back().count;
@@ -386,6 +385,27 @@ private:
         block.rc2_jk = triangles_only ? block.rc2 : std::numeric_limits<Real>::infinity();
         blocks_.push_back(block);
         block_data_.push_back(std::move(data));
+    }
+
+    // Adds a group with the shape of f to the last family.
+    static void add_group(BlockData& data, const SymmetryFunction& f, int first_member) {
+        Family<Real>& family = data.families.back();
+        Group<Real> group{static_cast<Real>(f.eta), static_cast<Real>(f.rs), first_member, 0, -1, 0, Real(0)};
+        constexpr double tolerance = 1e-13, largest = 40;
+        for (int q = family.first; q < family.first + family.count; ++q) {
+            const double ratio = data.etas[q] > 0.0 ? f.eta / data.etas[q] : 0.0, n = std::round(ratio);
+            if (data.groups[q].rs != group.rs || n < 2.0 || n > largest ||
+                std::fabs(ratio - n) > tolerance * n)
+                continue;
+            if (group.source >= 0 && n >= group.power) continue;
+            group.source = q;
+            group.power = static_cast<int>(n);
+            const double smallest = sizeof(Real) == 4 ? 1e-30 : 1e-250;
+            group.least = static_cast<Real>(std::pow(smallest, 1.0 / n));
+        }
+        data.groups.push_back(group);
+        data.etas.push_back(f.eta);
+        ++family.count;
     }
 
     template <class T>

@@ -146,10 +146,24 @@ struct VectorMath {
     static SITEWISE_INLINE V pow(V x, Real p) { return power<Real>(x, p); }
 };
 
+// An estimate y of 1/sqrt(x) improved by Newton's iteration, twice as many digits
+template <class Real>
+SITEWISE_INLINE Vector<Real> improved(Vector<Real> x, Vector<Real> y) {
+    return y + (Real(0.5) * y) * (Real(1) - (x * y) * y);
+}
+
 template <>
 struct Math<Vector<double>> : VectorMath<double> {
     using Real = double;
     using V = Vector<double>;
+    static SITEWISE_INLINE V inverse_sqrt(V x) {
+#if defined(__AVX512F__)
+        const V estimate = (V)_mm512_rsqrt14_pd((__m512d)x);
+        return improved<double>(x, improved<double>(x, estimate));
+#else
+        return 1.0 / sqrt(x);
+#endif
+    }
     static SITEWISE_INLINE V sqrt(V x) {
 #if defined(__AVX512F__)
         return (V)_mm512_sqrt_pd((__m512d)x);
@@ -168,6 +182,13 @@ template <>
 struct Math<Vector<float>> : VectorMath<float> {
     using Real = float;
     using V = Vector<float>;
+    static SITEWISE_INLINE V inverse_sqrt(V x) {
+#if defined(__AVX512F__)
+        return improved<float>(x, (V)_mm512_rsqrt14_ps((__m512)x));
+#else
+        return 1.0f / sqrt(x);
+#endif
+    }
     static SITEWISE_INLINE V sqrt(V x) {
 #if defined(__AVX512F__)
         return (V)_mm512_sqrt_ps((__m512)x);

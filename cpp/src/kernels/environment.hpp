@@ -70,7 +70,7 @@ void tabulate(const ElementPlan<Real>& plan, const Tables<Real>& t, int first, i
     using M = core::Math<V>;
     for (int k = first; k < end; k += lanes<Real>) {
         const V x = load(t.x + k), y = load(t.y + k), z = load(t.z + k), s = x * x + y * y + z * z;
-        const V r = M::sqrt(s), inverse_r = Real(1) / r;
+        const V inverse_r = M::inverse_sqrt(s), r = s * inverse_r;
         store(t.s + k, s);
         store(t.r + k, r);
         store(t.inverse_r + k, inverse_r);

@@ -148,22 +148,40 @@ struct PairLoop {
         g.ik = inverses || all ? gather(t.inverse_r, g.k) : V{};
         g.rj = g.sj * g.ij;
         g.rk = g.sk * g.ik;
-        g.rjk = all ? M::sqrt(g.sjk) : V{};
-        g.ijk = all ? Real(1) / g.rjk : V{};
+        g.ijk = all ? M::inverse_sqrt(g.sjk) : V{};
+        g.rjk = g.sjk * g.ijk;
         return g;
     }
 
-    // The Gaussian of the two or three distances
-    SITEWISE_INLINE V gaussian(const Group<Real>& group,
-                               const Family<Real>& family,
-                               const Geometry& g) const {
-        V q = g.sj + g.sk;
-        if (family.triangle) q += g.sjk;
-        if (group.rs != 0) {
-            const V r = family.triangle ? V(g.rj + g.rk + g.rjk) : V(g.rj + g.rk);
-            q += group.rs * ((family.triangle ? 3 : 2) * group.rs - Real(2) * r);
+    // The Gaussian of the two or three distances of group q, for vector n of the tile; `made` tells whether
+    // that of the group's source is there.
+    SITEWISE_INLINE V gaussian(int q, const Family<Real>& family, const Geometry& g, int n, bool made) const {
+        const Group<Real>& group = block.groups[q];
+        if (group.eta == 0) return broadcast(Real(1));
+        V e;
+        if (group.source >= 0 && made) {
+            e = integer_power(load(w.gaussian + group.source * tile + n * L), group);
+        } else {
+            V squares = g.sj + g.sk;
+            if (family.triangle) squares += g.sjk;
+            if (group.rs != 0) {
+                const V r = family.triangle ? V(g.rj + g.rk + g.rjk) : V(g.rj + g.rk);
+                squares += group.rs * ((family.triangle ? 3 : 2) * group.rs - Real(2) * r);
+            }
+            e = M::exp(-group.eta * squares);
         }
-        return M::exp(-group.eta * q);
+        store(w.gaussian + q * tile + n * L, e);
+        return e;
+    }
+
+    static SITEWISE_INLINE V integer_power(V base, const Group<Real>& group) {
+        base = base > group.least ? base : V{};
+        V result = broadcast(Real(1));
+        for (int n = group.power;; base *= base) {
+            if (n & 1) result *= base;
+            n >>= 1;
+            if (n == 0) return result;
+        }
     }
 
     // w.sums += the members' functions of the pairs of the chunk
@@ -182,8 +200,7 @@ struct PairLoop {
                 for (int q = family.first; q < family.first + family.count; ++q) {
                     const Group<Real>& group = block.groups[q];
                     V R[N];
-                    for (int n = 0; n < N; ++n)
-                        R[n] = group.eta == 0 ? F[n] : F[n] * gaussian(group, family, g[n]);
+                    for (int n = 0; n < N; ++n) R[n] = F[n] * gaussian(q, family, g[n], n, true);
                     for (int m = group.first; m < group.first + group.count; ++m) {
                         const int power = block.members[m].power;
                         V total = load(w.sums + m * L);
@@ -206,10 +223,12 @@ struct PairLoop {
         V S{}, C{}, Q{}, H{};  // of U, dU/dc, and -2 eta U and 2 eta rs U, the slopes of the Gaussian
     };
 
-    SITEWISE_INLINE void add_group(const Family<Real>& family,
-                                   const Group<Real>& group,
+    SITEWISE_INLINE void add_group(int q,
+                                   const Family<Real>& family,
                                    const Geometry* g,
                                    FamilySums* sums) const {
+        const Group<Real>& group = block.groups[q];
+        const bool made = group.source >= 0 && w.live_groups[group.source];
         V U[N] = {}, W[N] = {};
         for (int m = group.first; m < group.first + group.count; ++m) {
             const Real a = w.weights[m];
@@ -220,7 +239,7 @@ struct PairLoop {
             }
         }
         for (int n = 0; n < N; ++n) {
-            const V e = group.eta == 0 ? broadcast(Real(1)) : gaussian(group, family, g[n]), eU = e * U[n];
+            const V e = gaussian(q, family, g[n], n, made), eU = e * U[n];
             sums[n].S += eU;
             sums[n].C += e * W[n];
             sums[n].Q -= (2 * group.eta) * eU;
@@ -266,7 +285,7 @@ struct PairLoop {
                 const Family<Real>& family = block.families[i];
                 FamilySums sums[N];
                 for (int q = family.first; q < family.first + family.count; ++q)
-                    if (w.live_groups[q]) add_group(family, block.groups[q], g, sums);
+                    if (w.live_groups[q]) add_group(q, family, g, sums);
                 for (int n = 0; n < N; ++n) add_family(family, sums[n], g[n], d[n]);
             }
             for (int n = 0; n < N; ++n) {
@@ -348,7 +367,7 @@ struct PairLoop {
                 }
                 for (int q = family.first; q < family.first + family.count; ++q) {
                     const Group<Real>& group = block.groups[q];
-                    const V e = group.eta == 0 ? broadcast(Real(1)) : gaussian(group, family, g), R = e * F;
+                    const V e = gaussian(q, family, g, 0, true), R = e * F;
                     const V dR = e * dF - (2 * group.eta) * (dq - group.rs * ds) * R;
                     for (int m = group.first; m < group.first + group.count; ++m) {
                         const int power = block.members[m].power;
