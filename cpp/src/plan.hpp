@@ -84,6 +84,7 @@ struct Block {
     Real rc2, rc2_jk;  // pairs beyond are left out; rc2_jk is infinite if a family needs no r_jk
     bool lengths;      // r and 1/r_jk are needed, not r^2 alone
     bool angles;       // a power is a function of the angle, not of the cosine
+    bool shifts;       // rs is not 0 somewhere
     Span<Power<Real>> powers;
     Span<Member<Real>> members;
     Span<Group<Real>> groups;

@@ -380,6 +380,7 @@ private:
             triangles_only = triangles_only && triangle;
             block.lengths = block.lengths || f.rs != 0.0 || (triangle && !envelopes_[envelope].of_square);
             block.angles = block.angles || f.is_compact();
+            block.shifts = block.shifts || f.rs != 0.0;
         }
         block.rc2 = static_cast<Real>(rc * rc);
         block.rc2_jk = triangles_only ? block.rc2 : std::numeric_limits<Real>::infinity();

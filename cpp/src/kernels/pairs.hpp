@@ -243,7 +243,7 @@ struct PairLoop {
             sums[n].S += eU;
             sums[n].C += e * W[n];
             sums[n].Q -= (2 * group.eta) * eU;
-            sums[n].H += (2 * group.eta * group.rs) * eU;
+            if (group.rs != 0) sums[n].H += (2 * group.eta * group.rs) * eU;
         }
     }
 
@@ -264,7 +264,7 @@ struct PairLoop {
         d.j += gather(slope, g.j) * vk * fS + FQ;
         d.k += gather(slope, g.k) * vj * fS + FQ;
         if (family.triangle) d.jk += v * fjk.slope * sums.S + FQ;
-        if (!block.lengths) return;
+        if (!block.shifts) return;
         const V FH = F * sums.H;
         d.j += FH * g.ij;
         d.k += FH * g.ik;
