@@ -19,6 +19,7 @@ class Result(TypedDict, total=False):
     forces: Floats  # [n, 3]
     virial: Floats  # [3, 3], dE/d(strain)
     features: Floats  # [n, max_count], network inputs, NaN behind an element's last function
+    virials: Floats  # [n, 3, 3], the parts of the virial
     extrapolations: Ints  # [n]
 
 class SymmetryFunction:
@@ -176,6 +177,7 @@ class Potential:
         cell: Floats,
         pbc: npt.NDArray[np.bool_],
         features: bool = False,
+        virials: bool = False,
         neighbors: NeighborList | None = None,
     ) -> Result: ...
 
