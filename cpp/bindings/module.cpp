@@ -651,6 +651,11 @@ Error
                                    return networks;
                                })
         .def_property_readonly("atom_energies", &Potential::atom_energies)
+        .def_property_readonly("normalization",
+                               [](const Potential& p) {
+                                   return py::make_tuple(p.normalization().mean_energy,
+                                                         p.normalization().conv_energy);
+                               })
         .def_property(
             "weights", [](const Potential& p) { return array({py::ssize_t(p.n_weights())}, p.weights()); },
             &set_weights)

