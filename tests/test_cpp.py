@@ -12,6 +12,7 @@ from ase.build import bulk
 from ase.io import read
 
 from checks import arrays, assert_close, rattled, silicon_potential
+from sitewise import _core
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -61,9 +62,9 @@ def test_public_headers_need_neither_eigen_nor_python(installed):
 def build(installed, cmake, tmp_path_factory):
     """Builds an outside project."""
 
-    def built(source):
+    def built(source, prefix=installed):
         folder = tmp_path_factory.mktemp("outside")
-        run(cmake, "-S", source, "-B", folder, f"-DCMAKE_PREFIX_PATH={installed}", cwd=folder)
+        run(cmake, "-S", source, "-B", folder, f"-DCMAKE_PREFIX_PATH={prefix}", cwd=folder)
         run(cmake, "--build", folder, cwd=folder)
         return folder
 
@@ -113,9 +114,11 @@ def test_c_tells_what_failed(consumer, crystal, tmp_path):
 
 
 def test_molecular_dynamics_in_cpp(build, tmp_path):
-    """The example keeps its energy, and its last frame has the energy that it says."""
+    """The example, with the library in the Python package, keeps its energy, and its last frame has the energy that it
+    says."""
     silicon_potential().save(str(tmp_path / "potential"))
-    output = run(build(ROOT / "examples" / "md-cpp") / "md", tmp_path / "potential", "2", "400", "600", cwd=tmp_path)
+    md = build(ROOT / "examples" / "md-cpp", prefix=Path(_core.__file__).parent)
+    output = run(md / "md", tmp_path / "potential", "2", "400", "600", cwd=tmp_path)
     table = np.array([line.split() for line in output.splitlines()], float)
     assert table[-1, 0] == 400
     assert np.ptp(table[:, 3]) > 1e-3

@@ -12,6 +12,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, diamond100
 from ase.data import atomic_masses, atomic_numbers
+from ase.io import read
 
 from checks import assert_close, random_potential, rattled, silicon_potential
 from sitewise import Error, Potential
@@ -332,3 +333,17 @@ def test_lammps_runs_without_a_plugin(tmp_path):
     assert result.returncode == 0
     line = "pair_style sitewise is not available: the C++ compiler no-such-compiler is not installed"
     assert result.stderr.startswith(line)
+
+
+def test_the_how_to(environment, tmp_path):
+    """The input in the documentation makes the trajectory that it promises."""
+    text = (Path(__file__).resolve().parents[1] / "docs" / "how-to.md").read_text()
+    text = text.split("<!-- LAMMPS input -->\n```\n")[1].split("```")[0]
+    (tmp_path / "si-run").mkdir()
+    Potential(silicon_potential()).save(tmp_path / "si-run" / "potential")
+    output, status = lammps(environment, tmp_path, text)
+    assert status == 0, output
+    frames = read(tmp_path / "silicon.dump", ":")
+    assert len(frames) == 11
+    assert len(frames[0]) == 216
+    assert not np.allclose(frames[0].positions, frames[-1].positions, atol=0.01)
