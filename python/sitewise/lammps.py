@@ -77,6 +77,11 @@ class Lammps:
         except (OSError, struct.error, ValueError):
             raise Error(f"{self.library}: has no build id: link LAMMPS with -Wl,--build-id") from None
 
+    @property
+    def sizes(self) -> str:
+        """SMALLBIG, or BIGBIG where atoms are numbered by 64-bit integers: Atom::map_one takes such a number."""
+        return "BIGBIG" if self.read(lambda content: content.find(b"4Atom7map_oneEli")) >= 0 else "SMALLBIG"
+
     def read(self, function: Callable[[mmap.mmap], Result]) -> Result:
         """What a function of the library's bytes says."""
         with self.library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -154,7 +159,7 @@ def _compile(lammps: Lammps, path: Path) -> None:
         made = Path(scratch) / PLUGIN
         command = [
             *(*compiler, "-std=c++17", "-O2", "-fPIC", "-shared", "-fopenmp", "-fvisibility=hidden"),
-            *("-DLAMMPS_SMALLBIG", f'-DSITEWISE_LAMMPS_BUILD="{lammps.build_id}"'),
+            *(f"-DLAMMPS_{lammps.sizes}", f'-DSITEWISE_LAMMPS_BUILD="{lammps.build_id}"'),
             *(f"-I{folder}" for folder in includes),
             *map(str, sorted(SOURCES.glob("*.cpp"))),
             *(str(PACKAGE / "lib" / "libsitewise.a"), "-Wl,--exclude-libs,ALL", "-o", str(made)),
