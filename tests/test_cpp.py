@@ -8,36 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.io import read
 
-from checks import silicon_potential
+from checks import arrays, assert_close, rattled, silicon_potential
+from sitewise import _core
 
 ROOT = Path(__file__).resolve().parents[1]
-CONSUMER = """
-cmake_minimum_required(VERSION 3.18)
-project(consumer LANGUAGES CXX)
-find_package(sitewise CONFIG REQUIRED)
-add_executable(consumer main.cpp)
-target_link_libraries(consumer PRIVATE sitewise::sitewise)
-"""
-MAIN = """
-#include <cstdio>
-#include <sitewise/potential.hpp>
-
-int main(int, char** argv) {
-    const auto potential = sitewise::Potential::load(argv[1]);
-    const int species[2] = {0, 0};
-    const double positions[6] = {0, 0, 0, 0, 0, 2.4};
-    sitewise::Atoms atoms;
-    atoms.size = 2;
-    atoms.species = species;
-    atoms.positions = positions;
-    double energy = 0.0;
-    sitewise::Potential::Output out;
-    out.energy = &energy;
-    potential.compute(atoms, out);
-    std::printf("%.17g", energy);
-}
-"""
 
 
 def run(*command, cwd):
@@ -81,15 +58,71 @@ def test_public_headers_need_neither_eigen_nor_python(installed):
         assert word not in text
 
 
-def test_an_outside_project_links_the_library(installed, cmake, tmp_path):
-    potential = silicon_potential()
-    potential.save(str(tmp_path / "potential"))
-    (tmp_path / "CMakeLists.txt").write_text(CONSUMER)
-    (tmp_path / "main.cpp").write_text(MAIN)
-    run(cmake, "-S", tmp_path, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={installed}", cwd=tmp_path)
-    run(cmake, "--build", tmp_path / "build", cwd=tmp_path)
-    energy = float(run(tmp_path / "build" / "consumer", tmp_path / "potential", cwd=tmp_path))
-    expected = potential.compute(
-        np.zeros(2, np.int32), np.array([[0, 0, 0], [0, 0, 2.4]]), np.zeros((3, 3)), np.zeros(3, bool)
-    )["energy"]
-    assert energy == expected
+@pytest.fixture(scope="module")
+def build(installed, cmake, tmp_path_factory):
+    """Builds an outside project."""
+
+    def built(source, prefix=installed):
+        folder = tmp_path_factory.mktemp("outside")
+        run(cmake, "-S", source, "-B", folder, f"-DCMAKE_PREFIX_PATH={prefix}", cwd=folder)
+        run(cmake, "--build", folder, cwd=folder)
+        return folder
+
+    return built
+
+
+@pytest.fixture(scope="module")
+def consumer(build):
+    return build(ROOT / "tests" / "consumer")
+
+
+@pytest.fixture
+def crystal(tmp_path):
+    """A small triclinic cell, the potential's folder and the file of the structure for the consumers."""
+    atoms = rattled(bulk("Si", "diamond", a=5.4), 0.1)
+    silicon_potential().save(str(tmp_path / "potential"))
+    numbers = [len(atoms), *atoms.cell.array.ravel()]
+    lines = [" ".join(map(repr, map(float, (0, *position)))).replace("0.0", "0", 1) for position in atoms.positions]
+    (tmp_path / "structure").write_text("\n".join([" ".join(map(str, numbers)), *lines]))
+    return atoms, tmp_path / "potential", tmp_path / "structure"
+
+
+def test_threads_share_a_potential(consumer, crystal, tmp_path):
+    atoms, potential, structure = crystal
+    energy = float(run(consumer / "consumer_cpp", potential, structure, cwd=tmp_path))
+    assert energy == silicon_potential().compute(*arrays(atoms, (14,)))["energy"]
+
+
+def test_a_list_with_ghosts_in_c(consumer, crystal, tmp_path):
+    atoms, potential, structure = crystal
+    expected = silicon_potential().compute(*arrays(atoms, (14,)))
+    lines = run(consumer / "consumer_c", potential, structure, cwd=tmp_path).splitlines()
+    energy, *forces, virial, own, message = lines
+    assert_close(float(energy), expected["energy"], 1e-12)
+    assert float(own) == expected["energy"]
+    assert_close([[float(x) for x in line.split()] for line in forces], expected["forces"], 1e-12)
+    assert_close([float(x) for x in virial.split()], expected["virial"].ravel(), 1e-12)
+    assert message == "atom 0 has element index 99, the potential has 1 elements"
+
+
+def test_c_tells_what_failed(consumer, crystal, tmp_path):
+    _, _, structure = crystal
+    result = subprocess.run([consumer / "consumer_c", tmp_path / "none", structure], capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"error: {tmp_path / 'none'}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_molecular_dynamics_in_cpp(build, tmp_path):
+    """The example, with the library in the Python package, keeps its energy, and its last frame has the energy that it
+    says."""
+    silicon_potential().save(str(tmp_path / "potential"))
+    md = build(ROOT / "examples" / "md-cpp", prefix=Path(_core.__file__).parent)
+    output = run(md / "md", tmp_path / "potential", "2", "400", "600", cwd=tmp_path)
+    table = np.array([line.split() for line in output.splitlines()], float)
+    assert table[-1, 0] == 400
+    assert np.ptp(table[:, 3]) > 1e-3
+    assert np.ptp(table[:, 4]) < 1e-4
+    last = read(tmp_path / "md.xyz", index=-1)
+    energy = silicon_potential().compute(*arrays(last, (14,)))["energy"]
+    assert_close(energy, table[-1, 2] * len(last), 1e-10)

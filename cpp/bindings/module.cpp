@@ -294,6 +294,7 @@ py::dict compute(const Potential& potential,
                  Floats cell,
                  Flags pbc,
                  bool features,
+                 bool virials,
                  VerletList* neighbors) {
     const Structure structure(species, positions, cell, pbc);
     const std::size_t n = structure.size();
@@ -315,6 +316,12 @@ py::dict compute(const Potential& potential,
         Floats x({n, potential.functions().max_count()});
         out.features = x.mutable_data();
         result["features"] = x;
+    }
+    if (virials) {
+        Floats parts({n, std::size_t{3}, std::size_t{3}});
+        std::fill_n(parts.mutable_data(), parts.size(), 0.0);
+        out.virials = parts.mutable_data();
+        result["virials"] = parts;
     }
     {
         py::gil_scoped_release release;
@@ -644,6 +651,11 @@ Error
                                    return networks;
                                })
         .def_property_readonly("atom_energies", &Potential::atom_energies)
+        .def_property_readonly("normalization",
+                               [](const Potential& p) {
+                                   return py::make_tuple(p.normalization().mean_energy,
+                                                         p.normalization().conv_energy);
+                               })
         .def_property(
             "weights", [](const Potential& p) { return array({py::ssize_t(p.n_weights())}, p.weights()); },
             &set_weights)
@@ -652,7 +664,7 @@ Error
             [](const Potential& p) { return p.precision() == Precision::float32 ? "float32" : "float64"; },
             [](Potential& p, const std::string& name) { p.set_precision(parse_precision(name)); })
         .def("compute", &compute, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
-             py::arg("features") = false, py::arg("neighbors") = nullptr);
+             py::arg("features") = false, py::arg("virials") = false, py::arg("neighbors") = nullptr);
 
     py::class_<TrainingSet>(m, "TrainingSet")
         .def(py::init<const SymmetryFunctions&, std::size_t>(), py::arg("functions"),

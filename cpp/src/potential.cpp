@@ -57,9 +57,14 @@ void check_species(const int* species, std::size_t n_atoms, int n_elements) {
 
 // What one thread adds up; threads are summed in their order, so a number of threads gives one result.
 struct Partial {
-    std::vector<double> forces;
+    std::vector<double> forces, virials;
     double virial[9] = {};
 };
+
+void add(const std::vector<double>& values, double* sum) {
+    if (!sum) return;
+    for (std::size_t i = 0; i < values.size(); ++i) sum[i] += values[i];
+}
 
 // One thread's work on blocks of atoms.
 template <class Real>
@@ -152,9 +157,16 @@ private:
                 fj[a] -= g[a];
                 for (int c = 0; c < 3; ++c) virial[3 * a + c] += r[a] * g[c];
             }
+            if (!sum.virials.empty())
+                add_virial(r, g, &sum.virials[9 * static_cast<std::size_t>(row.index[k])]);
         }
         for (int a = 0; a < 3; ++a) sum.forces[3 * i + a] += own[a];
         for (int a = 0; a < 9; ++a) sum.virial[a] += virial[a];
+    }
+
+    static void add_virial(const double* r, const double* g, double* virial) {
+        for (int a = 0; a < 3; ++a)
+            for (int c = 0; c < 3; ++c) virial[3 * a + c] += r[a] * g[c];
     }
 
     const Potential& potential_;
@@ -180,7 +192,7 @@ void compute_blocks(const Potential& potential,
                     std::vector<Partial>& partial) {
     const std::vector<AtomBlock> blocks =
         make_blocks(neighbors, species, static_cast<int>(potential.elements().size()));
-    const bool gradients = out.forces || out.virial;
+    const bool gradients = out.forces || out.virial || out.virials;
     FirstError error;
 #pragma omp parallel
     {
@@ -189,6 +201,7 @@ void compute_blocks(const Potential& potential,
         error.run([&] {
             worker = std::make_unique<Worker<Real>>(potential, neighbors, species, out);
             if (gradients) sum.forces.assign(3 * n_atoms, 0.0);
+            if (out.virials) sum.virials.assign(9 * n_atoms, 0.0);
         });
 #pragma omp for schedule(static)
         for (std::size_t q = 0; q < blocks.size(); ++q)
@@ -221,8 +234,8 @@ void compute_all(const Potential& potential,
         if (out.energy) *out.energy += energies[i];
     }
     for (const Partial& sum : partial) {
-        if (out.forces)
-            for (std::size_t i = 0; i < sum.forces.size(); ++i) out.forces[i] += sum.forces[i];
+        add(sum.forces, out.forces);
+        add(sum.virials, out.virials);
         if (out.virial)
             for (int a = 0; a < 9; ++a) out.virial[a] += sum.virial[a];
     }

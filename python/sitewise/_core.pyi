@@ -19,6 +19,7 @@ class Result(TypedDict, total=False):
     forces: Floats  # [n, 3]
     virial: Floats  # [3, 3], dE/d(strain)
     features: Floats  # [n, max_count], network inputs, NaN behind an element's last function
+    virials: Floats  # [n, 3, 3], the parts of the virial
     extrapolations: Ints  # [n]
 
 class SymmetryFunction:
@@ -167,6 +168,9 @@ class Potential:
     def networks(self) -> list[Network]: ...
     @property
     def atom_energies(self) -> list[float]: ...
+    @property
+    def normalization(self) -> tuple[float, float]:
+        """mean_energy (eV) and conv_energy (1/eV): E = e / conv_energy + mean_energy + atom_energy."""
     weights: Floats  # all networks, in the order of the elements
     precision: str  # "float64" or "float32"
     def compute(
@@ -176,6 +180,7 @@ class Potential:
         cell: Floats,
         pbc: npt.NDArray[np.bool_],
         features: bool = False,
+        virials: bool = False,
         neighbors: NeighborList | None = None,
     ) -> Result: ...
 

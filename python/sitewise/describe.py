@@ -26,7 +26,8 @@ def describe(path: Path | None, cflength: float, cfenergy: float) -> Iterator[st
 
 
 def _build() -> Iterator[str]:
-    facts = {**_core.info(), "threads": str(_core.get_threads())}
+    package = Path(_core.__file__).parent  # also where find_package(sitewise) finds the C++ library
+    facts = {**_core.info(), "threads": str(_core.get_threads()), "cmake_prefix": str(package)}
     for name, value in facts.items():
         yield f"{name:16s} {value}"
 

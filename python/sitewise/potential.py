@@ -18,6 +18,8 @@ from .symmetry import SymmetryFunctions
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from .calculator import SitewiseCalculator
+
 Precision: TypeAlias = Literal["float64", "float32"]
 
 VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy, the order of ASE
@@ -146,6 +148,47 @@ class Potential:
             stress=virial[VOIGT] / float(atoms.cell.volume) if periodic else None,
             features=result["features"],
             extrapolation=result["extrapolations"],
+        )
+
+    def calculator(
+        self, skin: float = 1.0, warn_every: int = 1000, stop_after: int | None = None
+    ) -> SitewiseCalculator:
+        """A calculator for ASE, whose neighbour list is kept while atoms move little.
+
+        Parameters
+        ----------
+        skin
+            By how much that list reaches beyond the cutoff, Angstrom.
+        warn_every
+            At most one warning of extrapolation each so many calculations; 0 for none.
+        stop_after
+            Raise Error once more functions than this have been outside the training range, summed over atoms and
+            calculations; None for no limit.
+        """
+        from .calculator import SitewiseCalculator
+
+        return SitewiseCalculator(self, skin, warn_every, stop_after)
+
+    def outside(self, atoms: Atoms, atom: int) -> str:
+        """What of an atom is outside the training range, in words: the function that is farthest outside, as a
+        multiple of its range.
+
+        Raises
+        ------
+        Error
+            As `evaluate`.
+        """
+        symbol = atoms.symbols[atom]
+        element = self.elements.index(symbol)
+        low, high = self.core.scaling.statistics(element)[:2]
+        values = self.functions.evaluate(atoms)[atom, : len(low)]
+        excess = np.maximum(low - values, values - high)
+        worst = int((excess / np.maximum(high - low, np.finfo(float).tiny)).argmax())
+        if excess[worst] <= 0:
+            return f"atom {atom} ({symbol}) is inside"
+        return (
+            f"atom {atom} ({symbol}) has function {worst + 1} of {len(low)} at {values[worst]:.6g}, "
+            f"the training range is {low[worst]:.6g} to {high[worst]:.6g}"
         )
 
     @property

@@ -69,6 +69,8 @@ public:
         double* energies = nullptr;  ///< [centers], eV
         double* forces = nullptr;    ///< [n][3], -dE/dr, eV/Angstrom
         double* virial = nullptr;    ///< [3][3], dE/d(strain) = sum r_ij (x) dE/dr_ij, eV; stress = virial/V
+        double* virials = nullptr;   ///< [n][3][3], its parts: r_ij (x) dE_i/dr_ij belongs to atom j, as the
+                                     ///< heat current needs (Z. Fan et al., Phys. Rev. B 92, 094301 (2015))
         double* features = nullptr;  ///< [centers][max_count], network inputs x; overwritten, NaN behind
                                      ///< the last function of an element
         int* extrapolations = nullptr;  ///< [centers], functions outside the training range; overwritten

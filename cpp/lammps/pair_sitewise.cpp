@@ -1,0 +1,337 @@
+#include "pair_sitewise.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <sitewise/error.hpp>
+#include <sitewise/potential.hpp>
+
+#include "atom.h"
+#include "comm.h"
+#include "error.h"
+#include "force.h"
+#include "memory.h"
+#include "neigh_list.h"
+#include "neighbor.h"
+#include "update.h"
+#include "utils.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+using namespace LAMMPS_NS;
+
+namespace {
+
+// LAMMPS orders virials xx yy zz xy xz yz yx zx zy, the library in rows.
+constexpr int row[9] = {0, 1, 2, 0, 0, 1, 1, 2, 2}, column[9] = {0, 1, 2, 1, 2, 2, 0, 0, 1};
+
+// FNV-1a of the numbers that decide what is computed
+std::uint64_t fingerprint(const sitewise::Potential& potential) {
+    std::uint64_t hash = 14695981039346656037u;
+    const auto mix = [&](const std::vector<double>& values) {
+        const auto* bytes = reinterpret_cast<const unsigned char*>(values.data());
+        for (std::size_t i = 0; i < values.size() * sizeof(double); ++i)
+            hash = (hash ^ bytes[i]) * 1099511628211u;
+    };
+    mix(potential.weights());
+    mix(potential.atom_energies());
+    for (std::size_t e = 0; e < potential.elements().size(); ++e) {
+        const auto& statistics = potential.scaling().statistics(static_cast<int>(e));
+        for (const auto* values : {&statistics.min, &statistics.max, &statistics.mean, &statistics.sigma})
+            mix(*values);
+        for (const auto& f : potential.functions().functions(static_cast<int>(e)))
+            mix({f.eta, f.rs, f.lambda, f.zeta, f.cutoff});
+    }
+    return hash;
+}
+
+}  // namespace
+
+PairSitewise::PairSitewise(LAMMPS* lammps) : Pair(lammps) {
+    single_enable = 0;
+    restartinfo = 0;
+    one_coeff = 1;
+    manybody_flag = 1;
+    no_virial_fdotr_compute = 1;  // the library's own virial is exact and cheap
+    centroidstressflag = CENTROID_AVAIL;
+}
+
+PairSitewise::~PairSitewise() {
+    if (!allocated) return;
+    memory->destroy(setflag);
+    memory->destroy(cutsq);
+}
+
+double PairSitewise::number(const char* keyword, const char* value, double least) const {
+    char* end = nullptr;
+    const double result = std::strtod(value, &end);
+    if (end == value || *end != '\0' || !(result >= least) || !std::isfinite(result))
+        error->all(FLERR, "pair_style sitewise: {} is {}, expected a number{}", keyword, value,
+                   least > 0.0 ? " above 0" : " of 0 or more");
+    return result;
+}
+
+void PairSitewise::settings(int argc, char** argv) {
+    constexpr double positive = 1e-300;
+    for (int i = 0; i < argc; i += 2) {
+        const std::string keyword = argv[i];
+        if (i + 1 == argc) error->all(FLERR, "pair_style sitewise: {} lacks its value", keyword);
+        const char* value = argv[i + 1];
+        if (keyword == "cflength")
+            cflength_ = number("cflength", value, positive);
+        else if (keyword == "cfenergy")
+            cfenergy_ = number("cfenergy", value, positive);
+        else if (keyword == "showewsum")
+            interval_ = static_cast<bigint>(number("showewsum", value, 0.0));
+        else if (keyword == "maxew")
+            most_ = static_cast<bigint>(number("maxew", value, 0.0));
+        else if (keyword == "precision" && (!strcmp(value, "float64") || !strcmp(value, "float32")))
+            single_ = !strcmp(value, "float32");
+        else if (keyword == "precision")
+            error->all(FLERR, "pair_style sitewise: precision is {}, expected float64 or float32", value);
+        else
+            error->all(FLERR,
+                       "pair_style sitewise: keyword {} is unknown, expected cflength, cfenergy, precision, "
+                       "showewsum or maxew",
+                       keyword);
+    }
+}
+
+void PairSitewise::coeff(int argc, char** argv) {
+    const int types = atom->ntypes;
+    if (argc != 3 + types)
+        error->all(
+            FLERR,
+            "pair_coeff of pair_style sitewise has {} arguments, expected * * DIRECTORY and an element "
+            "or NULL for each of the {} atom types",
+            argc, types);
+    if (!allocated) allocate();
+    load(argv[2]);
+    const std::vector<std::string>& known = potential_->elements();
+    for (int type = 1; type <= types; ++type) {
+        const std::string symbol = argv[2 + type];
+        const auto found = std::find(known.begin(), known.end(), symbol);
+        map[type] = found == known.end() ? -1 : static_cast<int>(found - known.begin());
+        if (map[type] >= 0 || symbol == "NULL") continue;
+        std::string list;
+        for (const std::string& name : known) list += (list.empty() ? "" : ", ") + name;
+        error->all(FLERR, "pair_coeff of pair_style sitewise: the potential {} has {}, not {} (atom type {})",
+                   argv[2], list, symbol, type);
+    }
+    for (int i = 1; i <= types; ++i)
+        for (int j = 1; j <= types; ++j) setflag[i][j] = map[i] >= 0 && map[j] >= 0;
+}
+
+// Ranks read for themselves. What fails on one of them is told by all, and a file that changes meanwhile must
+// not give them different potentials.
+void PairSitewise::load(const char* directory) {
+    std::string failure;
+    std::uint64_t hash = 0, low = 0, high = 0;
+    try {
+        potential_ =
+            std::make_unique<sitewise::Potential>(sitewise::Potential::load(directory, cflength_, cfenergy_));
+        if (single_) potential_->set_precision(sitewise::Precision::float32);
+        hash = fingerprint(*potential_);
+    } catch (const std::exception& error) {
+        failure = error.what();
+    }
+    tell_failure(failure);
+    MPI_Allreduce(&hash, &low, 1, MPI_UINT64_T, MPI_MIN, world);
+    MPI_Allreduce(&hash, &high, 1, MPI_UINT64_T, MPI_MAX, world);
+    if (low != high) error->all(FLERR, "pair_style sitewise: {} changed while MPI ranks read it", directory);
+}
+
+// Ends the run with the sentence of the first rank that has one.
+void PairSitewise::tell_failure(std::string text) {
+    int mine = text.empty() ? comm->nprocs : comm->me, first = 0;
+    MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, world);
+    if (first == comm->nprocs) return;
+    int size = static_cast<int>(text.size());
+    MPI_Bcast(&size, 1, MPI_INT, first, world);
+    text.resize(size);
+    MPI_Bcast(text.data(), size, MPI_CHAR, first, world);
+    error->all(FLERR, "pair_style sitewise: {}", text);
+}
+
+void PairSitewise::allocate() {
+    const int n = atom->ntypes + 1;
+    memory->create(setflag, n, n, "pair:setflag");
+    memory->create(cutsq, n, n, "pair:cutsq");
+    for (int i = 0; i < n; ++i) std::fill_n(setflag[i], n, 0);
+    map = new int[n];  // which Pair deletes
+    allocated = 1;
+}
+
+void PairSitewise::init_style() {
+    if (strcmp(update->unit_style, "metal"))
+        error->all(FLERR, "pair_style sitewise needs units metal (eV, Angstrom), found units {}",
+                   update->unit_style);
+    if (!force->newton_pair) error->all(FLERR, "pair_style sitewise needs newton on, found newton off");
+    neighbor->add_request(this, NeighConst::REQ_FULL);
+    reported_ = update->ntimestep;
+}
+
+double PairSitewise::init_one(int i, int j) {
+    setflag[j][i] = setflag[i][j];
+    return potential_->cutoff();
+}
+
+void PairSitewise::compute(int eflag, int vflag) {
+    ev_init(eflag, vflag);
+    if (neighbor->ago == 0) {
+        check_ghosts();
+        number_atoms();
+    }
+    fill_rows();
+    energies_.assign(first_.size() - 1, 0.0);
+    extrapolations_.assign(first_.size() - 1, 0);
+    forces_.assign(3 * atoms_.size(), 0.0);
+    virials_.assign(vflag_atom || cvflag_atom ? 9 * atoms_.size() : 0, 0.0);
+    double energy = 0.0, strain[9] = {};
+    sitewise::Potential::Output out;
+    out.energy = &energy;
+    out.energies = energies_.data();
+    out.forces = forces_.data();
+    out.virial = strain;
+    out.virials = virials_.empty() ? nullptr : virials_.data();
+    out.extrapolations = extrapolations_.data();
+#ifdef _OPENMP
+    omp_set_num_threads(comm->nthreads);  // LAMMPS may bring an OpenMP library of its own
+#endif
+    try {
+        potential_->compute({first_.size() - 1, first_.data(), index_.data(), vectors_.data()},
+                            species_.data(), atoms_.size(), out);
+    } catch (const std::exception& failure) {
+        error->one(FLERR, "pair_style sitewise: {}", failure.what());
+    }
+    if (eflag_global) eng_vdwl += energy;
+    if (vflag_global)
+        for (int a = 0; a < 6; ++a)
+            virial[a] -= (strain[3 * row[a] + column[a]] + strain[3 * column[a] + row[a]]) / 2;
+    add_results();
+    count_extrapolations();
+}
+
+void PairSitewise::check_ghosts() {
+    const double reach = comm->get_comm_cutoff();
+    if (!(reach >= potential_->cutoff()))
+        error->all(FLERR,
+                   "pair_style sitewise: ghost atoms reach {:.6g} Angstrom, the potential's cutoff is {:.6g}",
+                   reach, potential_->cutoff());
+}
+
+// Which atoms have an element, at each new list; their numbers do not change until the next.
+void PairSitewise::number_atoms() {
+    const int all = atom->nlocal + atom->nghost;
+    atoms_.clear();
+    place_.assign(all, -1);
+    const auto add = [&](int i) {
+        if (map[atom->type[i]] < 0) return;
+        place_[i] = static_cast<int>(atoms_.size());
+        atoms_.push_back(i);
+    };
+    for (int k = 0; k < list->inum; ++k) add(list->ilist[k]);
+    first_.assign(atoms_.size() + 1, 0);
+    for (int i = 0; i < all; ++i)
+        if (place_[i] < 0) add(i);
+    species_.resize(atoms_.size());
+    for (std::size_t k = 0; k < atoms_.size(); ++k) species_[k] = map[atom->type[atoms_[k]]];
+}
+
+void PairSitewise::fill_rows() {
+    const double reach = potential_->cutoff() * potential_->cutoff();
+    double** x = atom->x;
+    std::size_t entries = 0;
+    for (std::size_t k = 0; k + 1 < first_.size(); ++k) {
+        const int i = atoms_[k], count = list->numneigh[i];
+        if (index_.size() < entries + count) {
+            index_.resize(2 * (entries + count));
+            vectors_.resize(3 * index_.size());
+        }
+        for (int n = 0; n < count; ++n) {
+            const int j = list->firstneigh[i][n] & NEIGHMASK;
+            const double r[3] = {x[j][0] - x[i][0], x[j][1] - x[i][1], x[j][2] - x[i][2]};
+            if (!(r[0] * r[0] + r[1] * r[1] + r[2] * r[2] < reach) || place_[j] < 0) continue;
+            index_[entries] = place_[j];
+            std::copy_n(r, 3, &vectors_[3 * entries++]);
+        }
+        first_[k + 1] = entries;
+    }
+}
+
+void PairSitewise::add_results() {
+    for (std::size_t k = 0; k < atoms_.size(); ++k)
+        for (int a = 0; a < 3; ++a) atom->f[atoms_[k]][a] += forces_[3 * k + a];
+    if (eflag_atom)
+        for (std::size_t k = 0; k < energies_.size(); ++k) eatom[atoms_[k]] += energies_[k];
+    if (virials_.empty()) return;
+    for (std::size_t k = 0; k < atoms_.size(); ++k) {
+        const double* w = &virials_[9 * k];
+        if (vflag_atom)
+            for (int a = 0; a < 6; ++a)
+                vatom[atoms_[k]][a] -= (w[3 * row[a] + column[a]] + w[3 * column[a] + row[a]]) / 2;
+        if (cvflag_atom)
+            for (int a = 0; a < 9; ++a) cvatom[atoms_[k]][a] -= w[3 * row[a] + column[a]];
+    }
+}
+
+void PairSitewise::count_extrapolations() {
+    extrapolation_.assign(std::max(atom->nmax, 1), 0.0);
+    for (std::size_t k = 0; k < extrapolations_.size(); ++k) {
+        const int count = extrapolations_[k], i = atoms_[k];
+        extrapolation_[i] = count;
+        sum_ += count;
+        if (count > worst_.count) worst_ = {count, species_[k], atom->tag[i]};
+    }
+    const bool due = interval_ > 0 && update->ntimestep - reported_ >= interval_;
+    if (due || most_ >= 0) report_extrapolations(due);
+}
+
+// Sums up over ranks; called by all of them at the same steps.
+void PairSitewise::report_extrapolations(bool due) {
+    bigint sum = 0;
+    MPI_Allreduce(&sum_, &sum, 1, MPI_LMP_BIGINT, MPI_SUM, world);
+    const bool stop = most_ >= 0 && total_ + sum > most_;
+    if (sum > 0 && (due || stop)) {
+        const std::string text = summary(sum);
+        if (stop) error->all(FLERR, text + "; maxew allows " + std::to_string(most_));
+        if (comm->me == 0) error->warning(FLERR, text);
+    }
+    if (!due) return;
+    total_ += sum;
+    sum_ = worst_.count = 0;
+    reported_ = update->ntimestep;
+}
+
+std::string PairSitewise::summary(bigint sum) {
+    struct {
+        int count, rank;
+    } mine{worst_.count, comm->me}, most{};
+    MPI_Allreduce(&mine, &most, 1, MPI_2INT, MPI_MAXLOC, world);
+    MPI_Bcast(&worst_, sizeof worst_, MPI_BYTE, most.rank, world);
+    return fmt::format(
+        "pair_style sitewise: outside the training range {} times from step {} to {} (functions, summed over "
+        "atoms and steps); most for atom {} ({}) with {} functions",
+        sum, reported_, update->ntimestep, worst_.atom, potential_->elements()[worst_.element], worst_.count);
+}
+
+// At the end of a run, what the last interval has left.
+void PairSitewise::finish() {
+    if (interval_ > 0) report_extrapolations(true);
+}
+
+void* PairSitewise::extract_peratom(const char* name, int& columns) {
+    if (strcmp(name, "extrapolation")) return nullptr;
+    columns = 0;
+    extrapolation_.resize(std::max<std::size_t>(extrapolation_.size(), atom->nmax));
+    return extrapolation_.data();
+}
+
+double PairSitewise::memory_usage() {
+    const auto bytes = [](const auto& values) { return double(values.capacity() * sizeof(values[0])); };
+    return Pair::memory_usage() + bytes(index_) + bytes(vectors_) + bytes(forces_) + bytes(virials_) +
+           bytes(energies_) + bytes(extrapolation_);
+}

@@ -1,0 +1,83 @@
+// clang-format off
+#ifdef PAIR_CLASS
+PairStyle(sitewise,PairSitewise);
+#else
+// clang-format on
+#ifndef LMP_PAIR_SITEWISE_H
+#define LMP_PAIR_SITEWISE_H
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pair.h"
+
+namespace sitewise {
+class Potential;
+}
+
+namespace LAMMPS_NS {
+
+/// pair_style sitewise keyword value ...
+///     cflength, cfenergy   Angstrom and eV in the units of the potential's directory, 1 unless given
+///     precision            float64 (unless given) or float32
+///     showewsum N          every N steps, one warning that sums up extrapolations since the last; 1000
+///     unless
+///                          given, 0 for none
+///     maxew N              stop after more than N extrapolations (functions, summed over atoms and steps)
+/// pair_coeff * * DIRECTORY element ...   one element or NULL for each atom type
+///
+/// Units are metal. Per-atom energies and virials are what compute pe/atom, stress/atom and
+/// centroid/stress/atom use; `fix ID all pair N sitewise extrapolation 0` makes the number of functions
+/// outside the training range available as f_ID.
+class PairSitewise : public Pair {
+public:
+    explicit PairSitewise(LAMMPS* lammps);
+    ~PairSitewise() override;
+    void settings(int argc, char** argv) override;
+    void coeff(int argc, char** argv) override;
+    void init_style() override;
+    double init_one(int i, int j) override;
+    void compute(int eflag, int vflag) override;
+    void finish() override;
+    void* extract_peratom(const char* name, int& columns) override;
+    double memory_usage() override;
+
+private:
+    double number(const char* keyword, const char* value, double least) const;
+    void load(const char* directory);
+    void tell_failure(std::string text);
+    void allocate();
+    void check_ghosts();
+    void number_atoms();
+    void fill_rows();
+    void add_results();
+    void count_extrapolations();
+    void report_extrapolations(bool due);
+    std::string summary(bigint sum);
+
+    std::unique_ptr<sitewise::Potential> potential_;
+    double cflength_ = 1.0, cfenergy_ = 1.0;
+    bool single_ = false;
+    bigint interval_ = 1000, most_ = -1;
+
+    // Atoms with an element, in the order of the library: own atoms in that of the list, then ghosts.
+    std::vector<int> atoms_, place_, species_;
+    std::vector<std::size_t> first_;
+    std::vector<int> index_;
+    std::vector<double> vectors_, energies_, forces_, virials_;
+    std::vector<int> extrapolations_;
+    std::vector<double> extrapolation_;  // of LAMMPS's own atoms, for fix pair
+    bigint reported_ = 0;                // step of the last report
+    bigint sum_ = 0, total_ = 0;         // functions outside the range, since the last report and before it
+    struct {
+        int count, element;
+        tagint atom;
+    } worst_{};  // atom with the most functions outside since the last report
+};
+
+}  // namespace LAMMPS_NS
+
+#endif
+#endif

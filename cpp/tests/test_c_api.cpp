@@ -1,0 +1,80 @@
+// The C functions tell every failure by their result and a sentence.
+
+#include <cstring>
+#include <filesystem>
+#include <string>
+
+#include "check.hpp"
+#include "sitewise/c_api.h"
+#include "sitewise/potential.hpp"
+
+using namespace sitewise;
+
+namespace {
+
+// One radial function of silicon and a linear network
+Potential potential() {
+    SymmetryFunction f;
+    f.neighbor1 = 0;
+    f.eta = 0.1;
+    f.cutoff = 4.0;
+    Network network({1, 1}, {Activation::linear});
+    network.set_weights({2.0, 0.5});
+    const Scaling scaling(ScalingType::none, 0.0, 1.0, {{{0.0}, {2.0}, {1.0}, {0.5}}});
+    return Potential({"Si"}, SymmetryFunctions(1, {f}, {}), scaling, {network}, {-1.0});
+}
+
+bool told(const std::string& text) {
+    return std::string(sitewise_error()).find(text) != std::string::npos;
+}
+
+void check_failures(const sitewise_potential* p) {
+    const int species[2] = {0, 0}, wrong[2] = {0, 1};
+    const double positions[6] = {0, 0, 0, 0, 0, 2.4}, same[6] = {};
+    const int index[2] = {1, 2}, swapped[2] = {1, 0};
+    const size_t first[3] = {0, 1, 2}, backwards[3] = {0, 2, 1};
+    const sitewise_output out = {};
+    CHECK(sitewise_load("no/such/folder", 1.0, 1.0) == nullptr && told("no/such/folder"));
+    CHECK(sitewise_load(nullptr, 1.0, 1.0) == nullptr && told("directory is NULL"));
+    CHECK(sitewise_compute(p, 2, wrong, positions, nullptr, nullptr, out) == 1 && told("element index 1"));
+    CHECK(sitewise_compute(p, 2, species, same, nullptr, nullptr, out) == 1 && told("apart"));
+    CHECK(sitewise_compute(p, 2, nullptr, positions, nullptr, nullptr, out) == 1 && told("species is NULL"));
+    CHECK(sitewise_compute(p, 2, species, positions, positions, nullptr, out) == 1 &&
+          told("both or neither"));
+    CHECK(sitewise_compute_list(p, 2, species, 2, first, index, positions, out) == 1 && told("names atom 2"));
+    CHECK(sitewise_compute_list(p, 2, species, 2, backwards, swapped, positions, out) == 1 && told("row 1"));
+    CHECK(sitewise_compute_list(p, 2, species, 3, first, index, positions, out) == 1 && told("3 centers"));
+}
+
+void check_results(const sitewise_potential* p) {
+    const int species[2] = {0, 0}, index[2] = {1, 0};
+    const double positions[6] = {0, 0, 0, 0, 0, 2.4}, vectors[6] = {0, 0, 2.4, 0, 0, -2.4};
+    const size_t first[3] = {0, 1, 2};
+    double energy[2] = {}, energies[2] = {}, forces[2][6] = {}, virial[2][9] = {};
+    const sitewise_output own = {&energy[0], energies, forces[0], virial[0]};
+    const sitewise_output list = {&energy[1], nullptr, forces[1], virial[1]};
+    CHECK(sitewise_compute(p, 2, species, positions, nullptr, nullptr, own) == 0);
+    CHECK(sitewise_compute_list(p, 2, species, 2, first, index, vectors, list) == 0);
+    CHECK(energy[0] == energy[1] && energies[0] + energies[1] == energy[0] && energy[0] != 0.0);
+    CHECK(std::memcmp(forces[0], forces[1], sizeof forces[0]) == 0 && forces[0][2] == -forces[0][5]);
+    CHECK(std::memcmp(virial[0], virial[1], sizeof virial[0]) == 0);
+    CHECK_CLOSE(virial[0][8], -2.4 * forces[0][5], 1e-14);
+}
+
+}  // namespace
+
+int main() {
+    const auto folder = std::filesystem::temp_directory_path() / "sitewise_test_c_api";
+    potential().save(folder.string());
+    sitewise_potential* p = sitewise_load(folder.string().c_str(), 1.0, 1.0);
+    std::filesystem::remove_all(folder);
+    CHECK(p != nullptr);
+    if (p) {
+        CHECK(sitewise_cutoff(p) == 4.0);
+        CHECK(sitewise_species(p, "Si") == 0 && sitewise_species(p, "O") == -1);
+        check_failures(p);
+        check_results(p);
+    }
+    sitewise_free(p);
+    return check::failures() == 0 ? 0 : 1;
+}

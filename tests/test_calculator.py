@@ -1,0 +1,149 @@
+"""The calculator of ASE against Potential.evaluate and finite differences, and in ASE's own machinery."""
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+from ase import units
+from ase.build import bulk
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.filters import FrechetCellFilter
+from ase.io import read, write
+from ase.md.verlet import VelocityVerlet
+from ase.mep import NEB
+from ase.optimize import BFGS
+
+from checks import arrays, assert_close, random_potential, rattled, silicon_potential, structures
+from sitewise import Error, Potential, _core
+from sitewise.calculator import ExtrapolationWarning
+
+pytestmark = pytest.mark.filterwarnings("ignore::sitewise.calculator.ExtrapolationWarning")
+
+
+def narrow():
+    """A silicon potential whose training range is [0, 1e-3] for all functions."""
+    potential = silicon_potential()
+    statistics = [np.outer([0.0, 1e-3, 5e-4, 1.0], np.ones(potential.functions.count(0)))]
+    scaling = _core.Scaling("none", 0.0, 1.0, statistics)
+    return Potential(_core.Potential(["Si"], potential.functions, scaling, potential.networks, [-100.0]))
+
+
+@pytest.mark.parametrize("name", structures())
+def test_results_are_those_of_evaluate(name):
+    atoms, potential = structures()[name], Potential(random_potential())
+    expected = potential.evaluate(atoms)
+    atoms.calc = potential.calculator()
+    assert_close(atoms.get_potential_energy(), expected.energy, 1e-12)
+    assert_close(atoms.get_potential_energy(force_consistent=True), expected.energy, 1e-12)
+    assert_close(atoms.get_potential_energies(), expected.energies, 1e-12)
+    assert_close(atoms.get_forces(), expected.forces, 1e-10, floor=1.0)
+    assert np.array_equal(atoms.calc.results["extrapolation"], expected.extrapolation)
+    if atoms.pbc.all():
+        assert_close(atoms.get_stress(), expected.stress, 1e-10, floor=1e-3)
+        assert_close(atoms.get_stresses().sum(axis=0), expected.stress, 1e-10, floor=1e-3)
+    else:
+        with pytest.raises(PropertyNotImplementedError):
+            atoms.get_stress()
+
+
+def test_parts_of_the_virial_are_those_of_the_heat_current():
+    """The part of atom j is the sum of r_ij (x) dE_i/dr_j over i, by finite differences of atomic energies."""
+    atoms, potential = structures()["cluster"], silicon_potential()
+    atoms.symbols = "Si5"
+    core = Potential(potential)
+    parts = potential.compute(*arrays(atoms, (14,)), virials=True)["virials"]
+    for j in range(len(atoms)):
+        slopes = np.empty((len(atoms), 3))  # dE_i/dr_j
+        for axis in range(3):
+            values = []
+            for step in (-2e-4, -1e-4, 1e-4, 2e-4):
+                moved = atoms.copy()
+                moved.positions[j, axis] += step
+                values.append(core.evaluate(moved).energies)
+            slopes[:, axis] = (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / 12e-4
+        expected = sum(np.outer(atoms.positions[j] - atoms.positions[i], slopes[i]) for i in range(len(atoms)))
+        assert_close(parts[j], expected, 1e-7, floor=1e-2)
+
+
+def test_a_kept_list_gives_what_a_new_one_gives():
+    atoms = rattled(bulk("Si", "diamond", a=5.4, cubic=True), 0.05)
+    potential = Potential(silicon_potential())
+    atoms.calc = potential.calculator(skin=0.6)
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        atoms.positions += rng.normal(0, 0.06, atoms.positions.shape)
+        assert_close(atoms.get_forces(), potential.evaluate(atoms).forces, 1e-11)
+    assert 1 < atoms.calc._neighbors.builds < 20
+
+
+def test_dynamics_keep_their_energy():
+    atoms = bulk("Si", "diamond", a=5.4, cubic=True) * (2, 2, 2)
+    atoms.calc = Potential(silicon_potential()).calculator()
+    momenta = np.random.default_rng(1).normal(0, 1, (len(atoms), 3)) * np.sqrt(28.085 * units.kB * 600)
+    atoms.set_momenta(momenta - momenta.mean(axis=0))
+    energies = []
+    dynamics = VelocityVerlet(atoms, 1.0 * units.fs)
+    dynamics.attach(lambda: energies.append(atoms.get_total_energy() / len(atoms)), interval=10)
+    dynamics.run(200)
+    assert len(energies) == 21
+    assert np.ptp(energies) < 2e-5
+
+
+def test_optimisers_with_cell_and_band():
+    potential = Potential(silicon_potential())
+    atoms = rattled(bulk("Si", "diamond", a=5.4), 0.02)
+    atoms.calc = potential.calculator()
+    before = atoms.get_potential_energy()
+    BFGS(FrechetCellFilter(atoms), logfile=None, maxstep=0.02).run(fmax=0.01, steps=15)
+    assert atoms.get_potential_energy() < before
+    images = [rattled(bulk("Si", "diamond", a=5.4, cubic=True), 0.02 * k) for k in range(4)]
+    for image in images:
+        image.calc = potential.calculator()
+    assert np.isfinite(NEB(images, method="improvedtangent").get_forces()).all()
+
+
+def test_results_are_written_and_read(tmp_path):
+    atoms = rattled(bulk("Si", "diamond", a=5.4), 0.02)
+    atoms.calc = Potential(silicon_potential()).calculator()
+    forces = atoms.get_forces()
+    write(tmp_path / "a.traj", atoms)
+    assert np.array_equal(read(tmp_path / "a.traj").get_forces(), forces)
+
+
+def test_extrapolation_is_told_once_an_interval():
+    atoms = bulk("Si", "diamond", a=5.4, cubic=True)
+    atoms.calc = narrow().calculator(warn_every=3)
+    told = []
+    for step in range(7):
+        atoms.positions[0, 0] = 0.01 * (step + 1)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            atoms.get_forces()
+        told.append(len(caught))
+    assert told == [1, 0, 0, 1, 0, 0, 1]
+    text = str(caught[0].message)
+    assert caught[0].category is ExtrapolationWarning
+    assert text.startswith("8 of 8 atoms are outside the training range; atom 0 (Si) has function ")
+    assert text.endswith("the training range is 0 to 0.001")
+
+
+def test_extrapolation_can_stop_the_run_or_be_silent():
+    atoms = bulk("Si", "diamond", a=5.4)
+    atoms.calc = narrow().calculator(stop_after=3)
+    with pytest.raises(Error, match=r"2 of 2 atoms are outside .* functions so far, stop_after allows 3"):
+        atoms.get_forces()
+    atoms.calc = narrow().calculator(warn_every=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        atoms.get_forces()
+
+
+def test_mistakes_are_told():
+    atoms = bulk("Ge", "diamond", a=5.4)
+    atoms.calc = Potential(silicon_potential()).calculator()
+    with pytest.raises(Error, match="structure has element Ge, the potential has Si"):
+        atoms.get_forces()
+    with pytest.raises(Error, match="skin"):
+        Potential(silicon_potential()).calculator(skin=-1.0)
+    assert copy.copy(atoms).calc is atoms.calc

@@ -1,0 +1,279 @@
+"""Formats of other programs: values are kept, SIMPLE-NN's own arithmetic is repeated here in plain numpy."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.io import read, write
+from typer.testing import CliRunner
+
+from checks import assert_close, random_potential, rattled, silicon_frames, silicon_potential
+from sitewise import Error, Potential, SymmetryFunctions, _core
+from sitewise.cli import app
+from sitewise.simple_nn import read_potential, write_potential
+
+BOHR, HARTREE = 1.8897261328, 0.0367493254
+
+
+def run(*arguments):
+    result = CliRunner().invoke(app, ["convert", "--quiet", *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def simple_functions():
+    """Functions of the types that SIMPLE-NN has, for O and Si."""
+    make = _core.SymmetryFunction
+    functions = []
+    for center in (0, 1):
+        functions += [
+            make(2, center, n, eta=eta, rs=rs, cutoff=4.0) for n in (0, 1) for eta, rs in ((0.1, 0), (1, 1.5))
+        ]
+        for pair in ((0, 0), (0, 1), (1, 1)):
+            functions += [make(3, center, *pair, eta=0.02, lambda_=lam, zeta=2.0, cutoff=4.0) for lam in (-1.0, 1.0)]
+            functions += [make(9, center, *pair, eta=0.1, lambda_=1.0, zeta=4.0, cutoff=3.5)]
+    return functions
+
+
+def simple_potential():
+    """Like `random_potential`, with the activations that SIMPLE-NN has."""
+    potential = random_potential(functions=simple_functions())
+    networks = []
+    for network, letters in zip(potential.networks, ("tsl", "rl"), strict=True):
+        networks.append(_core.Network(network.nodes, letters))
+        networks[-1].weights = network.weights
+    return Potential(_core.Potential(["O", "Si"], potential.functions, potential.scaling, networks, [-1.5, 0.25]))
+
+
+def structure():
+    atoms = rattled(bulk("Si", "diamond", a=5.2, cubic=True), 0.1)
+    atoms.symbols[::3] = "O"
+    return atoms
+
+
+def test_potential_saved_and_back(tmp_path):
+    potential, atoms = simple_potential(), structure()
+    write_potential(potential, tmp_path / "potential_saved")
+    back = read_potential(tmp_path / "potential_saved")
+    one, two = potential.evaluate(atoms), back.evaluate(atoms)
+    assert_close(two.energies, one.energies, 1e-12)
+    assert_close(two.forces, one.forces, 1e-11)
+    assert np.array_equal(one.extrapolation, two.extrapolation)
+    run(tmp_path / "potential_saved", "-o", tmp_path / "n2p2")
+    assert_close(Potential.load(tmp_path / "n2p2").evaluate(atoms).forces, one.forces, 1e-11)
+    run(tmp_path / "n2p2", "-o", tmp_path / "again", "--to", "simple-nn")
+    assert_close(read_potential(tmp_path / "again").evaluate(atoms).forces, one.forces, 1e-11)
+
+
+POTENTIAL_SAVED = """ELEM_LIST Si O
+
+POT Si 4.0
+SYM 3
+4 4.0 0.02 2.0 -1.0 O Si
+2 4.0 0.5 1.0 0.0 O
+2 4.0 0.1 0.0 0.0 Si
+scale1 0.3 0.5 1.25
+scale2 0.2 0.25 0.75
+NET 2 2 3 1
+LAYER 0 linear PCA
+w0 0.5 -0.25 0.125
+b0 0.1
+w1 1.5 0.75 -0.5
+b1 -0.2
+LAYER 1 tanh
+w0 0.3 -0.7
+b0 0.05
+w1 -0.2 0.4
+b1 0.15
+w2 0.9 0.6
+b2 -0.35
+LAYER 2 linear
+w0 1.1 -0.8 0.45
+b0 -3.5
+
+POT O 3.5
+SYM 1
+2 3.5 0.3 0.0 0.0 Si
+scale1 0.4
+scale2 0.3
+NET 1 2 1
+LAYER 0 sigmoid
+w0 0.7
+b0 0.0
+w1 -1.3
+b1 0.25
+LAYER 1 linear
+w0 0.5 0.75
+b0 1.0
+"""
+
+
+def by_hand(atoms):
+    """Atomic energies of POTENTIAL_SAVED for a cluster, from its definition."""
+    energies = []
+    cut = lambda r, rc: 0.5 * (1 + np.cos(np.pi * r / rc)) * (r < rc)  # noqa: E731
+    for i, a in enumerate(atoms):
+        others = {
+            symbol: [b.position - a.position for j, b in enumerate(atoms) if j != i and b.symbol == symbol]
+            for symbol in ("O", "Si")
+        }
+        length = np.linalg.norm
+        if a.symbol == "O":
+            g = sum(np.exp(-0.3 * length(r) ** 2) * cut(length(r), 3.5) for r in others["Si"])
+            x = (g - 0.4) / 0.3
+            hidden = 1 / (1 + np.exp(-np.array([0.7 * x, -1.3 * x + 0.25])))
+            energies.append(hidden @ [0.5, 0.75] + 1.0)
+            continue
+        angular = 0.0
+        for p in others["O"]:
+            for q in others["Si"]:
+                d = [length(p), length(q), length(p - q)]
+                radial = np.exp(-0.02 * np.dot(d, d)) * np.prod([cut(r, 4.0) for r in d])
+                angular += 0.5 * (1 - p @ q / (d[0] * d[1])) ** 2 * radial
+        g = np.array(
+            [
+                angular,
+                sum(np.exp(-0.5 * (length(r) - 1.0) ** 2) * cut(length(r), 4.0) for r in others["O"]),
+                sum(np.exp(-0.1 * length(r) ** 2) * cut(length(r), 4.0) for r in others["Si"]),
+            ]
+        )
+        x = (g - [0.3, 0.5, 1.25]) / [0.2, 0.25, 0.75]
+        z = np.array([[0.5, -0.25, 0.125], [1.5, 0.75, -0.5]]) @ x + [0.1, -0.2]
+        hidden = np.tanh(np.array([[0.3, -0.7], [-0.2, 0.4], [0.9, 0.6]]) @ z + [0.05, 0.15, -0.35])
+        energies.append(hidden @ [1.1, -0.8, 0.45] - 3.5)
+    return energies
+
+
+def test_potential_saved_with_principal_components_by_hand(tmp_path):
+    (tmp_path / "potential_saved").write_text(POTENTIAL_SAVED)
+    atoms = structure()
+    atoms.pbc = False
+    potential = read_potential(tmp_path / "potential_saved")
+    assert potential.elements == ("O", "Si")
+    assert potential.topologies == {"O": "1-2-1", "Si": "3-3-1"}
+    assert_close(potential.evaluate(atoms).energies, by_hand(atoms), 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("tanh", "selu", r":16: activation selu, expected one of linear, sigmoid, tanh, relu"),
+        ("4 4.0 0.02", "7 4.0 0.02", r":5: symmetry function of type 7, expected 2, 4 or 5"),
+        ("SYM 3", "SYM 4", r":8: 4 words, expected type, four numbers and elements"),
+        ("0.3 0.5 1.25", "0.3 0.5", r":8: 2 numbers, expected 3"),
+        ("b0 0.05", "b0 nan", r':18: "nan" is not a finite number'),
+        ("POT O", "POT H", r":27: element H is not in ELEM_LIST"),
+        ("w0 0.5 0.75\nb0 1.0\n", "", r": ends early, expected w0"),
+        ("scale2 0.3", "scale2 0", r":31: scale2 has the value 0, expected positive numbers"),
+    ],
+)
+def test_a_damaged_potential_saved_is_told(tmp_path, old, new, sentence):
+    assert old in POTENTIAL_SAVED
+    (tmp_path / "potential_saved").write_text(POTENTIAL_SAVED.replace(old, new, 1))
+    with pytest.raises(Error, match=f"potential_saved{sentence}"):
+        read_potential(tmp_path / "potential_saved")
+
+
+def test_what_simple_nn_lacks_is_told(tmp_path):
+    with pytest.raises(Error, match="the network of O has activations tpl, SIMPLE-NN has l, s, t and r"):
+        write_potential(Potential(random_potential()), tmp_path / "potential_saved")
+    potential = silicon_potential()
+    shifted = [_core.SymmetryFunction(9, 0, 0, 0, eta=0.1, rs=0.5, lambda_=1.0, zeta=1.0, cutoff=5.0)] * 5
+    functions = _core.SymmetryFunctions(1, shifted)
+    changed = _core.Potential(["Si"], functions, potential.scaling, potential.networks, [0.0])
+    with pytest.raises(Error, match="SIMPLE-NN has no symmetry functions of n2p2's type 9 with r_s"):
+        write_potential(Potential(changed), tmp_path / "potential_saved")
+    assert not (tmp_path / "potential_saved").exists()
+
+
+def test_params_and_back(tmp_path):
+    potential = simple_potential()
+    potential.save(tmp_path / "potential")
+    run(tmp_path / "potential", "-o", tmp_path / "params", "--to", "params")
+    first = (tmp_path / "params" / "params_O").read_text().splitlines()[0]
+    assert first == "2 1 0 4.0 0.1 0.0 0.0"
+    run(tmp_path / "params" / "params_O", tmp_path / "params" / "params_Si", "-o", tmp_path / "input.nn")
+    assert str(SymmetryFunctions.from_input(tmp_path / "input.nn")) == str(potential.functions)
+
+
+@pytest.mark.parametrize("name", ["nnp-si", "nnp-h2o"])
+def test_published_directories_are_kept(shared, tmp_path, name):
+    """n2p2 -> n2p2 in other units: what is computed stays."""
+    from sitewise.structures import by_atomic_number
+
+    run(shared / name, "-o", tmp_path / "potential", "--cflength", BOHR, "--cfenergy", HARTREE)
+    one, two = Potential.load(shared / name, BOHR, HARTREE), Potential.load(tmp_path / "potential")
+    assert by_atomic_number(two.elements) == list(one.elements)
+    assert np.array_equal(one.core.weights, two.core.weights)
+    atoms = rattled(bulk("Si", "diamond", a=5.4, cubic=True), 0.05)
+    atoms.symbols = "Si8" if name == "nnp-si" else "O2H4OH"
+    assert_close(two.evaluate(atoms).forces, one.evaluate(atoms).forces, 1e-11)
+
+
+def test_runner_data_against_the_published_file(shared, tmp_path):
+    """Read and written again, all numbers of the file but charges are the same to rounding."""
+    source = shared / "nnp-h2o" / "set.data"
+    units = ("--cflength", BOHR, "--cfenergy", HARTREE)
+    run(source, "-o", tmp_path / "water.xyz", *units)
+    frames = read(tmp_path / "water.xyz", ":")
+    assert len(frames) == 20
+    assert frames[0].cell[0, 0] == pytest.approx(24.623508 / BOHR, abs=1e-8)
+    run(tmp_path / "water.xyz", "-o", tmp_path / "input.data", *units)
+    old, new = (
+        [line.split() for line in path.read_text().splitlines() if line.split()[0] in ("atom", "lattice", "energy")]
+        for path in (source, tmp_path / "input.data")
+    )
+    assert len(old) == len(new)
+    for one, two in zip(old, new, strict=True):
+        keep = [k for k in range(1, len(one)) if one[0] != "atom" or k not in (4, 5, 6)]
+        assert np.allclose([float(one[k]) for k in keep], [float(two[k]) for k in keep], rtol=0, atol=2e-8)
+
+
+def test_runner_data_is_exact(tmp_path):
+    frames = silicon_frames(3, stress=False)
+    write(tmp_path / "a.traj", frames)
+    run(tmp_path / "a.traj", "-o", tmp_path / "input.data")
+    run(tmp_path / "input.data", "-o", tmp_path / "b.traj")
+    for one, two in zip(frames, read(tmp_path / "b.traj", ":"), strict=True):
+        assert np.array_equal(one.positions, two.positions)
+        assert np.array_equal(one.cell, two.cell)
+        assert np.array_equal(one.get_forces(), two.get_forces())
+        assert one.get_potential_energy() == two.get_potential_energy()
+
+
+LAMMPS_DUMP = """ITEM: TIMESTEP
+0
+ITEM: NUMBER OF ATOMS
+2
+ITEM: BOX BOUNDS pp pp pp
+0.0 5.0
+0.0 5.0
+0.0 5.0
+ITEM: ATOMS id type element x y z
+1 1 Si 0.0 0.0 0.0
+2 2 O 1.0 1.25 1.5
+"""
+
+
+def test_lammps_dumps(tmp_path):
+    (tmp_path / "a.lammpstrj").write_text(LAMMPS_DUMP)
+    run(tmp_path / "a.lammpstrj", "-o", tmp_path / "input.data")
+    text = (tmp_path / "input.data").read_text()
+    assert "atom 1.0 1.25 1.5 O 0.0 0.0 0.0 0.0 0.0" in text
+    assert "lattice 0.0 5.0 0.0" in text
+
+
+def test_mistakes_are_told(tmp_path):
+    result = CliRunner().invoke(app, ["convert", str(tmp_path / "none"), "-o", str(tmp_path / "out")])
+    assert (result.exit_code, result.output) == (
+        2,
+        f"error: {tmp_path / 'none'}: cannot be read: No such file or directory\n",
+    )
+    (tmp_path / "input.data").write_text("begin\natom 0 0 x Si 0 0 0 0 0\nend\n")
+    result = CliRunner().invoke(app, ["convert", str(tmp_path / "input.data"), "-o", str(tmp_path / "a.xyz")])
+    assert result.exit_code == 2
+    assert "input.data:3: the structure that ends here cannot be read" in result.output
+    silicon_potential().save(str(tmp_path / "potential"))
+    result = CliRunner().invoke(app, ["convert", str(tmp_path / "potential"), "-o", str(tmp_path / "a"), "--to", "ase"])
+    assert "is a potential, which cannot be written as ase" in result.output
+    result = CliRunner().invoke(app, ["convert", str(tmp_path / "potential"), "-o", str(tmp_path / "a"), "--to", "x"])
+    assert "--to is x, expected n2p2 or simple-nn or params or runner or ase" in result.output
