@@ -56,23 +56,14 @@ public:
     /// energies [B] and de/dx [B][n] of inputs x [B][n]; dedx may be null.
     void evaluate(std::size_t B, const double* x, double* energies, double* dedx) const;
 
-    /// Memory of weight_gradient; one per thread.
-    struct Workspace {
-        std::vector<double> buffer;
-    };
-
     /// Adds to gradient [n_weights] the derivative with respect to the weights of
     ///
     ///     sum_b ( a_b e(x_b) + t_b . de/dx(x_b) )
     ///
     /// for fixed a [B] and t [B][n]: all that energies, forces and stress need, since they are linear in
     /// e and de/dx. One pass forward with the tangent t, one backward; no third-order tensor appears.
-    void weight_gradient(std::size_t B,
-                         const double* x,
-                         const double* a,
-                         const double* t,
-                         double* gradient,
-                         Workspace& ws) const;
+    void weight_gradient(
+        std::size_t B, const double* x, const double* a, const double* t, double* gradient) const;
 
 private:
     std::vector<int> nodes_;
