@@ -13,11 +13,6 @@ namespace {
 using std::size_t;
 using BatchOfDoubles = Batch<double>;
 
-template <int n>
-struct Count {
-    static constexpr int value = n;
-};
-
 // Calls work(count of nodes as a Count, first node): `rows` nodes at a time, then one by one.
 template <int rows, class Work>
 SITEWISE_INLINE void by_rows(int n, Work work) {
