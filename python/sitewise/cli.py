@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -38,6 +38,8 @@ EnergyKey = Annotated[str | None, typer.Option(help="Name of the energy in the f
 ForcesKey = Annotated[str | None, typer.Option(help="Name of the forces in the files.")]
 StressKey = Annotated[str | None, typer.Option(help="Name of the stress in the files.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages, for batch jobs.")]
+
+Recipe = Literal["default", "seed-adam", "seed-lbfgs"]
 
 
 def command(function: Command) -> Command:
@@ -76,14 +78,18 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results; the name of RUN.toml without ending.")
     ] = None,
+    recipe: Annotated[
+        Recipe | None, typer.Option(help="Optimiser and its settings, in place of the recipe in RUN.toml.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a potential."""
+    from .config import Config
     from .training import train as train_potential
 
     out = out or Path(run.stem)
-    train_potential(run, out, resume, Reporter(quiet))
+    train_potential(Config.load(run, recipe), out, resume, Reporter(quiet))
     errors = json.loads((out / "errors.json").read_text(encoding="utf-8"))
     _print_errors({name: errors[name] for name in ("train", "test") if name in errors})
     print(

@@ -119,21 +119,19 @@ class Parameters:
         return np.concatenate(pieces)
 
     def gradient(self, weight_gradient: Floats) -> Floats:
-        """d/d(theta) from d/d(weights), by the chain rule: the transpose of `weights`."""
+        """d/d(theta) from d/d(weights), by the chain rule: the transpose of `weights`; of one row or of many."""
         pieces: list[Floats] = []
         start = 0
         for (transform, mean), nodes in zip(self.transforms, self._networks, strict=True):
             n, hidden = mean.size, nodes[1]
-            matrix = weight_gradient[start : start + n * hidden].reshape(n, hidden)
-            bias = weight_gradient[start + n * hidden : start + (n + 1) * hidden]
-            end = start + (n + 1) * hidden + _size(nodes[1:])
-            pieces += [
-                (transform @ (matrix - np.outer(mean, bias))).ravel(),
-                bias,
-                weight_gradient[start + (n + 1) * hidden : end],
-            ]
+            bias_at, rest_at = start + n * hidden, start + (n + 1) * hidden
+            end = rest_at + _size(nodes[1:])
+            matrix = weight_gradient[..., start:bias_at].reshape(*weight_gradient.shape[:-1], n, hidden)
+            bias = weight_gradient[..., bias_at:rest_at]
+            outer = transform @ (matrix - mean[:, None] * bias[..., None, :])
+            pieces += [outer.reshape(*weight_gradient.shape[:-1], -1), bias, weight_gradient[..., rest_at:end]]
             start = end
-        return np.concatenate(pieces)
+        return np.concatenate(pieces, axis=-1)
 
     def _split(self, theta: Floats) -> list[tuple[Floats, Floats, Floats]]:
         """Matrix and bias of the first layer, and the rest, of each network."""

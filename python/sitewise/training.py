@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from . import optimizers
 from ._core import Error
 from .checkpoint import State
 from .config import Config
@@ -34,15 +35,16 @@ from .signals import Interrupted, Stop, stop_signals
 CHECKPOINT = "checkpoint.npz"
 OUTPUTS = (CHECKPOINT, "potential", "training.toml", "log.csv", "errors.json")
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # D. P. Kingma and J. Ba, arXiv:1412.6980
-
 LOG_POINTS = 100
 # Errors at log points are those of at most this many structures, always the same ones.
-LOGGED_TRAIN, LOGGED_TEST = 200, 1000
+LOGGED_TRAIN, LOGGED_TEST = 50, 1000
 CHECKPOINT_SECONDS = 60.0  # between two checkpoints, where log points are rarer
 
 # What random numbers are for: streams of one seed.
-SPLIT, WEIGHTS, BATCHES, LOGGED = range(4)
+SPLIT, WEIGHTS, BATCHES, LOGGED, CURVATURE = range(5)
+STREAMS = {optimizers.BATCHES: BATCHES, optimizers.CURVATURE: CURVATURE}
+
+DIVERGED = 1e6  # times the lowest logged loss
 
 LOG_COLUMNS = ("iteration", "epoch", "learning_rate", *LOSSES, *(f"test_{name}" for name in LOSSES), "seconds")
 
@@ -54,8 +56,7 @@ def train(
 
     The loss is the mean over structures of (dE/N)^2, plus force_weight times the mean over components of dF^2,
     plus stress_weight times that of dS^2 (eV, Angstrom), plus l2 times the sum of squares of all weight
-    matrices, minimised by Adam with a learning rate that decays exponentially from the first to the last
-    value.
+    matrices, minimised by the optimiser that the configuration names.
 
     Parameters
     ----------
@@ -138,7 +139,10 @@ class Run:
         self.potential = initial_potential(self.functions, table.scaling, config.network, self.train.prepared, offsets)
         self.parameters = Parameters(self.potential, self.train.prepared, table.whiten)
         self.total = config.training.total_iterations(len(train_data))
-        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+        objective = optimizers.Objective(
+            train_data, self.train.prepared, self.potential, self.parameters, config.training
+        )
+        self.optimizer = optimizers.make_optimizer(objective, lambda use, n: self._rng(STREAMS[use], n), self.total)
         self.hashes = {"training data": train_data.hash(), "test data": test_data.hash()}
         self.logged = [self._subset(len(train_data), LOGGED_TRAIN), self._subset(len(test_data), LOGGED_TEST)]
 
@@ -149,7 +153,8 @@ class Run:
             self.state = State.load(checkpoint, self._identity())
             self.reporter.say(f"resumed at iteration {self.state.iteration} of {self.total}")
         else:
-            self.state = State.start(self.parameters.initial(self._rng(WEIGHTS)))
+            theta = self.parameters.initial(self._rng(WEIGHTS))
+            self.state = State.start(theta, self.optimizer.start(theta))
         self.spent = (self.state.wall_seconds, self.state.cpu_seconds)
 
     def optimize(self) -> None:
@@ -199,36 +204,31 @@ class Run:
         """Structures that log points look at."""
         return sorted(self._rng(LOGGED, at_most).permutation(size)[:at_most].tolist())
 
-    def _learning_rate(self) -> float:
-        first, last = self.config.training.learning_rate
-        return float(first * (last / first) ** (self.state.iteration / self.total))
-
-    def _batch(self) -> list[int]:
-        """Structures of the current iteration; each epoch goes through all of them in an order of its own."""
-        n, size = len(self.train.data), self.config.training.batch_size
-        epoch, batch = divmod(self.state.iteration, -(-n // size))
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, self._rng(BATCHES, epoch).permutation(n)
-        return [int(i) for i in self._order[batch * size : (batch + 1) * size]]
-
     def _iterate(self) -> None:
-        """One step of Adam."""
-        state, settings = self.state, self.config.training
-        self.potential.weights = self.parameters.weights(state.theta)
-        loss, gradient = self.train.prepared.loss(
-            self.potential, self._batch(), settings.force_weight, settings.stress_weight
-        )
-        if not np.isfinite(loss["value"]):
-            raise Error(f"the loss is {loss['value']} at iteration {state.iteration}, a lower learning_rate may help")
-        assert gradient is not None
-        slope = self.parameters.gradient(gradient) + 2 * settings.l2 * self.parameters.penalized * state.theta
-        rate = self._learning_rate()
+        state = self.state
+        theta, loss = self.optimizer.step(state.theta, state.memory, state.iteration)
+        if not np.isfinite(loss):
+            self._diverged(loss)
+        state.theta = theta
         state.iteration += 1
-        state.moment1 = BETA1 * state.moment1 + (1 - BETA1) * slope
-        state.moment2 = BETA2 * state.moment2 + (1 - BETA2) * slope**2
-        mean = state.moment1 / (1 - BETA1**state.iteration)
-        square = state.moment2 / (1 - BETA2**state.iteration)
-        state.theta = state.theta - rate * mean / (np.sqrt(square) + EPSILON)
+
+    def _diverged(self, loss: float) -> None:
+        """Saves the best potential so far and ends the run, naming what went wrong where."""
+        state, settings = self.state, self.config.training
+        advice = "a lower learning_rate may help"
+        rate = settings.rate(state.iteration / self.total)
+        at = f"iteration {state.iteration}" + (f" (learning rate {rate:.3g})" if np.isfinite(rate) else "")
+        worst = ""
+        if np.all(np.isfinite(state.theta)):
+            self.potential.weights = self.parameters.weights(state.theta)
+            each = [self._losses(self.train, [i])[0] for i in range(len(self.train.data))]
+            worst = f", worst is {self.train.data[int(np.argmax(np.nan_to_num(each, nan=np.inf)))].source}"
+        kept = ""
+        if np.isfinite(state.best_loss):
+            self.potential.weights = self.parameters.weights(state.best_theta)
+            Potential(self.potential).save(self.out / "potential", comments=self._provenance())
+            kept = f"; the best potential, of iteration {state.best_iteration}, is in {self.out / 'potential'}"
+        raise Error(f"the loss is {loss:.3g} at {at}, {advice}{worst}{kept}")
 
     def _log(self, advance: Advance) -> None:
         """Errors at this point, into `log.csv`; decides on an early stop."""
@@ -236,9 +236,9 @@ class Run:
         self.potential.weights = self.parameters.weights(state.theta)
         train = self._losses(self.train, self.logged[0])
         test = self._losses(self.test, self.logged[1])
-        epoch = state.iteration * settings.batch_size / len(self.train.data)
-        seconds = self._seconds()[0]
-        state.log.append([state.iteration, epoch, self._learning_rate(), *train, *test, seconds])
+        epoch = state.iteration * settings.batch(len(self.train.data)) / len(self.train.data)
+        rate = settings.rate(state.iteration / self.total)
+        state.log.append([state.iteration, epoch, rate, *train, *test, self._seconds()[0]])
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(LOG_COLUMNS)
@@ -246,8 +246,10 @@ class Run:
         write_text(self.out / "log.csv", text.getvalue())
         shown = test if len(self.test.data) else train
         advance(0, note=f"{1e3 * shown[1]:.2f} meV/atom {shown[2]:.3f} eV/Å")
-        if test[0] < state.best_loss:
-            state.best_loss, state.best_iteration, state.best_theta = test[0], state.iteration, state.theta
+        if shown[0] < state.best_loss:
+            state.best_loss, state.best_iteration, state.best_theta = shown[0], state.iteration, state.theta
+        if not shown[0] < DIVERGED * state.best_loss:
+            self._diverged(shown[0])
         if settings.early_stop and state.iteration - state.best_iteration >= settings.early_stop:
             state.stopped = True
             self.reporter.say(
