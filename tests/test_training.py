@@ -20,6 +20,7 @@ from sitewise.metrics import compare
 from sitewise.model import Parameters, atomic_offsets, initial_potential
 from sitewise.preparation import PreparedData, choose_functions, read_data
 from sitewise.progress import Reporter
+from sitewise.training import Run
 
 QUIET = Reporter(quiet=True)
 RUN = """
@@ -32,6 +33,7 @@ cutoff = 5.0
 [network]
 hidden = [6, 5]
 [training]
+optimizer = "{optimizer}"
 iterations = {iterations}
 force_weight = 0.3
 stress_weight = 3.0
@@ -45,8 +47,9 @@ def folder(tmp_path, monkeypatch):
     write(tmp_path / "train.xyz", silicon_frames(12))
     monkeypatch.chdir(tmp_path)
 
-    def write_run(iterations=40, test="0.25", more=""):
-        (tmp_path / "run.toml").write_text(RUN.format(iterations=iterations, test=test, more=more))
+    def write_run(iterations=40, test="0.25", more="", optimizer="adam"):
+        text = RUN.format(iterations=iterations, test=test, more=more, optimizer=optimizer)
+        (tmp_path / "run.toml").write_text(text)
         return tmp_path / "run.toml"
 
     return write_run
@@ -125,6 +128,55 @@ def test_recomputed_derivatives_train_to_the_same_potential(folder, tmp_path):
     assert difference.max() < 1e-3  # single precision in the cache, amplified by Adam's division
 
 
+@pytest.mark.parametrize("optimizer", ["lbfgs", "gn-lbfgs", "lm"])
+def test_second_order_optimizers_lower_the_loss_at_each_iteration(folder, tmp_path, optimizer):
+    train(folder(iterations=100, test="0", optimizer=optimizer), tmp_path / "out", reporter=QUIET)
+    rows = rows_of(tmp_path / "out")
+    losses = np.array([float(row["loss"]) for row in rows])
+    assert losses[-1] < 1e-2 * losses[0]
+    assert np.all(np.diff(losses) < 1e-4 * losses[0])  # L2 and rounding aside, they never go up
+    assert rows[-1]["learning_rate"] == ""
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "gn-lbfgs", "lm"])
+def test_any_checkpoint_leads_to_the_same_end(folder, tmp_path, optimizer, monkeypatch):
+    """Stops at an iteration that no rebuilding and no log point falls on."""
+    run = folder(iterations=70, optimizer=optimizer)
+    train(run, tmp_path / "whole", reporter=QUIET)
+
+    class Halt(Exception):
+        pass
+
+    iterate = Run._iterate
+
+    def halting(self):
+        if self.state.iteration == 57:
+            raise Halt
+        iterate(self)
+        self._save()
+
+    monkeypatch.setattr(Run, "_iterate", halting)
+    with pytest.raises(Halt):
+        train(run, tmp_path / "out", reporter=QUIET)
+    monkeypatch.setattr(Run, "_iterate", iterate)
+    train(run, tmp_path / "out", resume=True, reporter=QUIET)
+    assert np.array_equal(weights(tmp_path / "out"), weights(tmp_path / "whole"))
+    assert len(rows_of(tmp_path / "out")) == 70
+
+
+def test_diverging_run_names_its_place_and_keeps_the_best(folder, tmp_path):
+    run = folder(iterations=400, more="learning_rate = [1e-3, 1e12]")
+    message = r"the loss is .* at iteration \d+ \(learning rate .*\), .*worst is .*train.xyz, structure \d+; the best"
+    with np.errstate(all="ignore"), pytest.raises(Error, match=message):
+        train(run, tmp_path / "out", reporter=QUIET)
+    best = Potential.load(tmp_path / "out" / "potential")
+    data = Dataset.read(tmp_path / "train.xyz", reporter=QUIET)
+    _, test_data = data.split(0.25, np.random.default_rng([0, 0]))
+    errors = compare(best, test_data, "", QUIET).errors()
+    losses = [(float(row["test_loss"]), float(row["test_force_rmse"])) for row in rows_of(tmp_path / "out")]
+    assert errors["force_rmse"] == pytest.approx(min(losses)[1], rel=1e-4)
+
+
 def start(run, out, *options):
     """The training command in a process of its own."""
     command = [sys.executable, "-c", "from sitewise.cli import main; main()", "train", str(run), "--out", str(out)]
@@ -140,9 +192,19 @@ def wait_for_iterations(out, process):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_interrupted_and_resumed_run_gives_the_same_numbers(folder, tmp_path, signum):
-    run = folder(iterations=6000)
+@pytest.mark.parametrize(
+    ("optimizer", "signum", "iterations"),
+    [
+        ("adam", signal.SIGKILL, 6000),
+        ("adam", signal.SIGINT, 6000),
+        ("adam", signal.SIGTERM, 6000),
+        ("lbfgs", signal.SIGKILL, 2000),
+        ("gn-lbfgs", signal.SIGKILL, 1000),
+        ("lm", signal.SIGKILL, 800),
+    ],
+)
+def test_interrupted_and_resumed_run_gives_the_same_numbers(folder, tmp_path, optimizer, signum, iterations):
+    run = folder(iterations=iterations, optimizer=optimizer)
     train(run, tmp_path / "whole", reporter=QUIET)
     process = start(run, tmp_path / "out")
     wait_for_iterations(tmp_path / "out", process)
@@ -152,7 +214,7 @@ def test_interrupted_and_resumed_run_gives_the_same_numbers(folder, tmp_path, si
     if signum != signal.SIGKILL:
         assert process.returncode == 128 + signum
         assert told.splitlines()[-1].startswith("stopped at iteration ")
-        assert told.splitlines()[-1].endswith(" of 6000; go on with --resume")
+        assert told.splitlines()[-1].endswith(f" of {iterations}; go on with --resume")
     with pytest.raises(Error, match="holds a run already; go on with --resume"):
         train(run, tmp_path / "out", reporter=QUIET)
     train(run, tmp_path / "out", resume=True, reporter=QUIET)
@@ -260,10 +322,13 @@ def test_mistakes_leave_nothing_behind(folder, tmp_path, change, message):
 
 
 def test_state_comes_back(tmp_path):
-    state = State.start(np.arange(3.0))
+    state = State.start(np.arange(3.0), {"mean": np.ones(2), "value": np.array(0.5)})
     state.iteration, state.log = 7, [[1.0, np.nan]]
     state.save(tmp_path / "c.npz", {"a": [1, 2]})
     loaded = State.load(tmp_path / "c.npz", {"a": [1, 2]})
+    memory, loaded_memory = vars(state).pop("memory"), vars(loaded).pop("memory")
+    assert set(memory) == set(loaded_memory)
+    assert all(np.array_equal(memory[name], loaded_memory[name]) for name in memory)
     for name, value in vars(state).items():
         assert np.array_equal(getattr(loaded, name), value, equal_nan=name == "log")
     assert isinstance(loaded.iteration, int)

@@ -21,6 +21,8 @@ ACTIVATION_LETTERS = dict(zip(get_args(ActivationName), "tsprgcSehl", strict=Tru
 # sqrt(eigenvalue + RIDGE), so that the faint ones do not become noise.
 DROPPED, RIDGE = 1e-6, 1e-4
 
+LAST_LAYER = 0.1
+
 ScalingType = Literal["minmax", "center", "minmax_center", "sigma", "none"]
 
 
@@ -101,12 +103,16 @@ class Parameters:
         return self.penalized.size
 
     def initial(self, rng: np.random.Generator) -> Floats:
-        """Uniform random weights and biases 0, X. Glorot and Y. Bengio, AISTATS 2010, eq. 16."""
+        """Uniform random weights and biases 0, X. Glorot and Y. Bengio, AISTATS 2010, eq. 16; those of the last layer
+        are LAST_LAYER times that, so that training starts near the mean energy and not from random forces."""
         blocks = [
             block
             for nodes in self._networks
-            for fan_in, fan_out in pairwise(nodes)
-            for block in (_glorot(rng, fan_in, fan_out), np.zeros(fan_out))
+            for layer, (fan_in, fan_out) in enumerate(pairwise(nodes), 2)
+            for block in (
+                _glorot(rng, fan_in, fan_out) * (LAST_LAYER if layer == len(nodes) else 1.0),
+                np.zeros(fan_out),
+            )
         ]
         return np.concatenate(blocks)
 

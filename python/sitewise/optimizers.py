@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import scipy.linalg
 import scipy.optimize
 
@@ -18,13 +19,14 @@ from .model import Parameters
 from .structures import Floats
 
 Memory = dict[str, Floats]
+Floats32: TypeAlias = npt.NDArray[np.float32]
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # D. P. Kingma and J. Ba, arXiv:1412.6980
 PAIRS = 20  # steps and gradient differences that L-BFGS remembers
 
 # The Gauss-Newton matrix is that of so many structures, and of this part of their force components.
 SAMPLED_STRUCTURES, SAMPLED_FORCES = 54, 0.2
-DAMPING = 1e-3  # of the mean diagonal element, added to the diagonal
+DAMPING = 1e-2  # of the mean diagonal element, added to the diagonal
 REBUILT = 40  # iterations after which the matrix of `gn-lbfgs` is made anew
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-4, 1e-9, 1e6  # of `lm`
 
@@ -153,7 +155,7 @@ class LBFGS:
 
     def __init__(self, objective: Objective, random: Random, preconditioned: bool) -> None:
         self.objective, self.random, self.preconditioned = objective, random, preconditioned
-        self._factor: tuple[int, tuple[Floats, bool]] | None = None  # number of the matrix, Cholesky factor
+        self._inverted: tuple[int, Floats32] | None = None  # number of the matrix, its inverse
 
     def start(self, theta: Floats) -> Memory:
         value, slope = self.objective(theta)
@@ -163,6 +165,7 @@ class LBFGS:
     def step(self, theta: Floats, memory: Memory, iteration: int) -> tuple[Floats, float]:
         if self.preconditioned and iteration % REBUILT == 0:
             memory["anchor"] = theta
+            memory["steps"] = memory["changes"] = np.empty((0, theta.size))  # the new matrix knows better
         value, slope = float(memory["value"]), memory["slope"]
         for _ in range(2):
             found = self._search(theta, value, slope, self._direction(memory, iteration))
@@ -202,11 +205,11 @@ class LBFGS:
         if not self.preconditioned:
             return np.copy
         number = iteration // REBUILT
-        if self._factor is None or self._factor[0] != number:
+        if self._inverted is None or self._inverted[0] != number:
             matrix = self.objective.curvature(memory["anchor"], self.random(CURVATURE, number))
-            self._factor = number, damped_factor(matrix, DAMPING)
-        factor = self._factor[1]
-        return lambda x: scipy.linalg.cho_solve(factor, x, check_finite=False)
+            self._inverted = number, inverse(damped_factor(matrix, DAMPING))
+        inverted = self._inverted[1]
+        return lambda x: (inverted @ x.astype(np.float32)).astype(np.float64)
 
     def _search(
         self, theta: Floats, value: float, slope: Floats, direction: Floats
@@ -278,6 +281,16 @@ def damped_factor(matrix: Floats, damping: float) -> tuple[Floats, bool]:
         else:
             return factor
     raise Error("the Gauss-Newton matrix has no Cholesky factor, its values are not finite")
+
+
+def inverse(factor: tuple[Floats, bool]) -> Floats32:
+    """Of a matrix with this Cholesky factor, in single precision, which its products are limited by the reading of."""
+    lower, info = scipy.linalg.lapack.dpotri(factor[0], lower=1)
+    if info:
+        raise Error("the Gauss-Newton matrix cannot be inverted")
+    half = np.tril(lower, -1)
+    result: Floats32 = (half + half.T + np.diag(np.diag(lower))).astype(np.float32)
+    return result
 
 
 def make_optimizer(objective: Objective, random: Random, total: int) -> Optimizer:
