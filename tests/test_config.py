@@ -69,7 +69,10 @@ def test_tables_give_the_same_configuration(tmp_path):
         (MINIMAL + "[training]\nbatchsize = 4\n", r"\[training\] batchsize: unknown key, did you mean batch_size\?"),
         (MINIMAL + "[training]\nseed = 1.5\n", r"\[training\] seed: .*integer.*1.5"),
         (MINIMAL + "[training]\nl2 = -1\n", r"\[training\] l2: .*greater than or equal to 0, found -1"),
-        (MINIMAL + '[training]\noptimizer = "sgd"\n', r"\[training\] optimizer: should be 'gn-lbfgs'.*'adam', found 'sgd'"),
+        (
+            MINIMAL + '[training]\noptimizer = "sgd"\n',
+            r"\[training\] optimizer: should be 'gn-lbfgs'.*'adam', found 'sgd'",
+        ),
         (MINIMAL + "[training]\nbatch_size = 4\n", 'batch_size belongs to optimizer "adam", found "gn-lbfgs"'),
         (MINIMAL + '[training]\nrecipe = "fast"\n', r"\[training\] recipe: should be 'default'"),
         (MINIMAL + "[training]\nl2 = nan\n", r"\[training\] l2: .*nan"),

@@ -67,7 +67,7 @@ def rows_of(folder):
 def test_outputs(folder, tmp_path):
     potential = train(folder(), tmp_path / "out", reporter=QUIET)
     out = tmp_path / "out"
-    names = {"potential", "training.toml", "log.csv", "errors.json", "checkpoint.npz"}
+    names = {"potential", "training.toml", "log.csv", "errors.json", "outliers.csv", "checkpoint.npz"}
     pictures = {"learning_curves.png", "error_distributions.png", "correlation.png"}
     assert {path.name for path in out.iterdir()} == names | pictures
     assert {p.name for p in (out / "potential").iterdir()} == {"input.nn", "scaling.data", "weights.014.data"}
@@ -175,6 +175,35 @@ def test_diverging_run_names_its_place_and_keeps_the_best(folder, tmp_path):
     errors = compare(best, test_data, "", QUIET).errors()
     losses = [(float(row["test_loss"]), float(row["test_force_rmse"])) for row in rows_of(tmp_path / "out")]
     assert errors["force_rmse"] == pytest.approx(min(losses)[1], rel=1e-4)
+
+
+def test_group_weights(folder, tmp_path):
+    """A group of weight 0 may have any labels; a small one is fitted less closely."""
+    run = folder(test="0", more="[training.group_weights]\nodd = 0", optimizer="gn-lbfgs")
+    train(run, tmp_path / "out", reporter=QUIET)
+    frames = silicon_frames(12)
+    for atoms in frames[1::2]:
+        atoms.calc.results["forces"] = atoms.calc.results["forces"] + 0.5
+    write(tmp_path / "train.xyz", frames)
+    train(run, tmp_path / "wrong", reporter=QUIET)
+    assert_close(weights(tmp_path / "wrong"), weights(tmp_path / "out"), 1e-12)
+    with pytest.raises(Error, match="no structure is of group odds, there are even, odd"):
+        train(folder(more="[training.group_weights]\nodds = 0"), tmp_path / "other", reporter=QUIET)
+
+
+def test_outliers_are_named(folder, tmp_path):
+    frames = silicon_frames(24)
+    frames[7].calc.results["energy"] += 100.0
+    write(tmp_path / "train.xyz", frames)
+    told = []
+    reporter = Reporter(quiet=True)
+    reporter.say = told.append
+    run = folder(iterations=60, test="0", optimizer="gn-lbfgs", more="[training.group_weights]\nodd = 1e-3")
+    train(run, tmp_path / "out", reporter=reporter)
+    rows = list(csv.DictReader((tmp_path / "out" / "outliers.csv").read_text().splitlines()))
+    assert rows[0]["structure"].endswith("train.xyz, structure 7")
+    assert (rows[0]["group"], rows[0]["kind"]) == ("odd", "energy")
+    assert any("structure 7, energy error" in line for line in told)
 
 
 def start(run, out, *options):

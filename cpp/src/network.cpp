@@ -85,8 +85,11 @@ void Network::evaluate(std::size_t B, const double* x, double* energies, double*
     }
 }
 
-void Network::weight_gradient(
-    std::size_t B, const double* x, const double* a, const double* t, double* gradient) const {
+void Network::weight_gradient(std::size_t B,
+                              const double* x,
+                              const double* a,
+                              const double* t,
+                              double* gradient) const {
     const NetworkOf<double> network(*this);
     const auto inputs = in_blocks(B, nodes_[0], x), tangents = in_blocks(B, nodes_[0], t),
                weights = in_blocks(B, 1, a);

@@ -256,8 +256,8 @@ struct Slot {
     bool forces, stress;
     double energy = 0.0;
     double virial[9] = {}, predicted_stress[6] = {};
-    double a = 0.0;           // dL/dE
-    double sigma[6] = {};     // dL/dstress
+    double a = 0.0;        // dL/dE
+    double sigma[6] = {};  // dL/dstress
 };
 
 // The atoms of one element in blocks of batch_size, see Kernels::trace.
@@ -359,8 +359,8 @@ public:
         add_gradient(row);
     }
 
-    // d/dw of component `axis` of the force on an atom of the one structure of the pass, which only the atom and
-    // its neighbours contribute to
+    // d/dw of component `axis` of the force on an atom of the one structure of the pass, which only the atom
+    // and its neighbours contribute to
     void force_row(std::size_t atom, int axis, double* row) {
         const Structure& s = *slots.front().s;
         near_.assign(&s.index[s.first[atom]], &s.index[s.first[atom]] + s.neighbors(atom));
@@ -406,7 +406,8 @@ private:
         for (std::size_t b = 0; b < of.places.size(); ++b) {
             const auto [place, atom] = of.places[b];
             Slot& slot = slots[place];
-            slot.energy += of.trace[lane(b, 4 * network.nodes()) + (network.nodes() - 1) * batch_size] * unit_ + shift;
+            slot.energy +=
+                of.trace[lane(b, 4 * network.nodes()) + (network.nodes() - 1) * batch_size] * unit_ + shift;
             if (!slot.forces && !slot.stress) continue;
             for (std::size_t f = 0; f < n; ++f)
                 scratch_.G[f] = of.dedx[lane(b, n) + f * batch_size] * unit_ * factor[f];
@@ -464,12 +465,14 @@ private:
         const std::size_t n = networks_[e].inputs();
         const double* factor = potential_.scaling().factor(e).data();
         data_.jvp(*slot.s, i, direction_.data(), scratch_.G.data(), scratch_);
-        for (std::size_t f = 0; f < n; ++f) t[lane(b, n) + f * batch_size] = scratch_.G[f] * unit_ * factor[f];
+        for (std::size_t f = 0; f < n; ++f)
+            t[lane(b, n) + f * batch_size] = scratch_.G[f] * unit_ * factor[f];
     }
 
     void weight_gradient(std::size_t e, ElementAtoms& of, bool tangents, double* gradient) {
-        kernels().weight_gradient(networks_[e].view(), of.blocks(), of.x.data(), of.trace.data(), of.weight.data(),
-                                  tangents ? of.tangent.data() : nullptr, of.scratch.data(), gradient);
+        kernels().weight_gradient(networks_[e].view(), of.blocks(), of.x.data(), of.trace.data(),
+                                  of.weight.data(), tangents ? of.tangent.data() : nullptr, of.scratch.data(),
+                                  gradient);
     }
 
     // Inputs and trace of the atoms of gathered_ from those of all atoms of the structure

@@ -152,6 +152,10 @@ class Training(_Table):
                 raise ValueError(f'{key} belongs to optimizer "adam", found "{self.optimizer}"')
         return self
 
+    def weight(self, group: str) -> float:
+        """Of the errors of a structure of a group in the loss."""
+        return self.group_weights.get(group, 1.0)
+
     def batch(self, n_structures: int) -> int:
         """Structures of an iteration: all, but for Adam."""
         return min(self.batch_size or n_structures, n_structures)

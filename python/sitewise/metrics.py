@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,11 @@ from .progress import Reporter
 from .structures import Floats, Ints
 
 KINDS = {"energy": "eV/atom", "force": "eV/Angstrom", "stress": "eV/Angstrom^3"}
+
+# A structure is an outlier where its error is so many times the median of its group, or of all in small groups.
+OUTLYING, SMALL_GROUP = 6.0, 8
+Outlier: TypeAlias = tuple[str, str, str, float, float]
+OUTLIER_COLUMNS = ("structure", "group", "kind", "rms_error", "times_median")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +59,31 @@ class Comparison:
             members = {g: [i for i, s in enumerate(self.data) if s.group == g] for g in groups}
             table["groups"] = {g or "(none)": self._errors_of(rows) for g, rows in members.items()}
         return table
+
+    def outliers(self) -> list[Outlier]:
+        """Rows of OUTLIER_COLUMNS, the worst first: structures whose RMS error of a kind is more than OUTLYING times
+        the median over the structures of their group. Such labels are often not converged, or of another unit."""
+        rows: list[Outlier] = []
+        groups = np.array([s.group for s in self.data])
+        for kind in KINDS:
+            errors = self._by_structure(kind)
+            for i in np.flatnonzero(np.isfinite(errors)):
+                group = groups == groups[i]
+                alike = errors[group] if np.isfinite(errors[group]).sum() >= SMALL_GROUP else errors
+                times = errors[i] / max(float(np.nanmedian(alike)), 1e-300)
+                if times > OUTLYING:
+                    structure = self.data[int(i)]
+                    rows.append((structure.source, structure.group, kind, float(errors[i]), float(times)))
+        return sorted(rows, key=lambda row: -row[-1])
+
+    def _by_structure(self, kind: str) -> Floats:
+        """RMS error of each structure, NaN without label."""
+        pairs: Pairs = getattr(self, kind)
+        size = len(self.data)
+        count = np.bincount(pairs.structure, minlength=size)
+        squares = np.bincount(pairs.structure, weights=pairs.errors**2, minlength=size)
+        mean: Floats = np.divide(squares, count, out=np.full(size, np.nan), where=count > 0)
+        return np.sqrt(mean)
 
     def _errors_of(self, structures: Iterable[int]) -> dict[str, Any]:
         chosen = list(structures)

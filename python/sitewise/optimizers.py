@@ -27,7 +27,7 @@ PAIRS = 20  # steps and gradient differences that L-BFGS remembers
 # The Gauss-Newton matrix is that of so many structures, and of this part of their force components.
 SAMPLED_STRUCTURES, SAMPLED_FORCES = 54, 0.2
 DAMPING = 1e-2  # of the mean diagonal element, added to the diagonal
-REBUILT = 40  # iterations after which the matrix of `gn-lbfgs` is made anew
+REBUILT = 25  # iterations after which the matrix of `gn-lbfgs` is made anew
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-4, 1e-9, 1e6  # of `lm`
 
 BATCHES, CURVATURE = "batches", "curvature"
@@ -88,7 +88,7 @@ class Objective:
         rows = self.prepared.jacobian(self.potential, structures, components)
         rows *= self._row_scales(structures, components)[:, None]
         J = self.parameters.gradient(rows).astype(np.float32)
-        matrix = (J.T @ J).astype(np.float64)
+        matrix: Floats = (J.T @ J).astype(np.float64)
         matrix[np.diag_indices_from(matrix)] += 2 * self.settings.l2 * self.parameters.penalized
         return matrix
 
@@ -106,8 +106,9 @@ class Objective:
         scales: list[Floats] = []
         for i, chosen in zip(structures, components, strict=True):
             known = self.data[i].energy is not None
-            scales.append(np.array([np.sqrt(2 / energies) / len(self.data[i].atoms) if known else 0.0]))
-            scales.append(np.full(len(chosen), np.sqrt(2 * self.settings.force_weight / max(forces, 1))))
+            weight = 2 * self.settings.weight(self.data[i].group)
+            scales.append(np.array([np.sqrt(weight / energies) / len(self.data[i].atoms) if known else 0.0]))
+            scales.append(np.full(len(chosen), np.sqrt(weight * self.settings.force_weight / max(forces, 1))))
         return np.concatenate(scales)
 
 
@@ -141,7 +142,8 @@ class Adam:
         return theta - rate * mean / (np.sqrt(square) + EPSILON), loss
 
     def _batch(self, iteration: int) -> list[int]:
-        n, size = len(self.objective.data), self.objective.settings.batch_size
+        n = len(self.objective.data)
+        size = self.objective.settings.batch(n)
         epoch, batch = divmod(iteration, -(-n // size))
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self.random(BATCHES, epoch).permutation(n)

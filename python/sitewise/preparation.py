@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -103,6 +103,11 @@ class PreparedData:
             self.prepared.add(arrays)
         except Error as error:
             raise Error(f"{structures[getattr(error, 'index', 0)].source}: {error}") from None
+
+    def weigh(self, weight: Callable[[str], float]) -> None:
+        """Sets the weights of the structures in the loss by their group."""
+        for i, structure in enumerate(self.data):
+            self.prepared.set_weights(i, weight(structure.group))
 
     def losses(
         self, potential: _core.Potential, structures: Sequence[int], force_weight: float, stress_weight: float

@@ -6,9 +6,7 @@ The state of a run is a function of the iteration alone: the batches of an epoch
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import resource
 import time
@@ -24,8 +22,8 @@ from . import optimizers
 from ._core import Error
 from .checkpoint import State
 from .config import Config
-from .files import atomic, write_text
-from .metrics import Comparison, compare
+from .files import atomic, csv_text, write_text
+from .metrics import KINDS, OUTLIER_COLUMNS, Comparison, compare
 from .model import Parameters, atomic_offsets, initial_potential
 from .potential import Potential
 from .preparation import LOSSES, PreparedData, choose_functions, read_data
@@ -33,7 +31,8 @@ from .progress import Advance, Reporter
 from .signals import Interrupted, Stop, stop_signals
 
 CHECKPOINT = "checkpoint.npz"
-OUTPUTS = (CHECKPOINT, "potential", "training.toml", "log.csv", "errors.json")
+SHOWN_OUTLIERS = 5
+OUTPUTS = (CHECKPOINT, "potential", "training.toml", "log.csv", "errors.json", "outliers.csv")
 
 LOG_POINTS = 100
 # Errors at log points are those of at most this many structures, always the same ones.
@@ -135,6 +134,15 @@ class Run:
         self.train = PreparedData(train_data, self.functions, budget, reporter, "training structures")
         left = budget - self.train.prepared.cached_bytes
         self.test = PreparedData(test_data, self.functions, left, reporter, "test structures")
+        unknown = set(config.training.group_weights) - {*train_data.groups, *test_data.groups}
+        if unknown:
+            raise Error(
+                f"[training] group_weights: no structure is of group {', '.join(sorted(unknown))}, "
+                f"there are {', '.join(train_data.groups)}"
+            )
+        if config.training.group_weights:
+            self.train.weigh(config.training.weight)
+            self.test.weigh(config.training.weight)
         offsets = atomic_offsets(train_data, self.functions.elements)
         self.potential = initial_potential(self.functions, table.scaling, config.network, self.train.prepared, offsets)
         self.parameters = Parameters(self.potential, self.train.prepared, table.whiten)
@@ -190,6 +198,7 @@ class Run:
             comparisons["test"] = compare(potential, self.test.data, "test errors", self.reporter)
         errors = self._errors(comparisons)
         self._write_settings(errors)
+        self._write_outliers(comparisons)
         save_pictures(self.out, LOG_COLUMNS, state.log, comparisons)
         self._save()
         write_text(self.out / "errors.json", json.dumps(errors, indent=2) + "\n")  # the last: the run is complete
@@ -239,11 +248,8 @@ class Run:
         epoch = state.iteration * settings.batch(len(self.train.data)) / len(self.train.data)
         rate = settings.rate(state.iteration / self.total)
         state.log.append([state.iteration, epoch, rate, *train, *test, self._seconds()[0]])
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(LOG_COLUMNS)
-        writer.writerows([[int(row[0]), *(f"{x:.6g}" if np.isfinite(x) else "" for x in row[1:])] for row in state.log])
-        write_text(self.out / "log.csv", text.getvalue())
+        rows = [[int(row[0]), *(f"{x:.6g}" if np.isfinite(x) else "" for x in row[1:])] for row in state.log]
+        write_text(self.out / "log.csv", csv_text(LOG_COLUMNS, rows))
         shown = test if len(self.test.data) else train
         advance(0, note=f"{1e3 * shown[1]:.2f} meV/atom {shown[2]:.3f} eV/Å")
         if shown[0] < state.best_loss:
@@ -294,6 +300,17 @@ class Run:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kB on Linux
         used = {"cpu_seconds": round(cpu, 2), "wall_seconds": round(wall, 2), "peak_memory_mb": round(peak, 1)}
         return {**{name: c.errors() for name, c in comparisons.items()}, **used}
+
+    def _write_outliers(self, comparisons: dict[str, Comparison]) -> None:
+        """`outliers.csv`, and a line for the worst."""
+        rows = [(name, *row) for name, comparison in comparisons.items() for row in comparison.outliers()]
+        write_text(self.out / "outliers.csv", csv_text(("set", *OUTLIER_COLUMNS), rows))
+        for name, source, _, kind, error, times in rows[:SHOWN_OUTLIERS]:
+            self.reporter.say(
+                f"outlier in {name}: {source}, {kind} error {error:.3g} {KINDS[kind]}, {times:.0f} x typical"
+            )
+        if len(rows) > SHOWN_OUTLIERS:
+            self.reporter.say(f"{len(rows) - SHOWN_OUTLIERS} more outliers in {self.out / 'outliers.csv'}")
 
     def _write_settings(self, errors: dict[str, Any]) -> None:
         """`training.toml`: the settings in full, and where the potential comes from."""

@@ -62,8 +62,11 @@ public:
     ///
     /// for fixed a [B] and t [B][n]: all that energies, forces and stress need, since they are linear in
     /// e and de/dx. One pass forward with the tangent t, one backward; no third-order tensor appears.
-    void weight_gradient(
-        std::size_t B, const double* x, const double* a, const double* t, double* gradient) const;
+    void weight_gradient(std::size_t B,
+                         const double* x,
+                         const double* a,
+                         const double* t,
+                         double* gradient) const;
 
 private:
     std::vector<int> nodes_;

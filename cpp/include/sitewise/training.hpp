@@ -55,8 +55,8 @@ public:
     /// Statistics of G for each element over the given structures.
     std::vector<FeatureStatistics> statistics(const std::vector<std::size_t>& structures) const;
 
-    /// Weight of a structure's errors in Loss::value, and of its atoms' forces [atoms] beside that, which may be
-    /// null; all are 1 unless set.
+    /// Weight of a structure's errors in Loss::value, and of its atoms' forces [atoms] beside that, which may
+    /// be null; all are 1 unless set.
     void set_weights(std::size_t structure, double weight, const double* force_weights);
 
     /// Loss over the given structures and, where gradient [n_weights] is not null, its derivative, which
@@ -66,8 +66,8 @@ public:
               LossWeights weights,
               double* gradient) const;
 
-    /// Derivatives with respect to the weights, [rows][n_weights]: for each of the structures a row of its energy,
-    /// then one for each of its components (3 atom + axis) of forces.
+    /// Derivatives with respect to the weights, [rows][n_weights]: for each of the structures a row of its
+    /// energy, then one for each of its components (3 atom + axis) of forces.
     void jacobian(const Potential& potential,
                   const std::vector<std::size_t>& structures,
                   const std::vector<std::vector<std::size_t>>& components,

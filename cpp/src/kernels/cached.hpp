@@ -11,7 +11,8 @@ namespace {
 
 using std::size_t;
 
-constexpr size_t prefetch_distance = 12288;  // bytes ahead: the derivatives of all atoms are read one after the other
+constexpr size_t prefetch_distance =
+    12288;  // bytes ahead: the derivatives of all atoms are read one after the other
 
 // Calls work<rows>(first row) for blocks of 8 rows and what is left of them.
 template <int rows, class Work>
@@ -22,35 +23,37 @@ SITEWISE_INLINE void row_blocks(size_t count, size_t q, Work work) {
 
 void pull(size_t count, size_t width, const int* f, const float* D, const double* u, double* y) {
     using V = Vector<double>;
-    row_blocks<8>(count, 0, [&](auto rows, size_t q) __attribute__((always_inline)) {
-        constexpr int n = decltype(rows)::value;
-        const float* A = D + q * width;
-        V a[n];
-        for (int r = 0; r < n; ++r) a[r] = broadcast(u[f[q + r]]);
-        for (size_t k = 0; k < width; k += lanes<double>) {
-            V sum = load(y + k);
-            for (int r = 0; r < n; ++r) {
-                const float* row = A + r * width + k;
-                __builtin_prefetch(reinterpret_cast<const char*>(row) + prefetch_distance);
-                sum += a[r] * widen(row);
+    row_blocks<8>(
+        count, 0, [&](auto rows, size_t q) __attribute__((always_inline)) {
+            constexpr int n = decltype(rows)::value;
+            const float* A = D + q * width;
+            V a[n];
+            for (int r = 0; r < n; ++r) a[r] = broadcast(u[f[q + r]]);
+            for (size_t k = 0; k < width; k += lanes<double>) {
+                V sum = load(y + k);
+                for (int r = 0; r < n; ++r) {
+                    const float* row = A + r * width + k;
+                    __builtin_prefetch(reinterpret_cast<const char*>(row) + prefetch_distance);
+                    sum += a[r] * widen(row);
+                }
+                store(y + k, sum);
             }
-            store(y + k, sum);
-        }
-    });
+        });
 }
 
 void push(size_t count, size_t width, const int* f, const float* D, const double* w, double* t) {
     using V = Vector<double>;
-    row_blocks<8>(count, 0, [&](auto rows, size_t q) __attribute__((always_inline)) {
-        constexpr int n = decltype(rows)::value;
-        const float* A = D + q * width;
-        V total[n] = {};
-        for (size_t k = 0; k < width; k += lanes<double>) {
-            const V x = load(w + k);
-            for (int r = 0; r < n; ++r) total[r] += x * widen(A + r * width + k);
-        }
-        for (int r = 0; r < n; ++r) t[f[q + r]] += sum<double>(total[r]);
-    });
+    row_blocks<8>(
+        count, 0, [&](auto rows, size_t q) __attribute__((always_inline)) {
+            constexpr int n = decltype(rows)::value;
+            const float* A = D + q * width;
+            V total[n] = {};
+            for (size_t k = 0; k < width; k += lanes<double>) {
+                const V x = load(w + k);
+                for (int r = 0; r < n; ++r) total[r] += x * widen(A + r * width + k);
+            }
+            for (int r = 0; r < n; ++r) t[f[q + r]] += sum<double>(total[r]);
+        });
 }
 
 }  // namespace

@@ -34,8 +34,12 @@ struct Batch {
 
     // h, scale f' and, unless null, scale^2 f'' of `count` nodes from o on
     template <int count>
-    static SITEWISE_INLINE void forward(
-        const Layer<Real>& l, int o, const Real* x, Real* h, Real* slope, Real* curvature) {
+    static SITEWISE_INLINE void forward(const Layer<Real>& l,
+                                        int o,
+                                        const Real* x,
+                                        Real* h,
+                                        Real* slope,
+                                        Real* curvature) {
         V z[count][vectors];
         for (int r = 0; r < count; ++r)
             for (int v = 0; v < vectors; ++v) z[r][v] = broadcast(l.b[o + r]);
@@ -52,8 +56,12 @@ struct Batch {
 
     // dE/dh of `count` inputs from i on, times their slope unless null; times it the curvature unless null
     template <int count>
-    static SITEWISE_INLINE void backward(
-        const Layer<Real>& l, int i, const Real* zbar, const Real* slope, Real* below, Real* curvature) {
+    static SITEWISE_INLINE void backward(const Layer<Real>& l,
+                                         int i,
+                                         const Real* zbar,
+                                         const Real* slope,
+                                         Real* below,
+                                         Real* curvature) {
         V g[count][vectors] = {};
         product<count>(l.out, l.W + i * l.out, 1, l.out, zbar, g);
         for (int r = 0; r < count; ++r)
@@ -74,7 +82,8 @@ void network(const NetworkView<Real>& net, const Real* x, Real* energies, Real* 
     for (const Layer<Real>& l : net.layers) {
         Real* next = slope + l.out * batch_size;
         int o = 0;
-        for (; o + B::rows <= l.out; o += B::rows) B::template forward<B::rows>(l, o, h, next, slope, nullptr);
+        for (; o + B::rows <= l.out; o += B::rows)
+            B::template forward<B::rows>(l, o, h, next, slope, nullptr);
         for (; o < l.out; ++o) B::template forward<1>(l, o, h, next, slope, nullptr);
         h = next;
         slope = next + l.out * batch_size;
@@ -96,7 +105,8 @@ void network(const NetworkView<Real>& net, const Real* x, Real* energies, Real* 
             below += l.in * batch_size;
         }
         int i = 0;
-        for (; i + B::rows <= l.in; i += B::rows) B::template backward<B::rows>(l, i, zbar, slope_below, out, nullptr);
+        for (; i + B::rows <= l.in; i += B::rows)
+            B::template backward<B::rows>(l, i, zbar, slope_below, out, nullptr);
         for (; i < l.in; ++i) B::template backward<1>(l, i, zbar, slope_below, out, nullptr);
         zbar = out;
     }

@@ -27,9 +27,13 @@ SITEWISE_INLINE int count_nodes(const NetworkView<double>& net) {
     return nodes;
 }
 
-// From dE/dz of the layer above down: dE/dh g of each layer, its adjoint g slope, its curvature g scale^2 f''.
-SITEWISE_INLINE void trace_down(
-    const NetworkView<double>& net, double* slope, double* adjoint, double* curvature, double* dedx) {
+// From dE/dz of the layer above down: dE/dh g of each layer, its adjoint g slope, its curvature g scale^2
+// f''.
+SITEWISE_INLINE void trace_down(const NetworkView<double>& net,
+                                double* slope,
+                                double* adjoint,
+                                double* curvature,
+                                double* dedx) {
     using B = BatchOfDoubles;
     const Layer<double>& last = net.layers[net.layers.size - 1];
     int at = (count_nodes(net) - last.out) * batch_size;
@@ -38,12 +42,13 @@ SITEWISE_INLINE void trace_down(
         const Layer<double>& l = net.layers[q];
         const double* zbar = adjoint + at;
         at -= l.in * batch_size;
-        by_rows<B::rows>(l.in, [&](auto count, int i) __attribute__((always_inline)) {
-            if (q > 0)
-                B::backward<decltype(count)::value>(l, i, zbar, slope + at, adjoint + at, curvature + at);
-            else
-                B::backward<decltype(count)::value>(l, i, zbar, nullptr, dedx, nullptr);
-        });
+        by_rows<B::rows>(
+            l.in, [&](auto count, int i) __attribute__((always_inline)) {
+                if (q > 0)
+                    B::backward<decltype(count)::value>(l, i, zbar, slope + at, adjoint + at, curvature + at);
+                else
+                    B::backward<decltype(count)::value>(l, i, zbar, nullptr, dedx, nullptr);
+            });
     }
 }
 
@@ -55,9 +60,10 @@ void trace(const NetworkView<double>& net, size_t blocks, const double* x, doubl
         const double* h = x + block * n;
         int at = 0;
         for (const Layer<double>& l : net.layers) {
-            by_rows<B::rows>(l.out, [&](auto count, int o) __attribute__((always_inline)) {
-                B::forward<decltype(count)::value>(l, o, h, value + at, slope + at, curvature + at);
-            });
+            by_rows<B::rows>(
+                l.out, [&](auto count, int o) __attribute__((always_inline)) {
+                    B::forward<decltype(count)::value>(l, o, h, value + at, slope + at, curvature + at);
+                });
             h = value + at;
             at += l.out * batch_size;
         }
@@ -67,25 +73,30 @@ void trace(const NetworkView<double>& net, size_t blocks, const double* x, doubl
 
 // Tangents d along t, and zbar, the derivative with respect to z of a e + t . de/dx: with dE/dh = g of the
 // forward pass, u = d W and f'(z), f''(z) of the layer, zbar = g f'' u + f' hbar.
-SITEWISE_INLINE void gradient_of_block(
-    const NetworkView<double>& net, const double* trace, const double* a, const double* t, double* d, double* zbar) {
+SITEWISE_INLINE void gradient_of_block(const NetworkView<double>& net,
+                                       const double* trace,
+                                       const double* a,
+                                       const double* t,
+                                       double* d,
+                                       double* zbar) {
     using B = BatchOfDoubles;
     using V = B::V;
     const int nodes = count_nodes(net) * batch_size;
     const double *slope = trace + nodes, *curvature = trace + 3 * nodes;
     int at = 0;
     for (const Layer<double>& l : net.layers) {
-        by_rows<B::rows>(l.out, [&](auto count, int o) __attribute__((always_inline)) {
-            constexpr int rows = decltype(count)::value;
-            V u[rows][B::vectors] = {};
-            if (t) B::product<rows>(l.in, l.W + o, l.out, 1, t, u);
-            for (int r = 0; r < rows; ++r)
-                for (int v = 0; v < B::vectors; ++v) {
-                    const int to = at + (o + r) * batch_size + v * B::L;
-                    store(d + to, V(load(slope + to) * u[r][v]));
-                    store(zbar + to, t ? V(load(curvature + to) * u[r][v]) : V{});
-                }
-        });
+        by_rows<B::rows>(
+            l.out, [&](auto count, int o) __attribute__((always_inline)) {
+                constexpr int rows = decltype(count)::value;
+                V u[rows][B::vectors] = {};
+                if (t) B::product<rows>(l.in, l.W + o, l.out, 1, t, u);
+                for (int r = 0; r < rows; ++r)
+                    for (int v = 0; v < B::vectors; ++v) {
+                        const int to = at + (o + r) * batch_size + v * B::L;
+                        store(d + to, V(load(slope + to) * u[r][v]));
+                        store(zbar + to, t ? V(load(curvature + to) * u[r][v]) : V{});
+                    }
+            });
         if (t) t = d + at;
         at += l.out * batch_size;
     }
@@ -98,13 +109,15 @@ SITEWISE_INLINE void gradient_of_block(
         const Layer<double>& l = net.layers[q];
         const double* above = zbar + at;
         at -= l.in * batch_size;
-        by_rows<B::rows>(l.in, [&](auto count, int i) __attribute__((always_inline)) {
-            constexpr int rows = decltype(count)::value;
-            V hbar[rows][B::vectors] = {};
-            B::product<rows>(l.out, l.W + i * l.out, 1, l.out, above, hbar);
-            for (int r = 0; r < rows; ++r)
-                for (int v = 0; v < B::vectors; ++v) add(at + (i + r) * batch_size + v * B::L, hbar[r][v]);
-        });
+        by_rows<B::rows>(
+            l.in, [&](auto count, int i) __attribute__((always_inline)) {
+                constexpr int rows = decltype(count)::value;
+                V hbar[rows][B::vectors] = {};
+                B::product<rows>(l.out, l.W + i * l.out, 1, l.out, above, hbar);
+                for (int r = 0; r < rows; ++r)
+                    for (int v = 0; v < B::vectors; ++v)
+                        add(at + (i + r) * batch_size + v * B::L, hbar[r][v]);
+            });
     }
 }
 
@@ -116,8 +129,8 @@ struct Blocks {
 
 // g[i][o] += sum over atoms of h[i] z[o] + d[i] q[o]: the lanes are added up at the end
 template <int ins, int outs>
-SITEWISE_INLINE void outer_product(
-    size_t blocks, int i, int o, Blocks h, Blocks z, Blocks d, Blocks q, int width, double* g) {
+SITEWISE_INLINE void
+outer_product(size_t blocks, int i, int o, Blocks h, Blocks z, Blocks d, Blocks q, int width, double* g) {
     using V = Vector<double>;
     V sum[ins][outs] = {};
     const auto add = [&](const double* left, const double* right) __attribute__((always_inline)) {
@@ -126,7 +139,8 @@ SITEWISE_INLINE void outer_product(
             for (int r = 0; r < ins; ++r)
 #pragma GCC unroll 4
                 for (int c = 0; c < outs; ++c)
-                    sum[r][c] += load(left + (i + r) * batch_size + b) * load(right + (o + c) * batch_size + b);
+                    sum[r][c] +=
+                        load(left + (i + r) * batch_size + b) * load(right + (o + c) * batch_size + b);
     };
     for (size_t block = 0; block < blocks; ++block) {
         add(h.data + block * h.step, z.data + block * z.step);
@@ -160,11 +174,14 @@ void weight_gradient(const NetworkView<double>& net,
     constexpr int ins = vector_bytes == 64 ? 4 : 2;  // what the registers hold
     for (const Layer<double>& l : net.layers) {
         const Blocks z{scratch + nodes + at, of_scratch}, q{trace + 2 * nodes + at, of_trace};
-        by_rows<ins>(l.in, [&](auto count, int i) __attribute__((always_inline)) {
-            by_rows<4>(l.out, [&](auto outs, int o) __attribute__((always_inline)) {
-                outer_product<decltype(count)::value, decltype(outs)::value>(blocks, i, o, h, z, d, q, l.out, gradient);
+        by_rows<ins>(
+            l.in, [&](auto count, int i) __attribute__((always_inline)) {
+                by_rows<4>(
+                    l.out, [&](auto outs, int o) __attribute__((always_inline)) {
+                        outer_product<decltype(count)::value, decltype(outs)::value>(blocks, i, o, h, z, d, q,
+                                                                                     l.out, gradient);
+                    });
             });
-        });
         gradient += l.in * l.out;
         for (int o = 0; o < l.out; ++o) {
             Vector<double> sum{};
