@@ -13,7 +13,7 @@ import pytest
 from ase.io import read, write
 
 from checks import assert_close, silicon_frames
-from sitewise import Dataset, Error, Potential, _core, train
+from sitewise import Dataset, Ensemble, Error, Potential, _core, train
 from sitewise.checkpoint import State
 from sitewise.config import Config
 from sitewise.metrics import compare
@@ -206,6 +206,31 @@ def test_outliers_are_named(folder, tmp_path):
     assert any("structure 7, energy error" in line for line in told)
 
 
+def test_replicas_are_an_ensemble(folder, tmp_path):
+    run = folder(iterations=20, more="replicas = 3", optimizer="gn-lbfgs")
+    ensemble = train(run, tmp_path / "out", reporter=QUIET)
+    assert isinstance(ensemble, Ensemble)
+    members = [Potential.load(tmp_path / "out" / f"replica-{r}" / "potential") for r in range(3)]
+    train(folder(iterations=20, optimizer="gn-lbfgs"), tmp_path / "one", reporter=QUIET)
+    assert np.array_equal(weights(tmp_path / "one"), members[0].core.weights)
+    assert not np.array_equal(members[0].core.weights, members[1].core.weights)
+    for atoms in silicon_frames(3, seed=8):
+        results = [m.evaluate(atoms) for m in members]
+        found = ensemble.evaluate(atoms)
+        for name in ("energy", "energies", "forces"):
+            each = np.array([getattr(r, name) for r in results])
+            assert_close(getattr(found, name), np.mean(each, axis=0), 1e-14)
+            assert_close(getattr(found, f"{name}_spread"), np.std(each, axis=0, ddof=1), 1e-12)
+        assert_close(found.stress, np.mean([r.stress for r in results], axis=0), 1e-14)
+    errors = json.loads((tmp_path / "out" / "errors.json").read_text())
+    data = Dataset.read(tmp_path / "train.xyz", reporter=QUIET)
+    train_data, _ = data.split(0.25, np.random.default_rng([0, 0]))
+    assert compare(Ensemble.load(tmp_path / "out" / "potential"), train_data, "", QUIET).errors() == errors["train"]
+    run = folder(iterations=20, more="replicas = 3", optimizer="gn-lbfgs")
+    again = train(run, tmp_path / "out", resume=True, reporter=QUIET)
+    assert np.array_equal(again.members[2].core.weights, members[2].core.weights)
+
+
 def start(run, out, *options):
     """The training command in a process of its own."""
     command = [sys.executable, "-c", "from sitewise.cli import main; main()", "train", str(run), "--out", str(out)]
@@ -227,9 +252,7 @@ def wait_for_iterations(out, process):
         ("adam", signal.SIGKILL, 6000),
         ("adam", signal.SIGINT, 6000),
         ("adam", signal.SIGTERM, 6000),
-        ("lbfgs", signal.SIGKILL, 2000),
         ("gn-lbfgs", signal.SIGKILL, 1000),
-        ("lm", signal.SIGKILL, 800),
     ],
 )
 def test_interrupted_and_resumed_run_gives_the_same_numbers(folder, tmp_path, optimizer, signum, iterations):

@@ -26,7 +26,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-PotentialPath = Annotated[Path, typer.Argument(help="Directory with input.nn, scaling.data, weights.ZZZ.data.")]
+PotentialPath = Annotated[
+    Path, typer.Argument(help="Directory with input.nn, scaling.data, weights.ZZZ.data, or an ensemble of them.")
+]
 DataPaths = Annotated[list[Path], typer.Argument(help="Files with structures, in any format that ASE reads.")]
 CfLength = Annotated[
     float, typer.Option(help="Angstrom in units of the potential's length (1.8897261328 for Bohr), as in LAMMPS.")
@@ -113,13 +115,13 @@ def evaluate(
 ) -> None:
     """Errors of a potential against labelled structures, in total and by group."""
     from .dataset import Dataset
+    from .ensemble import load_potential
     from .files import write_text
     from .metrics import compare
     from .plots import save_correlation
-    from .potential import Potential
 
     reporter = Reporter(quiet)
-    loaded = Potential.load(potential, cflength, cfenergy)
+    loaded = load_potential(potential, cflength, cfenergy)
     keys = {"energy": energy_key, "forces": forces_key, "stress": stress_key}
     given = {label: key for label, key in keys.items() if key is not None}
     comparison = compare(loaded, Dataset.read(data, keys=given, reporter=reporter), "evaluating", reporter)

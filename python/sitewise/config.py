@@ -126,6 +126,7 @@ class Training(_Table):
     group_weights: dict[str, NonNegative] = {}
     gdf: bool = False
     seed: Annotated[int, Field(ge=0)] = 0
+    replicas: Annotated[int, Field(ge=1)] = 1
     early_stop: Annotated[int, Field(ge=1)] | None = None
     memory_budget: NonNegative = 4.0
 

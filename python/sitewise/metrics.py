@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .dataset import Dataset
+from .ensemble import Ensemble
 from .potential import Evaluation, Potential
 from .progress import Reporter
 from .structures import Floats, Ints
@@ -100,7 +101,9 @@ class Comparison:
         return table
 
 
-def evaluate_all(potential: Potential, data: Dataset, title: str, reporter: Reporter) -> Iterator[Evaluation]:
+def evaluate_all(
+    potential: Potential | Ensemble, data: Dataset, title: str, reporter: Reporter
+) -> Iterator[Evaluation]:
     """Evaluates one structure after the other; an Error names file and structure."""
     with reporter.task(title, len(data)) as advance:
         for structure in data:
@@ -110,7 +113,7 @@ def evaluate_all(potential: Potential, data: Dataset, title: str, reporter: Repo
             advance()
 
 
-def compare(potential: Potential, data: Dataset, title: str, reporter: Reporter) -> Comparison:
+def compare(potential: Potential | Ensemble, data: Dataset, title: str, reporter: Reporter) -> Comparison:
     """Predictions beside the labels of a data set."""
     rows: dict[str, list[tuple[Floats, Floats, int]]] = {kind: [] for kind in KINDS}
     results = evaluate_all(potential, data, title, reporter)

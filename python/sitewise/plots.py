@@ -37,12 +37,13 @@ def save_pictures(
     folder
         Where they go.
     columns, log
-        Names and rows of `log.csv`.
+        Names and rows of `log.csv`; without rows there is no picture of them.
     comparisons
         "train" and, where there are held-out data, "test".
     """
     table = dict(zip(columns, np.array(log, dtype=np.float64).reshape(-1, len(columns)).T, strict=True))
-    save_learning_curves(folder / "learning_curves.png", table)
+    if log:
+        save_learning_curves(folder / "learning_curves.png", table)
     save_distributions(folder / "error_distributions.png", comparisons)
     save_correlation(folder / "correlation.png", comparisons)
 
