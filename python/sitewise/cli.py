@@ -101,6 +101,34 @@ def train(
 
 
 @command
+def learning_curve(
+    run: Annotated[Path, typer.Argument(metavar="RUN.toml", help="Data, functions, network and training.")],
+    sizes: Annotated[str, typer.Option(help="Numbers of training structures, separated by commas.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Choices of the structures for each size.")] = 3,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results; by default the name of RUN.toml with -curve.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default as many as threads.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Test errors against the number of training structures, as CSV and picture; goes on where it stopped."""
+    from ._core import get_threads
+    from .config import Config
+    from .learning_curve import COLUMNS
+    from .learning_curve import learning_curve as make
+
+    try:
+        numbers = sorted({int(size) for size in sizes.split(",")})
+    except ValueError:
+        raise Error(f"--sizes: expected whole numbers separated by commas, found {sizes!r}") from None
+    out = out or Path(f"{run.stem}-curve")
+    rows = make(Config.load(run), out, numbers, seeds, jobs or get_threads(), Reporter(quiet))
+    print("  ".join(f"{name:>11}" for name in COLUMNS))
+    for row in rows:
+        print("  ".join([f"{row[0]:11.0f}", f"{row[1]:11.0f}", *(f"{x:11.4g}" for x in row[2:])]))
+
+
+@command
 def evaluate(
     potential: PotentialPath,
     data: DataPaths,

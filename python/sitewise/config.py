@@ -33,7 +33,7 @@ ScalingName = Literal["minmax", "center", "minmax_center", "sigma", "none"]
 # Defaults of [training] by recipe; `default` is what measurements in benchmarks/RESULTS.md found best, the others
 # follow D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019).
 RECIPES: dict[str, dict[str, Any]] = {
-    "default": {"optimizer": "gn-lbfgs", "iterations": 300, "force_weight": 0.01, "l2": 1e-6},
+    "default": {"optimizer": "gn-lbfgs", "iterations": 240, "force_weight": 0.01, "l2": 1e-6},
     "seed-adam": {"optimizer": "adam", "iterations": 100_000, "force_weight": 0.03, "l2": 1e-6},
     "seed-lbfgs": {"optimizer": "lbfgs", "iterations": 800, "force_weight": 0.03, "l2": 1e-6},
 }

@@ -22,6 +22,7 @@ from . import optimizers
 from ._core import Error
 from .checkpoint import State
 from .config import Config
+from .dataset import Dataset
 from .ensemble import Ensemble
 from .files import atomic, csv_text, write_text
 from .metrics import KINDS, OUTLIER_COLUMNS, Comparison, compare
@@ -50,7 +51,11 @@ LOG_COLUMNS = ("iteration", "epoch", "learning_rate", *LOSSES, *(f"test_{name}" 
 
 
 def train(
-    config: Config | str | Path, out: str | Path, resume: bool = False, reporter: Reporter | None = None
+    config: Config | str | Path,
+    out: str | Path,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+    data: tuple[Dataset, Dataset] | None = None,
 ) -> Potential | Ensemble:
     """Trains a potential.
 
@@ -68,6 +73,8 @@ def train(
         Goes on from the checkpoint in `out`, or begins where there is none yet.
     reporter
         Told of the progress; by default it writes to stderr.
+    data
+        Training and test data, in place of those that the configuration names.
 
     Returns
     -------
@@ -87,7 +94,7 @@ def train(
     if not isinstance(config, Config):
         config = Config.load(config)
     with run_folder(out, resume), stop_signals() as stop:
-        inputs = Inputs(config, reporter or Reporter())
+        inputs = Inputs(config, reporter or Reporter(), data)
         if config.training.replicas == 1:
             return Run(inputs, out, stop).train(resume)
         runs = [Run(inputs, out / f"replica-{r}", stop, r) for r in range(config.training.replicas)]
@@ -124,15 +131,15 @@ class Inputs:
 
     Parameters
     ----------
-    config, reporter
+    config, reporter, data
         See `train`.
     """
 
-    def __init__(self, config: Config, reporter: Reporter) -> None:
+    def __init__(self, config: Config, reporter: Reporter, data: tuple[Dataset, Dataset] | None = None) -> None:
         self.config, self.reporter = config, reporter
         self.began = (time.monotonic(), time.process_time())
         settings, table = config.training, config.symmetry_functions
-        train_data, test_data = read_data(config.data, self.rng(SPLIT), reporter)
+        train_data, test_data = data or read_data(config.data, self.rng(SPLIT), reporter)
         self._check_groups([*train_data.groups, *test_data.groups])
         self.functions = choose_functions(table, train_data.elements)
         budget = round(settings.memory_budget * 1e9)
