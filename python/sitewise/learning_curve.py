@@ -37,8 +37,8 @@ def learning_curve(
     config
         Of the runs; its seed is that of the first choice and of the test structures.
     out
-        Folder for `learning_curve.csv`, `learning_curve.png` and the runs, `SIZE-SEED/`. Runs that are there already are
-        not repeated, interrupted ones go on.
+        Folder for `learning_curve.csv`, `learning_curve.png` and the runs, `SIZE-SEED/`. Runs that are there already
+        are not repeated, interrupted ones go on.
     sizes
         Numbers of training structures. Smaller sets are parts of larger ones of the same seed.
     seeds
