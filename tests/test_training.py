@@ -231,6 +231,32 @@ def test_replicas_are_an_ensemble(folder, tmp_path):
     assert np.array_equal(again.members[2].core.weights, members[2].core.weights)
 
 
+def test_functions_that_tell_nothing_are_dropped(folder, tmp_path):
+    """One beyond all neighbours, one given twice; the potential of the rest is the one trained without them."""
+    lines = [
+        "symfunction_short Si 2 Si 0.1 0.0 5.0",
+        "symfunction_short Si 2 Si 400.0 0.5 5.0",
+        "symfunction_short Si 2 Si 0.4 0.0 5.0",
+        "symfunction_short Si 2 Si 0.1 0.0 5.0",
+        "symfunction_short Si 3 Si Si 0.05 1.0 2.0 5.0",
+    ]
+    head = "number_of_elements 1\nelements Si\ncutoff_type 1\n"
+    results, told = [], []
+    reporter = Reporter(quiet=True)
+    reporter.say = told.append
+    for name, chosen in (("all", lines), ("rest", [lines[0], lines[2], lines[4]])):
+        (tmp_path / "input.nn").write_text(head + "\n".join(chosen) + "\n")
+        run = folder(iterations=10, optimizer="gn-lbfgs")
+        run.write_text(run.read_text().replace('preset = "auto"\ncutoff = 5.0', 'file = "input.nn"'))
+        results.append(train(run, tmp_path / name, reporter=reporter))
+    dropped = [line for line in told if "is dropped" in line]
+    assert len(dropped) == 2
+    assert any("for all atoms" in line for line in dropped)
+    assert any("is fully correlated with function" in line for line in dropped)
+    assert str(results[0].functions) == str(results[1].functions)
+    assert np.array_equal(results[0].core.weights, results[1].core.weights)
+
+
 def start(run, out, *options):
     """The training command in a process of its own."""
     command = [sys.executable, "-c", "from sitewise.cli import main; main()", "train", str(run), "--out", str(out)]

@@ -11,8 +11,12 @@ from ._core import Error
 from .config import Data, Functions
 from .dataset import LABELS, Dataset
 from .progress import Reporter
-from .structures import core_arrays
+from .structures import Floats, core_arrays
 from .symmetry import SymmetryFunctions
+
+# A function is dropped whose standard deviation is below CONSTANT of its size, or whose correlation with another one
+# differs from 1 by less than CORRELATED.
+CONSTANT, CORRELATED = 1e-9, 1e-10
 
 LOSSES = ("loss", "energy_rmse", "force_rmse", "stress_rmse")
 
@@ -60,6 +64,40 @@ def choose_functions(table: Functions, elements: list[str]) -> SymmetryFunctions
             f"the training structures have {', '.join(elements)}"
         )
     return functions
+
+
+def useless_functions(prepared: _core.TrainingSet, functions: SymmetryFunctions) -> dict[tuple[str, int], str]:
+    """Functions that tell nothing on these structures, by central element and place from 0, and why: those without
+    variance, and those fully correlated with an earlier one. An element whose functions all lack variance keeps
+    them."""
+    reasons: dict[tuple[str, int], str] = {}
+    statistics = prepared.statistics(range(len(prepared)))
+    for e, element in enumerate(functions.elements):
+        low, high, mean, sigma = statistics[e]
+        varies = sigma > CONSTANT * np.maximum(np.abs(low), np.abs(high))
+        if not varies.any():
+            continue
+        correlation = _correlation(prepared, e, mean, np.where(varies, sigma, 1.0))
+        for place in range(len(mean)):
+            if not varies[place]:
+                reasons[element, place] = f"is {mean[place]:.3g} for all atoms"
+                continue
+            same = [k for k in range(place) if varies[k] and abs(correlation[place, k]) > 1 - CORRELATED]
+            if same:
+                reasons[element, place] = f"is fully correlated with function {same[0] + 1}"
+    return reasons
+
+
+def _correlation(prepared: _core.TrainingSet, element: int, mean: Floats, sigma: Floats) -> Floats:
+    """Correlation matrix of the functions of an element; one structure at a time, see model.py."""
+    total = np.zeros((mean.size, mean.size))
+    atoms = 0
+    for structure in range(len(prepared)):
+        rows = prepared.features(structure)[prepared.species(structure) == element, : mean.size]
+        standard = (rows - mean) / sigma
+        total += standard.T @ standard
+        atoms += len(rows)
+    return total / atoms
 
 
 class PreparedData:

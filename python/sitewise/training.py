@@ -28,7 +28,7 @@ from .files import atomic, csv_text, write_text
 from .metrics import KINDS, OUTLIER_COLUMNS, Comparison, compare
 from .model import Parameters, atomic_offsets, initial_potential
 from .potential import Potential
-from .preparation import LOSSES, PreparedData, choose_functions, read_data
+from .preparation import LOSSES, PreparedData, choose_functions, read_data, useless_functions
 from .progress import Advance, Reporter
 from .signals import Interrupted, Stop, stop_signals
 
@@ -144,6 +144,12 @@ class Inputs:
         self.functions = choose_functions(table, train_data.elements)
         budget = round(settings.memory_budget * 1e9)
         self.train = PreparedData(train_data, self.functions, budget, reporter, "training structures")
+        useless = useless_functions(self.train.prepared, self.functions)
+        if useless:
+            for (element, place), reason in useless.items():
+                reporter.say(f"function {place + 1} of {element} is dropped, it {reason}")
+            self.functions = self.functions.without(useless)
+            self.train = PreparedData(train_data, self.functions, budget, reporter, "training structures again")
         left = budget - self.train.prepared.cached_bytes
         self.test = PreparedData(test_data, self.functions, left, reporter, "test structures")
         if settings.group_weights:
