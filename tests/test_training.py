@@ -13,7 +13,7 @@ import pytest
 from ase.io import read, write
 
 from checks import assert_close, silicon_frames
-from sitewise import Dataset, Ensemble, Error, Potential, _core, train
+from sitewise import Dataset, Ensemble, Error, Potential, SymmetryFunctions, _core, train
 from sitewise.checkpoint import State
 from sitewise.config import Config
 from sitewise.metrics import compare
@@ -255,6 +255,26 @@ def test_functions_that_tell_nothing_are_dropped(folder, tmp_path):
     assert any("is fully correlated with function" in line for line in dropped)
     assert str(results[0].functions) == str(results[1].functions)
     assert np.array_equal(results[0].core.weights, results[1].core.weights)
+
+
+def test_functions_are_chosen_by_cur(folder, tmp_path):
+    """Against the algorithm on the matrix of all features itself, whose columns are projected out one by one."""
+    run = folder(iterations=2, test="0", optimizer="gn-lbfgs")
+    run.write_text(run.read_text().replace("cutoff = 5.0", "cutoff = 5.0\nselect = 6"))
+    potential = train(run, tmp_path / "out", reporter=QUIET)
+    functions = SymmetryFunctions.preset("auto", ["Si"], 5.0)
+    X = np.concatenate([functions.evaluate(atoms) for atoms in read(tmp_path / "train.xyz", ":")])
+    X = (X - X.mean(0)) / X.std(0)
+    chosen = []
+    for _ in range(6):
+        right = np.linalg.svd(X, full_matrices=False)[2]
+        scores = right[0] ** 2
+        scores[chosen] = -1
+        chosen.append(int(scores.argmax()))
+        unit = X[:, chosen[-1]] / np.linalg.norm(X[:, chosen[-1]])
+        X = X - np.outer(unit, unit @ X)
+    rows = list(functions.rows())
+    assert {row[2:] for row in potential.functions.rows()} == {rows[k][2:] for k in chosen}
 
 
 def start(run, out, *options):

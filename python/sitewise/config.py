@@ -84,12 +84,13 @@ class Data(_Table):
 
 
 class Functions(_Table):
-    """[symmetry_functions]: a preset or a file, and the scaling of the functions."""
+    """[symmetry_functions]: a preset or a file, how many of them to choose, and their scaling."""
 
     preset: Literal["simple-nn", "fast", "auto"] | None = None
     file: str | None = None
     cutoff: Positive | None = None
     cflength: Positive = 1.0
+    select: Annotated[int, Field(ge=1)] | None = None
     scaling: ScalingName = "minmax"
     whiten: bool = True
 

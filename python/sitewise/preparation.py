@@ -88,6 +88,30 @@ def useless_functions(prepared: _core.TrainingSet, functions: SymmetryFunctions)
     return reasons
 
 
+def unselected_functions(
+    prepared: _core.TrainingSet, functions: SymmetryFunctions, count: int
+) -> dict[tuple[str, int], str]:
+    """All but `count` functions of each element, by central element and place from 0: those that CUR does not choose.
+
+    A function is chosen by the largest component of the first principal vector of what the functions chosen before do
+    not explain, G. Imbalzano et al., J. Chem. Phys. 148, 241730 (2018), section II.C; all have the same variance here.
+    """
+    reasons: dict[tuple[str, int], str] = {}
+    statistics = prepared.statistics(range(len(prepared)))
+    for e, element in enumerate(functions.elements):
+        mean, sigma = statistics[e][2:]
+        left = _correlation(prepared, e, mean, np.where(sigma > 0, sigma, 1.0))
+        places = set(range(len(mean)))
+        for _ in range(min(count, len(mean))):
+            leading = np.linalg.eigh(left)[1][:, -1] ** 2
+            best = max(sorted(places), key=lambda place: float(leading[place]))
+            places.remove(best)
+            if left[best, best] > 0:
+                left = left - np.outer(left[:, best], left[best]) / left[best, best]
+        reasons |= {(element, place): f"is not among the {count} chosen" for place in sorted(places)}
+    return reasons
+
+
 def _correlation(prepared: _core.TrainingSet, element: int, mean: Floats, sigma: Floats) -> Floats:
     """Correlation matrix of the functions of an element; one structure at a time, see model.py."""
     total = np.zeros((mean.size, mean.size))

@@ -28,7 +28,7 @@ from .files import atomic, csv_text, write_text
 from .metrics import KINDS, OUTLIER_COLUMNS, Comparison, compare
 from .model import Parameters, atomic_offsets, initial_potential
 from .potential import Potential
-from .preparation import LOSSES, PreparedData, choose_functions, read_data, useless_functions
+from .preparation import LOSSES, PreparedData, choose_functions, read_data, unselected_functions, useless_functions
 from .progress import Advance, Reporter
 from .signals import Interrupted, Stop, stop_signals
 
@@ -144,12 +144,9 @@ class Inputs:
         self.functions = choose_functions(table, train_data.elements)
         budget = round(settings.memory_budget * 1e9)
         self.train = PreparedData(train_data, self.functions, budget, reporter, "training structures")
-        useless = useless_functions(self.train.prepared, self.functions)
-        if useless:
-            for (element, place), reason in useless.items():
-                reporter.say(f"function {place + 1} of {element} is dropped, it {reason}")
-            self.functions = self.functions.without(useless)
-            self.train = PreparedData(train_data, self.functions, budget, reporter, "training structures again")
+        self._drop(useless_functions(self.train.prepared, self.functions), budget)
+        if table.select is not None:
+            self._drop(unselected_functions(self.train.prepared, self.functions, table.select), budget)
         left = budget - self.train.prepared.cached_bytes
         self.test = PreparedData(test_data, self.functions, left, reporter, "test structures")
         if settings.group_weights:
@@ -171,6 +168,16 @@ class Inputs:
         if len(self.test.data):
             comparisons["test"] = compare(potential, self.test.data, "test errors", self.reporter)
         return comparisons
+
+    def _drop(self, dropped: dict[tuple[str, int], str], budget: int) -> None:
+        """Goes on without some functions, whose reasons are told."""
+        if not dropped:
+            return
+        for (element, place), reason in dropped.items():
+            self.reporter.say(f"function {place + 1} of {element} is dropped, it {reason}")
+        self.functions = self.functions.without(dropped)
+        what = "training structures again"
+        self.train = PreparedData(self.train.data, self.functions, budget, self.reporter, what)
 
     def _check_groups(self, groups: Sequence[str]) -> None:
         unknown = set(self.config.training.group_weights) - set(groups)
