@@ -1,9 +1,10 @@
-"""Training from files to potential: errors, CPU seconds and memory, for several seeds.
+"""Training from files to potential: errors, CPU seconds and memory, for several seeds of one or more RUN.tomls.
 
-    python benchmarks/training.py RUN.toml [--seeds 3] [--json FILE]
+    python benchmarks/training.py RUN.toml... [--seeds 5] [--json FILE]
 
 Each seed is a `sitewise train` of its own process, pinned to one core, everything included from reading the files to
-drawing the pictures.
+drawing the pictures. Before them the time of an epoch (loss and gradient with cached derivatives), beside the time in
+which the core reads as much memory, and the time in which it multiplies as many matrix elements.
 """
 
 import argparse
@@ -13,18 +14,64 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import tomli_w
 
-from common import processor
+from common import cpu_seconds, environment, pin, print_table, write_json
+from sitewise import optimizers
 from sitewise.config import Config
 from sitewise.files import write_text
+from sitewise.model import Parameters, atomic_offsets, initial_potential
+from sitewise.preparation import PreparedData, choose_functions, read_data
+from sitewise.progress import Reporter
 
-COLUMNS = (("test", "energy_rmse"), ("test", "energy_mae"), ("test", "force_rmse"), ("test", "force_mae"))
+KINDS = ("energy_rmse", "energy_mae", "force_rmse", "force_mae")
+UNITS = {"energy": 1e3, "force": 1.0}  # meV/atom and eV/Angstrom
+REPEATS = 15
+MATRIX = 1024  # rows of the matrices whose product is the arithmetic floor
 
 
-def run(config: Config, seed: int, folder: Path, core: int) -> dict[str, float]:
+def epoch(config: Config) -> dict[str, float]:
+    """Milliseconds of CPU of an epoch and of its floors, and megabytes of cached derivatives."""
+    quiet, settings = Reporter(quiet=True), config.training
+    data, _ = read_data(config.data, np.random.default_rng(0), quiet)
+    functions = choose_functions(config.symmetry_functions, data.elements)
+    prepared = PreparedData(data, functions, round(settings.memory_budget * 1e9), quiet, "").prepared
+    offsets = atomic_offsets(data, functions.elements)
+    scaling = config.symmetry_functions.scaling
+    potential = initial_potential(functions, scaling, config.network, prepared, offsets)
+    parameters = Parameters(potential, prepared, config.symmetry_functions.whiten)
+    theta = parameters.initial(np.random.default_rng(0))
+    objective = optimizers.Objective(data, prepared, potential, parameters, settings)
+    copy = np.ones(prepared.cached_bytes // 4, dtype=np.float32)
+    square = np.ones((MATRIX, MATRIX))
+    rate = _milliseconds(lambda: square @ square) / MATRIX**3
+    return {
+        "epoch_ms": _milliseconds(lambda: objective(theta)),
+        "memory_floor_ms": _milliseconds(copy.max),
+        "arithmetic_floor_ms": rate * _products(prepared.n_atoms, prepared.cached_bytes, potential.networks[0].nodes),
+        "matrix_ms": _milliseconds(lambda: objective.curvature(theta, np.random.default_rng(0))),
+        "cached_mb": prepared.cached_bytes / 1e6,
+    }
+
+
+def _milliseconds(work: Any) -> float:
+    work()
+    return 1e3 * statistics.median(cpu_seconds(work) for _ in range(REPEATS))
+
+
+def _products(atoms: int, cached_bytes: int, nodes: list[int]) -> float:
+    """Multiplications of an epoch: two with each cached derivative, and seven with each weight for each atom (forward,
+    backward, tangent forward, adjoint backward but for the inputs, two outer products, and the first layer's)."""
+    weights = sum(a * b for a, b in pairwise(nodes))
+    return 2 * cached_bytes / 4 + 6.5 * weights * atoms
+
+
+def run(config: Config, seed: int, folder: Path, core: int) -> dict[str, Any]:
     """errors.json of one run."""
     tables = config.tables()
     tables["training"]["seed"] = seed
@@ -34,34 +81,57 @@ def run(config: Config, seed: int, folder: Path, core: int) -> dict[str, float]:
         [sys.executable, "-m", "sitewise", "train", folder / f"{seed}.toml", "--out", out, "--quiet"],
         check=True,
         stdout=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )
-    errors = json.loads((out / "errors.json").read_text())
-    row = {f"{part}_{kind}": errors[part][kind] for part, kind in COLUMNS}
-    return row | {name: errors[name] for name in ("cpu_seconds", "peak_memory_mb")}
+    result: dict[str, Any] = json.loads((out / "errors.json").read_text())
+    return result
+
+
+def row(name: str, table: dict[str, Any], more: tuple[str, ...]) -> list[str]:
+    """Cells of the test errors."""
+    cells = [f"{table[kind] * UNITS[kind.split('_')[0]]:.3g}" for kind in KINDS]
+    return [name, *cells, *more]
+
+
+def measure(config: Config, seeds: int, core: int) -> list[dict[str, Any]]:
+    """All seeds of a RUN.toml, with a table of them, their medians and the median run's groups."""
+    runs, rows = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(seeds):
+            runs.append(run(config, seed, Path(folder), core))
+            costs = f"{runs[-1]['cpu_seconds']:.1f}", f"{runs[-1]['peak_memory_mb']:.0f}"
+            rows.append(row(f"seed {seed}", runs[-1]["test"], costs))
+    medians = {kind: statistics.median(r["test"][kind] for r in runs) for kind in KINDS}
+    costs = tuple(
+        f"{statistics.median(r[k] for r in runs):.{d}f}" for k, d in (("cpu_seconds", 1), ("peak_memory_mb", 0))
+    )
+    rows.append(row("median", medians, costs))
+    for group in runs[0]["test"].get("groups", {}):
+        of_group = {k: statistics.median(r["test"]["groups"][group][k] for r in runs) for k in KINDS}
+        rows.append(row(f"  {group}", of_group, ("", "")))
+    header = ["test errors", "E RMSE meV/atom", "E MAE", "F RMSE eV/A", "F MAE", "CPU s", "MB"]
+    settings = config.training
+    print_table(f"{settings.optimizer}, {settings.iterations} iterations", header, rows)
+    return runs
 
 
 def main() -> None:
-    """Prints a line for each seed and the medians."""
+    """Prints the tables of each RUN.toml."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN.toml")
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--core", type=int, default=0, help="to pin the runs to")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="file for the results")
     options = parser.parse_args()
-    config = Config.load(options.run)
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in range(options.seeds):
-            rows.append(run(config, seed, Path(folder), options.core))
-            print(f"seed {seed}  " + "  ".join(f"{k} {v:.4g}" for k, v in rows[-1].items()), flush=True)
-    medians = {key: statistics.median(row[key] for row in rows) for key in rows[0]}
-    print("median  " + "  ".join(f"{k} {v:.4g}" for k, v in medians.items()))
-    if options.json:
-        write_text(
-            options.json, json.dumps({"processor": processor(), "runs": rows, "median": medians}, indent=2) + "\n"
-        )
+    pin(options.core)
+    results = {}
+    for path in options.runs:
+        config = Config.load(path)
+        times = epoch(config)
+        print(f"\n{path}: " + ", ".join(f"{name} {value:.1f}" for name, value in times.items()), flush=True)
+        results[str(path)] = {"epoch": times, "runs": measure(config, options.seeds, options.core)}
+        sys.stdout.flush()
+    write_json(options.json, {"environment": environment(["numpy", "scipy"]), "results": results})
 
 
 if __name__ == "__main__":

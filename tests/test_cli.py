@@ -1,5 +1,6 @@
 """The command line: what it prints and writes, and one clear sentence with status 2 for every mistake."""
 
+import csv
 import json
 import os
 import re
@@ -263,3 +264,18 @@ def test_installed_command(folder):
     module = [sys.executable, "-m", "sitewise", "info"]
     result = subprocess.run(module, capture_output=True, text=True, check=True)
     assert "version" in result.stdout
+
+
+def test_learning_curve(folder):
+    told = sitewise("learning-curve", "run.toml", "--sizes", "2,6", "--seeds", "2", "--jobs", "2", "--quiet")
+    assert told.exit_code == 0, told.output
+    rows = list(csv.DictReader((folder / "run-curve" / "learning_curve.csv").read_text().splitlines()))
+    assert [(row["size"], row["seed"]) for row in rows] == [("2", "0"), ("2", "1"), ("6", "0"), ("6", "1")]
+    errors = json.loads((folder / "run-curve" / "6-1" / "errors.json").read_text())
+    assert errors["train"]["n_structures"] == 6
+    assert float(rows[3]["force_rmse"]) == pytest.approx(errors["test"]["force_rmse"], rel=1e-5)
+    assert (folder / "run-curve" / "learning_curve.png").exists()
+    again = sitewise("learning-curve", "run.toml", "--sizes", "2,6", "--seeds", "2", "--jobs", "1", "--quiet")
+    assert again.stdout == told.stdout
+    assert_refused(sitewise("learning-curve", "run.toml", "--sizes", "2,x"), "--sizes", "2,x")
+    assert_refused(sitewise("learning-curve", "run.toml", "--sizes", "7"), "7 structures", "there are 6")

@@ -19,9 +19,26 @@ def test_defaults_are_the_documented_ones(tmp_path):
     assert config.data.test == 0.1
     assert config.network.hidden == [30, 30]
     training = config.training
-    assert (training.optimizer, training.batch_size, training.l2) == ("adam", 4, 1e-6)
-    assert training.learning_rate == [0.01, 0.00017]
-    assert training.total_iterations(350) == 100_000
+    assert (training.recipe, training.optimizer, training.force_weight) == ("default", "gn-lbfgs", 0.01)
+    assert (training.batch_size, training.learning_rate) == (None, None)
+    assert training.batch(350) == 350
+
+
+def test_recipes_are_those_of_the_paper(tmp_path):
+    adam = load(tmp_path, MINIMAL + '[training]\nrecipe = "seed-adam"\n').training
+    assert (adam.optimizer, adam.batch_size, adam.l2) == ("adam", 4, 1e-6)
+    assert adam.learning_rate == [0.01, 0.00017]
+    assert adam.total_iterations(350) == 100_000
+    lbfgs = load(tmp_path, MINIMAL + '[training]\nrecipe = "seed-lbfgs"\n').training
+    assert (lbfgs.optimizer, lbfgs.total_iterations(350), lbfgs.l2) == ("lbfgs", 800, 1e-6)
+
+
+def test_keys_and_the_command_line_come_before_the_recipe(tmp_path):
+    text = MINIMAL + '[training]\nrecipe = "seed-lbfgs"\nl2 = 0.5\niterations = 7\n'
+    config = load(tmp_path, text)
+    assert (config.training.optimizer, config.training.l2, config.training.iterations) == ("lbfgs", 0.5, 7)
+    changed = Config.load(tmp_path / "run.toml", "seed-adam").training
+    assert (changed.optimizer, changed.l2, changed.batch_size) == ("adam", 0.5, 4)
 
 
 def test_paths_are_relative_to_the_file(tmp_path):
@@ -33,7 +50,7 @@ def test_paths_are_relative_to_the_file(tmp_path):
 
 
 def test_epochs_are_passes_over_the_structures(tmp_path):
-    config = load(tmp_path, MINIMAL + "[training]\nepochs = 3\nlearning_rate = 0.1\n")
+    config = load(tmp_path, MINIMAL + '[training]\noptimizer = "adam"\nepochs = 3\nlearning_rate = 0.1\n')
     assert config.training.total_iterations(9) == 9
     assert config.training.learning_rate == [0.1, 0.1]
 
@@ -52,7 +69,12 @@ def test_tables_give_the_same_configuration(tmp_path):
         (MINIMAL + "[training]\nbatchsize = 4\n", r"\[training\] batchsize: unknown key, did you mean batch_size\?"),
         (MINIMAL + "[training]\nseed = 1.5\n", r"\[training\] seed: .*integer.*1.5"),
         (MINIMAL + "[training]\nl2 = -1\n", r"\[training\] l2: .*greater than or equal to 0, found -1"),
-        (MINIMAL + '[training]\noptimizer = "sgd"\n', r"\[training\] optimizer: should be 'adam', found 'sgd'"),
+        (
+            MINIMAL + '[training]\noptimizer = "sgd"\n',
+            r"\[training\] optimizer: should be 'gn-lbfgs'.*'adam', found 'sgd'",
+        ),
+        (MINIMAL + "[training]\nbatch_size = 4\n", 'batch_size belongs to optimizer "adam", found "gn-lbfgs"'),
+        (MINIMAL + '[training]\nrecipe = "fast"\n', r"\[training\] recipe: should be 'default'"),
         (MINIMAL + "[training]\nl2 = nan\n", r"\[training\] l2: .*nan"),
         (MINIMAL + "[training]\niterations = 5\nepochs = 3\n", "iterations and epochs exclude each other"),
         (MINIMAL + "[training]\nlearning_rate = [0.1]\n", r"\[training\] learning_rate: .*2 items"),

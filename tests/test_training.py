@@ -13,13 +13,14 @@ import pytest
 from ase.io import read, write
 
 from checks import assert_close, silicon_frames
-from sitewise import Dataset, Error, Potential, _core, train
+from sitewise import Dataset, Ensemble, Error, Potential, SymmetryFunctions, _core, train
 from sitewise.checkpoint import State
 from sitewise.config import Config
 from sitewise.metrics import compare
 from sitewise.model import Parameters, atomic_offsets, initial_potential
 from sitewise.preparation import PreparedData, choose_functions, read_data
 from sitewise.progress import Reporter
+from sitewise.training import Run
 
 QUIET = Reporter(quiet=True)
 RUN = """
@@ -32,6 +33,7 @@ cutoff = 5.0
 [network]
 hidden = [6, 5]
 [training]
+optimizer = "{optimizer}"
 iterations = {iterations}
 force_weight = 0.3
 stress_weight = 3.0
@@ -45,8 +47,9 @@ def folder(tmp_path, monkeypatch):
     write(tmp_path / "train.xyz", silicon_frames(12))
     monkeypatch.chdir(tmp_path)
 
-    def write_run(iterations=40, test="0.25", more=""):
-        (tmp_path / "run.toml").write_text(RUN.format(iterations=iterations, test=test, more=more))
+    def write_run(iterations=40, test="0.25", more="", optimizer="adam"):
+        text = RUN.format(iterations=iterations, test=test, more=more, optimizer=optimizer)
+        (tmp_path / "run.toml").write_text(text)
         return tmp_path / "run.toml"
 
     return write_run
@@ -64,7 +67,7 @@ def rows_of(folder):
 def test_outputs(folder, tmp_path):
     potential = train(folder(), tmp_path / "out", reporter=QUIET)
     out = tmp_path / "out"
-    names = {"potential", "training.toml", "log.csv", "errors.json", "checkpoint.npz"}
+    names = {"potential", "training.toml", "log.csv", "errors.json", "outliers.csv", "checkpoint.npz"}
     pictures = {"learning_curves.png", "error_distributions.png", "correlation.png"}
     assert {path.name for path in out.iterdir()} == names | pictures
     assert {p.name for p in (out / "potential").iterdir()} == {"input.nn", "scaling.data", "weights.014.data"}
@@ -125,6 +128,155 @@ def test_recomputed_derivatives_train_to_the_same_potential(folder, tmp_path):
     assert difference.max() < 1e-3  # single precision in the cache, amplified by Adam's division
 
 
+@pytest.mark.parametrize("optimizer", ["lbfgs", "gn-lbfgs", "lm"])
+def test_second_order_optimizers_lower_the_loss_at_each_iteration(folder, tmp_path, optimizer):
+    train(folder(iterations=100, test="0", optimizer=optimizer), tmp_path / "out", reporter=QUIET)
+    rows = rows_of(tmp_path / "out")
+    losses = np.array([float(row["loss"]) for row in rows])
+    assert losses[-1] < 1e-2 * losses[0]
+    assert np.all(np.diff(losses) < 1e-4 * losses[0])  # L2 and rounding aside, they never go up
+    assert rows[-1]["learning_rate"] == ""
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "gn-lbfgs", "lm"])
+def test_any_checkpoint_leads_to_the_same_end(folder, tmp_path, optimizer, monkeypatch):
+    """Stops at an iteration that no rebuilding and no log point falls on."""
+    run = folder(iterations=70, optimizer=optimizer)
+    train(run, tmp_path / "whole", reporter=QUIET)
+
+    class Halt(Exception):
+        pass
+
+    iterate = Run._iterate
+
+    def halting(self):
+        if self.state.iteration == 57:
+            raise Halt
+        iterate(self)
+        self._save()
+
+    monkeypatch.setattr(Run, "_iterate", halting)
+    with pytest.raises(Halt):
+        train(run, tmp_path / "out", reporter=QUIET)
+    monkeypatch.setattr(Run, "_iterate", iterate)
+    train(run, tmp_path / "out", resume=True, reporter=QUIET)
+    assert np.array_equal(weights(tmp_path / "out"), weights(tmp_path / "whole"))
+    assert len(rows_of(tmp_path / "out")) == 70
+
+
+def test_diverging_run_names_its_place_and_keeps_the_best(folder, tmp_path):
+    run = folder(iterations=400, more="learning_rate = [1e-3, 1e12]")
+    message = r"the loss is .* at iteration \d+ \(learning rate .*\), .*worst is .*train.xyz, structure \d+; the best"
+    with np.errstate(all="ignore"), pytest.raises(Error, match=message):
+        train(run, tmp_path / "out", reporter=QUIET)
+    best = Potential.load(tmp_path / "out" / "potential")
+    data = Dataset.read(tmp_path / "train.xyz", reporter=QUIET)
+    _, test_data = data.split(0.25, np.random.default_rng([0, 0]))
+    errors = compare(best, test_data, "", QUIET).errors()
+    losses = [(float(row["test_loss"]), float(row["test_force_rmse"])) for row in rows_of(tmp_path / "out")]
+    assert errors["force_rmse"] == pytest.approx(min(losses)[1], rel=1e-4)
+
+
+def test_group_weights(folder, tmp_path):
+    """A group of weight 0 may have any labels; a small one is fitted less closely."""
+    run = folder(test="0", more="[training.group_weights]\nodd = 0", optimizer="gn-lbfgs")
+    train(run, tmp_path / "out", reporter=QUIET)
+    frames = silicon_frames(12)
+    for atoms in frames[1::2]:
+        atoms.calc.results["forces"] = atoms.calc.results["forces"] + 0.5
+    write(tmp_path / "train.xyz", frames)
+    train(run, tmp_path / "wrong", reporter=QUIET)
+    assert_close(weights(tmp_path / "wrong"), weights(tmp_path / "out"), 1e-12)
+    with pytest.raises(Error, match="no structure is of group odds, there are even, odd"):
+        train(folder(more="[training.group_weights]\nodds = 0"), tmp_path / "other", reporter=QUIET)
+
+
+def test_outliers_are_named(folder, tmp_path):
+    frames = silicon_frames(24)
+    frames[7].calc.results["energy"] += 100.0
+    write(tmp_path / "train.xyz", frames)
+    told = []
+    reporter = Reporter(quiet=True)
+    reporter.say = told.append
+    run = folder(iterations=60, test="0", optimizer="gn-lbfgs", more="[training.group_weights]\nodd = 1e-3")
+    train(run, tmp_path / "out", reporter=reporter)
+    rows = list(csv.DictReader((tmp_path / "out" / "outliers.csv").read_text().splitlines()))
+    assert rows[0]["structure"].endswith("train.xyz, structure 7")
+    assert (rows[0]["group"], rows[0]["kind"]) == ("odd", "energy")
+    assert any("structure 7, energy error" in line for line in told)
+
+
+def test_replicas_are_an_ensemble(folder, tmp_path):
+    run = folder(iterations=20, more="replicas = 3", optimizer="gn-lbfgs")
+    ensemble = train(run, tmp_path / "out", reporter=QUIET)
+    assert isinstance(ensemble, Ensemble)
+    members = [Potential.load(tmp_path / "out" / f"replica-{r}" / "potential") for r in range(3)]
+    train(folder(iterations=20, optimizer="gn-lbfgs"), tmp_path / "one", reporter=QUIET)
+    assert np.array_equal(weights(tmp_path / "one"), members[0].core.weights)
+    assert not np.array_equal(members[0].core.weights, members[1].core.weights)
+    for atoms in silicon_frames(3, seed=8):
+        results = [m.evaluate(atoms) for m in members]
+        found = ensemble.evaluate(atoms)
+        for name in ("energy", "energies", "forces"):
+            each = np.array([getattr(r, name) for r in results])
+            assert_close(getattr(found, name), np.mean(each, axis=0), 1e-14)
+            assert_close(getattr(found, f"{name}_spread"), np.std(each, axis=0, ddof=1), 1e-12)
+        assert_close(found.stress, np.mean([r.stress for r in results], axis=0), 1e-14)
+    errors = json.loads((tmp_path / "out" / "errors.json").read_text())
+    data = Dataset.read(tmp_path / "train.xyz", reporter=QUIET)
+    train_data, _ = data.split(0.25, np.random.default_rng([0, 0]))
+    assert compare(Ensemble.load(tmp_path / "out" / "potential"), train_data, "", QUIET).errors() == errors["train"]
+    run = folder(iterations=20, more="replicas = 3", optimizer="gn-lbfgs")
+    again = train(run, tmp_path / "out", resume=True, reporter=QUIET)
+    assert np.array_equal(again.members[2].core.weights, members[2].core.weights)
+
+
+def test_functions_that_tell_nothing_are_dropped(folder, tmp_path):
+    """One beyond all neighbours, one given twice; the potential of the rest is the one trained without them."""
+    lines = [
+        "symfunction_short Si 2 Si 0.1 0.0 5.0",
+        "symfunction_short Si 2 Si 400.0 0.5 5.0",
+        "symfunction_short Si 2 Si 0.4 0.0 5.0",
+        "symfunction_short Si 2 Si 0.1 0.0 5.0",
+        "symfunction_short Si 3 Si Si 0.05 1.0 2.0 5.0",
+    ]
+    head = "number_of_elements 1\nelements Si\ncutoff_type 1\n"
+    results, told = [], []
+    reporter = Reporter(quiet=True)
+    reporter.say = told.append
+    for name, chosen in (("all", lines), ("rest", [lines[0], lines[2], lines[4]])):
+        (tmp_path / "input.nn").write_text(head + "\n".join(chosen) + "\n")
+        run = folder(iterations=10, optimizer="gn-lbfgs")
+        run.write_text(run.read_text().replace('preset = "auto"\ncutoff = 5.0', 'file = "input.nn"'))
+        results.append(train(run, tmp_path / name, reporter=reporter))
+    dropped = [line for line in told if "is dropped" in line]
+    assert len(dropped) == 2
+    assert any("for all atoms" in line for line in dropped)
+    assert any("is fully correlated with function" in line for line in dropped)
+    assert str(results[0].functions) == str(results[1].functions)
+    assert np.array_equal(results[0].core.weights, results[1].core.weights)
+
+
+def test_functions_are_chosen_by_cur(folder, tmp_path):
+    """Against the algorithm on the matrix of all features itself, whose columns are projected out one by one."""
+    run = folder(iterations=2, test="0", optimizer="gn-lbfgs")
+    run.write_text(run.read_text().replace("cutoff = 5.0", "cutoff = 5.0\nselect = 6"))
+    potential = train(run, tmp_path / "out", reporter=QUIET)
+    functions = SymmetryFunctions.preset("auto", ["Si"], 5.0)
+    X = np.concatenate([functions.evaluate(atoms) for atoms in read(tmp_path / "train.xyz", ":")])
+    X = (X - X.mean(0)) / X.std(0)
+    chosen = []
+    for _ in range(6):
+        right = np.linalg.svd(X, full_matrices=False)[2]
+        scores = right[0] ** 2
+        scores[chosen] = -1
+        chosen.append(int(scores.argmax()))
+        unit = X[:, chosen[-1]] / np.linalg.norm(X[:, chosen[-1]])
+        X = X - np.outer(unit, unit @ X)
+    rows = list(functions.rows())
+    assert {row[2:] for row in potential.functions.rows()} == {rows[k][2:] for k in chosen}
+
+
 def start(run, out, *options):
     """The training command in a process of its own."""
     command = [sys.executable, "-c", "from sitewise.cli import main; main()", "train", str(run), "--out", str(out)]
@@ -140,9 +292,17 @@ def wait_for_iterations(out, process):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_interrupted_and_resumed_run_gives_the_same_numbers(folder, tmp_path, signum):
-    run = folder(iterations=6000)
+@pytest.mark.parametrize(
+    ("optimizer", "signum", "iterations"),
+    [
+        ("adam", signal.SIGKILL, 6000),
+        ("adam", signal.SIGINT, 6000),
+        ("adam", signal.SIGTERM, 6000),
+        ("gn-lbfgs", signal.SIGKILL, 1000),
+    ],
+)
+def test_interrupted_and_resumed_run_gives_the_same_numbers(folder, tmp_path, optimizer, signum, iterations):
+    run = folder(iterations=iterations, optimizer=optimizer)
     train(run, tmp_path / "whole", reporter=QUIET)
     process = start(run, tmp_path / "out")
     wait_for_iterations(tmp_path / "out", process)
@@ -152,7 +312,7 @@ def test_interrupted_and_resumed_run_gives_the_same_numbers(folder, tmp_path, si
     if signum != signal.SIGKILL:
         assert process.returncode == 128 + signum
         assert told.splitlines()[-1].startswith("stopped at iteration ")
-        assert told.splitlines()[-1].endswith(" of 6000; go on with --resume")
+        assert told.splitlines()[-1].endswith(f" of {iterations}; go on with --resume")
     with pytest.raises(Error, match="holds a run already; go on with --resume"):
         train(run, tmp_path / "out", reporter=QUIET)
     train(run, tmp_path / "out", resume=True, reporter=QUIET)
@@ -260,10 +420,13 @@ def test_mistakes_leave_nothing_behind(folder, tmp_path, change, message):
 
 
 def test_state_comes_back(tmp_path):
-    state = State.start(np.arange(3.0))
+    state = State.start(np.arange(3.0), {"mean": np.ones(2), "value": np.array(0.5)})
     state.iteration, state.log = 7, [[1.0, np.nan]]
     state.save(tmp_path / "c.npz", {"a": [1, 2]})
     loaded = State.load(tmp_path / "c.npz", {"a": [1, 2]})
+    memory, loaded_memory = vars(state).pop("memory"), vars(loaded).pop("memory")
+    assert set(memory) == set(loaded_memory)
+    assert all(np.array_equal(memory[name], loaded_memory[name]) for name in memory)
     for name, value in vars(state).items():
         assert np.array_equal(getattr(loaded, name), value, equal_nan=name == "log")
     assert isinstance(loaded.iteration, int)

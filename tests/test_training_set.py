@@ -99,6 +99,55 @@ def test_loss_is_made_of_mean_squared_errors():
     assert_close([loss["value"]], [expected[0] + 0.5 * expected[1] + 2.0 * expected[2]], 1e-13)
 
 
+@pytest.mark.parametrize("budget", [PLENTY, NONE])
+def test_jacobian_rows_are_gradients(budget):
+    """A row contracted with a direction is the finite difference of an energy or a force along it."""
+    data, potential, everything = training_set(budget)
+    components = [[0, 3 * data.species(i).size - 1] for i in everything]
+    rows = data.jacobian(potential, everything, components).reshape(len(everything), 3, -1)
+    w = potential.weights
+    direction = np.random.default_rng(RNG_SEED).normal(size=w.size)
+    for i in everything:
+
+        def values(h, i=i):
+            potential.weights = w + h * direction
+            energy, forces, _ = data.predict(potential, i)
+            return np.array([energy, *forces.ravel()[components[i]]])
+
+        expected = directional_derivative(values, 5e-5)
+        potential.weights = w
+        assert_close(rows[i] @ direction, expected, 1e-6)
+
+
+def test_weights_multiply_the_errors():
+    data, potential, everything = training_set()
+    plain, _ = data.loss(potential, everything, 0.5, 2.0)
+    forces = [np.arange(1.0, data.species(i).size + 1) for i in everything]
+    for i in everything:
+        data.set_weights(i, 0.5 + i, forces[i])
+    weighted, gradient = data.loss(potential, everything, 0.5, 2.0)
+    for kind in ("energy", "force", "stress"):
+        assert weighted[kind] == plain[kind]
+    each = {"energy": [], "force": [], "stress": []}
+    for i, name in enumerate(STRUCTURES):
+        label = labelled(name)
+        e, f, s = data.predict(potential, i)
+        each["energy"].append((0.5 + i) * ((e - label["energy"]) / len(f)) ** 2)
+        each["force"] += list(((0.5 + i) * forces[i][:, None] * (f - label["forces"]) ** 2).ravel())
+        if label["stress"] is not None:
+            each["stress"] += list((0.5 + i) * (s - label["stress"]) ** 2)
+    expected = np.mean(each["energy"]) + 0.5 * np.mean(each["force"]) + 2.0 * np.mean(each["stress"])
+    assert_close([weighted["value"]], [expected], 1e-12)
+    w = potential.weights
+    direction = np.random.default_rng(RNG_SEED).normal(size=w.size)
+
+    def value(h):
+        potential.weights = w + h * direction
+        return data.loss(potential, everything, 0.5, 2.0, gradient=False)[0]["value"]
+
+    assert_close([gradient @ direction], [directional_derivative(value, 5e-5)], 1e-6)
+
+
 def test_missing_labels_leave_the_others():
     potential = random_potential()
     data = _core.TrainingSet(potential.functions, PLENTY)

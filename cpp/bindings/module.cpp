@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -278,8 +279,7 @@ Floats network_weight_gradient(const Network& network, Floats x, Floats a, Float
     require(a, {x.shape(0)}, "a");
     require(t, {x.shape(0), x.shape(1)}, "t");
     std::vector<double> gradient(network.n_weights());
-    Network::Workspace ws;
-    network.weight_gradient(x.shape(0), x.data(), a.data(), t.data(), gradient.data(), ws);
+    network.weight_gradient(x.shape(0), x.data(), a.data(), t.data(), gradient.data());
     return array({py::ssize_t(gradient.size())}, gradient);
 }
 
@@ -410,6 +410,37 @@ py::tuple loss(const TrainingSet& set,
     result["force"] = value.force;
     result["stress"] = value.stress;
     return py::make_tuple(result, gradient ? py::object(slope) : py::none());
+}
+
+Floats jacobian(const TrainingSet& set,
+                const Potential& potential,
+                const std::vector<std::size_t>& structures,
+                const std::vector<std::vector<std::size_t>>& components) {
+    check_indices(set, structures);
+    check_potential(set, potential);
+    if (components.size() != structures.size()) throw Error("components must be given for each structure");
+    std::size_t rows = structures.size();
+    for (std::size_t q = 0; q < structures.size(); ++q) {
+        rows += components[q].size();
+        for (std::size_t component : components[q])
+            if (component >= 3 * set.atoms(structures[q]))
+                throw Error("component " + std::to_string(component) + " of a structure of " +
+                            std::to_string(set.atoms(structures[q])) + " atoms");
+    }
+    Floats result({rows, potential.n_weights()});
+    double* out = result.mutable_data();
+    py::gil_scoped_release release;
+    set.jacobian(potential, structures, components, out);
+    return result;
+}
+
+void set_structure_weights(TrainingSet& set,
+                           std::size_t structure,
+                           double weight,
+                           const std::optional<Floats>& force_weights) {
+    check_indices(set, {structure});
+    if (force_weights) require(*force_weights, {py::ssize_t(set.atoms(structure))}, "force_weights");
+    set.set_weights(structure, weight, force_weights ? force_weights->data() : nullptr);
 }
 
 py::tuple predict(const TrainingSet& set, const Potential& potential, std::size_t structure) {
@@ -695,6 +726,9 @@ Error
              })
         .def("loss", &loss, py::arg("potential"), py::arg("structures"), py::arg("force_weight"),
              py::arg("stress_weight"), py::arg("gradient") = true)
+        .def("jacobian", &jacobian, py::arg("potential"), py::arg("structures"), py::arg("components"))
+        .def("set_weights", &set_structure_weights, py::arg("structure"), py::arg("weight"),
+             py::arg("force_weights") = py::none())
         .def("predict", &predict);
 
     m.def("neighbor_list", &neighbor_list, py::arg("positions"), py::arg("cell"), py::arg("pbc"),

@@ -5,6 +5,7 @@
 #include "kernels/cached.hpp"
 #include "kernels/environment.hpp"
 #include "kernels/network.hpp"
+#include "kernels/network_gradient.hpp"
 #include "kernels/within.hpp"
 
 #define SITEWISE_TEXT(x) #x
@@ -34,6 +35,8 @@ const Kernels table{SITEWISE_STRING(SITEWISE_ISA),
                     operators_of<double>,
                     operators_of<float>,
                     within,
+                    trace,
+                    weight_gradient,
                     pull,
                     push};
 

@@ -58,6 +58,22 @@ struct Kernels {
                           double* dy,
                           double* dz);
 
+    /// Layer by layer what weight_gradient needs of atoms in `blocks` blocks of batch_size, x [block][n][.],
+    /// into trace [block][4][nodes][.]: values, slopes, dE/dz and dE/dh scale^2 f''; the last value is the
+    /// energy. Without dedx [block][n][.] the last two are left out.
+    void (
+        *trace)(const NetworkView<double>&, std::size_t blocks, const double* x, double* trace, double* dedx);
+    /// gradient [weights] += d/dw of the sum over atoms of a e + t . de/dx, a [block][.], t [block][n][.] or
+    /// null; scratch [block][2][nodes][.]. Atoms that fill up a block have a = 0 and t = 0.
+    void (*weight_gradient)(const NetworkView<double>&,
+                            std::size_t blocks,
+                            const double* x,
+                            const double* trace,
+                            const double* a,
+                            const double* t,
+                            double* scratch,
+                            double* gradient);
+
     /// Cached derivatives D [count][width] of the functions f[count]: y += sum of u[f] D_f
     void (*pull)(std::size_t count,
                  std::size_t width,

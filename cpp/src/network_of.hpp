@@ -24,17 +24,23 @@ public:
             at = b + out;
             nodes += out;
         }
+        nodes_ = nodes - network.nodes()[0];
         scratch_.resize(3 * nodes * batch_size);
     }
     NetworkOf(NetworkOf&&) = default;  // the weights stay where they are
 
     /// See Operators::network.
     void evaluate(const Real* x, Real* energies, Real* dedx) {
-        const NetworkView<Real> view{{layers_.data(), static_cast<int>(layers_.size())}};
-        operators<Real>().network(view, x, energies, dedx, scratch_.data());
+        operators<Real>().network(view(), x, energies, dedx, scratch_.data());
     }
 
+    std::size_t inputs() const { return layers_.front().in; }
+    std::size_t nodes() const { return nodes_; }  ///< of all layers but the inputs
+    /// For the kernels trace and weight_gradient.
+    NetworkView<Real> view() const { return {{layers_.data(), static_cast<int>(layers_.size())}}; }
+
 private:
+    std::size_t nodes_ = 0;
     std::vector<Real> weights_;
     std::vector<Layer<Real>> layers_;
     std::vector<Real, LineAligned<Real>> scratch_;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kernels.hpp"
+#include "network_of.hpp"
 #include "parallel.hpp"
 #include "sitewise/error.hpp"
 
@@ -28,6 +29,7 @@ struct Structure {
     std::vector<int> species;
     std::vector<std::size_t> order;  // atoms sorted by element
     std::vector<std::size_t> begin;  // [elements + 1], ranges of `order`
+    std::vector<std::size_t> place;  // [size], of an atom among those of its element
     std::vector<std::size_t> first;  // neighbour list, each row sorted by element
     std::vector<int> index;
     std::vector<double> vectors;
@@ -36,6 +38,8 @@ struct Structure {
     std::vector<float> cache;           // empty: recompute
     double energy = unknown;
     std::vector<double> forces, stress;  // empty if unknown
+    double weight = 1.0;                 // of energy and stress in the loss
+    std::vector<double> force_weights;   // [size], empty: 1
 
     bool has_energy() const { return !std::isnan(energy); }
     std::size_t neighbors(std::size_t i) const { return first[i + 1] - first[i]; }
@@ -93,7 +97,11 @@ Structure prepare(const Atoms& atoms, const Labels& labels, int n_elements, doub
         s.begin.push_back(std::count_if(s.species.begin(), s.species.end(), [&](int x) { return x < e; }));
     s.order.resize(s.size);
     std::vector<std::size_t> next(s.begin);
-    for (std::size_t i = 0; i < s.size; ++i) s.order[next[s.species[i]]++] = i;
+    s.place.resize(s.size);
+    for (std::size_t i = 0; i < s.size; ++i) {
+        s.place[i] = next[s.species[i]] - s.begin[s.species[i]];
+        s.order[next[s.species[i]]++] = i;
+    }
     take_list(s, build_neighbors(atoms, cutoff));
     return s;
 }
@@ -139,20 +147,16 @@ std::size_t for_each_block(const Structure& s, const Relevant& relevant, std::si
     return offset;
 }
 
-// Memory of one thread.
+// Memory of one thread for one atom.
 struct Scratch {
     Environment environment;
-    Network::Workspace network;
-    std::vector<double> unit, gradient, padded;              // one atom
-    std::vector<double> x, dedx, tangent, energies, weight;  // one element of one structure
-    std::vector<std::vector<double>> x_of, dedx_of;          // [element]
-    std::vector<double> forces, direction;
+    std::vector<double> unit, gradient, padded, G;
 };
 
-struct Prediction {
-    double energy = 0.0;
-    double stress[6] = {};
-};
+using Lines = std::vector<double, LineAligned<double>>;
+
+// Structures with fewer atoms than this go through the networks together, which work on blocks of atoms.
+constexpr std::size_t atoms_together = 48;
 
 }  // namespace
 
@@ -241,122 +245,269 @@ struct TrainingSet::Data {
                            scratch.padded.data(), dG);
         });
     }
+};
 
-    // -- one structure through the potential -------------------------------------------------------------
+namespace {
 
-    // Energy, and forces and stress if asked for; keeps inputs x and de/dx for the gradient.
-    Prediction predict(const Potential& potential,
-                       const Structure& s,
-                       bool derivatives,
-                       Scratch& scratch) const {
-        Prediction result;
-        const double unit = 1.0 / potential.normalization().conv_energy;
-        const int n_elements = functions.elements();
-        scratch.x_of.resize(n_elements);
-        scratch.dedx_of.resize(n_elements);
-        double virial[9] = {};
-        if (derivatives) scratch.forces.assign(3 * s.size, 0.0);
-        for (int e = 0; e < n_elements; ++e) {
-            const std::size_t B = s.begin[e + 1] - s.begin[e], n = functions.count(e);
-            if (B == 0) continue;
-            std::vector<double>&x = scratch.x_of[e], &dedx = scratch.dedx_of[e];
-            x.resize(B * n);
-            dedx.resize(B * n);
-            scratch.energies.resize(B);
-            for (std::size_t b = 0; b < B; ++b) {
-                std::copy_n(&s.G[s.order[s.begin[e] + b] * width], n, &x[b * n]);
-                potential.scaling().apply(e, &x[b * n]);
-            }
-            potential.network(e).evaluate(B, x.data(), scratch.energies.data(),
-                                          derivatives ? dedx.data() : nullptr);
-            for (std::size_t b = 0; b < B; ++b) result.energy += scratch.energies[b] * unit;
-            result.energy += B * (potential.normalization().mean_energy + potential.atom_energies()[e]);
-            if (!derivatives) continue;
-            for (std::size_t b = 0; b < B; ++b) {
-                double* u = &dedx[b * n];
-                for (std::size_t f = 0; f < n; ++f) u[f] *= unit * potential.scaling().factor(e)[f];
-                add_forces(s, s.order[s.begin[e] + b], u, virial, scratch);
-            }
-        }
-        if (derivatives && s.volume > 0.0) {
-            constexpr int at[6] = {0, 4, 8, 5, 2, 1}, mirrored[6] = {0, 4, 8, 7, 6, 3};
-            for (int q = 0; q < 6; ++q)
-                result.stress[q] = 0.5 * (virial[at[q]] + virial[mirrored[q]]) / s.volume;
-        }
-        return result;
-    }
+// A structure of a pass: what is predicted for it, and how the loss depends on that.
+struct Slot {
+    const Structure* s;
+    std::size_t first;  // atom of the pass
+    bool forces, stress;
+    double energy = 0.0;
+    double virial[9] = {}, predicted_stress[6] = {};
+    double a = 0.0;        // dL/dE
+    double sigma[6] = {};  // dL/dstress
+};
 
-    void add_forces(const Structure& s,
-                    std::size_t i,
-                    const double* u,
-                    double* virial,
-                    Scratch& scratch) const {
-        const std::size_t m = s.neighbors(i), first = s.first[i];
-        scratch.gradient.resize(3 * m);
-        vjp(s, i, u, scratch.gradient.data(), scratch);
-        for (std::size_t k = 0; k < m; ++k) {
-            const double *g = &scratch.gradient[3 * k], *r = &s.vectors[3 * (first + k)];
-            double *fi = &scratch.forces[3 * i],
-                   *fj = &scratch.forces[3 * static_cast<std::size_t>(s.index[first + k])];
-            for (int a = 0; a < 3; ++a) {
-                fi[a] += g[a];
-                fj[a] -= g[a];
-                for (int c = 0; c < 3; ++c) virial[3 * a + c] += r[a] * g[c];
-            }
-        }
-    }
+// The atoms of one element in blocks of batch_size, see Kernels::trace.
+struct ElementAtoms {
+    struct Place {
+        std::size_t slot, atom;
+    };
+    std::vector<Place> places;
+    Lines x, dedx, trace, weight, tangent, scratch;
 
-    // Adds dL/dw for L with derivatives a = dL/dE, v = dL/dF [size][3], sigma = dL/dstress [6].
-    // Since F_i = sum_j g_ij, F_j = -g_ij and stress = sum r_ij (x) g_ij / V with g_ij = (dG_i/dr_ij)^T u_i,
-    // L changes with u_i as jvp(w), w_ij = v_i - v_j + sigma.r_ij / V.
-    void add_gradient(const Potential& potential,
-                      const Structure& s,
-                      double a,
-                      const double* v,
-                      const double* sigma,
-                      double* gradient,
-                      Scratch& scratch) const {
-        const double unit = 1.0 / potential.normalization().conv_energy;
-        for (int e = 0; e < functions.elements(); ++e) {
-            const std::size_t B = s.begin[e + 1] - s.begin[e], n = functions.count(e);
-            if (B > 0) {
-                scratch.weight.assign(B, a * unit);
-                scratch.tangent.assign(B * n, 0.0);
-                for (std::size_t b = 0; b < B && (v || sigma); ++b) {
-                    double* t = &scratch.tangent[b * n];
-                    const std::size_t i = s.order[s.begin[e] + b];
-                    set_direction(s, i, v, sigma, scratch);
-                    jvp(s, i, scratch.direction.data(), t, scratch);
-                    for (std::size_t f = 0; f < n; ++f) t[f] *= unit * potential.scaling().factor(e)[f];
-                }
-                potential.network(e).weight_gradient(B, scratch.x_of[e].data(), scratch.weight.data(),
-                                                     scratch.tangent.data(), gradient, scratch.network);
-            }
-            gradient += potential.network(e).n_weights();
-        }
-    }
-
-    void set_direction(const Structure& s,
-                       std::size_t i,
-                       const double* v,
-                       const double* sigma,
-                       Scratch& scratch) const {
-        const std::size_t m = s.neighbors(i), first = s.first[i];
-        scratch.direction.assign(3 * m, 0.0);
-        for (std::size_t k = 0; k < m; ++k) {
-            double* w = &scratch.direction[3 * k];
-            const std::size_t j = s.index[first + k];
-            for (int a = 0; v && a < 3; ++a) w[a] = v[3 * i + a] - v[3 * j + a];
-            if (!sigma) continue;
-            const double* r = &s.vectors[3 * (first + k)];
-            // Voigt order xx yy zz yz xz xy; an off-diagonal derivative is shared by ab and ba
-            const double S[3][3] = {{sigma[0], 0.5 * sigma[5], 0.5 * sigma[4]},
-                                    {0.5 * sigma[5], sigma[1], 0.5 * sigma[3]},
-                                    {0.5 * sigma[4], 0.5 * sigma[3], sigma[2]}};
-            for (int a = 0; a < 3; ++a) w[a] += (S[a][0] * r[0] + S[a][1] * r[1] + S[a][2] * r[2]) / s.volume;
-        }
+    std::size_t blocks() const { return (places.size() + batch_size - 1) / batch_size; }
+    void resize(const NetworkOf<double>& network) {
+        const std::size_t lanes = blocks() * batch_size;
+        x.resize(lanes * network.inputs());
+        dedx.resize(x.size());
+        tangent.resize(x.size());
+        weight.resize(lanes);
+        trace.resize(lanes * 4 * network.nodes());
+        scratch.resize(lanes * 2 * network.nodes());
     }
 };
+
+// The first of `n` rows of atom b in blocks [.][n][batch_size]
+std::size_t lane(std::size_t b, std::size_t n) {
+    return b / batch_size * n * batch_size + b % batch_size;
+}
+
+// Some structures through the potential and the derivative of a loss back; memory of one thread.
+template <class Data>
+class Pass {
+public:
+    Pass(const Data& data, const Potential& potential)
+        : data_(data), potential_(potential), unit_(1.0 / potential.normalization().conv_energy) {
+        for (int e = 0; e < data.functions.elements(); ++e) networks_.emplace_back(potential.network(e));
+        atoms_.resize(networks_.size());
+        gathered_.resize(networks_.size());
+    }
+
+    std::vector<Slot> slots;
+    double* forces(const Slot& slot) { return &forces_[3 * slot.first]; }
+
+    void clear() {
+        slots.clear();
+        size_ = 0;
+        for (ElementAtoms& of : atoms_) of.places.clear();
+    }
+    std::size_t size() const { return size_; }
+
+    void add(const Structure& s, bool forces, bool stress) {
+        for (std::size_t e = 0; e < atoms_.size(); ++e)
+            for (std::size_t b = s.begin[e]; b < s.begin[e + 1]; ++b)
+                atoms_[e].places.push_back({slots.size(), s.order[b]});
+        slots.push_back({&s, size_, forces, stress});
+        size_ += s.size;
+    }
+
+    // Energies, and forces and stress where asked for
+    void predict() {
+        bool derivatives = false;
+        for (const Slot& slot : slots) derivatives |= slot.forces || slot.stress;
+        forces_.assign(3 * size_, 0.0);
+        for (std::size_t e = 0; e < atoms_.size(); ++e)
+            if (!atoms_[e].places.empty()) predict(static_cast<int>(e), derivatives);
+        for (Slot& slot : slots) {
+            constexpr int at[6] = {0, 4, 8, 5, 2, 1}, mirrored[6] = {0, 4, 8, 7, 6, 3};
+            for (int q = 0; slot.stress && q < 6; ++q)
+                slot.predicted_stress[q] =
+                    0.5 * (slot.virial[at[q]] + slot.virial[mirrored[q]]) / slot.s->volume;
+        }
+    }
+
+    // Adds dL/dw to gradient, for a and sigma of the slots and v = dL/dF in place of the forces.
+    // Since F_i = sum_j g_ij, F_j = -g_ij and stress = sum r_ij (x) g_ij / V with g_ij = (dG_i/dr_ij)^T u_i,
+    // L changes with u_i as jvp(w), w_ij = v_i - v_j + sigma.r_ij / V.
+    void add_gradient(double* gradient) {
+        for (std::size_t e = 0; e < atoms_.size(); ++e) {
+            ElementAtoms& of = atoms_[e];
+            bool tangents = false;
+            std::fill(of.weight.begin(), of.weight.end(), 0.0);
+            std::fill(of.tangent.begin(), of.tangent.end(), 0.0);
+            for (std::size_t b = 0; b < of.places.size(); ++b) {
+                const auto [place, atom] = of.places[b];
+                const Slot& slot = slots[place];
+                of.weight[b] = slot.a * unit_;
+                if (!slot.forces && !slot.stress) continue;
+                tangents = true;
+                set_direction(slot, atom);
+                set_tangent(static_cast<int>(e), slot, atom, b, of.tangent);
+            }
+            if (!of.places.empty()) weight_gradient(e, of, tangents, gradient);
+            gradient += potential_.network(static_cast<int>(e)).n_weights();
+        }
+    }
+
+    // dE/dw of the one structure of the pass
+    void energy_row(double* row) {
+        slots.front().a = 1.0;
+        slots.front().forces = slots.front().stress = false;
+        add_gradient(row);
+    }
+
+    // d/dw of component `axis` of the force on an atom of the one structure of the pass, which only the atom
+    // and its neighbours contribute to
+    void force_row(std::size_t atom, int axis, double* row) {
+        const Structure& s = *slots.front().s;
+        near_.assign(&s.index[s.first[atom]], &s.index[s.first[atom]] + s.neighbors(atom));
+        near_.push_back(static_cast<int>(atom));
+        std::sort(near_.begin(), near_.end());
+        near_.erase(std::unique(near_.begin(), near_.end()), near_.end());
+        for (ElementAtoms& of : gathered_) of.places.clear();
+        for (int i : near_) gathered_[s.species[i]].places.push_back({0, static_cast<std::size_t>(i)});
+        for (std::size_t e = 0; e < gathered_.size(); ++e) {
+            if (!gathered_[e].places.empty()) {
+                gather(e);
+                for (std::size_t b = 0; b < gathered_[e].places.size(); ++b) {
+                    const std::size_t i = gathered_[e].places[b].atom;
+                    direction_.assign(3 * s.neighbors(i), 0.0);
+                    for (std::size_t k = 0; k < s.neighbors(i); ++k)
+                        direction_[3 * k + axis] = (i == atom) - (s.index[s.first[i] + k] == int(atom));
+                    set_tangent(static_cast<int>(e), slots.front(), i, b, gathered_[e].tangent);
+                }
+                weight_gradient(e, gathered_[e], true, row);
+            }
+            row += potential_.network(static_cast<int>(e)).n_weights();
+        }
+    }
+
+private:
+    void predict(int e, bool derivatives) {
+        ElementAtoms& of = atoms_[e];
+        NetworkOf<double>& network = networks_[e];
+        const std::size_t n = network.inputs();
+        const double* factor = potential_.scaling().factor(e).data();
+        of.resize(network);
+        std::fill(of.x.begin(), of.x.end(), 0.0);
+        scratch_.G.resize(n);
+        for (std::size_t b = 0; b < of.places.size(); ++b) {
+            const auto [place, atom] = of.places[b];
+            std::copy_n(&slots[place].s->G[atom * data_.width], n, scratch_.G.data());
+            potential_.scaling().apply(e, scratch_.G.data());
+            for (std::size_t f = 0; f < n; ++f) of.x[lane(b, n) + f * batch_size] = scratch_.G[f];
+        }
+        kernels().trace(network.view(), of.blocks(), of.x.data(), of.trace.data(),
+                        derivatives ? of.dedx.data() : nullptr);
+        const double shift = potential_.normalization().mean_energy + potential_.atom_energies()[e];
+        for (std::size_t b = 0; b < of.places.size(); ++b) {
+            const auto [place, atom] = of.places[b];
+            Slot& slot = slots[place];
+            slot.energy +=
+                of.trace[lane(b, 4 * network.nodes()) + (network.nodes() - 1) * batch_size] * unit_ + shift;
+            if (!slot.forces && !slot.stress) continue;
+            for (std::size_t f = 0; f < n; ++f)
+                scratch_.G[f] = of.dedx[lane(b, n) + f * batch_size] * unit_ * factor[f];
+            add_forces(slot, atom);
+        }
+    }
+
+    // With u = de/dG in scratch_.G
+    void add_forces(Slot& slot, std::size_t i) {
+        const Structure& s = *slot.s;
+        const std::size_t m = s.neighbors(i), first = s.first[i];
+        scratch_.gradient.resize(3 * m);
+        data_.vjp(s, i, scratch_.G.data(), scratch_.gradient.data(), scratch_);
+        double* const F = forces(slot);
+        double own[3] = {};
+        for (std::size_t k = 0; k < m; ++k) {
+            const double* g = &scratch_.gradient[3 * k];
+            double* fj = F + 3 * static_cast<std::size_t>(s.index[first + k]);
+            for (int a = 0; a < 3; ++a) {
+                own[a] += g[a];
+                fj[a] -= g[a];
+            }
+        }
+        for (int a = 0; a < 3; ++a) F[3 * i + a] += own[a];
+        for (std::size_t k = 0; slot.stress && k < m; ++k)
+            for (int a = 0; a < 3; ++a)
+                for (int c = 0; c < 3; ++c)
+                    slot.virial[3 * a + c] += s.vectors[3 * (first + k) + a] * scratch_.gradient[3 * k + c];
+    }
+
+    void set_direction(const Slot& slot, std::size_t i) {
+        const Structure& s = *slot.s;
+        const std::size_t m = s.neighbors(i), first = s.first[i];
+        direction_.assign(3 * m, 0.0);
+        const double* v = slot.forces ? forces(slot) : nullptr;
+        for (std::size_t k = 0; v && k < m; ++k) {
+            const double* vj = v + 3 * static_cast<std::size_t>(s.index[first + k]);
+            for (int a = 0; a < 3; ++a) direction_[3 * k + a] = v[3 * i + a] - vj[a];
+        }
+        if (!slot.stress) return;
+        const double* sigma = slot.sigma;
+        // Voigt order xx yy zz yz xz xy; an off-diagonal derivative is shared by ab and ba
+        const double S[3][3] = {{sigma[0], 0.5 * sigma[5], 0.5 * sigma[4]},
+                                {0.5 * sigma[5], sigma[1], 0.5 * sigma[3]},
+                                {0.5 * sigma[4], 0.5 * sigma[3], sigma[2]}};
+        for (std::size_t k = 0; k < m; ++k) {
+            const double* r = &s.vectors[3 * (first + k)];
+            for (int a = 0; a < 3; ++a)
+                direction_[3 * k + a] += (S[a][0] * r[0] + S[a][1] * r[1] + S[a][2] * r[2]) / s.volume;
+        }
+    }
+
+    // Lane b of t: the change of the network's inputs of an atom along direction_
+    void set_tangent(int e, const Slot& slot, std::size_t i, std::size_t b, Lines& t) {
+        const std::size_t n = networks_[e].inputs();
+        const double* factor = potential_.scaling().factor(e).data();
+        data_.jvp(*slot.s, i, direction_.data(), scratch_.G.data(), scratch_);
+        for (std::size_t f = 0; f < n; ++f)
+            t[lane(b, n) + f * batch_size] = scratch_.G[f] * unit_ * factor[f];
+    }
+
+    void weight_gradient(std::size_t e, ElementAtoms& of, bool tangents, double* gradient) {
+        kernels().weight_gradient(networks_[e].view(), of.blocks(), of.x.data(), of.trace.data(),
+                                  of.weight.data(), tangents ? of.tangent.data() : nullptr, of.scratch.data(),
+                                  gradient);
+    }
+
+    // Inputs and trace of the atoms of gathered_ from those of all atoms of the structure
+    void gather(std::size_t e) {
+        const NetworkOf<double>& network = networks_[e];
+        const Structure& s = *slots.front().s;
+        ElementAtoms &to = gathered_[e], &from = atoms_[e];
+        to.resize(network);
+        std::fill(to.weight.begin(), to.weight.end(), 0.0);
+        std::fill(to.tangent.begin(), to.tangent.end(), 0.0);
+        const std::size_t rows[2] = {network.inputs(), 4 * network.nodes()};
+        Lines* const arrays[2][2] = {{&from.x, &to.x}, {&from.trace, &to.trace}};
+        std::fill(to.trace.begin(), to.trace.end(), 0.0);
+        for (std::size_t b = 0; b < to.places.size(); ++b) {
+            const std::size_t place = s.place[to.places[b].atom];
+            for (int q = 0; q < 2; ++q) {
+                const double* source = &(*arrays[q][0])[lane(place, rows[q])];
+                double* target = &(*arrays[q][1])[lane(b, rows[q])];
+                for (std::size_t r = 0; r < rows[q]; ++r) target[r * batch_size] = source[r * batch_size];
+            }
+        }
+    }
+
+    const Data& data_;
+    const Potential& potential_;
+    const double unit_;  // eV in the networks' units, inverted
+    std::vector<NetworkOf<double>> networks_;
+    std::vector<ElementAtoms> atoms_, gathered_;
+    std::vector<double> forces_, direction_;
+    std::vector<int> near_;
+    Scratch scratch_;
+    std::size_t size_ = 0;
+};
+
+}  // namespace
 
 TrainingSet::TrainingSet(const SymmetryFunctions& functions, std::size_t memory_budget)
     : data_(std::make_unique<Data>(
@@ -466,17 +617,58 @@ std::vector<FeatureStatistics> TrainingSet::statistics(const std::vector<std::si
     return result;
 }
 
+void TrainingSet::set_weights(std::size_t structure, double weight, const double* force_weights) {
+    Structure& s = data_->structures[structure];
+    s.weight = weight;
+    s.force_weights.assign(s.size, weight);
+    for (std::size_t i = 0; force_weights && i < s.size; ++i) s.force_weights[i] = weight * force_weights[i];
+}
+
 double TrainingSet::predict(const Potential& potential,
                             std::size_t structure,
                             double* forces,
                             double* stress) const {
     const Structure& s = data_->structures[structure];
-    Scratch scratch;
-    const Prediction p = data_->predict(potential, s, forces || stress, scratch);
-    if (forces) std::copy(scratch.forces.begin(), scratch.forces.end(), forces);
-    for (int q = 0; stress && q < 6; ++q) stress[q] = s.volume > 0.0 ? p.stress[q] : unknown;
-    return p.energy;
+    Pass<Data> pass(*data_, potential);
+    pass.add(s, forces || stress, stress && s.volume > 0.0);
+    pass.predict();
+    const Slot& slot = pass.slots.front();
+    if (forces) std::copy_n(pass.forces(slot), 3 * s.size, forces);
+    for (int q = 0; stress && q < 6; ++q) stress[q] = s.volume > 0.0 ? slot.predicted_stress[q] : unknown;
+    return slot.energy;
 }
+
+namespace {
+
+struct Counts {
+    double energies = 0, forces = 0, stresses = 0;
+};
+
+// Adds the errors of a slot to the sum; sets dL/d(prediction) in it and in place of its forces.
+void add_errors(Slot& slot, double* forces, const Counts& n, LossWeights weights, Loss& sum) {
+    const Structure& s = *slot.s;
+    if (s.has_energy()) {
+        const double N = static_cast<double>(s.size), de = (slot.energy - s.energy) / N;
+        sum.energy += de * de / n.energies;
+        sum.value += s.weight * de * de / n.energies;
+        slot.a = 2.0 * s.weight * de / (N * n.energies);
+    }
+    for (std::size_t q = 0; slot.forces && q < s.forces.size(); ++q) {
+        const double df = forces[q] - s.forces[q];
+        const double w = (s.force_weights.empty() ? 1.0 : s.force_weights[q / 3]) * weights.force / n.forces;
+        sum.force += df * df / n.forces;
+        sum.value += w * df * df;
+        forces[q] = 2.0 * w * df;
+    }
+    for (int q = 0; slot.stress && q < 6; ++q) {
+        const double ds = slot.predicted_stress[q] - s.stress[q], w = s.weight * weights.stress / n.stresses;
+        sum.stress += ds * ds / n.stresses;
+        sum.value += w * ds * ds;
+        slot.sigma[q] = 2.0 * w * ds;
+    }
+}
+
+}  // namespace
 
 Loss TrainingSet::loss(const Potential& potential,
                        const std::vector<std::size_t>& structures,
@@ -484,12 +676,12 @@ Loss TrainingSet::loss(const Potential& potential,
                        double* gradient) const {
     const Data& d = *data_;
     const std::size_t n_weights = potential.n_weights();
-    double n_energies = 0, n_forces = 0, n_stresses = 0;
+    Counts counts;
     for (std::size_t q : structures) {
         const Structure& s = d.structures[q];
-        n_energies += s.has_energy();
-        n_forces += static_cast<double>(s.forces.size());
-        n_stresses += static_cast<double>(s.stress.size());
+        counts.energies += s.has_energy();
+        counts.forces += static_cast<double>(s.forces.size());
+        counts.stresses += static_cast<double>(s.stress.size());
     }
 
     // A fixed number of groups, each summed in order, makes the result independent of the threads.
@@ -499,45 +691,29 @@ Loss TrainingSet::loss(const Potential& potential,
     std::vector<std::vector<double>> slope(groups);
     FirstError error;
 
-    const auto one = [&](const Structure& s, Loss& sum, double* g, Scratch& scratch) {
-        const bool use_forces = !s.forces.empty() && (weights.force > 0.0 || !g);
-        const bool use_stress = !s.stress.empty() && (weights.stress > 0.0 || !g);
-        const Prediction p = d.predict(potential, s, use_forces || use_stress, scratch);
-        double a = 0.0, sigma[6] = {};
-        if (s.has_energy()) {
-            const double N = static_cast<double>(s.size), de = (p.energy - s.energy) / N;
-            sum.energy += de * de / n_energies;
-            a = 2.0 * de / (N * n_energies);
-        }
-        if (use_forces)
-            for (std::size_t q = 0; q < s.forces.size(); ++q) {
-                const double df = scratch.forces[q] - s.forces[q];
-                sum.force += df * df / n_forces;
-                scratch.forces[q] = 2.0 * weights.force * df / n_forces;
-            }
-        if (use_stress)
-            for (int q = 0; q < 6; ++q) {
-                const double ds = p.stress[q] - s.stress[q];
-                sum.stress += ds * ds / n_stresses;
-                sigma[q] = 2.0 * weights.stress * ds / n_stresses;
-            }
-        if (g)
-            d.add_gradient(potential, s, a, use_forces ? scratch.forces.data() : nullptr,
-                           use_stress ? sigma : nullptr, g, scratch);
+    const auto finish = [&](Pass<Data>& pass, std::size_t group) {
+        pass.predict();
+        for (Slot& slot : pass.slots) add_errors(slot, pass.forces(slot), counts, weights, part[group]);
+        if (gradient) pass.add_gradient(slope[group].data());
+        pass.clear();
     };
 
 #pragma omp parallel
     {
-        Scratch scratch;
+        std::unique_ptr<Pass<Data>> pass;
+        error.run([&] { pass = std::make_unique<Pass<Data>>(d, potential); });
 #pragma omp for schedule(dynamic)
         for (std::size_t group = 0; group < groups; ++group)
             error.run([&] {
                 if (gradient) slope[group].assign(n_weights, 0.0);
                 const std::size_t begin = group * structures.size() / groups;
                 const std::size_t end = (group + 1) * structures.size() / groups;
-                for (std::size_t q = begin; q < end; ++q)
-                    one(d.structures[structures[q]], part[group], gradient ? slope[group].data() : nullptr,
-                        scratch);
+                for (std::size_t q = begin; q < end; ++q) {
+                    const Structure& s = d.structures[structures[q]];
+                    pass->add(s, !s.forces.empty() && (weights.force > 0.0 || !gradient),
+                              !s.stress.empty() && (weights.stress > 0.0 || !gradient));
+                    if (pass->size() >= atoms_together || q + 1 == end) finish(*pass, group);
+                }
             });
     }
     error.rethrow();
@@ -545,13 +721,41 @@ Loss TrainingSet::loss(const Potential& potential,
     Loss total;
     if (gradient) std::fill_n(gradient, n_weights, 0.0);
     for (std::size_t group = 0; group < groups; ++group) {
+        total.value += part[group].value;
         total.energy += part[group].energy;
         total.force += part[group].force;
         total.stress += part[group].stress;
         for (std::size_t w = 0; gradient && w < n_weights; ++w) gradient[w] += slope[group][w];
     }
-    total.value = total.energy + weights.force * total.force + weights.stress * total.stress;
     return total;
+}
+
+void TrainingSet::jacobian(const Potential& potential,
+                           const std::vector<std::size_t>& structures,
+                           const std::vector<std::vector<std::size_t>>& components,
+                           double* rows) const {
+    const std::size_t n_weights = potential.n_weights();
+    std::vector<std::size_t> first(structures.size() + 1, 0);
+    for (std::size_t q = 0; q < structures.size(); ++q) first[q + 1] = first[q] + 1 + components[q].size();
+    std::fill_n(rows, first.back() * n_weights, 0.0);
+    FirstError error;
+#pragma omp parallel
+    {
+        std::unique_ptr<Pass<Data>> pass;
+        error.run([&] { pass = std::make_unique<Pass<Data>>(*data_, potential); });
+#pragma omp for schedule(dynamic)
+        for (std::size_t q = 0; q < structures.size(); ++q)
+            error.run([&] {
+                pass->clear();
+                pass->add(data_->structures[structures[q]], true, false);
+                pass->predict();
+                double* row = rows + first[q] * n_weights;
+                for (std::size_t component : components[q])
+                    pass->force_row(component / 3, static_cast<int>(component % 3), row += n_weights);
+                pass->energy_row(rows + first[q] * n_weights);
+            });
+    }
+    error.rethrow();
 }
 
 }  // namespace sitewise

@@ -9,10 +9,11 @@ from importlib.metadata import version
 
 from ._core import Error, NeighborList
 from .dataset import Dataset
+from .ensemble import Ensemble
 from .potential import Potential
 from .symmetry import SymmetryFunctions
 from .training import train
 
 __version__ = version("sitewise")
 
-__all__ = ["Dataset", "Error", "NeighborList", "Potential", "SymmetryFunctions", "__version__", "train"]
+__all__ = ["Dataset", "Ensemble", "Error", "NeighborList", "Potential", "SymmetryFunctions", "__version__", "train"]

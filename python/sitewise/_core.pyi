@@ -216,6 +216,11 @@ class TrainingSet:
         gradient: bool = True,
     ) -> tuple[Loss, Floats | None]:
         """Loss over these structures and its derivative with respect to potential.weights (no L2 term)."""
+    def set_weights(self, structure: int, weight: float, force_weights: Floats | None = None) -> None:
+        """Weight of the errors of a structure in the loss, and of the forces on its atoms [n] beside that."""
+    def jacobian(self, potential: Potential, structures: Sequence[int], components: Sequence[Sequence[int]]) -> Floats:
+        """d/d(weights) [rows, n_weights]: of each structure's energy, then of the chosen components
+        (3 atom + axis) of its forces."""
     def predict(self, potential: Potential, structure: int) -> tuple[float, Floats, Floats]:
         """Energy, forces [n, 3] and stress [6] (NaN without a volume)."""
 

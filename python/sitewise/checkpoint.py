@@ -14,6 +14,8 @@ from ._core import Error
 from .files import atomic
 from .structures import Floats
 
+MEMORY = "memory."
+
 
 @dataclass(eq=False)
 class State:
@@ -21,10 +23,12 @@ class State:
 
     Attributes
     ----------
-    theta, moment1, moment2
-        Parameters and Adam's moments, [n].
+    theta
+        Parameters [n].
+    memory
+        Arrays of the optimiser.
     best_theta, best_loss, best_iteration
-        Those of the lowest loss of the held-out data.
+        Those of the lowest loss at a log point, of the held-out data where there are any.
     iteration
         Number of finished iterations.
     stopped
@@ -36,8 +40,7 @@ class State:
     """
 
     theta: Floats
-    moment1: Floats
-    moment2: Floats
+    memory: dict[str, Floats]
     best_theta: Floats
     best_loss: float = np.inf
     best_iteration: int = 0
@@ -48,12 +51,13 @@ class State:
     log: list[list[float]] = field(default_factory=list)
 
     @classmethod
-    def start(cls, theta: Floats) -> State:
-        return cls(theta.copy(), np.zeros_like(theta), np.zeros_like(theta), theta.copy())
+    def start(cls, theta: Floats, memory: dict[str, Floats]) -> State:
+        return cls(theta.copy(), memory, theta.copy())
 
     def save(self, path: Path, identity: dict[str, Any]) -> None:
         """Writes the state and what identifies the run; arrays only, no pickle."""
         values = {**vars(self), "log": np.array(self.log, dtype=np.float64)}
+        values |= {MEMORY + name: array for name, array in values.pop("memory").items()}
         with atomic(path) as temporary:
             np.savez(temporary, identity=np.array(json.dumps(identity)), **values)
 
@@ -72,7 +76,8 @@ class State:
                 values = {name: arrays[name] for name in arrays.files}
             found = json.loads(str(values.pop("identity")))
             log = values.pop("log").tolist()
-            state = cls(**{n: v.item() if v.ndim == 0 else v for n, v in values.items()}, log=log)
+            memory = {n.removeprefix(MEMORY): values.pop(n) for n in list(values) if n.startswith(MEMORY)}
+            state = cls(**{n: v.item() if v.ndim == 0 else v for n, v in values.items()}, memory=memory, log=log)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise Error(f"{path}: is not a checkpoint of this version of sitewise: {error}") from None
         changed = sorted(key for key in {*found, *identity} if found.get(key) != identity.get(key))

@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -26,7 +26,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-PotentialPath = Annotated[Path, typer.Argument(help="Directory with input.nn, scaling.data, weights.ZZZ.data.")]
+PotentialPath = Annotated[
+    Path, typer.Argument(help="Directory with input.nn, scaling.data, weights.ZZZ.data, or an ensemble of them.")
+]
 DataPaths = Annotated[list[Path], typer.Argument(help="Files with structures, in any format that ASE reads.")]
 CfLength = Annotated[
     float, typer.Option(help="Angstrom in units of the potential's length (1.8897261328 for Bohr), as in LAMMPS.")
@@ -38,6 +40,8 @@ EnergyKey = Annotated[str | None, typer.Option(help="Name of the energy in the f
 ForcesKey = Annotated[str | None, typer.Option(help="Name of the forces in the files.")]
 StressKey = Annotated[str | None, typer.Option(help="Name of the stress in the files.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages, for batch jobs.")]
+
+Recipe = Literal["default", "seed-adam", "seed-lbfgs"]
 
 
 def command(function: Command) -> Command:
@@ -76,20 +80,52 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results; the name of RUN.toml without ending.")
     ] = None,
+    recipe: Annotated[
+        Recipe | None, typer.Option(help="Optimiser and its settings, in place of the recipe in RUN.toml.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a potential."""
+    from .config import Config
     from .training import train as train_potential
 
     out = out or Path(run.stem)
-    train_potential(run, out, resume, Reporter(quiet))
+    train_potential(Config.load(run, recipe), out, resume, Reporter(quiet))
     errors = json.loads((out / "errors.json").read_text(encoding="utf-8"))
     _print_errors({name: errors[name] for name in ("train", "test") if name in errors})
     print(
         f"{errors['cpu_seconds']:.0f} s CPU, {errors['wall_seconds']:.0f} s, "
         f"{errors['peak_memory_mb']:.0f} MB; results in {out}"
     )
+
+
+@command
+def learning_curve(
+    run: Annotated[Path, typer.Argument(metavar="RUN.toml", help="Data, functions, network and training.")],
+    sizes: Annotated[str, typer.Option(help="Numbers of training structures, separated by commas.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Choices of the structures for each size.")] = 3,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results; by default the name of RUN.toml with -curve.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default as many as threads.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Test errors against the number of training structures, as CSV and picture; goes on where it stopped."""
+    from ._core import get_threads
+    from .config import Config
+    from .learning_curve import COLUMNS
+    from .learning_curve import learning_curve as make
+
+    try:
+        numbers = sorted({int(size) for size in sizes.split(",")})
+    except ValueError:
+        raise Error(f"--sizes: expected whole numbers separated by commas, found {sizes!r}") from None
+    out = out or Path(f"{run.stem}-curve")
+    rows = make(Config.load(run), out, numbers, seeds, jobs or get_threads(), Reporter(quiet))
+    print("  ".join(f"{name:>11}" for name in COLUMNS))
+    for row in rows:
+        print("  ".join([f"{row[0]:11.0f}", f"{row[1]:11.0f}", *(f"{x:11.4g}" for x in row[2:])]))
 
 
 @command
@@ -107,13 +143,13 @@ def evaluate(
 ) -> None:
     """Errors of a potential against labelled structures, in total and by group."""
     from .dataset import Dataset
+    from .ensemble import load_potential
     from .files import write_text
     from .metrics import compare
     from .plots import save_correlation
-    from .potential import Potential
 
     reporter = Reporter(quiet)
-    loaded = Potential.load(potential, cflength, cfenergy)
+    loaded = load_potential(potential, cflength, cfenergy)
     keys = {"energy": energy_key, "forces": forces_key, "stress": stress_key}
     given = {label: key for label, key in keys.items() if key is not None}
     comparison = compare(loaded, Dataset.read(data, keys=given, reporter=reporter), "evaluating", reporter)

@@ -30,7 +30,14 @@ ActivationName = Literal[
 ]
 ScalingName = Literal["minmax", "center", "minmax_center", "sigma", "none"]
 
-DEFAULT_ITERATIONS = 100_000
+# Defaults of [training] by recipe; `default` is what measurements in benchmarks/RESULTS.md found best, the others
+# follow D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019).
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {"optimizer": "gn-lbfgs", "iterations": 240, "force_weight": 0.01, "l2": 1e-6},
+    "seed-adam": {"optimizer": "adam", "iterations": 100_000, "force_weight": 0.03, "l2": 1e-6},
+    "seed-lbfgs": {"optimizer": "lbfgs", "iterations": 800, "force_weight": 0.03, "l2": 1e-6},
+}
+ADAM: dict[str, Any] = {"batch_size": 4, "learning_rate": [0.01, 0.00017]}
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -77,12 +84,13 @@ class Data(_Table):
 
 
 class Functions(_Table):
-    """[symmetry_functions]: a preset or a file, and the scaling of the functions."""
+    """[symmetry_functions]: a preset or a file, how many of them to choose, and their scaling."""
 
     preset: Literal["simple-nn", "fast", "auto"] | None = None
     file: str | None = None
     cutoff: Positive | None = None
     cflength: Positive = 1.0
+    select: Annotated[int, Field(ge=1)] | None = None
     scaling: ScalingName = "minmax"
     whiten: bool = True
 
@@ -105,19 +113,32 @@ class NetworkShape(_Table):
 
 
 class Training(_Table):
-    """[training]: the optimiser, the loss and what happens on the way."""
+    """[training]: the optimiser, the loss and what happens on the way. Defaults are those of the recipe."""
 
-    optimizer: Literal["adam"] = "adam"
+    recipe: Literal["default", "seed-adam", "seed-lbfgs"] = "default"
+    optimizer: Literal["gn-lbfgs", "lbfgs", "lm", "adam"]
     iterations: Annotated[int, Field(ge=1)] | None = None
     epochs: Annotated[int, Field(ge=1)] | None = None
-    batch_size: Annotated[int, Field(ge=1)] = 4
-    learning_rate: Annotated[list[Positive], Field(min_length=2, max_length=2)] = [0.01, 0.00017]
-    l2: NonNegative = 1e-6
-    force_weight: NonNegative = 0.03
+    batch_size: Annotated[int, Field(ge=1)] | None = None
+    learning_rate: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
+    l2: NonNegative
+    force_weight: NonNegative
     stress_weight: NonNegative = 0.0
+    group_weights: dict[str, NonNegative] = {}
+    gdf: bool = False
     seed: Annotated[int, Field(ge=0)] = 0
+    replicas: Annotated[int, Field(ge=1)] = 1
     early_stop: Annotated[int, Field(ge=1)] | None = None
     memory_budget: NonNegative = 4.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        recipe = RECIPES.get(given.get("recipe", "default"), RECIPES["default"])
+        values = {key: value for key, value in recipe.items() if key != "iterations" or "epochs" not in given} | given
+        return ADAM | values if values["optimizer"] == "adam" else values
 
     @field_validator("learning_rate", mode="before")
     @classmethod
@@ -128,12 +149,31 @@ class Training(_Table):
     def _one_length(self) -> Training:
         if self.iterations and self.epochs:
             raise ValueError("iterations and epochs exclude each other")
+        for key in ADAM:
+            if self.optimizer != "adam" and getattr(self, key) is not None:
+                raise ValueError(f'{key} belongs to optimizer "adam", found "{self.optimizer}"')
         return self
 
+    def weight(self, group: str) -> float:
+        """Of the errors of a structure of a group in the loss."""
+        return self.group_weights.get(group, 1.0)
+
+    def batch(self, n_structures: int) -> int:
+        """Structures of an iteration: all, but for Adam."""
+        return min(self.batch_size or n_structures, n_structures)
+
     def total_iterations(self, n_structures: int) -> int:
+        """Length of the run."""
         if self.epochs:
-            return self.epochs * -(-n_structures // self.batch_size)
-        return self.iterations or DEFAULT_ITERATIONS
+            return self.epochs * -(-n_structures // self.batch(n_structures))
+        return self.iterations or 0
+
+    def rate(self, progress: float) -> float:
+        """Learning rate at a part 0..1 of the run; NaN where the optimiser has none."""
+        if self.learning_rate is None:
+            return float("nan")
+        first, last = self.learning_rate
+        return float(first * (last / first) ** progress)
 
 
 class Config(_Table):
@@ -142,7 +182,7 @@ class Config(_Table):
     data: Data
     symmetry_functions: Functions = Functions()
     network: NetworkShape = NetworkShape()
-    training: Training = Training()
+    training: Training = Training.model_validate({})
 
     @model_validator(mode="after")
     def _held_out_data(self) -> Config:
@@ -151,8 +191,8 @@ class Config(_Table):
         return self
 
     @classmethod
-    def load(cls, path: str | Path) -> Config:
-        """Reads a RUN.toml; relative paths in it are relative to its folder.
+    def load(cls, path: str | Path, recipe: str | None = None) -> Config:
+        """Reads a RUN.toml; relative paths in it are relative to its folder, and `recipe` takes the place of its own.
 
         Raises
         ------
@@ -171,6 +211,9 @@ class Config(_Table):
             raise Error(f"{path}: is not a text file in UTF-8") from None
         except tomllib.TOMLDecodeError as error:
             raise Error(f"{path}: is not valid TOML: {error}") from None
+        training = tables.setdefault("training", {})
+        if recipe and isinstance(training, dict):
+            training["recipe"] = recipe
         return cls.parse(tables, path.name).relative_to(path.parent)
 
     @classmethod

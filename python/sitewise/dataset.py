@@ -176,6 +176,10 @@ class Dataset(Sequence[Structure]):
             where = f" in {self[0].source.rsplit(',', 1)[0]}" if len(self) else ""
             raise Error(f"no labels found{where}: none of {_number(len(self), 'structure')} has {names}")
 
+    def chosen(self, places: Iterable[int]) -> Dataset:
+        """The structures at some places."""
+        return Dataset(self._structures[i] for i in places)
+
     def split(self, fraction: float, rng: np.random.Generator) -> tuple[Dataset, Dataset]:
         """A random part held out.
 

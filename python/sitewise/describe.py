@@ -9,7 +9,7 @@ from pathlib import Path
 from . import _core
 from ._core import Error
 from .dataset import LABELS, Dataset
-from .potential import Potential
+from .ensemble import Ensemble, load_potential
 from .progress import Reporter
 
 
@@ -33,8 +33,9 @@ def _build() -> Iterator[str]:
 
 
 def _potential(path: Path, cflength: float, cfenergy: float) -> Iterator[str]:
-    potential = Potential.load(path, cflength, cfenergy)
-    yield f"{path}: {potential!r}"
+    loaded = load_potential(path, cflength, cfenergy)
+    yield f"{path}: {loaded!r}"
+    potential = loaded.members[0] if isinstance(loaded, Ensemble) else loaded
     scaling = potential.core.scaling
     yield f"scaling {scaling.type} to [{scaling.smin:g}, {scaling.smax:g}]"
     for element, network, energy in zip(

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from .dataset import Dataset
+from .ensemble import Ensemble
 from .potential import Evaluation, Potential
 from .progress import Reporter
 from .structures import Floats, Ints
 
 KINDS = {"energy": "eV/atom", "force": "eV/Angstrom", "stress": "eV/Angstrom^3"}
+
+# A structure is an outlier where its error is so many times the median of its group, or of all in small groups.
+OUTLYING, SMALL_GROUP = 6.0, 8
+Outlier: TypeAlias = tuple[str, str, str, float, float]
+OUTLIER_COLUMNS = ("structure", "group", "kind", "rms_error", "times_median")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +61,31 @@ class Comparison:
             table["groups"] = {g or "(none)": self._errors_of(rows) for g, rows in members.items()}
         return table
 
+    def outliers(self) -> list[Outlier]:
+        """Rows of OUTLIER_COLUMNS, the worst first: structures whose RMS error of a kind is more than OUTLYING times
+        the median over the structures of their group. Such labels are often not converged, or of another unit."""
+        rows: list[Outlier] = []
+        groups = np.array([s.group for s in self.data])
+        for kind in KINDS:
+            errors = self._by_structure(kind)
+            for i in np.flatnonzero(np.isfinite(errors)):
+                group = groups == groups[i]
+                alike = errors[group] if np.isfinite(errors[group]).sum() >= SMALL_GROUP else errors
+                times = errors[i] / max(float(np.nanmedian(alike)), 1e-300)
+                if times > OUTLYING:
+                    structure = self.data[int(i)]
+                    rows.append((structure.source, structure.group, kind, float(errors[i]), float(times)))
+        return sorted(rows, key=lambda row: -row[-1])
+
+    def _by_structure(self, kind: str) -> Floats:
+        """RMS error of each structure, NaN without label."""
+        pairs: Pairs = getattr(self, kind)
+        size = len(self.data)
+        count = np.bincount(pairs.structure, minlength=size)
+        squares = np.bincount(pairs.structure, weights=pairs.errors**2, minlength=size)
+        mean: Floats = np.divide(squares, count, out=np.full(size, np.nan), where=count > 0)
+        return np.sqrt(mean)
+
     def _errors_of(self, structures: Iterable[int]) -> dict[str, Any]:
         chosen = list(structures)
         table: dict[str, Any] = {
@@ -70,7 +101,9 @@ class Comparison:
         return table
 
 
-def evaluate_all(potential: Potential, data: Dataset, title: str, reporter: Reporter) -> Iterator[Evaluation]:
+def evaluate_all(
+    potential: Potential | Ensemble, data: Dataset, title: str, reporter: Reporter
+) -> Iterator[Evaluation]:
     """Evaluates one structure after the other; an Error names file and structure."""
     with reporter.task(title, len(data)) as advance:
         for structure in data:
@@ -80,7 +113,7 @@ def evaluate_all(potential: Potential, data: Dataset, title: str, reporter: Repo
             advance()
 
 
-def compare(potential: Potential, data: Dataset, title: str, reporter: Reporter) -> Comparison:
+def compare(potential: Potential | Ensemble, data: Dataset, title: str, reporter: Reporter) -> Comparison:
     """Predictions beside the labels of a data set."""
     rows: dict[str, list[tuple[Floats, Floats, int]]] = {kind: [] for kind in KINDS}
     results = evaluate_all(potential, data, title, reporter)

@@ -21,6 +21,8 @@ ACTIVATION_LETTERS = dict(zip(get_args(ActivationName), "tsprgcSehl", strict=Tru
 # sqrt(eigenvalue + RIDGE), so that the faint ones do not become noise.
 DROPPED, RIDGE = 1e-6, 1e-4
 
+LAST_LAYER = 0.1
+
 ScalingType = Literal["minmax", "center", "minmax_center", "sigma", "none"]
 
 
@@ -101,12 +103,16 @@ class Parameters:
         return self.penalized.size
 
     def initial(self, rng: np.random.Generator) -> Floats:
-        """Uniform random weights and biases 0, X. Glorot and Y. Bengio, AISTATS 2010, eq. 16."""
+        """Uniform random weights and biases 0, X. Glorot and Y. Bengio, AISTATS 2010, eq. 16; those of the last layer
+        are LAST_LAYER times that, so that training starts near the mean energy and not from random forces."""
         blocks = [
             block
             for nodes in self._networks
-            for fan_in, fan_out in pairwise(nodes)
-            for block in (_glorot(rng, fan_in, fan_out), np.zeros(fan_out))
+            for layer, (fan_in, fan_out) in enumerate(pairwise(nodes), 2)
+            for block in (
+                _glorot(rng, fan_in, fan_out) * (LAST_LAYER if layer == len(nodes) else 1.0),
+                np.zeros(fan_out),
+            )
         ]
         return np.concatenate(blocks)
 
@@ -119,21 +125,19 @@ class Parameters:
         return np.concatenate(pieces)
 
     def gradient(self, weight_gradient: Floats) -> Floats:
-        """d/d(theta) from d/d(weights), by the chain rule: the transpose of `weights`."""
+        """d/d(theta) from d/d(weights), by the chain rule: the transpose of `weights`; of one row or of many."""
         pieces: list[Floats] = []
         start = 0
         for (transform, mean), nodes in zip(self.transforms, self._networks, strict=True):
             n, hidden = mean.size, nodes[1]
-            matrix = weight_gradient[start : start + n * hidden].reshape(n, hidden)
-            bias = weight_gradient[start + n * hidden : start + (n + 1) * hidden]
-            end = start + (n + 1) * hidden + _size(nodes[1:])
-            pieces += [
-                (transform @ (matrix - np.outer(mean, bias))).ravel(),
-                bias,
-                weight_gradient[start + (n + 1) * hidden : end],
-            ]
+            bias_at, rest_at = start + n * hidden, start + (n + 1) * hidden
+            end = rest_at + _size(nodes[1:])
+            matrix = weight_gradient[..., start:bias_at].reshape(*weight_gradient.shape[:-1], n, hidden)
+            bias = weight_gradient[..., bias_at:rest_at]
+            outer = transform @ (matrix - mean[:, None] * bias[..., None, :])
+            pieces += [outer.reshape(*weight_gradient.shape[:-1], -1), bias, weight_gradient[..., rest_at:end]]
             start = end
-        return np.concatenate(pieces)
+        return np.concatenate(pieces, axis=-1)
 
     def _split(self, theta: Floats) -> list[tuple[Floats, Floats, Floats]]:
         """Matrix and bias of the first layer, and the rest, of each network."""

@@ -37,14 +37,41 @@ def save_pictures(
     folder
         Where they go.
     columns, log
-        Names and rows of `log.csv`.
+        Names and rows of `log.csv`; without rows there is no picture of them.
     comparisons
         "train" and, where there are held-out data, "test".
     """
     table = dict(zip(columns, np.array(log, dtype=np.float64).reshape(-1, len(columns)).T, strict=True))
-    save_learning_curves(folder / "learning_curves.png", table)
+    if log:
+        save_learning_curves(folder / "learning_curves.png", table)
     save_distributions(folder / "error_distributions.png", comparisons)
     save_correlation(folder / "correlation.png", comparisons)
+
+
+def save_size_curve(path: Path, rows: Floats) -> None:
+    """Test RMSE against the number of training structures: a point for each run, a line through the means.
+
+    Parameters
+    ----------
+    path
+        The picture.
+    rows
+        Size, seed, and RMSE of energy, force and stress; NaN where there is none.
+    """
+    kinds = [k for k in range(len(SHOWN)) if np.isfinite(rows[:, 2 + k]).any()]
+    figure, axes = _panels(len(kinds))
+    sizes = np.unique(rows[:, 0])
+    for k, ax in zip(kinds, axes, strict=True):
+        name, unit, factor = list(SHOWN.values())[k]
+        errors = rows[:, 2 + k] * factor
+        ax.plot(rows[:, 0], errors, "o", color=COLORS[0], alpha=0.4, label="runs")
+        ax.plot(sizes, [errors[rows[:, 0] == n].mean() for n in sizes], color=COLORS[0], label="mean", linewidth=1.3)
+        ax.set(xlabel="training structures", ylabel=f"{name} RMSE ({unit})", xscale="log", yscale="log")
+        ax.set_xticks(sizes, [f"{n:.0f}" for n in sizes])
+        ax.minorticks_off()
+        _plain_log_ticks(ax)
+        ax.legend(frameon=False)
+    _save(figure, path)
 
 
 def save_learning_curves(path: Path, table: Mapping[str, Floats]) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from .dataset import Dataset
+from .ensemble import SPREADS, load_potential
 from .files import atomic
 from .metrics import evaluate_all
-from .potential import Potential
 from .progress import Reporter
 
 
@@ -18,12 +18,13 @@ def write_predictions(
     potential: Path, data: Sequence[Path], output: Path, cflength: float, cfenergy: float, reporter: Reporter
 ) -> None:
     """Writes the structures as extended XYZ with energy, forces, stress (where periodic in three directions)
-    and, for each atom, `energies` (eV) and `extrapolation` (number of functions outside the training
-    range). What else the structures carry is kept, labels that were read as a calculator's are not."""
+    and, for each atom, `energies` (eV) and `extrapolation` (number of functions outside the training range), for an
+    ensemble also its spreads. What else the structures carry is kept, labels that were read as a calculator's are
+    not."""
     from ase.calculators.singlepoint import SinglePointCalculator
     from ase.io import write
 
-    loaded = Potential.load(potential, cflength, cfenergy)
+    loaded = load_potential(potential, cflength, cfenergy)
     structures = Dataset.read(data, require_labels=False, reporter=reporter)
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as file:
         for structure, result in zip(structures, evaluate_all(loaded, structures, "predicting", reporter), strict=True):
@@ -31,6 +32,12 @@ def write_predictions(
             values = {name: getattr(result, name) for name in ("energy", "energies", "forces", "stress")}
             atoms.calc = SinglePointCalculator(atoms, **{k: v for k, v in values.items() if v is not None})
             atoms.arrays["extrapolation"] = result.extrapolation
+            for name in SPREADS:
+                spread = getattr(result, name, None)
+                if isinstance(spread, float):
+                    atoms.info[name] = spread
+                elif spread is not None:
+                    atoms.arrays[name] = spread
             write(file, atoms, format="extxyz")
 
 
@@ -38,7 +45,7 @@ def write_features(
     potential: Path, data: Sequence[Path], output: Path, cflength: float, cfenergy: float, reporter: Reporter
 ) -> None:
     """Writes features, atomic energies, atomic numbers and the first atom of each structure as NPZ."""
-    loaded = Potential.load(potential, cflength, cfenergy)
+    loaded = load_potential(potential, cflength, cfenergy)
     structures = Dataset.read(data, require_labels=False, reporter=reporter)
     results = list(evaluate_all(loaded, structures, "evaluating", reporter))
     with atomic(output) as temporary, temporary.open("wb") as file:

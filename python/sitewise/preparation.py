@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,8 +11,12 @@ from ._core import Error
 from .config import Data, Functions
 from .dataset import LABELS, Dataset
 from .progress import Reporter
-from .structures import core_arrays
+from .structures import Floats, core_arrays
 from .symmetry import SymmetryFunctions
+
+# A function is dropped whose standard deviation is below CONSTANT of its size, or whose correlation with another one
+# differs from 1 by less than CORRELATED.
+CONSTANT, CORRELATED = 1e-9, 1e-10
 
 LOSSES = ("loss", "energy_rmse", "force_rmse", "stress_rmse")
 
@@ -62,6 +66,64 @@ def choose_functions(table: Functions, elements: list[str]) -> SymmetryFunctions
     return functions
 
 
+def useless_functions(prepared: _core.TrainingSet, functions: SymmetryFunctions) -> dict[tuple[str, int], str]:
+    """Functions that tell nothing on these structures, by central element and place from 0, and why: those without
+    variance, and those fully correlated with an earlier one. An element whose functions all lack variance keeps
+    them."""
+    reasons: dict[tuple[str, int], str] = {}
+    statistics = prepared.statistics(range(len(prepared)))
+    for e, element in enumerate(functions.elements):
+        low, high, mean, sigma = statistics[e]
+        varies = sigma > CONSTANT * np.maximum(np.abs(low), np.abs(high))
+        if not varies.any():
+            continue
+        correlation = _correlation(prepared, e, mean, np.where(varies, sigma, 1.0))
+        for place in range(len(mean)):
+            if not varies[place]:
+                reasons[element, place] = f"is {mean[place]:.3g} for all atoms"
+                continue
+            same = [k for k in range(place) if varies[k] and abs(correlation[place, k]) > 1 - CORRELATED]
+            if same:
+                reasons[element, place] = f"is fully correlated with function {same[0] + 1}"
+    return reasons
+
+
+def unselected_functions(
+    prepared: _core.TrainingSet, functions: SymmetryFunctions, count: int
+) -> dict[tuple[str, int], str]:
+    """All but `count` functions of each element, by central element and place from 0: those that CUR does not choose.
+
+    A function is chosen by the largest component of the first principal vector of what the functions chosen before do
+    not explain, G. Imbalzano et al., J. Chem. Phys. 148, 241730 (2018), section II.C; all have the same variance here.
+    """
+    reasons: dict[tuple[str, int], str] = {}
+    statistics = prepared.statistics(range(len(prepared)))
+    for e, element in enumerate(functions.elements):
+        mean, sigma = statistics[e][2:]
+        left = _correlation(prepared, e, mean, np.where(sigma > 0, sigma, 1.0))
+        places = set(range(len(mean)))
+        for _ in range(min(count, len(mean))):
+            leading = np.linalg.eigh(left)[1][:, -1] ** 2
+            best = max(sorted(places), key=lambda place: float(leading[place]))
+            places.remove(best)
+            if left[best, best] > 0:
+                left = left - np.outer(left[:, best], left[best]) / left[best, best]
+        reasons |= {(element, place): f"is not among the {count} chosen" for place in sorted(places)}
+    return reasons
+
+
+def _correlation(prepared: _core.TrainingSet, element: int, mean: Floats, sigma: Floats) -> Floats:
+    """Correlation matrix of the functions of an element; one structure at a time, see model.py."""
+    total = np.zeros((mean.size, mean.size))
+    atoms = 0
+    for structure in range(len(prepared)):
+        rows = prepared.features(structure)[prepared.species(structure) == element, : mean.size]
+        standard = (rows - mean) / sigma
+        total += standard.T @ standard
+        atoms += len(rows)
+    return total / atoms
+
+
 class PreparedData:
     """Structures with their features, and their derivatives while these fit the budget.
 
@@ -103,6 +165,11 @@ class PreparedData:
             self.prepared.add(arrays)
         except Error as error:
             raise Error(f"{structures[getattr(error, 'index', 0)].source}: {error}") from None
+
+    def weigh(self, weight: Callable[[str], float]) -> None:
+        """Sets the weights of the structures in the loss by their group."""
+        for i, structure in enumerate(self.data):
+            self.prepared.set_weights(i, weight(structure.group))
 
     def losses(
         self, potential: _core.Potential, structures: Sequence[int], force_weight: float, stress_weight: float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING
 
@@ -136,6 +136,20 @@ class SymmetryFunctions:
     def of(self, element: str) -> list[SymmetryFunction]:
         """The functions of one central element in the order of the features."""
         return self.core.functions(self.elements.index(element))
+
+    def without(self, dropped: Collection[tuple[str, int]]) -> SymmetryFunctions:
+        """The functions but for some, each named by its central element and place from 0."""
+        from ase.data import atomic_numbers
+
+        kept = [
+            function
+            for element in self.elements
+            for place, function in enumerate(self.of(element))
+            if (element, place) not in dropped
+        ]
+        numbers = [atomic_numbers[element] for element in self.elements]
+        core = _core.SymmetryFunctions(len(self.elements), kept, self.core.cutoff_type, self.core.alpha, numbers)
+        return SymmetryFunctions(self.elements, core)
 
     def evaluate(self, atoms: Atoms) -> Floats:
         """The raw functions G of each atom.

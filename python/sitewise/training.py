@@ -6,9 +6,7 @@ The state of a run is a function of the iteration alone: the batches of an epoch
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import resource
 import time
@@ -20,42 +18,50 @@ from typing import Any
 
 import numpy as np
 
+from . import optimizers
 from ._core import Error
 from .checkpoint import State
 from .config import Config
-from .files import atomic, write_text
-from .metrics import Comparison, compare
+from .dataset import Dataset
+from .ensemble import Ensemble
+from .files import atomic, csv_text, write_text
+from .metrics import KINDS, OUTLIER_COLUMNS, Comparison, compare
 from .model import Parameters, atomic_offsets, initial_potential
 from .potential import Potential
-from .preparation import LOSSES, PreparedData, choose_functions, read_data
+from .preparation import LOSSES, PreparedData, choose_functions, read_data, unselected_functions, useless_functions
 from .progress import Advance, Reporter
 from .signals import Interrupted, Stop, stop_signals
 
 CHECKPOINT = "checkpoint.npz"
-OUTPUTS = (CHECKPOINT, "potential", "training.toml", "log.csv", "errors.json")
-
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # D. P. Kingma and J. Ba, arXiv:1412.6980
+SHOWN_OUTLIERS = 5
+OUTPUTS = (CHECKPOINT, "potential", "training.toml", "log.csv", "errors.json", "outliers.csv")
 
 LOG_POINTS = 100
 # Errors at log points are those of at most this many structures, always the same ones.
-LOGGED_TRAIN, LOGGED_TEST = 200, 1000
+LOGGED_TRAIN, LOGGED_TEST = 50, 1000
 CHECKPOINT_SECONDS = 60.0  # between two checkpoints, where log points are rarer
 
 # What random numbers are for: streams of one seed.
-SPLIT, WEIGHTS, BATCHES, LOGGED = range(4)
+SPLIT, WEIGHTS, BATCHES, LOGGED, CURVATURE = range(5)
+STREAMS = {optimizers.BATCHES: BATCHES, optimizers.CURVATURE: CURVATURE}
+
+DIVERGED = 1e6  # times the lowest logged loss
 
 LOG_COLUMNS = ("iteration", "epoch", "learning_rate", *LOSSES, *(f"test_{name}" for name in LOSSES), "seconds")
 
 
 def train(
-    config: Config | str | Path, out: str | Path, resume: bool = False, reporter: Reporter | None = None
-) -> Potential:
+    config: Config | str | Path,
+    out: str | Path,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+    data: tuple[Dataset, Dataset] | None = None,
+) -> Potential | Ensemble:
     """Trains a potential.
 
     The loss is the mean over structures of (dE/N)^2, plus force_weight times the mean over components of dF^2,
     plus stress_weight times that of dS^2 (eV, Angstrom), plus l2 times the sum of squares of all weight
-    matrices, minimised by Adam with a learning rate that decays exponentially from the first to the last
-    value.
+    matrices, minimised by the optimiser that the configuration names.
 
     Parameters
     ----------
@@ -67,11 +73,14 @@ def train(
         Goes on from the checkpoint in `out`, or begins where there is none yet.
     reporter
         Told of the progress; by default it writes to stderr.
+    data
+        Training and test data, in place of those that the configuration names.
 
     Returns
     -------
-    Potential
-        As loaded from `out/potential`.
+    Potential or Ensemble
+        As loaded from `out/potential`; an Ensemble with `replicas` in the configuration, whose runs are in
+        `out/replica-0` and so on.
 
     Raises
     ------
@@ -85,16 +94,20 @@ def train(
     if not isinstance(config, Config):
         config = Config.load(config)
     with run_folder(out, resume), stop_signals() as stop:
-        run = Run(config, out, reporter or Reporter(), stop)
-        run.start(resume)
-        run.optimize()
-        return run.finish()
+        inputs = Inputs(config, reporter or Reporter(), data)
+        if config.training.replicas == 1:
+            return Run(inputs, out, stop).train(resume)
+        runs = [Run(inputs, out / f"replica-{r}", stop, r) for r in range(config.training.replicas)]
+        for run in runs:
+            run.out.mkdir(exist_ok=True)
+            run.train(resume)
+        return finish_ensemble(inputs, out, runs)
 
 
 @contextmanager
 def run_folder(out: Path, resume: bool) -> Iterator[None]:
     """Makes the folder and checks that it can be written; a failure before any output removes it again."""
-    if not resume and any((out / name).exists() for name in OUTPUTS):
+    if not resume and any((out / name).exists() for name in (*OUTPUTS, "replica-0")):
         raise Error(f"{out}: holds a run already; go on with --resume or choose another folder")
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
@@ -113,34 +126,105 @@ def run_folder(out: Path, resume: bool) -> Iterator[None]:
         raise
 
 
-class Run:
-    """One training run: reads and prepares, optimises, writes the results.
+class Inputs:
+    """What the replicas of a run share: the data with their features and derivatives, and the first potential.
 
     Parameters
     ----------
-    config, out, reporter
+    config, reporter, data
         See `train`.
-    stop
-        Signals wait in it while iterating.
     """
 
-    def __init__(self, config: Config, out: Path, reporter: Reporter, stop: Stop) -> None:
-        self.config, self.out, self.reporter, self.stop = config, out, reporter, stop
+    def __init__(self, config: Config, reporter: Reporter, data: tuple[Dataset, Dataset] | None = None) -> None:
+        self.config, self.reporter = config, reporter
         self.began = (time.monotonic(), time.process_time())
-        train_data, test_data = read_data(config.data, self._rng(SPLIT), reporter)
-        table = config.symmetry_functions
+        settings, table = config.training, config.symmetry_functions
+        train_data, test_data = data or read_data(config.data, self.rng(SPLIT), reporter)
+        self._check_groups([*train_data.groups, *test_data.groups])
         self.functions = choose_functions(table, train_data.elements)
-        budget = round(config.training.memory_budget * 1e9)
+        budget = round(settings.memory_budget * 1e9)
         self.train = PreparedData(train_data, self.functions, budget, reporter, "training structures")
+        self._drop(useless_functions(self.train.prepared, self.functions), budget)
+        if table.select is not None:
+            self._drop(unselected_functions(self.train.prepared, self.functions, table.select), budget)
         left = budget - self.train.prepared.cached_bytes
         self.test = PreparedData(test_data, self.functions, left, reporter, "test structures")
+        if settings.group_weights:
+            self.train.weigh(settings.weight)
+            self.test.weigh(settings.weight)
         offsets = atomic_offsets(train_data, self.functions.elements)
         self.potential = initial_potential(self.functions, table.scaling, config.network, self.train.prepared, offsets)
         self.parameters = Parameters(self.potential, self.train.prepared, table.whiten)
-        self.total = config.training.total_iterations(len(train_data))
-        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
         self.hashes = {"training data": train_data.hash(), "test data": test_data.hash()}
         self.logged = [self._subset(len(train_data), LOGGED_TRAIN), self._subset(len(test_data), LOGGED_TEST)]
+
+    def rng(self, stream: int, *numbers: int, replica: int = 0) -> np.random.Generator:
+        """Random numbers for a purpose; a replica's are those of a run with as much higher a seed."""
+        return np.random.default_rng([self.config.training.seed + replica, stream, *numbers])
+
+    def compare(self, potential: Potential | Ensemble) -> dict[str, Comparison]:
+        """With the labels of both sets."""
+        comparisons = {"train": compare(potential, self.train.data, "training errors", self.reporter)}
+        if len(self.test.data):
+            comparisons["test"] = compare(potential, self.test.data, "test errors", self.reporter)
+        return comparisons
+
+    def _drop(self, dropped: dict[tuple[str, int], str], budget: int) -> None:
+        """Goes on without some functions, whose reasons are told."""
+        if not dropped:
+            return
+        for (element, place), reason in dropped.items():
+            self.reporter.say(f"function {place + 1} of {element} is dropped, it {reason}")
+        self.functions = self.functions.without(dropped)
+        what = "training structures again"
+        self.train = PreparedData(self.train.data, self.functions, budget, self.reporter, what)
+
+    def _check_groups(self, groups: Sequence[str]) -> None:
+        unknown = set(self.config.training.group_weights) - set(groups)
+        if unknown:
+            raise Error(
+                f"[training] group_weights: no structure is of group {', '.join(sorted(unknown))}, "
+                f"there are {', '.join(dict.fromkeys(groups))}"
+            )
+
+    def _subset(self, size: int, at_most: int) -> list[int]:
+        """Structures that log points look at."""
+        return sorted(self.rng(LOGGED, at_most).permutation(size)[:at_most].tolist())
+
+
+class Run:
+    """One training run: optimises, writes the results.
+
+    Parameters
+    ----------
+    inputs
+        What it starts from.
+    out
+        See `train`.
+    stop
+        Signals wait in it while iterating.
+    replica
+        Its number in an ensemble.
+    """
+
+    def __init__(self, inputs: Inputs, out: Path, stop: Stop, replica: int = 0) -> None:
+        self.inputs, self.config, self.reporter = inputs, inputs.config, inputs.reporter
+        self.out, self.stop, self.replica = out, stop, replica
+        self.began = inputs.began
+        self.train_data, self.test_data = inputs.train, inputs.test
+        self.potential, self.parameters = inputs.potential, inputs.parameters
+        settings, data = inputs.config.training, self.train_data.data
+        self.total = settings.total_iterations(len(data))
+        objective = optimizers.Objective(data, self.train_data.prepared, self.potential, self.parameters, settings)
+        self.optimizer = optimizers.make_optimizer(objective, lambda use, n: self._rng(STREAMS[use], n), self.total)
+
+    def train(self, resume: bool) -> Potential:
+        """From start to finish."""
+        if self.replica:
+            self.began = time.monotonic(), time.process_time()
+        self.start(resume)
+        self.optimize()
+        return self.finish()
 
     def start(self, resume: bool) -> None:
         """Sets the first state: random, or that of the checkpoint."""
@@ -149,7 +233,8 @@ class Run:
             self.state = State.load(checkpoint, self._identity())
             self.reporter.say(f"resumed at iteration {self.state.iteration} of {self.total}")
         else:
-            self.state = State.start(self.parameters.initial(self._rng(WEIGHTS)))
+            theta = self.parameters.initial(self._rng(WEIGHTS))
+            self.state = State.start(theta, self.optimizer.start(theta))
         self.spent = (self.state.wall_seconds, self.state.cpu_seconds)
 
     def optimize(self) -> None:
@@ -178,13 +263,12 @@ class Run:
         theta = state.best_theta if self.config.training.early_stop else state.theta
         self.potential.weights = self.parameters.weights(theta)
         folder = self.out / "potential"
-        Potential(self.potential).save(folder, comments=self._provenance())
+        Potential(self.potential).save(folder, comments=self.provenance())
         potential = Potential.load(folder)
-        comparisons = {"train": compare(potential, self.train.data, "training errors", self.reporter)}
-        if len(self.test.data):
-            comparisons["test"] = compare(potential, self.test.data, "test errors", self.reporter)
-        errors = self._errors(comparisons)
-        self._write_settings(errors)
+        comparisons = self.inputs.compare(potential)
+        errors = all_errors(comparisons, self._seconds())
+        result = {"iterations": state.iteration, "replica": self.replica}
+        write_results(self.inputs, self.out, comparisons, errors, result)
         save_pictures(self.out, LOG_COLUMNS, state.log, comparisons)
         self._save()
         write_text(self.out / "errors.json", json.dumps(errors, indent=2) + "\n")  # the last: the run is complete
@@ -192,62 +276,52 @@ class Run:
 
     # ---- iteration
 
-    def _rng(self, *stream: int) -> np.random.Generator:
-        return np.random.default_rng([self.config.training.seed, *stream])
-
-    def _subset(self, size: int, at_most: int) -> list[int]:
-        """Structures that log points look at."""
-        return sorted(self._rng(LOGGED, at_most).permutation(size)[:at_most].tolist())
-
-    def _learning_rate(self) -> float:
-        first, last = self.config.training.learning_rate
-        return float(first * (last / first) ** (self.state.iteration / self.total))
-
-    def _batch(self) -> list[int]:
-        """Structures of the current iteration; each epoch goes through all of them in an order of its own."""
-        n, size = len(self.train.data), self.config.training.batch_size
-        epoch, batch = divmod(self.state.iteration, -(-n // size))
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, self._rng(BATCHES, epoch).permutation(n)
-        return [int(i) for i in self._order[batch * size : (batch + 1) * size]]
+    def _rng(self, stream: int, *numbers: int) -> np.random.Generator:
+        return self.inputs.rng(stream, *numbers, replica=self.replica)
 
     def _iterate(self) -> None:
-        """One step of Adam."""
-        state, settings = self.state, self.config.training
-        self.potential.weights = self.parameters.weights(state.theta)
-        loss, gradient = self.train.prepared.loss(
-            self.potential, self._batch(), settings.force_weight, settings.stress_weight
-        )
-        if not np.isfinite(loss["value"]):
-            raise Error(f"the loss is {loss['value']} at iteration {state.iteration}, a lower learning_rate may help")
-        assert gradient is not None
-        slope = self.parameters.gradient(gradient) + 2 * settings.l2 * self.parameters.penalized * state.theta
-        rate = self._learning_rate()
+        state = self.state
+        theta, loss = self.optimizer.step(state.theta, state.memory, state.iteration)
+        if not np.isfinite(loss):
+            self._diverged(loss)
+        state.theta = theta
         state.iteration += 1
-        state.moment1 = BETA1 * state.moment1 + (1 - BETA1) * slope
-        state.moment2 = BETA2 * state.moment2 + (1 - BETA2) * slope**2
-        mean = state.moment1 / (1 - BETA1**state.iteration)
-        square = state.moment2 / (1 - BETA2**state.iteration)
-        state.theta = state.theta - rate * mean / (np.sqrt(square) + EPSILON)
+
+    def _diverged(self, loss: float) -> None:
+        """Saves the best potential so far and ends the run, naming what went wrong where."""
+        state, settings = self.state, self.config.training
+        advice = "a lower learning_rate may help"
+        rate = settings.rate(state.iteration / self.total)
+        at = f"iteration {state.iteration}" + (f" (learning rate {rate:.3g})" if np.isfinite(rate) else "")
+        worst = ""
+        if np.all(np.isfinite(state.theta)):
+            self.potential.weights = self.parameters.weights(state.theta)
+            each = [self._losses(self.train_data, [i])[0] for i in range(len(self.train_data.data))]
+            worst = f", worst is {self.train_data.data[int(np.argmax(np.nan_to_num(each, nan=np.inf)))].source}"
+        kept = ""
+        if np.isfinite(state.best_loss):
+            self.potential.weights = self.parameters.weights(state.best_theta)
+            Potential(self.potential).save(self.out / "potential", comments=self.provenance())
+            kept = f"; the best potential, of iteration {state.best_iteration}, is in {self.out / 'potential'}"
+        raise Error(f"the loss is {loss:.3g} at {at}, {advice}{worst}{kept}")
 
     def _log(self, advance: Advance) -> None:
         """Errors at this point, into `log.csv`; decides on an early stop."""
         state, settings = self.state, self.config.training
         self.potential.weights = self.parameters.weights(state.theta)
-        train = self._losses(self.train, self.logged[0])
-        test = self._losses(self.test, self.logged[1])
-        epoch = state.iteration * settings.batch_size / len(self.train.data)
-        seconds = self._seconds()[0]
-        state.log.append([state.iteration, epoch, self._learning_rate(), *train, *test, seconds])
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(LOG_COLUMNS)
-        writer.writerows([[int(row[0]), *(f"{x:.6g}" if np.isfinite(x) else "" for x in row[1:])] for row in state.log])
-        write_text(self.out / "log.csv", text.getvalue())
-        shown = test if len(self.test.data) else train
+        train = self._losses(self.train_data, self.inputs.logged[0])
+        test = self._losses(self.test_data, self.inputs.logged[1])
+        epoch = state.iteration * settings.batch(len(self.train_data.data)) / len(self.train_data.data)
+        rate = settings.rate(state.iteration / self.total)
+        state.log.append([state.iteration, epoch, rate, *train, *test, self._seconds()[0]])
+        rows = [[int(row[0]), *(f"{x:.6g}" if np.isfinite(x) else "" for x in row[1:])] for row in state.log]
+        write_text(self.out / "log.csv", csv_text(LOG_COLUMNS, rows))
+        shown = test if len(self.test_data.data) else train
         advance(0, note=f"{1e3 * shown[1]:.2f} meV/atom {shown[2]:.3f} eV/Å")
-        if test[0] < state.best_loss:
-            state.best_loss, state.best_iteration, state.best_theta = test[0], state.iteration, state.theta
+        if shown[0] < state.best_loss:
+            state.best_loss, state.best_iteration, state.best_theta = shown[0], state.iteration, state.theta
+        if not shown[0] < DIVERGED * state.best_loss:
+            self._diverged(shown[0])
         if settings.early_stop and state.iteration - state.best_iteration >= settings.early_stop:
             state.stopped = True
             self.reporter.say(
@@ -273,40 +347,69 @@ class Run:
     def _identity(self) -> dict[str, Any]:
         """What must be equal to resume: settings that change numbers, and data."""
         tables = self.config.tables()
-        del tables["data"], tables["training"]["memory_budget"]
+        del tables["data"], tables["training"]["memory_budget"], tables["training"]["replicas"]
         flat = {f"[{table}] {key}": value for table, keys in tables.items() for key, value in keys.items()}
-        functions = hashlib.sha256(str(self.functions).encode()).hexdigest()
-        return {**flat, **self.hashes, "symmetry functions": functions}
+        functions = hashlib.sha256(str(self.inputs.functions).encode()).hexdigest()
+        return {**flat, "replica": self.replica, **self.inputs.hashes, "symmetry functions": functions}
 
-    def _provenance(self) -> str:
+    def provenance(self) -> str:
         return "\n".join(
             [
-                f"Trained by sitewise {version('sitewise')}: {self.train.data.summary()}.",
-                f"Data sha256 {self.hashes['training data']}, seed {self.config.training.seed}, "
+                f"Trained by sitewise {version('sitewise')}: {self.train_data.data.summary()}.",
+                f"Data sha256 {self.inputs.hashes['training data']}, seed {self.config.training.seed}, "
                 f"{self.state.iteration} iterations; training.toml has the settings.",
             ]
         )
 
-    def _errors(self, comparisons: dict[str, Comparison]) -> dict[str, Any]:
-        wall, cpu = self._seconds()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kB on Linux
-        used = {"cpu_seconds": round(cpu, 2), "wall_seconds": round(wall, 2), "peak_memory_mb": round(peak, 1)}
-        return {**{name: c.errors() for name, c in comparisons.items()}, **used}
 
-    def _write_settings(self, errors: dict[str, Any]) -> None:
-        """`training.toml`: the settings in full, and where the potential comes from."""
-        import tomli_w
+def finish_ensemble(inputs: Inputs, out: Path, runs: Sequence[Run]) -> Ensemble:
+    """Writes the potential of all replicas and its errors."""
+    from .plots import save_pictures
 
-        made = {
-            "sitewise": version("sitewise"),
-            "iterations": self.state.iteration,
-            "training_data": self.train.data.summary(),
-            "training_data_sha256": self.hashes["training data"],
-            "test_data": self.test.data.summary(),
-            "test_data_sha256": self.hashes["test data"],
-            "errors": {name: _without_groups(errors[name]) for name in ("train", "test") if name in errors},
-        }
-        write_text(self.out / "training.toml", tomli_w.dumps({**self.config.tables(), "result": made}))
+    Ensemble([Potential.load(run.out / "potential") for run in runs]).save(out / "potential", runs[0].provenance())
+    ensemble = Ensemble.load(out / "potential")
+    comparisons = inputs.compare(ensemble)
+    wall, cpu = (
+        sum(seconds) for seconds in zip(*((r.state.wall_seconds, r.state.cpu_seconds) for r in runs), strict=True)
+    )
+    errors = all_errors(comparisons, (wall, cpu))
+    write_results(inputs, out, comparisons, errors, {"replicas": len(runs)})
+    save_pictures(out, LOG_COLUMNS, [], comparisons)
+    write_text(out / "errors.json", json.dumps(errors, indent=2) + "\n")
+    return ensemble
+
+
+def all_errors(comparisons: dict[str, Comparison], seconds: tuple[float, float]) -> dict[str, Any]:
+    """The content of `errors.json`; `seconds` are wall and CPU."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kB on Linux
+    used = {"cpu_seconds": round(seconds[1], 2), "wall_seconds": round(seconds[0], 2), "peak_memory_mb": round(peak, 1)}
+    return {**{name: c.errors() for name, c in comparisons.items()}, **used}
+
+
+def write_results(
+    inputs: Inputs, out: Path, comparisons: dict[str, Comparison], errors: dict[str, Any], result: dict[str, Any]
+) -> None:
+    """`training.toml`, the settings in full and where the potential comes from, and `outliers.csv`."""
+    import tomli_w
+
+    made = {
+        "sitewise": version("sitewise"),
+        **result,
+        "training_data": inputs.train.data.summary(),
+        "training_data_sha256": inputs.hashes["training data"],
+        "test_data": inputs.test.data.summary(),
+        "test_data_sha256": inputs.hashes["test data"],
+        "errors": {name: _without_groups(errors[name]) for name in ("train", "test") if name in errors},
+    }
+    write_text(out / "training.toml", tomli_w.dumps({**inputs.config.tables(), "result": made}))
+    rows = [(name, *row) for name, comparison in comparisons.items() for row in comparison.outliers()]
+    write_text(out / "outliers.csv", csv_text(("set", *OUTLIER_COLUMNS), rows))
+    for name, source, _, kind, error, times in rows[:SHOWN_OUTLIERS]:
+        inputs.reporter.say(
+            f"outlier in {name}: {source}, {kind} error {error:.3g} {KINDS[kind]}, {times:.0f} x typical"
+        )
+    if len(rows) > SHOWN_OUTLIERS:
+        inputs.reporter.say(f"{len(rows) - SHOWN_OUTLIERS} more outliers in {out / 'outliers.csv'}")
 
 
 def _without_groups(table: dict[str, Any]) -> dict[str, Any]:

@@ -23,9 +23,9 @@ enum class Activation : char {
 /// either case, and so are neighbour vectors and results.
 enum class Precision { float64, float32 };
 
-/// f(z) and f'(z) of n numbers, as networks of that precision compute them. In double precision functions are within
-/// 1e-15 max(1, |f|) of the true values and derivatives within 2e-15 max(1, |f'|), in single precision 3e-7 and 6e-7;
-/// the cosine for |z| < 10^5.
+/// f(z) and f'(z) of n numbers, as networks of that precision compute them. In double precision functions are
+/// within 1e-15 max(1, |f|) of the true values and derivatives within 2e-15 max(1, |f'|), in single precision
+/// 3e-7 and 6e-7; the cosine for |z| < 10^5.
 void activate(Activation activation,
               Precision precision,
               std::size_t n,
@@ -56,11 +56,6 @@ public:
     /// energies [B] and de/dx [B][n] of inputs x [B][n]; dedx may be null.
     void evaluate(std::size_t B, const double* x, double* energies, double* dedx) const;
 
-    /// Memory of weight_gradient; one per thread.
-    struct Workspace {
-        std::vector<double> buffer;
-    };
-
     /// Adds to gradient [n_weights] the derivative with respect to the weights of
     ///
     ///     sum_b ( a_b e(x_b) + t_b . de/dx(x_b) )
@@ -71,8 +66,7 @@ public:
                          const double* x,
                          const double* a,
                          const double* t,
-                         double* gradient,
-                         Workspace& ws) const;
+                         double* gradient) const;
 
 private:
     std::vector<int> nodes_;

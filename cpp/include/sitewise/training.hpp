@@ -22,7 +22,8 @@ struct LossWeights {
 };
 
 /// Mean squared errors over the labels present: (dE/N)^2 over structures, dF^2 over components, dS^2 over
-/// components. 0 where there is no label. value = energy + w.force * force + w.stress * stress.
+/// components. 0 where there is no label. value = energy + w.force * force + w.stress * stress, where each
+/// error counts with the weight of its structure or atom, see TrainingSet::set_weights.
 struct Loss {
     double value = 0.0;
     double energy = 0.0, force = 0.0, stress = 0.0;
@@ -54,12 +55,23 @@ public:
     /// Statistics of G for each element over the given structures.
     std::vector<FeatureStatistics> statistics(const std::vector<std::size_t>& structures) const;
 
+    /// Weight of a structure's errors in Loss::value, and of its atoms' forces [atoms] beside that, which may
+    /// be null; all are 1 unless set.
+    void set_weights(std::size_t structure, double weight, const double* force_weights);
+
     /// Loss over the given structures and, where gradient [n_weights] is not null, its derivative, which
     /// is overwritten. The result does not depend on the number of threads.
     Loss loss(const Potential& potential,
               const std::vector<std::size_t>& structures,
               LossWeights weights,
               double* gradient) const;
+
+    /// Derivatives with respect to the weights, [rows][n_weights]: for each of the structures a row of its
+    /// energy, then one for each of its components (3 atom + axis) of forces.
+    void jacobian(const Potential& potential,
+                  const std::vector<std::size_t>& structures,
+                  const std::vector<std::vector<std::size_t>>& components,
+                  double* rows) const;
 
     /// Predictions for one structure; forces [n][3] and stress [6] may be null.
     double predict(const Potential& potential, std::size_t structure, double* forces, double* stress) const;

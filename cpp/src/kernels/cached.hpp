@@ -4,52 +4,56 @@
 
 #include <cstddef>
 
+#include "simd.hpp"
+
 namespace sitewise::SITEWISE_ISA {
 namespace {
 
 using std::size_t;
 
-// Four rows at a time, so that y, or w, is loaded once for them.
+constexpr size_t prefetch_distance =
+    12288;  // bytes ahead: the derivatives of all atoms are read one after the other
+
+// Calls work<rows>(first row) for blocks of 8 rows and what is left of them.
+template <int rows, class Work>
+SITEWISE_INLINE void row_blocks(size_t count, size_t q, Work work) {
+    for (; q + rows <= count; q += rows) work(Count<rows>{}, q);
+    if constexpr (rows > 1) row_blocks<rows / 2>(count, q, work);
+}
+
 void pull(size_t count, size_t width, const int* f, const float* D, const double* u, double* y) {
-    size_t q = 0;
-    for (; q + 4 <= count; q += 4) {
-        const double a = u[f[q]], b = u[f[q + 1]], c = u[f[q + 2]], d = u[f[q + 3]];
-        const float *A = D + q * width, *B = A + width, *C = B + width, *E = C + width;
-#pragma omp simd
-        for (size_t k = 0; k < width; ++k) y[k] += (a * A[k] + b * B[k]) + (c * C[k] + d * E[k]);
-    }
-    for (; q < count; ++q) {
-        const double a = u[f[q]];
-        const float* A = D + q * width;
-#pragma omp simd
-        for (size_t k = 0; k < width; ++k) y[k] += a * A[k];
-    }
+    using V = Vector<double>;
+    row_blocks<8>(
+        count, 0, [&](auto rows, size_t q) __attribute__((always_inline)) {
+            constexpr int n = decltype(rows)::value;
+            const float* A = D + q * width;
+            V a[n];
+            for (int r = 0; r < n; ++r) a[r] = broadcast(u[f[q + r]]);
+            for (size_t k = 0; k < width; k += lanes<double>) {
+                V sum = load(y + k);
+                for (int r = 0; r < n; ++r) {
+                    const float* row = A + r * width + k;
+                    __builtin_prefetch(reinterpret_cast<const char*>(row) + prefetch_distance);
+                    sum += a[r] * widen(row);
+                }
+                store(y + k, sum);
+            }
+        });
 }
 
 void push(size_t count, size_t width, const int* f, const float* D, const double* w, double* t) {
-    size_t q = 0;
-    for (; q + 4 <= count; q += 4) {
-        const float *A = D + q * width, *B = A + width, *C = B + width, *E = C + width;
-        double a = 0.0, b = 0.0, c = 0.0, d = 0.0;
-#pragma omp simd reduction(+ : a, b, c, d)
-        for (size_t k = 0; k < width; ++k) {
-            a += A[k] * w[k];
-            b += B[k] * w[k];
-            c += C[k] * w[k];
-            d += E[k] * w[k];
-        }
-        t[f[q]] += a;
-        t[f[q + 1]] += b;
-        t[f[q + 2]] += c;
-        t[f[q + 3]] += d;
-    }
-    for (; q < count; ++q) {
-        const float* A = D + q * width;
-        double a = 0.0;
-#pragma omp simd reduction(+ : a)
-        for (size_t k = 0; k < width; ++k) a += A[k] * w[k];
-        t[f[q]] += a;
-    }
+    using V = Vector<double>;
+    row_blocks<8>(
+        count, 0, [&](auto rows, size_t q) __attribute__((always_inline)) {
+            constexpr int n = decltype(rows)::value;
+            const float* A = D + q * width;
+            V total[n] = {};
+            for (size_t k = 0; k < width; k += lanes<double>) {
+                const V x = load(w + k);
+                for (int r = 0; r < n; ++r) total[r] += x * widen(A + r * width + k);
+            }
+            for (int r = 0; r < n; ++r) t[f[q + r]] += sum<double>(total[r]);
+        });
 }
 
 }  // namespace

@@ -32,8 +32,14 @@ struct Batch {
                     y[r][v] += a[i * step + r * next] * load(x + i * batch_size + v * L);
     }
 
+    // h, scale f' and, unless null, scale^2 f'' of `count` nodes from o on
     template <int count>
-    static SITEWISE_INLINE void forward(const Layer<Real>& l, int o, const Real* x, Real* h, Real* slope) {
+    static SITEWISE_INLINE void forward(const Layer<Real>& l,
+                                        int o,
+                                        const Real* x,
+                                        Real* h,
+                                        Real* slope,
+                                        Real* curvature) {
         V z[count][vectors];
         for (int r = 0; r < count; ++r)
             for (int v = 0; v < vectors; ++v) z[r][v] = broadcast(l.b[o + r]);
@@ -44,21 +50,25 @@ struct Batch {
                 const int at = (o + r) * batch_size + v * L;
                 store(h + at, f.value);
                 store(slope + at, V(l.scale * f.first));
+                if (curvature) store(curvature + at, V(l.scale * l.scale * f.second));
             }
     }
 
+    // dE/dh of `count` inputs from i on, times their slope unless null; times it the curvature unless null
     template <int count>
     static SITEWISE_INLINE void backward(const Layer<Real>& l,
                                          int i,
                                          const Real* zbar,
                                          const Real* slope,
-                                         Real* below) {
+                                         Real* below,
+                                         Real* curvature) {
         V g[count][vectors] = {};
         product<count>(l.out, l.W + i * l.out, 1, l.out, zbar, g);
         for (int r = 0; r < count; ++r)
             for (int v = 0; v < vectors; ++v) {
                 const int at = (i + r) * batch_size + v * L;
                 store(below + at, slope ? V(g[r][v] * load(slope + at)) : g[r][v]);
+                if (curvature) store(curvature + at, V(g[r][v] * load(curvature + at)));
             }
     }
 };
@@ -72,8 +82,9 @@ void network(const NetworkView<Real>& net, const Real* x, Real* energies, Real* 
     for (const Layer<Real>& l : net.layers) {
         Real* next = slope + l.out * batch_size;
         int o = 0;
-        for (; o + B::rows <= l.out; o += B::rows) B::template forward<B::rows>(l, o, h, next, slope);
-        for (; o < l.out; ++o) B::template forward<1>(l, o, h, next, slope);
+        for (; o + B::rows <= l.out; o += B::rows)
+            B::template forward<B::rows>(l, o, h, next, slope, nullptr);
+        for (; o < l.out; ++o) B::template forward<1>(l, o, h, next, slope, nullptr);
         h = next;
         slope = next + l.out * batch_size;
     }
@@ -94,8 +105,9 @@ void network(const NetworkView<Real>& net, const Real* x, Real* energies, Real* 
             below += l.in * batch_size;
         }
         int i = 0;
-        for (; i + B::rows <= l.in; i += B::rows) B::template backward<B::rows>(l, i, zbar, slope_below, out);
-        for (; i < l.in; ++i) B::template backward<1>(l, i, zbar, slope_below, out);
+        for (; i + B::rows <= l.in; i += B::rows)
+            B::template backward<B::rows>(l, i, zbar, slope_below, out, nullptr);
+        for (; i < l.in; ++i) B::template backward<1>(l, i, zbar, slope_below, out, nullptr);
         zbar = out;
     }
 }

@@ -33,6 +33,7 @@ struct VectorOf<double> {
     typedef double unaligned __attribute__((vector_size(vector_bytes), aligned(8)));
     typedef std::int64_t integer;
     typedef integer bits __attribute__((vector_size(vector_bytes)));
+    typedef float narrow __attribute__((vector_size(vector_bytes / 2), aligned(4)));
 };
 template <>
 struct VectorOf<float> {
@@ -58,6 +59,17 @@ template <class Real>
 SITEWISE_INLINE void store(Real* p, Vector<Real> v) {
     *reinterpret_cast<typename VectorOf<Real>::unaligned*>(p) = v;
 }
+
+/// As many floats as a vector has doubles.
+SITEWISE_INLINE Vector<double> widen(const float* p) {
+    return __builtin_convertvector(*reinterpret_cast<const VectorOf<double>::narrow*>(p), Vector<double>);
+}
+
+/// An int that is known when compiled, for the parameters of lambdas
+template <int n>
+struct Count {
+    static constexpr int value = n;
+};
 
 template <class Real>
 SITEWISE_INLINE Vector<Real> broadcast(Real x) {

@@ -1,0 +1,133 @@
+"""Potentials that were trained alike from other first weights: their mean, and how far they are apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import _core
+from ._core import Error
+from .potential import Evaluation, Potential, Precision
+from .structures import Floats
+from .symmetry import SymmetryFunctions
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EnsembleEvaluation(Evaluation):
+    """The mean over the members, and their sample standard deviations. The spread is a lower bound of the error:
+    members share data and functions, and may all be wrong alike.
+
+    Attributes
+    ----------
+    energy_spread
+        eV.
+    energies_spread
+        Of the atomic energies [n], eV.
+    forces_spread
+        [n, 3], eV/Angstrom.
+    """
+
+    energy_spread: float
+    energies_spread: Floats
+    forces_spread: Floats
+
+
+class Ensemble:
+    """Some potentials of the same elements and symmetry functions, used as one.
+
+    Raises
+    ------
+    Error
+        With fewer than two members, or where their elements or functions differ.
+    """
+
+    def __init__(self, members: Sequence[Potential]) -> None:
+        self.members = tuple(members)
+        if len(self.members) < 2:
+            raise Error(f"an ensemble needs at least 2 potentials, found {len(self.members)}")
+        first = self.members[0]
+        for number, member in enumerate(self.members):
+            if member.elements != first.elements or str(member.functions) != str(first.functions):
+                raise Error(f"potential {number} of the ensemble has other elements or functions than potential 0")
+
+    @classmethod
+    def load(
+        cls, path: str | Path, cflength: float = 1.0, cfenergy: float = 1.0, precision: Precision = "float64"
+    ) -> Ensemble:
+        """Reads a directory whose subdirectories 0, 1, ... are potentials; see `Potential.load`."""
+        return cls([Potential.load(member, cflength, cfenergy, precision) for member in _members(Path(path))])
+
+    def save(self, path: str | Path, comments: str = "") -> None:
+        """Writes the directory that `load` reads."""
+        path = Path(path)
+        larger = _members(path)[len(self.members) :]
+        if larger:
+            raise Error(f"{larger[0]}: belongs to a larger ensemble")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Error(f"{path}: cannot be made: {error.strerror}") from None
+        for number, member in enumerate(self.members):
+            member.save(path / str(number), comments)
+
+    def evaluate(self, atoms: Atoms, neighbors: _core.NeighborList | None = None) -> EnsembleEvaluation:
+        """Mean and spread for a structure; see `Potential.evaluate`."""
+        results = [member.evaluate(atoms, neighbors) for member in self.members]
+        first = results[0]
+        energy, energies, forces = (
+            np.array([getattr(r, name) for r in results]) for name in ("energy", "energies", "forces")
+        )
+        stresses = [r.stress for r in results if r.stress is not None]
+        return EnsembleEvaluation(
+            energy=float(energy.mean()),
+            energies=energies.mean(axis=0),
+            forces=forces.mean(axis=0),
+            stress=np.mean(stresses, axis=0) if stresses else None,
+            features=first.features,
+            extrapolation=first.extrapolation,
+            energy_spread=float(energy.std(ddof=1)),
+            energies_spread=energies.std(axis=0, ddof=1),
+            forces_spread=forces.std(axis=0, ddof=1),
+        )
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Chemical symbols, sorted by atomic number."""
+        return self.members[0].elements
+
+    @property
+    def cutoff(self) -> float:
+        """The largest cutoff of the symmetry functions, Angstrom."""
+        return self.members[0].cutoff
+
+    @property
+    def functions(self) -> SymmetryFunctions:
+        """The symmetry functions, in the order of the features."""
+        return self.members[0].functions
+
+    def __repr__(self) -> str:
+        return f"Ensemble({len(self.members)} x {self.members[0]!r})"
+
+
+SPREADS = tuple(field.name for field in fields(EnsembleEvaluation) if field.name.endswith("_spread"))
+
+
+def load_potential(path: str | Path, cflength: float = 1.0, cfenergy: float = 1.0) -> Potential | Ensemble:
+    """A potential or an ensemble, whichever the directory holds."""
+    kind = Ensemble if _members(Path(path)) else Potential
+    return kind.load(path, cflength, cfenergy)
+
+
+def _members(path: Path) -> list[Path]:
+    """Subdirectories 0, 1, ... as far as they go."""
+    members: list[Path] = []
+    while (member := path / str(len(members)) / "input.nn").exists():
+        members.append(member.parent)
+    return members
