@@ -1,0 +1,27 @@
+"""Atomic energy mapping: what a set of total energies can and cannot say about the energy of each atom.
+
+Follows D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019). Everything here reads features and energies alone.
+"""
+
+from .clustering import Clustering, single_linkage
+from .counts import BarcodeEntry, Determinability, barcode, comparison, count_matrix, determine, null_fraction
+from .gaussian import gaussian_determinability
+from .gspace import Environments, GSpace
+from .invariants import adhoc_warning, invariant_energy
+
+__all__ = [
+    "BarcodeEntry",
+    "Clustering",
+    "Determinability",
+    "Environments",
+    "GSpace",
+    "adhoc_warning",
+    "barcode",
+    "comparison",
+    "count_matrix",
+    "determine",
+    "gaussian_determinability",
+    "invariant_energy",
+    "null_fraction",
+    "single_linkage",
+]

@@ -1,0 +1,108 @@
+"""What sums over structures determine of the energies of clusters: the null space of the count matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from .._core import Error
+from ..structures import Floats
+from .clustering import Clustering
+from .gspace import Integers
+
+RANK_TOLERANCE = 1e-8  # of the largest singular value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Determinability:
+    """Null space of a count matrix.
+
+    Attributes
+    ----------
+    rank
+        Of C/sqrt(N).
+    null
+        Orthonormal basis Q [clusters, nullity] of offsets that change no total energy.
+    determined
+        d_k = 1 - sum_n Q_kn^2 [clusters]: 1 is fixed, 0 is free.
+    """
+
+    rank: int
+    null: Floats
+    determined: Floats
+
+    @property
+    def nullity(self) -> int:
+        return int(self.null.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class BarcodeEntry:
+    """Clusters, rank and nullity at a cut, which stay the same from `low` to `high`."""
+
+    cut: float
+    low: float
+    high: float
+    clusters: int
+    rank: int
+    nullity: int
+
+
+def count_matrix(labels: Integers, structure: Integers) -> Floats:
+    """C[s, k], the number of atoms of structure s in cluster k."""
+    counts = np.zeros((int(structure.max()) + 1, int(labels.max()) + 1))
+    np.add.at(counts, (structure, labels), 1.0)
+    return counts
+
+
+def determine(counts: Floats) -> Determinability:
+    """Rank, null space and determinability of a count matrix (also of the matrix of compositions).
+
+    Raises
+    ------
+    Error
+        If a structure has no atoms, or a count is negative or not finite.
+    """
+    if counts.ndim != 2 or not np.isfinite(counts).all() or (counts < 0).any():
+        raise Error("a count matrix needs counts that are finite and not negative")
+    sizes = counts.sum(axis=1, keepdims=True)
+    if not sizes.size or (sizes == 0).any():
+        raise Error("a count matrix needs at least one atom in each structure")
+    _, values, basis = np.linalg.svd(np.unique(counts / np.sqrt(sizes), axis=0))
+    rank = int((values > RANK_TOLERANCE * values[0]).sum())
+    null = basis[rank:].T
+    return Determinability(rank, null, 1 - (null**2).sum(axis=1))
+
+
+def barcode(clustering: Clustering, structure: Integers, n_big: int) -> list[BarcodeEntry]:
+    """Clusters, rank and nullity between each two successive merges of big clusters.
+
+    The first entry lies below the first such merge, from 0.6 of its distance.
+    """
+    distances = [d for d, _, _ in clustering.big_merges(n_big) if d > 0]
+    edges = [0.6 * distances[0], *distances] if distances else []
+    entries = []
+    for low, high in pairwise(edges):
+        if high <= low:
+            continue
+        cut = float(np.sqrt(low * high))
+        counts = count_matrix(clustering.labels(cut, n_big), structure)
+        found = determine(counts)
+        entries.append(BarcodeEntry(cut, low, high, counts.shape[1], found.rank, found.nullity))
+    return entries
+
+
+def null_fraction(found: Determinability, target: Floats) -> float:
+    """|Q^T c|^2/|c|^2 of a structure with counts c: 0 is determined; it ranks structures to add."""
+    norm = float(target @ target)
+    if not norm > 0:
+        raise Error("a target needs at least one atom")
+    return float(((found.null.T @ target) ** 2).sum() / norm)
+
+
+def comparison(found: Determinability, difference: Floats) -> tuple[Floats, Floats]:
+    """Determined and undetermined part of a difference of two potentials' cluster means [clusters], eV."""
+    undetermined = found.null @ (found.null.T @ difference)
+    return difference - undetermined, undetermined

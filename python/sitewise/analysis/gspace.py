@@ -1,0 +1,86 @@
+"""The space of scaled symmetry functions and its distance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .._core import Error
+from ..dataset import Dataset
+from ..structures import Floats, core_arrays
+from ..symmetry import SymmetryFunctions
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Environments:
+    """Environments of all atoms of some structures.
+
+    Attributes
+    ----------
+    features
+        Symmetry functions G [n, max_count], not scaled; 0 behind the last function of an atom's element.
+    species
+        [n], index of the element.
+    structure
+        [n], index of the structure.
+    """
+
+    features: Floats
+    species: Integers
+    structure: Integers
+
+    @classmethod
+    def of(cls, data: Dataset, functions: SymmetryFunctions) -> Environments:
+        """Environments of a data set; an Error names the structure that is wrong."""
+        features, species = [], []
+        for s in data:
+            with s.named():
+                arrays = core_arrays(s.atoms, functions.elements, "the set of symmetry functions")
+                features.append(np.nan_to_num(functions.core.evaluate(*arrays)))
+                species.append(arrays[0])
+        if not features:
+            raise Error("there is no structure to analyse")
+        sizes = [len(s) for s in species]
+        return cls(
+            np.concatenate(features),
+            np.concatenate(species).astype(np.int64),
+            np.repeat(np.arange(len(sizes)), sizes),
+        )
+
+
+class GSpace:
+    """Coordinates in which the distance of two atoms of one element is Euclidean.
+
+    Each function is scaled to [-1, 1] over the training set (0 where it is constant) and divided by the square root
+    of their number, so that d(a, b) = sqrt(mean over functions of (G_a - G_b)^2).
+
+    Parameters
+    ----------
+    training
+        Environments that give the range.
+    counts
+        Number of functions of each element.
+    """
+
+    def __init__(self, training: Environments, counts: Sequence[int]) -> None:
+        self.counts = list(counts)
+        self.ranges: list[tuple[Floats, Floats] | None] = []
+        for element, count in enumerate(self.counts):
+            mine = training.features[training.species == element, :count]
+            self.ranges.append((mine.min(axis=0), mine.max(axis=0)) if len(mine) else None)
+
+    def coordinates(self, environments: Environments, element: int) -> Floats:
+        """Coordinates [n_e, count] of the atoms of one element, in order of the atoms."""
+        limits, count = self.ranges[element], self.counts[element]
+        if limits is None:
+            raise Error(f"the training set has no atom of element number {element}")
+        low, high = limits
+        mine = environments.features[environments.species == element, :count]
+        width = np.where(high > low, high - low, np.inf)
+        centred = (2 * mine - low - high) / width
+        return np.asarray(centred / np.sqrt(count))
