@@ -250,6 +250,37 @@ def lammps(
     print(plugin(Lammps.find(prefix)))
 
 
+@command
+def diagnose(
+    data: DataPaths,
+    potential: Annotated[Path | None, typer.Option(help="Directory of a potential to judge.")] = None,
+    config: Annotated[Path | None, typer.Option(help="RUN.toml with the symmetry functions.")] = None,
+    candidates: Annotated[Path | None, typer.Option(help="Structures that might be added, ranked.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the diagnosis to this file.")] = None,
+    cflength: CfLength = 1.0,
+    cfenergy: CfEnergy = 1.0,
+    quiet: Quiet = False,
+) -> None:
+    """What the data determine of the atomic energies, and how well a potential maps them."""
+    from .dataset import Dataset
+    from .diagnose import diagnose as run_diagnosis
+    from .diagnose import functions_of, verdict
+    from .files import write_text
+    from .potential import Potential
+
+    if potential and config:
+        raise Error("--potential and --config exclude each other")
+    reporter = Reporter(quiet)
+    loaded = Potential.load(potential, cflength, cfenergy) if potential else None
+    structures = Dataset.read(data, require_labels=False, reporter=reporter)
+    added = Dataset.read(candidates, require_labels=False, reporter=reporter) if candidates else None
+    result = run_diagnosis(structures, functions_of(loaded, config, structures), loaded, added, reporter)
+    for line in verdict(result):
+        print(line)
+    if json_file:
+        write_text(json_file, json.dumps(result, indent=2) + "\n")
+
+
 def _print_errors(tables: dict[str, dict[str, Any]]) -> None:
     """Table of errors: a row for each set, and for each group of it."""
     from rich.box import SIMPLE
