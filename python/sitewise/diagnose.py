@@ -81,12 +81,17 @@ def diagnose(
             advance()
     composition = np.zeros((len(data), len(present)))
     np.add.at(composition, (environments.structure, np.searchsorted(present, environments.species)), 1.0)
+    soft = {}
+    with reporter.task("determinability", len(LENGTHS), lines=True) as advance:
+        for length in LENGTHS:
+            soft[str(length)] = _soft(points, owners, environments, space, length)
+            advance()
     result: dict[str, Any] = {
         "n_atoms": len(environments.species),
         "n_structures": len(data),
         "composition_nullity": determine(composition).nullity,
         "elements": elements,
-        "determinability": {str(length): _soft(points, owners, environments, space, length) for length in LENGTHS},
+        "determinability": soft,
     }
     if candidates is not None:
         result["candidates"] = _rank(candidates, functions, points, owners, space)
