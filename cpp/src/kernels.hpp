@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "plan.hpp"
 
@@ -35,6 +36,12 @@ struct Operators {
     void (*activate)(Activation activation, int n, const Real* z, Real* value, Real* slope);
 };
 
+/// Atoms [first, first + count) of sorted ones, moved by whole cells, Angstrom.
+struct AtomRange {
+    std::int32_t first, count;
+    double shift[3];
+};
+
 /// What takes the time, built once for each instruction set and chosen when the library is first used. The
 /// kernels know arrays alone: no container or other template of the standard library may be compiled for an
 /// instruction set, as the linker would keep one copy of it for all.
@@ -44,19 +51,17 @@ struct Kernels {
     Operators<double> float64;
     Operators<float> float32;
 
-    /// Of n points (x, y, z) those nearer to p [3] than the square root of cutoff2: their numbers, and their
-    /// vectors from p. Returns how many there are; up to 8 values behind the arrays are read, and overwritten
-    /// in the outputs.
-    std::size_t (*within)(std::size_t n,
-                          const double* x,
-                          const double* y,
-                          const double* z,
+    /// Of the atoms of n_ranges ranges those nearer to p [3] than the square root of cutoff2: their numbers, and
+    /// their vectors from p, x, y and z apart. ends[q] is how many there are up to range q, the last of them is
+    /// returned; up to 8 values behind the arrays are read, and overwritten in the outputs.
+    std::size_t (*within)(std::size_t n_ranges,
+                          const AtomRange* ranges,
+                          const double* const* sorted,
                           const double* p,
                           double cutoff2,
+                          std::size_t* ends,
                           std::int32_t* number,
-                          double* dx,
-                          double* dy,
-                          double* dz);
+                          double* const* vectors);
 
     /// Layer by layer what weight_gradient needs of atoms in `blocks` blocks of batch_size, x [block][n][.],
     /// into trace [block][4][nodes][.]: values, slopes, dE/dz and dE/dh scale^2 f''; the last value is the

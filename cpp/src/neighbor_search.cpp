@@ -196,65 +196,85 @@ bool NeighborSearch::fold(int a, Triple& b, Triple& cell) const {
     return true;
 }
 
-void NeighborSearch::find(std::size_t i, bool with_shifts, NeighborRow& row) const {
-    const Triple& own = bin_of_[i];
-    row.size = 0;
-    for (int x = own[0] - reach_[0]; x <= own[0] + reach_[0]; ++x) {
-        for (int y = own[1] - reach_[1]; y <= own[1] + reach_[1]; ++y) {
+// Lists the ranges of atoms in the bins around one.
+void NeighborSearch::look_around(const Triple& bin, Scratch& scratch) const {
+    scratch.bin = bin;
+    scratch.ranges.clear();
+    scratch.cells.clear();
+    for (int x = bin[0] - reach_[0]; x <= bin[0] + reach_[0]; ++x) {
+        for (int y = bin[1] - reach_[1]; y <= bin[1] + reach_[1]; ++y) {
             Triple b{x, y, 0}, cell{};
             if (!fold(0, b, cell) || !fold(1, b, cell)) continue;
-            for (int z = own[2] - reach_[2]; z <= own[2] + reach_[2];) {
+            for (int z = bin[2] - reach_[2]; z <= bin[2] + reach_[2];) {
                 b[2] = z;
                 const bool inside = fold(2, b, cell);
-                const int length = std::min(own[2] + reach_[2] - z + 1, count_[2] - b[2]);
-                if (inside) in_bins(i, b, length, cell, with_shifts, row);
+                const int length = std::min(bin[2] + reach_[2] - z + 1, count_[2] - b[2]);
+                if (inside) add_range(b, length, cell, scratch);
                 z += inside ? length : 1;
             }
         }
     }
+    std::size_t most = padding;
+    for (const AtomRange& range : scratch.ranges) most += range.count;
+    scratch.ends.resize(scratch.ranges.size());
+    if (scratch.number.size() >= most) return;
+    scratch.number.resize(most);
+    for (auto& x : scratch.vectors) x.resize(most);
 }
 
-// Adds the neighbours in `length` bins from b on, which are those of the image `cell`.
-void NeighborSearch::in_bins(std::size_t i,
-                             const Triple& b,
-                             int length_in_bins,
-                             const Triple& cell,
-                             bool with_shifts,
-                             NeighborRow& row) const {
-    struct Candidates {
-        std::vector<std::int32_t> number;
-        std::array<std::vector<double>, 3> r;
-    };
-    thread_local Candidates found;
-    const std::size_t from = flat(b), first = first_[from], n = first_[from + length_in_bins] - first;
+// Adds the atoms of `length` bins from b on, of the image `cell`.
+void NeighborSearch::add_range(const Triple& b, int length, const Triple& cell, Scratch& scratch) const {
+    const std::size_t from = flat(b), first = first_[from], n = first_[from + length] - first;
     if (n == 0) return;
-    if (found.number.size() < n + padding) {
-        found.number.resize(n + padding);
-        for (auto& r : found.r) r.resize(n + padding);
-    }
-    Vector p = positions_[i];
+    AtomRange range{static_cast<std::int32_t>(first), static_cast<std::int32_t>(n), {}};
     for (int a = 0; a < 3; ++a)
-        for (int c = 0; c < 3; ++c) p[c] -= cell[a] * box_.vectors[a][c];
-    const double *x = found.r[0].data(), *y = found.r[1].data(), *z = found.r[2].data();
-    const std::size_t m = kernels().within(n, &sorted_[0][first], &sorted_[1][first], &sorted_[2][first],
-                                           p.data(), cutoff_ * cutoff_, found.number.data(),
-                                           found.r[0].data(), found.r[1].data(), found.r[2].data());
-    row.reserve(row.size + m, with_shifts);
-    for (std::size_t h = 0; h < m; ++h) {
-        const int j = members_[first + found.number[h]];
-        if (x[h] * x[h] + y[h] * y[h] + z[h] * z[h] < overlap * overlap) {
-            if (static_cast<std::size_t>(j) == i && cell == Triple{}) continue;
-            throw Error("atoms " + std::to_string(std::min<std::size_t>(i, j)) + " and " +
-                        std::to_string(std::max<std::size_t>(i, j)) + " are " +
-                        text(length({x[h], y[h], z[h]})) + " Angstrom apart");
-        }
-        const std::size_t at = row.size++;
+        for (int c = 0; c < 3; ++c) range.shift[c] += cell[a] * box_.vectors[a][c];
+    scratch.ranges.push_back(range);
+    scratch.cells.push_back(cell);
+}
+
+void NeighborSearch::find(std::size_t i, bool with_shifts, Scratch& scratch, NeighborRow& row) const {
+    if (bin_of_[i] != scratch.bin) look_around(bin_of_[i], scratch);
+    const double* sorted[3] = {sorted_[0].data(), sorted_[1].data(), sorted_[2].data()};
+    double* vectors[3] = {scratch.vectors[0].data(), scratch.vectors[1].data(), scratch.vectors[2].data()};
+    const std::size_t n = kernels().within(scratch.ranges.size(), scratch.ranges.data(), sorted,
+                                           positions_[i].data(), cutoff_ * cutoff_, scratch.ends.data(),
+                                           scratch.number.data(), vectors);
+    row.reserve(n, with_shifts);
+    const double *x = vectors[0], *y = vectors[1], *z = vectors[2];
+    std::size_t at = 0, overlapping = 0;
+    for (std::size_t h = 0, q = 0; h < n; ++h) {
+        const int j = members_[scratch.number[h]];
         row.index[at] = j;
         row.vectors[3 * at] = x[h];
         row.vectors[3 * at + 1] = y[h];
         row.vectors[3 * at + 2] = z[h];
-        if (with_shifts)
-            for (int a = 0; a < 3; ++a) row.shifts[at][a] = cell[a] + wrap_[i][a] - wrap_[j][a];
+        if (with_shifts) {
+            while (h >= scratch.ends[q]) ++q;
+            for (int a = 0; a < 3; ++a) row.shifts[at][a] = scratch.cells[q][a] + wrap_[i][a] - wrap_[j][a];
+        }
+        // no branch: what is on top of the atom, which is the atom itself, is overwritten by the next
+        const bool apart = x[h] * x[h] + y[h] * y[h] + z[h] * z[h] >= overlap * overlap;
+        at += apart;
+        overlapping += !apart;
+    }
+    row.size = at;
+    if (overlapping > 1) report_overlap(i, scratch);
+}
+
+void NeighborSearch::report_overlap(std::size_t i, const Scratch& scratch) const {
+    const auto& [x, y, z] = scratch.vectors;
+    bool self = false;
+    for (std::size_t h = 0;; ++h) {
+        const Vector r{x[h], y[h], z[h]};
+        const std::size_t j = static_cast<std::size_t>(members_[scratch.number[h]]);
+        if (length(r) >= overlap) continue;
+        if (j == i && !self) {  // the atom itself, and not an image of it
+            self = true;
+            continue;
+        }
+        throw Error("atoms " + std::to_string(std::min(i, j)) + " and " + std::to_string(std::max(i, j)) +
+                    " are " + text(length(r)) + " Angstrom apart");
     }
 }
 

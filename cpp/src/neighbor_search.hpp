@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels.hpp"
 #include "sitewise/types.hpp"
 
 namespace sitewise {
@@ -37,14 +38,26 @@ struct NeighborRow {
 /// or one for each image of the cell. See build_neighbors for what cells are accepted and what is thrown.
 class NeighborSearch {
 public:
+    /// What a thread that searches keeps from atom to atom: the ranges that are near to a bin, and what of them
+    /// is near to an atom.
+    class Scratch {
+        friend class NeighborSearch;
+        std::array<int, 3> bin{-1, -1, -1};
+        std::vector<AtomRange> ranges;
+        std::vector<std::array<int, 3>> cells;  // of the ranges
+        std::vector<std::size_t> ends;
+        std::vector<std::int32_t> number;
+        std::array<std::vector<double>, 3> vectors;
+    };
+
     NeighborSearch(const Atoms& atoms, double cutoff);
 
     std::size_t size() const { return bin_of_.size(); }
     /// All atoms, those of a bin together: in this order neighbours are near in memory.
     const std::vector<int>& order() const { return members_; }
     /// The neighbours of atom i replace those in `row`. Threads may call it at the same time, each with its
-    /// row.
-    void find(std::size_t i, bool with_shifts, NeighborRow& row) const;
+    /// scratch, which belongs to one search, and its row.
+    void find(std::size_t i, bool with_shifts, Scratch& scratch, NeighborRow& row) const;
 
 private:
     using Triple = std::array<int, 3>;
@@ -58,12 +71,9 @@ private:
         return (static_cast<std::size_t>(b[0]) * count_[1] + b[1]) * count_[2] + b[2];
     }
     bool fold(int a, Triple& b, Triple& cell) const;
-    void in_bins(std::size_t i,
-                 const Triple& b,
-                 int length,
-                 const Triple& cell,
-                 bool with_shifts,
-                 NeighborRow& row) const;
+    void look_around(const Triple& bin, Scratch& scratch) const;
+    void add_range(const Triple& b, int length, const Triple& cell, Scratch& scratch) const;
+    [[noreturn]] void report_overlap(std::size_t i, const Scratch& scratch) const;
 
     Box box_;
     double cutoff_;

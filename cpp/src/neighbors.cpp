@@ -17,9 +17,10 @@ struct Part {
 };
 
 void find(const NeighborSearch& search, Part& part, std::vector<std::size_t>& first) {
+    NeighborSearch::Scratch scratch;
     NeighborRow row;
     for (std::size_t i = part.begin; i < part.end; ++i) {
-        search.find(i, true, row);
+        search.find(i, true, scratch, row);
         part.index.insert(part.index.end(), row.index.begin(), row.index.begin() + row.size);
         part.vectors.insert(part.vectors.end(), row.vectors.begin(), row.vectors.begin() + 3 * row.size);
         part.shifts.insert(part.shifts.end(), row.shifts.begin(), row.shifts.begin() + row.size);

@@ -138,12 +138,12 @@ private:
         const double* vectors;
     };
 
-    Row take_row(std::size_t i, NeighborRow& found) const {
+    Row take_row(std::size_t i, NeighborRow& found) {
         if (const NeighborView* list = neighbors_.list) {
             const std::size_t first = list->first[i];
             return {list->first[i + 1] - first, list->index + first, list->vectors + 3 * first};
         }
-        neighbors_.search->find(i, false, found);
+        neighbors_.search->find(i, false, search_, found);
         return {found.size, found.index.data(), found.vectors.data()};
     }
 
@@ -173,6 +173,7 @@ private:
     const Neighbors& neighbors_;
     const int* species_;
     const Potential::Output out_;
+    NeighborSearch::Scratch search_;
     std::vector<NeighborRow> found_;
     std::vector<Row> rows_;
     std::vector<EnvironmentOf<Real>> environments_;
