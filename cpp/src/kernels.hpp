@@ -51,9 +51,9 @@ struct Kernels {
     Operators<double> float64;
     Operators<float> float32;
 
-    /// Of the atoms of n_ranges ranges those nearer to p [3] than the square root of cutoff2: their numbers, and
-    /// their vectors from p, x, y and z apart. ends[q] is how many there are up to range q, the last of them is
-    /// returned; up to 8 values behind the arrays are read, and overwritten in the outputs.
+    /// Of the atoms of n_ranges ranges those nearer to p [3] than the square root of cutoff2: their numbers,
+    /// and their vectors from p, x, y and z apart. ends[q] is how many there are up to range q, the last of
+    /// them is returned; up to 8 values behind the arrays are read, and overwritten in the outputs.
     std::size_t (*within)(std::size_t n_ranges,
                           const AtomRange* ranges,
                           const double* const* sorted,

@@ -237,9 +237,9 @@ void NeighborSearch::find(std::size_t i, bool with_shifts, Scratch& scratch, Nei
     if (bin_of_[i] != scratch.bin) look_around(bin_of_[i], scratch);
     const double* sorted[3] = {sorted_[0].data(), sorted_[1].data(), sorted_[2].data()};
     double* vectors[3] = {scratch.vectors[0].data(), scratch.vectors[1].data(), scratch.vectors[2].data()};
-    const std::size_t n = kernels().within(scratch.ranges.size(), scratch.ranges.data(), sorted,
-                                           positions_[i].data(), cutoff_ * cutoff_, scratch.ends.data(),
-                                           scratch.number.data(), vectors);
+    const std::size_t n =
+        kernels().within(scratch.ranges.size(), scratch.ranges.data(), sorted, positions_[i].data(),
+                         cutoff_ * cutoff_, scratch.ends.data(), scratch.number.data(), vectors);
     row.reserve(n, with_shifts);
     const double *x = vectors[0], *y = vectors[1], *z = vectors[2];
     std::size_t at = 0, overlapping = 0;

@@ -38,8 +38,8 @@ struct NeighborRow {
 /// or one for each image of the cell. See build_neighbors for what cells are accepted and what is thrown.
 class NeighborSearch {
 public:
-    /// What a thread that searches keeps from atom to atom: the ranges that are near to a bin, and what of them
-    /// is near to an atom.
+    /// What a thread that searches keeps from atom to atom: the ranges that are near to a bin, and what of
+    /// them is near to an atom.
     class Scratch {
         friend class NeighborSearch;
         std::array<int, 3> bin{-1, -1, -1};

@@ -24,7 +24,8 @@ std::size_t within(std::size_t n_ranges,
         const AtomRange& range = ranges[q];
         const double px = p[0] - range.shift[0], py = p[1] - range.shift[1], pz = p[2] - range.shift[2];
         for (std::int32_t left = range.count, i = range.first; left > 0; left -= L, i += L) {
-            const V rx = load(sorted[0] + i) - px, ry = load(sorted[1] + i) - py, rz = load(sorted[2] + i) - pz;
+            const V rx = load(sorted[0] + i) - px, ry = load(sorted[1] + i) - py,
+                    rz = load(sorted[2] + i) - pz;
             std::uint32_t inside = below(V(rx * rx + ry * ry + rz * rz), cutoff2);
             if (left < L) inside &= (1u << left) - 1;
             compress_numbers<double>(number + found, inside, i);
