@@ -10,6 +10,25 @@
 
 namespace sitewise {
 
+/// Pairs of a chunk, a row that exceeds it, and a tile to fill it up
+template <class Real>
+constexpr std::size_t pairs_of_chunk(std::size_t stride) {
+    return chunk_size + stride + 4 * 64 / sizeof(Real);
+}
+
+/// Room for the pairs of an environment of `stride` neighbours and a whole chunk of them
+template <class Real, class Take>
+void take_pairs(Take take, PairList<Real>& list, std::size_t stride) {
+    const std::size_t pairs = pairs_of_chunk<Real>(stride),
+                      lanes = kernels().lanes * sizeof(double) / sizeof(Real);
+    take(list.j, pairs);
+    take(list.k, pairs);
+    take(list.c, pairs);
+    take(list.sjk, pairs);
+    take(list.rows, stride);
+    take(list.masks, stride * (stride / lanes + 1));
+}
+
 /// The memory of the kernels, one per thread, which so stays in its cache from atom to atom.
 template <class Real>
 class ScratchOf {
@@ -25,15 +44,12 @@ public:
             groups = std::max<std::size_t>(groups, block.groups.size);
             families = std::max<std::size_t>(families, block.families.size);
         }
-        const std::size_t lanes = 64 / sizeof(Real), n = stride, pairs = chunk_size + n + 4 * lanes;
+        const std::size_t lanes = 64 / sizeof(Real), n = stride, pairs = pairs_of_chunk<Real>(n);
         const std::size_t moments = plan.moments.size, monomials = monomials_up_to(plan.order);
         PairScratch<Real>& w = scratch_;
         arena_.lay_out([&](auto take) {
-            take(w.j, pairs);
-            take(w.k, pairs);
-            for (Real** p : {&w.c, &w.sjk, &w.X, &w.A, &w.B}) take(*p, pairs);
-            take(w.rows, n);
-            take(w.masks, n * (n / kernels_lanes() + 1));
+            take_pairs(take, w.pairs, n);
+            for (Real** p : {&w.X, &w.A, &w.B}) take(*p, pairs);
             take(w.power, powers * 4 * lanes);
             take(w.slope, powers * 4 * lanes);
             take(w.gaussian, groups * 4 * lanes);
@@ -49,8 +65,6 @@ public:
     }
 
 private:
-    static std::size_t kernels_lanes() { return kernels().lanes * sizeof(double) / sizeof(Real); }
-
     Arena arena_;
     PairScratch<Real> scratch_{};
     std::uint64_t plan_ = 0;
@@ -81,9 +95,9 @@ public:
 
 private:
     void reserve(const ElementPlan<Real>& plan, int size) {
-        // each element's range and the last vector of the arrays are filled up, see Tables
+        // each element's range and a vector behind them are filled up, see Tables; lookup() reads 64 entries
         const int lanes = 64 / static_cast<int>(sizeof(Real));
-        const int stride = (size + (plan.elements + 2) * lanes) / lanes * lanes;
+        const int stride = std::max((size + (plan.elements + 2) * lanes) / lanes * lanes, 64);
         if (plan_ == plan.id && stride <= tables_.stride) return;
         plan_ = plan.id;
         tables_.stride = stride;
@@ -99,6 +113,7 @@ private:
             take(t.R, plan.shells.size * n);
             take(t.R_slope, plan.shells.size * n);
             take(t.M, static_cast<std::size_t>(plan.moments.size) * monomials_up_to(plan.order));
+            for (int q = 0; q < std::min(plan.blocks.size, kept_blocks); ++q) take_pairs(take, t.pairs[q], n);
         });
     }
 

@@ -151,12 +151,13 @@ void NeighborSearch::bound(const std::vector<Vector>& fraction, Vector& low, Vec
     }
 }
 
-// Bins of about half the cutoff, but not more of them than there are atoms.
+// Bins of about half the cutoff along two axes and of the cutoff along the third, along which the atoms of
+// neighbouring bins are one range; but not more bins than there are atoms.
 void NeighborSearch::divide(const Vector& span) {
     double total = 1.0;
     Vector wanted;
     for (int a = 0; a < 3; ++a) {
-        wanted[a] = std::max(1.0, span[a] * box_.height(a) / (0.5 * cutoff_));
+        wanted[a] = std::max(1.0, span[a] * box_.height(a) / ((a == 2 ? 1.0 : 0.5) * cutoff_));
         total *= wanted[a];
     }
     const double shrink = std::min(1.0, std::cbrt(std::max<double>(1.0, size()) / total));

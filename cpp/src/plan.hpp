@@ -128,34 +128,50 @@ struct ElementPlan {
     int order;  // of all moments, even
 };
 
-/// The environment of one atom: neighbours within the cutoff sorted by element, each element's range filled
-/// up to whole vectors with neighbours beyond every cutoff. Arrays are [stride] or [.][stride].
-template <class Real>
-struct Tables {
-    int given, stride;
-    int* order;          // place in what was given, -1 for filling
-    int *first, *count;  // [elements]
-    Real *x, *y, *z, *s, *r, *inverse_r;
-    Real *f, *f_slope;   // [envelope], and (df/dr)/r
-    Real *R, *R_slope;   // [shell]
-    Real *gx, *gy, *gz;  // gradient or direction
-    Real* M;             // [moments][monomials]
-};
+/// Pairs are worked on in chunks of at least this many, whose arrays stay near the processor.
+constexpr int chunk_size = 512;
 
-/// A row of pairs: those of one neighbour j, [begin, end) of the chunk, found among `vectors` vectors of
+/// So many blocks keep their pairs, if they are one chunk, from one operator to the next on an environment.
+constexpr int kept_blocks = 3;
+
+/// A row of pairs: those of one neighbour j, [begin, end) of the list, found among `vectors` vectors of
 /// candidates from `first` on.
 struct PairRow {
     int j, begin, end, first, vectors;
 };
 
+/// Pairs of a block, row by row: all of them or, where they are more than chunk_size, a chunk.
+template <class Real>
+struct PairList {
+    std::int32_t *j, *k;   // [pairs]
+    Real *c, *sjk;         // [pairs]
+    PairRow* rows;         // [neighbours]
+    std::uint32_t* masks;  // of the candidates of all rows
+    int size, n_rows, n_masks;
+    bool complete;  // all pairs of the block and atom are there
+};
+
+/// The environment of one atom: neighbours within the cutoff sorted by element, each element's range filled
+/// up to whole vectors with neighbours beyond every cutoff. Arrays are [stride] or [.][stride].
+template <class Real>
+struct Tables {
+    int given, stride;
+    int filling;         // first of a vector of fillings behind the neighbours
+    int* order;          // place in what was given, -1 for filling
+    int *first, *count;  // [elements]
+    Real *x, *y, *z, *s, *r, *inverse_r;
+    Real *f, *f_slope;                          // [envelope], and (df/dr)/r
+    Real *R, *R_slope;                          // [shell]
+    Real *gx, *gy, *gz;                         // gradient or direction
+    Real* M;                                    // [moments][monomials]
+    mutable PairList<Real> pairs[kept_blocks];  // made by the operator that first needs them
+};
+
 /// Memory of the loop over pairs, one per thread. [pairs] are chunk_size and a row more.
 template <class Real>
 struct PairScratch {
-    std::int32_t *j, *k;               // [pairs]
-    Real *c, *sjk;                     // [pairs]
+    mutable PairList<Real> pairs;      // of blocks that keep none
     Real *X, *A, *B;                   // [pairs], coefficients of vectors in the gradient
-    PairRow* rows;                     // [neighbours]
-    std::uint32_t* masks;              // of the candidates of all rows
     Real *power, *slope;               // [powers][lane]
     Real* gaussian;                    // [groups][lane]
     Real *sums, *weights;              // [members][lane], [members]
@@ -181,8 +197,5 @@ struct NetworkView {
 
 /// Atoms that go through the network together, as one matrix product a layer
 constexpr int batch_size = 16;
-
-/// Pairs are worked on in chunks of at least this many, whose arrays stay near the processor.
-constexpr int chunk_size = 512;
 
 }  // namespace sitewise

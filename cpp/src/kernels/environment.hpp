@@ -109,12 +109,13 @@ void load_environment(const ElementPlan<Real>& plan,
                       const PairScratch<Real>& w) {
     constexpr int L = lanes<Real>;
     t.given = size;
+    for (PairList<Real>& list : t.pairs) list.complete = false;
     sort_neighbors(plan, size, neighbors, species, vectors, t);
     for (int e = 0; e < plan.elements; ++e)
         for (int at = t.first[e] + t.count[e]; (at - t.first[e]) % L != 0; ++at) fill(plan, t, at);
-    for (int at = t.stride - L; at < t.stride; ++at) fill(plan, t, at);
-    tabulate(plan, t, 0, used(plan, t));
-    tabulate(plan, t, t.stride - L, t.stride);  // the last one is what pairs are filled up with
+    t.filling = used(plan, t);
+    for (int l = 0; l < L; ++l) fill(plan, t, t.filling + l);
+    tabulate(plan, t, 0, t.filling + L);
     for (const ShellUse& use : plan.uses) tabulate_shell(plan, t, use);
     with_moments(plan, t, w, [](const auto& sums) { sums.compute(); });
 }

@@ -22,36 +22,62 @@ struct PairLoop {
     const Block<Real>& block;
     const Tables<Real>& t;
     const PairScratch<Real>& w;
-    int size = 0, n_rows = 0, n_masks = 0;
+    PairList<Real>& list;
+    const bool small;  // lookup() can read the tables
 
+    PairLoop(const ElementPlan<Real>& plan, int q, const Tables<Real>& t, const PairScratch<Real>& w)
+        : plan(plan),
+          block(plan.blocks[q]),
+          t(t),
+          w(w),
+          list(q < kept_blocks ? t.pairs[q] : w.pairs),
+          small(t.filling < lookup_size<Real>) {
+        if (q >= kept_blocks) list.complete = false;
+    }
+
+    // table[i[0]], table[i[1]], ...
+    SITEWISE_INLINE V take(const Real* table, const std::int32_t* i) const {
+        return small ? lookup(table, i) : gather(table, i);
+    }
     const Real* values(int envelope) const { return t.f + envelope * t.stride; }
     const Real* slopes(int envelope) const { return t.f_slope + envelope * t.stride; }
 
     // work() for each chunk of pairs
     template <class Work>
     void for_each_chunk(Work work) {
+        if (list.complete) {
+            if (list.size > 0) work();
+            return;
+        }
         const int e1 = block.element1, e2 = block.element2;
         const int end = t.first[e2] + (t.count[e2] + L - 1) / L * L;
+        bool first_chunk = true;
+        clear();
         for (int j = t.first[e1]; j < t.first[e1] + t.count[e1]; ++j) {
             if (t.s[j] >= block.rc2) continue;
+            if (list.size >= chunk_size) {
+                fill_tile();
+                work();
+                clear();
+                first_chunk = false;
+            }
             const int first = e1 == e2 ? (j + 1) / L * L : t.first[e2];
             if (first < end) add_row(j, first, end, e1 == e2 ? j : -1);
-            if (size >= chunk_size) flush(work);
         }
-        if (size > 0) flush(work);
+        fill_tile();
+        if (list.size > 0) work();
+        list.complete = first_chunk;
     }
 
-    template <class Work>
-    void flush(Work work) {
-        // the rest of the last tile pairs a filling neighbour with itself
-        const int filling = t.stride - 1;
-        for (int p = size; p % tile != 0; ++p) {
-            w.j[p] = w.k[p] = filling;
-            w.c[p] = 0;
-            w.sjk[p] = t.s[filling];
+    void clear() { list.size = list.n_rows = list.n_masks = 0; }
+
+    // The rest of the last tile pairs a filling neighbour with itself.
+    void fill_tile() {
+        for (int p = list.size; p % tile != 0; ++p) {
+            list.j[p] = list.k[p] = t.filling;
+            list.c[p] = 0;
+            list.sjk[p] = t.s[t.filling];
         }
-        work();
-        size = n_rows = n_masks = 0;
     }
 
     // The pairs of j with the candidates [first, end) that are behind `after`
@@ -60,9 +86,9 @@ struct PairLoop {
         const V inverse_r = broadcast(t.inverse_r[j]);
         const Real *tx = t.x, *ty = t.y, *tz = t.z, *ts = t.s, *ti = t.inverse_r;
         const Real rc2 = block.rc2, rc2_jk = block.rc2_jk;
-        std::uint32_t* masks = w.masks + n_masks;
-        Real *c = w.c + size, *sjk = w.sjk + size;
-        std::int32_t *js = w.j + size, *ks = w.k + size;
+        std::uint32_t* masks = list.masks + list.n_masks;
+        Real *c = list.c + list.size, *sjk = list.sjk + list.size;
+        std::int32_t *js = list.j + list.size, *ks = list.k + list.size;
         int n = 0;
         for (int k = first; k < end; k += L) {
             const V sk = load(ts + k);
@@ -77,9 +103,9 @@ struct PairLoop {
             fill_numbers<Real>(js + n, j);
             n += __builtin_popcount(inside);
         }
-        w.rows[n_rows++] = {j, size, size + n, first, (end - first) / L};
-        n_masks += (end - first) / L;
-        size += n;
+        list.rows[list.n_rows++] = {j, list.size, list.size + n, first, (end - first) / L};
+        list.n_masks += (end - first) / L;
+        list.size += n;
     }
 
     SITEWISE_INLINE V power_of(int p, int n) const { return load(w.power + p * tile + n * L); }
@@ -137,15 +163,15 @@ struct PairLoop {
 
     SITEWISE_INLINE Geometry geometry(int p, bool inverses) const {
         Geometry g;
-        g.j = w.j + p;
-        g.k = w.k + p;
-        g.c = load(w.c + p);
-        g.sjk = load(w.sjk + p);
-        g.sj = gather(t.s, g.j);
-        g.sk = gather(t.s, g.k);
+        g.j = list.j + p;
+        g.k = list.k + p;
+        g.c = load(list.c + p);
+        g.sjk = load(list.sjk + p);
+        g.sj = take(t.s, g.j);
+        g.sk = take(t.s, g.k);
         const bool all = block.lengths;
-        g.ij = inverses || all ? gather(t.inverse_r, g.j) : V{};
-        g.ik = inverses || all ? gather(t.inverse_r, g.k) : V{};
+        g.ij = inverses || all ? take(t.inverse_r, g.j) : V{};
+        g.ik = inverses || all ? take(t.inverse_r, g.k) : V{};
         g.rj = g.sj * g.ij;
         g.rk = g.sk * g.ik;
         g.ijk = all ? M::inverse_sqrt(g.sjk) : V{};
@@ -186,7 +212,7 @@ struct PairLoop {
 
     // w.sums += the members' functions of the pairs of the chunk
     void evaluate() const {
-        for (int p = 0; p < size; p += tile) {
+        for (int p = 0; p < list.size; p += tile) {
             Geometry g[N];
             for (int n = 0; n < N; ++n) {
                 g[n] = geometry(p + n * L, false);
@@ -196,7 +222,7 @@ struct PairLoop {
                 const Real* f = values(family.envelope);
                 V F[N];
                 for (int n = 0; n < N; ++n)
-                    F[n] = gather(f, g[n].j) * gather(f, g[n].k) * third(family, g[n]).value;
+                    F[n] = take(f, g[n].j) * take(f, g[n].k) * third(family, g[n]).value;
                 for (int q = family.first; q < family.first + family.count; ++q) {
                     const Group<Real>& group = block.groups[q];
                     V R[N];
@@ -257,12 +283,12 @@ struct PairLoop {
                                     const Geometry& g,
                                     Slopes& d) const {
         const Real *f = values(family.envelope), *slope = slopes(family.envelope);
-        const V vj = gather(f, g.j), vk = gather(f, g.k), v = vj * vk;
+        const V vj = take(f, g.j), vk = take(f, g.k), v = vj * vk;
         const core::ValueSlope<V> fjk = third(family, g);
         const V F = v * fjk.value, FQ = F * sums.Q, fS = fjk.value * sums.S;
         d.c += F * sums.C;
-        d.j += gather(slope, g.j) * vk * fS + FQ;
-        d.k += gather(slope, g.k) * vj * fS + FQ;
+        d.j += take(slope, g.j) * vk * fS + FQ;
+        d.k += take(slope, g.k) * vj * fS + FQ;
         if (family.triangle) d.jk += v * fjk.slope * sums.S + FQ;
         if (!block.shifts) return;
         const V FH = F * sums.H;
@@ -273,7 +299,7 @@ struct PairLoop {
 
     // With E = sum over members of weight * function, dE/dr_j = A r_j + X r_k and dE/dr_k = B r_k + X r_j.
     void differentiate() const {
-        for (int p = 0; p < size; p += tile) {
+        for (int p = 0; p < list.size; p += tile) {
             Geometry g[N];
             Slopes d[N];
             for (int n = 0; n < N; ++n) {
@@ -299,9 +325,9 @@ struct PairLoop {
 
     // Adds the gradient of the chunk to that of the neighbours.
     void spread() const {
-        const std::uint32_t* mask = w.masks;
-        for (int i = 0; i < n_rows; ++i) {
-            const PairRow row = w.rows[i];
+        const std::uint32_t* mask = list.masks;
+        for (int i = 0; i < list.n_rows; ++i) {
+            const PairRow row = list.rows[i];
             const int j = row.j;
             const V x = broadcast(t.x[j]), y = broadcast(t.y[j]), z = broadcast(t.z[j]);
             const Real *X = w.X + row.begin, *A = w.A + row.begin, *B = w.B + row.begin;
@@ -338,10 +364,10 @@ struct PairLoop {
     };
 
     SITEWISE_INLINE Changes changes(const Geometry& g) const {
-        const V xj = gather(t.x, g.j), yj = gather(t.y, g.j), zj = gather(t.z, g.j);
-        const V xk = gather(t.x, g.k), yk = gather(t.y, g.k), zk = gather(t.z, g.k);
-        const V uj = gather(t.gx, g.j), vj = gather(t.gy, g.j), wj = gather(t.gz, g.j);
-        const V uk = gather(t.gx, g.k), vk = gather(t.gy, g.k), wk = gather(t.gz, g.k);
+        const V xj = take(t.x, g.j), yj = take(t.y, g.j), zj = take(t.z, g.j);
+        const V xk = take(t.x, g.k), yk = take(t.y, g.k), zk = take(t.z, g.k);
+        const V uj = take(t.gx, g.j), vj = take(t.gy, g.j), wj = take(t.gz, g.j);
+        const V uk = take(t.gx, g.k), vk = take(t.gy, g.k), wk = take(t.gz, g.k);
         const V j = xj * uj + yj * vj + zj * wj, k = xk * uk + yk * vk + zk * wk;
         const V mixed = xj * uk + yj * vk + zj * wk + xk * uj + yk * vj + zk * wj;
         return {j, k, j + k - mixed, mixed * g.ij * g.ik - g.c * (j * g.ij * g.ij + k * g.ik * g.ik)};
@@ -349,16 +375,16 @@ struct PairLoop {
 
     // w.sums += the members' derivatives along the direction, for the pairs of the chunk
     void push() const {
-        for (int p = 0; p < size; p += L) {
+        for (int p = 0; p < list.size; p += L) {
             const Geometry g = geometry(p, true);
             const Changes d = changes(g);
             powers<true>(0, g.c);
             for (const Family<Real>& family : block.families) {
                 const Real *f = values(family.envelope), *slope = slopes(family.envelope);
-                const V fj = gather(f, g.j), fk = gather(f, g.k);
+                const V fj = take(f, g.j), fk = take(f, g.k);
                 const core::ValueSlope<V> fjk = third(family, g);
                 const V F = fj * fk * fjk.value;
-                const V dF = (gather(slope, g.j) * d.j * fk + gather(slope, g.k) * d.k * fj) * fjk.value +
+                const V dF = (take(slope, g.j) * d.j * fk + take(slope, g.k) * d.k * fj) * fjk.value +
                              fj * fk * fjk.slope * d.jk;
                 V dq = d.j + d.k, ds = d.j * g.ij + d.k * g.ik;  // of the sums of r^2/2 and of r
                 if (family.triangle) {
@@ -412,8 +438,8 @@ void evaluate_pairs(const ElementPlan<Real>& plan,
                     const Tables<Real>& t,
                     const PairScratch<Real>& w,
                     Real* G) {
-    for (const Block<Real>& block : plan.blocks) {
-        PairLoop<Real> loop{plan, block, t, w};
+    for (int q = 0; q < plan.blocks.size; ++q) {
+        PairLoop<Real> loop(plan, q, t, w);
         loop.clear_sums();
         loop.for_each_chunk([&] { loop.evaluate(); });
         loop.add_sums(G);
@@ -425,8 +451,8 @@ void differentiate_pairs(const ElementPlan<Real>& plan,
                          const Tables<Real>& t,
                          const PairScratch<Real>& w,
                          const Real* u) {
-    for (const Block<Real>& block : plan.blocks) {
-        PairLoop<Real> loop{plan, block, t, w};
+    for (int q = 0; q < plan.blocks.size; ++q) {
+        PairLoop<Real> loop(plan, q, t, w);
         if (!loop.set_weights(u)) continue;
         loop.for_each_chunk([&] {
             loop.differentiate();
@@ -437,8 +463,8 @@ void differentiate_pairs(const ElementPlan<Real>& plan,
 
 template <class Real>
 void push_pairs(const ElementPlan<Real>& plan, const Tables<Real>& t, const PairScratch<Real>& w, Real* dG) {
-    for (const Block<Real>& block : plan.blocks) {
-        PairLoop<Real> loop{plan, block, t, w};
+    for (int q = 0; q < plan.blocks.size; ++q) {
+        PairLoop<Real> loop(plan, q, t, w);
         loop.clear_sums();
         loop.for_each_chunk([&] { loop.push(); });
         loop.add_sums(dG);

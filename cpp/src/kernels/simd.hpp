@@ -92,6 +92,36 @@ SITEWISE_INLINE Vector<Real> gather(const Real* p, const std::int32_t* i) {
 #endif
 }
 
+/// Below how many entries lookup() is faster than gather(); 0 where the processor has no such instruction.
+template <class Real>
+#if defined(__AVX512F__)
+constexpr int lookup_size = 4 * lanes<Real>;
+#else
+constexpr int lookup_size = 0;
+#endif
+
+/// p[i[0]], p[i[1]], ... of a table of lookup_size entries, all of which are read: a permutation of registers
+template <class Real>
+SITEWISE_INLINE Vector<Real> lookup(const Real* p, const std::int32_t* i) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(Real) == 8) {
+        const __m512i n = _mm512_cvtepi32_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(i)));
+        const __m512d low = _mm512_permutex2var_pd(_mm512_loadu_pd(p), n, _mm512_loadu_pd(p + 8));
+        const __m512d high = _mm512_permutex2var_pd(_mm512_loadu_pd(p + 16), n, _mm512_loadu_pd(p + 24));
+        return (Vector<Real>)_mm512_mask_blend_pd(_mm512_test_epi64_mask(n, _mm512_set1_epi64(16)), low,
+                                                  high);
+    } else {
+        const __m512i n = _mm512_loadu_si512(i);
+        const __m512 low = _mm512_permutex2var_ps(_mm512_loadu_ps(p), n, _mm512_loadu_ps(p + 16));
+        const __m512 high = _mm512_permutex2var_ps(_mm512_loadu_ps(p + 32), n, _mm512_loadu_ps(p + 48));
+        return (Vector<Real>)_mm512_mask_blend_ps(_mm512_test_epi32_mask(n, _mm512_set1_epi32(32)), low,
+                                                  high);
+    }
+#else
+    return gather(p, i);
+#endif
+}
+
 template <class Real>
 SITEWISE_INLINE Real sum(Vector<Real> v) {
 #if defined(__AVX512F__)
