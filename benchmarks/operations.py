@@ -8,7 +8,7 @@ multiply-add counts 2 operations a lane, addition, multiplication, division, squ
 are those that floating-point instructions load and store, nearly all from the first-level cache. Lanes that are filled
 up count as well. Needs valgrind, objdump and an extension with its symbols:
 
-    pip install . -Cinstall.strip=false -Ccmake.define.CMAKE_STRIP=true
+    pip install . -Cinstall.strip=false -Ccmake.define.CMAKE_STRIP=/bin/true
 """
 
 from __future__ import annotations
