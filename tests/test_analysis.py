@@ -22,7 +22,7 @@ from sitewise.analysis import (
     single_linkage,
 )
 from sitewise.analysis.clustering import default_n_big
-from sitewise.analysis.invariants import is_extrapolation, is_invariant
+from sitewise.analysis.invariants import extrapolated, is_invariant
 from sitewise.dataset import Structure
 
 
@@ -139,16 +139,25 @@ def test_invariant_energy():
 
 def test_extrapolation():
     line = np.linspace(0, 1, 11)[:, None]
-    assert not is_extrapolation(line, np.array([1.05]))
-    assert is_extrapolation(line, np.array([1.2]))
+    assert extrapolated(line, np.array([[1.05], [1.2], [np.nan]])).tolist() == [False, True, True]
+    outlier = np.concatenate([np.linspace(0, 1, 500), [9.0]])[:, None]
+    assert extrapolated(outlier, np.array([[4.0], [9.0]])).tolist() == [True, False]  # one atom sets no standard
+    assert extrapolated(line[:1], np.array([[0.1]])).tolist() == [True]
 
 
 def test_warning_rule():
     stuck = np.full(20, 0.362)
-    assert "362 meV" in adhoc_warning(stuck, 0.0008)
-    assert adhoc_warning(stuck, 0.05) is None
-    assert adhoc_warning(np.full(20, 0.009), 0.0001) is None
-    assert adhoc_warning(np.geomspace(1, 0.1, 20), 0.001) is None
+    assert "si:0 is wrong by +362 meV" in adhoc_warning("si:0", stuck, 0.0008, 4)
+    assert "-362 meV" in adhoc_warning("si:0", -stuck, 0.0008, 19)
+    for delta, rmse, window in [
+        (stuck, 0.05, 4),  # totals are no better
+        (stuck, np.nan, 4),  # no energies
+        (stuck, 0.0008, 20),  # no fifth of the run has passed
+        (np.full(20, 0.009), 0.0001, 4),  # below 10 meV
+        (np.geomspace(1, 0.1, 20), 0.001, 4),  # still falls
+        (np.full(20, np.nan), 0.001, 4),
+    ]:
+        assert adhoc_warning("si:0", delta, rmse, window) is None
 
 
 def slab(layers, rng):

@@ -176,6 +176,17 @@ class Training(_Table):
         return float(first * (last / first) ** progress)
 
 
+class Invariants(_Table):
+    """[invariants]: crystals of equivalent atoms that are followed during training; "auto" finds them in the data."""
+
+    data: list[str] | Literal["auto"] = "auto"
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _one_file(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) and value != "auto" else value
+
+
 class Config(_Table):
     """A whole RUN.toml; paths are absolute once it is loaded from a file."""
 
@@ -183,6 +194,7 @@ class Config(_Table):
     symmetry_functions: Functions = Functions()
     network: NetworkShape = NetworkShape()
     training: Training = Training.model_validate({})
+    invariants: Invariants = Invariants()
 
     @model_validator(mode="after")
     def _held_out_data(self) -> Config:
@@ -233,12 +245,14 @@ class Config(_Table):
 
         test = self.data.test
         data = {"train": absolute(self.data.train), "test": absolute(test) if isinstance(test, list) else test}
+        points = self.invariants.data
         functions = self.symmetry_functions
         file = absolute([functions.file])[0] if functions.file else None
         return self.model_copy(
             update={
                 "data": self.data.model_copy(update=data),
                 "symmetry_functions": functions.model_copy(update={"file": file}),
+                "invariants": Invariants(data=points if points == "auto" else absolute(points)),
             }
         )
 

@@ -21,7 +21,7 @@ from .analysis import (
     single_linkage,
 )
 from .analysis.clustering import default_n_big
-from .analysis.invariants import is_extrapolation, is_invariant
+from .analysis.invariants import extrapolated, is_invariant
 from .config import Config
 from .dataset import Dataset
 from .potential import Potential
@@ -208,7 +208,7 @@ def _invariants(
     for s in crystals:
         own = Environments.of(Dataset([s]), functions)
         e = int(own.species[0])
-        far = e not in points or is_extrapolation(points[e], space.coordinates(own, e)[0])
+        far = e not in points or bool(extrapolated(points[e], space.coordinates(own, e)[:1])[0])
         delta = float(potential.evaluate(s.atoms).energies[0]) - invariant_energy(s)
         rows.append({"name": s.source, "delta": delta, "extrapolation": far})
     return rows

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._core import Error
+from .analysis.monitoring import COLUMN, OUTSIDE
 from .files import atomic
 from .metrics import Comparison, Pairs
 from .structures import Floats
@@ -75,10 +76,14 @@ def save_size_curve(path: Path, rows: Floats) -> None:
 
 
 def save_learning_curves(path: Path, table: Mapping[str, Floats]) -> None:
-    """RMSE of energy, forces and stress against the iteration, from the columns of `log.csv`."""
+    """RMSE of energy, forces and stress and, where there are invariant points, the errors of their atomic energies
+    against the iteration, from the columns of `log.csv`."""
     kinds = [kind for kind in SHOWN if np.isfinite(table[f"{kind}_rmse"]).any()]
-    figure, axes = _panels(len(kinds))
-    for kind, ax in zip(kinds, axes, strict=True):
+    points = [name for name in table if name.startswith(COLUMN)]
+    figure, axes = _panels(len(kinds) + bool(points))
+    if points:
+        _invariant_panel(axes[-1], table, points)
+    for kind, ax in zip(kinds, axes, strict=False):
         name, unit, factor = SHOWN[kind]
         for series, prefix, color in (("training", "", COLORS[0]), ("test", "test_", COLORS[1])):
             values = table[f"{prefix}{kind}_rmse"] * factor
@@ -88,6 +93,27 @@ def save_learning_curves(path: Path, table: Mapping[str, Floats]) -> None:
         _plain_log_ticks(ax)
         ax.legend(frameon=False)
     _save(figure, path)
+
+
+def _invariant_panel(ax: Axes, table: Mapping[str, Floats], points: Sequence[str]) -> None:
+    """A line for each invariant point, and the RMS over those that count."""
+    counted = [name for name in points if not name.endswith(OUTSIDE)]
+    styles = {"within the training data": (counted, COLORS[0], "-"), "extrapolation": (points, COLORS[6], ":")}
+    drawn: set[str] = set()
+    for label, (names, color, line) in styles.items():
+        new = [name for name in names if name not in drawn]
+        for name in new:
+            values = 1e3 * np.abs(table[name])
+            text = label if name == new[0] else None
+            ax.plot(table["iteration"], values, line, color=color, linewidth=0.8, alpha=0.4, label=text)
+        drawn |= set(new)
+    if counted:
+        rms = 1e3 * np.sqrt(np.mean([table[name] ** 2 for name in counted], axis=0))
+        ax.plot(table["iteration"], rms, color=COLORS[1], linewidth=1.8, label=f"RMS of {len(counted)}")
+    ax.set(xlabel="iteration", ylabel="|atomic energy - E/N| of crystals (meV)", yscale="log")
+    ax.set_ylim(bottom=max(ax.get_ylim()[0], 0.1))  # where a line crosses zero it has no lower end
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.legend(frameon=False)
 
 
 def save_distributions(path: Path, comparisons: Mapping[str, Comparison]) -> None:

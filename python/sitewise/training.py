@@ -20,6 +20,7 @@ import numpy as np
 
 from . import optimizers
 from ._core import Error
+from .analysis.monitoring import Monitor, make_monitor
 from .checkpoint import State
 from .config import Config
 from .dataset import Dataset
@@ -157,6 +158,7 @@ class Inputs:
         self.parameters = Parameters(self.potential, self.train.prepared, table.whiten)
         self.hashes = {"training data": train_data.hash(), "test data": test_data.hash()}
         self.logged = [self._subset(len(train_data), LOGGED_TRAIN), self._subset(len(test_data), LOGGED_TEST)]
+        self.monitor = self._monitor()
 
     def rng(self, stream: int, *numbers: int, replica: int = 0) -> np.random.Generator:
         """Random numbers for a purpose; a replica's are those of a run with as much higher a seed."""
@@ -168,6 +170,18 @@ class Inputs:
         if len(self.test.data):
             comparisons["test"] = compare(potential, self.test.data, "test errors", self.reporter)
         return comparisons
+
+    def _monitor(self) -> Monitor | None:
+        """Of the invariant points that the configuration asks for."""
+        wanted = self.config.invariants.data
+        if wanted == []:
+            return None
+        given = None
+        if wanted != "auto":
+            given = Dataset.read(wanted, keys=self.config.data.keys.given(), reporter=self.reporter)
+            self.hashes["invariant points"] = given.hash()
+        data = Dataset([*self.train.data, *self.test.data])
+        return make_monitor(given, data, self.functions, self.train.prepared, self.reporter)
 
     def _drop(self, dropped: dict[tuple[str, int], str], budget: int) -> None:
         """Goes on without some functions, whose reasons are told."""
@@ -213,6 +227,8 @@ class Run:
         self.began = inputs.began
         self.train_data, self.test_data = inputs.train, inputs.test
         self.potential, self.parameters = inputs.potential, inputs.parameters
+        self.monitor, self.warned = inputs.monitor, False
+        self.columns = (*LOG_COLUMNS, *(self.monitor.columns if self.monitor else ()))
         settings, data = inputs.config.training, self.train_data.data
         self.total = settings.total_iterations(len(data))
         objective = optimizers.Objective(data, self.train_data.prepared, self.potential, self.parameters, settings)
@@ -267,9 +283,12 @@ class Run:
         potential = Potential.load(folder)
         comparisons = self.inputs.compare(potential)
         errors = all_errors(comparisons, self._seconds())
+        if self.monitor:
+            errors["invariants"] = self.monitor.table(potential.core)
+            self.reporter.say(self.monitor.summary(self.monitor.deltas(potential.core)))
         result = {"iterations": state.iteration, "replica": self.replica}
         write_results(self.inputs, self.out, comparisons, errors, result)
-        save_pictures(self.out, LOG_COLUMNS, state.log, comparisons)
+        save_pictures(self.out, self.columns, state.log, comparisons)
         self._save()
         write_text(self.out / "errors.json", json.dumps(errors, indent=2) + "\n")  # the last: the run is complete
         return potential
@@ -313,11 +332,14 @@ class Run:
         test = self._losses(self.test_data, self.inputs.logged[1])
         epoch = state.iteration * settings.batch(len(self.train_data.data)) / len(self.train_data.data)
         rate = settings.rate(state.iteration / self.total)
-        state.log.append([state.iteration, epoch, rate, *train, *test, self._seconds()[0]])
+        deltas = self.monitor.deltas(self.potential) if self.monitor else []
+        state.log.append([state.iteration, epoch, rate, *train, *test, self._seconds()[0], *deltas])
         rows = [[int(row[0]), *(f"{x:.6g}" if np.isfinite(x) else "" for x in row[1:])] for row in state.log]
-        write_text(self.out / "log.csv", csv_text(LOG_COLUMNS, rows))
+        write_text(self.out / "log.csv", csv_text(self.columns, rows))
         shown = test if len(self.test_data.data) else train
-        advance(0, note=f"{1e3 * shown[1]:.2f} meV/atom {shown[2]:.3f} eV/Å")
+        tested = self.monitor.note(deltas) if self.monitor else ""
+        advance(0, note=f"{1e3 * shown[1]:.2f} meV/atom {shown[2]:.3f} eV/Å{tested}")
+        self._warn(train[1])
         if shown[0] < state.best_loss:
             state.best_loss, state.best_iteration, state.best_theta = shown[0], state.iteration, state.theta
         if not shown[0] < DIVERGED * state.best_loss:
@@ -327,6 +349,17 @@ class Run:
             self.reporter.say(
                 f"stopped at iteration {state.iteration}: no better test loss since iteration {state.best_iteration}"
             )
+
+    def _warn(self, rmse: float) -> None:
+        """Once in the second half of the run, if the mapping is ad hoc; `rmse` is that of the energies, eV/atom."""
+        points = -(-self.total // -(-self.total // LOG_POINTS))
+        if self.monitor is None or self.warned or 2 * len(self.state.log) < points:
+            return
+        log = np.array(self.state.log)[:, len(LOG_COLUMNS) :]
+        warning = self.monitor.warning(log, rmse, max(1, round(points / 5)))
+        if warning:
+            self.warned = True
+            self.reporter.say(f"warning: {warning}")
 
     def _losses(self, of: PreparedData, structures: Sequence[int]) -> list[float]:
         """The columns LOSSES."""
@@ -347,7 +380,7 @@ class Run:
     def _identity(self) -> dict[str, Any]:
         """What must be equal to resume: settings that change numbers, and data."""
         tables = self.config.tables()
-        del tables["data"], tables["training"]["memory_budget"], tables["training"]["replicas"]
+        del tables["data"], tables["invariants"], tables["training"]["memory_budget"], tables["training"]["replicas"]
         flat = {f"[{table}] {key}": value for table, keys in tables.items() for key, value in keys.items()}
         functions = hashlib.sha256(str(self.inputs.functions).encode()).hexdigest()
         return {**flat, "replica": self.replica, **self.inputs.hashes, "symmetry functions": functions}

@@ -7,7 +7,8 @@ from .clustering import Clustering, single_linkage
 from .counts import BarcodeEntry, Determinability, barcode, comparison, count_matrix, determine, null_fraction
 from .gaussian import gaussian_determinability
 from .gspace import Environments, GSpace
-from .invariants import adhoc_warning, invariant_energy
+from .invariants import adhoc_warning, extrapolated, invariant_energy
+from .monitoring import Monitor
 
 __all__ = [
     "BarcodeEntry",
@@ -15,11 +16,13 @@ __all__ = [
     "Determinability",
     "Environments",
     "GSpace",
+    "Monitor",
     "adhoc_warning",
     "barcode",
     "comparison",
     "count_matrix",
     "determine",
+    "extrapolated",
     "gaussian_determinability",
     "invariant_energy",
     "null_fraction",

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .. import _core
 from .._core import Error
 from ..dataset import Dataset
-from ..structures import Floats, core_arrays
+from ..structures import Floats, Ints, core_arrays
 from ..symmetry import SymmetryFunctions
 
 Integers = npt.NDArray[np.int64]
@@ -37,12 +38,25 @@ class Environments:
     @classmethod
     def of(cls, data: Dataset, functions: SymmetryFunctions) -> Environments:
         """Environments of a data set; an Error names the structure that is wrong."""
-        features, species = [], []
+        features: list[Floats] = []
+        species: list[Ints] = []
         for s in data:
             with s.named():
                 arrays = core_arrays(s.atoms, functions.elements, "the set of symmetry functions")
                 features.append(np.nan_to_num(functions.core.evaluate(*arrays)))
                 species.append(arrays[0])
+        return cls._joined(features, species)
+
+    @classmethod
+    def prepared(cls, training_set: _core.TrainingSet) -> Environments:
+        """Environments of structures whose features are there already."""
+        places = range(len(training_set))
+        return cls._joined(
+            [np.nan_to_num(training_set.features(s)) for s in places], [training_set.species(s) for s in places]
+        )
+
+    @classmethod
+    def _joined(cls, features: Sequence[Floats], species: Sequence[Ints]) -> Environments:
         if not features:
             raise Error("there is no structure to analyse")
         sizes = [len(s) for s in species]

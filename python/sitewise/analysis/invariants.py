@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._core import Error
 from ..dataset import Structure
-from ..structures import Floats
+from ..structures import Flags, Floats
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -18,6 +19,7 @@ SYMMETRY_PRECISION = 1e-3  # Angstrom
 SMALLEST = 0.010  # eV: no warning below
 TIMES_RMSE = 10.0
 STALLED = 0.8  # of the error a fifth of the run ago
+SPREAD, SAMPLE = 0.99, 2_000  # quantile of the distances to the nearest neighbour, and how many of them are looked at
 
 
 def is_invariant(atoms: Atoms) -> bool:
@@ -49,37 +51,69 @@ def invariant_energy(structure: Structure) -> float:
     return structure.energy / len(structure.atoms)
 
 
-def is_extrapolation(training: Floats, point: Floats) -> bool:
-    """Whether the nearest training environment is farther than any of these is from its own nearest.
+def short_name(structure: Structure) -> str:
+    """File and number of a structure, as in "crystals:3", for tables and pictures."""
+    file, _, number = structure.source.rpartition(", structure ")
+    return f"{Path(file).name.split('.')[0]}:{number}" if file else structure.source
+
+
+def spread(points: Floats) -> float:
+    """How far apart neighbours are: the distance to the nearest other point that SPREAD of the points do not exceed.
+
+    Not the largest one, which a single outlier sets.
+    """
+    from scipy.spatial.distance import cdist
+
+    if len(points) < 2:
+        return 0.0
+    sample = np.random.default_rng(0).permutation(len(points))[:SAMPLE]
+    nearest = np.full(len(sample), np.inf)
+    for first in range(0, len(points), SAMPLE):
+        distances = cdist(points[sample], points[first : first + SAMPLE])
+        here = (sample >= first) & (sample < first + SAMPLE)
+        distances[here, sample[here] - first] = np.inf
+        nearest = np.minimum(nearest, distances.min(axis=1))
+    return float(np.quantile(nearest, SPREAD, method="higher"))
+
+
+def extrapolated(training: Floats, points: Floats) -> Flags:
+    """Whether the nearest training environment of each point is farther than these are from each other, see `spread`.
 
     Parameters
     ----------
     training
-        Coordinates in G space [n, d], at least two.
-    point
-        [d].
+        Coordinates in G space [n, d].
+    points
+        [m, d].
     """
-    from scipy.spatial import cKDTree
-
-    tree = cKDTree(training)
-    spread = float(tree.query(training, k=2)[0][:, 1].max())
-    return not float(tree.query(point)[0]) <= spread
+    limit = spread(training)
+    nearest = np.array([((training - point) ** 2).sum(axis=1).min() for point in points])
+    return np.asarray(~(np.sqrt(nearest) <= limit))
 
 
-def adhoc_warning(delta: Floats, rmse: float) -> str | None:
+def adhoc_warning(name: str, delta: Floats, rmse: float, window: int) -> str | None:
     """Warning where totals are right and the mapping is wrong.
 
     Parameters
     ----------
+    name
+        Of the invariant point.
     delta
-        Error of the atomic energy at one invariant point at equal intervals of the run, eV.
+        Error of its atomic energy at equal intervals of the run, eV.
     rmse
         RMSE of the total energies, eV/atom.
+    window
+        Intervals in a fifth of the run.
     """
-    now, before = abs(float(delta[-1])), abs(float(delta[-1 - max(1, len(delta) // 5)] if len(delta) > 1 else np.inf))
-    if now <= max(SMALLEST, TIMES_RMSE * rmse) or now <= STALLED * before:
+    if len(delta) <= window:
+        return None
+    now, before = abs(float(delta[-1])), abs(float(delta[-1 - window]))
+    if not (now > SMALLEST and now > TIMES_RMSE * rmse and now > STALLED * before):
         return None
     return (
-        f"the atomic energy of a crystal is wrong by {1e3 * now:.0f} meV and no longer improves, while total energies "
-        f"are right to {1e3 * rmse:.1f} meV/atom: the mapping is ad hoc; add structures that contain this crystal"
+        f"ad hoc mapping: the atomic energy of the crystal {name} is wrong by {1e3 * delta[-1]:+.0f} meV and hardly "
+        f"improves, while total energies are right to {1e3 * rmse:.1f} meV/atom. The training structures hold these "
+        "atoms and others always in about the same ratio, so energy may move between them unseen. Add structures with "
+        "another ratio: cells of this crystal alone, or slabs of another thickness, clusters of another size, cells "
+        "with another number of defects; `sitewise diagnose --target --candidates` ranks what you have"
     )
