@@ -6,28 +6,40 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.io import write
 from scipy.cluster.hierarchy import linkage
 
-from sitewise import Dataset, Error, SymmetryFunctions
+from checks import silicon_frames, silicon_potential
+from sitewise import Dataset, Error, Potential, SymmetryFunctions, progress
 from sitewise.analysis import (
-    Environments,
-    GSpace,
+    JointClustering,
+    Placed,
+    SumProcess,
     adhoc_warning,
     barcode,
+    clustering,
     comparison,
     determine,
+    extrapolated,
+    farthest_points,
     gaussian_determinability,
     invariant_energy,
+    joint_barcode,
+    last_layer_rigidity,
+    longest,
     null_fraction,
     single_linkage,
 )
-from sitewise.analysis.clustering import default_n_big
-from sitewise.analysis.invariants import extrapolated, is_invariant
+from sitewise.analysis.invariants import is_invariant
 from sitewise.dataset import Structure
+from sitewise.diagnose import Diagnosis, verdict
+from sitewise.preparation import PreparedData
+
+QUIET = progress.Reporter(quiet=True)
 
 
-def structure(atoms, energy=None):
-    return Structure(atoms, energy, None, None, "", "memory")
+def structure(atoms, energy=None, source="memory"):
+    return Structure(atoms, energy, None, None, "", source)
 
 
 def test_equal_ratio_leaves_one_offset_free():
@@ -177,26 +189,134 @@ def crystal(scale, rng):
     return atoms
 
 
-def test_slabs_leave_offsets_that_thickness_or_bulk_settles():
-    """Slabs of one thickness leave two offsets free, a second thickness one, bulk none: known before any training.
-
-    The same by the Gaussian process: what is unknown of the perfect crystal's atomic energy falls a hundredfold.
-    """
+@pytest.fixture(scope="module")
+def thicknesses():
+    """Slabs of eight layers, the same and twelve layers, the same and bulk."""
     rng = np.random.default_rng(1)
     eight = [slab(8, rng) for _ in range(20)]
     more = {"A": [], "B": [slab(12, rng) for _ in range(6)]}
     more["C"] = [crystal(scale, rng) for scale in np.linspace(0.98, 1.02, 6)]
+    target = {"crystal": bulk("Si", "diamond", a=5.431), "eight": slab(8, rng), "twelve": slab(12, rng)}
     functions = SymmetryFunctions.preset("simple-nn", ["Si"], 5.0)
-    perfect = Environments.of(Dataset([structure(bulk("Si", "diamond", a=5.431))]), functions)
-    nullity, unknown = [], []
-    for extra in more.values():
-        environments = Environments.of(Dataset(structure(a) for a in eight + extra), functions)
-        space = GSpace(environments, [functions.core.count(0)])
-        points, owner = space.coordinates(environments, 0), environments.structure
-        entries = barcode(single_linkage(points), owner, default_n_big(len(points)))
-        nullity.append(max(entries, key=lambda entry: entry.high / entry.low).nullity)
-        crystals = space.coordinates(perfect, 0)[:1]
-        unknown.append(1 - gaussian_determinability(points, owner, crystals, 0.2)[0])
-    assert nullity == [2, 1, 0]
+    targets = Dataset(structure(atoms, source=name) for name, atoms in target.items())
+    sets = {name: Dataset(structure(a) for a in eight + extra) for name, extra in more.items()}
+    return {name: Diagnosis(data, functions, None, targets, targets, reporter=QUIET) for name, data in sets.items()}
+
+
+def test_slabs_leave_offsets_that_thickness_or_bulk_settles(thicknesses):
+    """Slabs of one thickness leave two offsets free, a second thickness one, bulk none: known before any training.
+
+    The same by the Gaussian process: what is unknown of the perfect crystal's atomic energy falls fiftyfold.
+    """
+    assert [d.chosen.nullity for d in thicknesses.values()] == [2, 1, 0]
+    unknown = [d.result["targets"][0]["unknown_energy"] for d in thicknesses.values()]
     assert unknown[0] > 50 * unknown[1] > 0
     assert unknown[0] > 50 * unknown[2] > 0
+
+
+def test_targets_that_a_thickness_leaves_open(thicknesses):
+    """Slabs of eight layers determine their own energy, neither the crystal's nor that of twelve layers."""
+    assert thicknesses["A"].result["undetermined_targets"] == ["crystal", "twelve"]
+    assert thicknesses["B"].result["undetermined_targets"] == []
+    assert thicknesses["C"].result["undetermined_targets"] == []
+    text = "\n".join(verdict(thicknesses["A"]))
+    assert "2 of 3 targets are not determined" in text
+    assert text.count("free: ") == 2
+
+
+def test_candidates_are_ranked_by_what_they_tell(thicknesses):
+    """For these targets bulk or a second thickness tells most, another slab of eight layers nothing."""
+    ranked = thicknesses["A"].result["candidates"]
+    assert {row["name"] for row in ranked[:2]} == {"crystal", "twelve"}
+    assert ranked[0]["gain"] > 10 * ranked[2]["gain"] >= 0
+
+
+def test_expected_gain_is_what_adding_the_candidate_gains():
+    rng = np.random.default_rng(3)
+    points, owner = rng.normal(size=(40, 2)), np.repeat(range(8), 5)
+    new, pool = rng.normal(size=(5, 2)), rng.normal(size=(30, 2))
+    spanning = [np.concatenate([points, new, pool])]
+    placed, candidate = Placed.of_one(points, owner), Placed.of_one(new, np.zeros(5, dtype=int))
+    targets = Placed.of_one(pool, np.repeat([0, 1], [10, 20]))
+    before, after = (SumProcess(p, spanning, 0.7) for p in (placed, placed.joined(candidate)))
+    unknown = [np.repeat([2.0, 1.0], [10, 20]) @ (1 - p.determinability(targets)) for p in (before, after)]
+    assert before.gains(candidate, targets) == pytest.approx(1 - unknown[1] / unknown[0], rel=1e-6)
+    assert before.energy_determinability(candidate) < after.energy_determinability(candidate)
+    assert after.energy_determinability(candidate) > 0.999
+
+
+def test_representatives_stand_for_all_atoms():
+    """The numbers are close to those with all atoms."""
+    rng = np.random.default_rng(4)
+    centres = rng.normal(size=(12, 6))
+    points = (centres[:, None] + rng.normal(scale=0.05, size=(12, 60, 6))).reshape(-1, 6)
+    placed = Placed.of_one(points, rng.permutation(np.repeat(range(24), 30)))
+    few, every = (SumProcess(placed, [farthest_points(points, n)], 0.4).determinability(placed) for n in (200, 720))
+    assert np.abs(few - every).max() < 0.02
+
+
+def test_farthest_points():
+    points = np.array([[0.0], [0.1], [0.1], [5.0], [-3.0]])
+    assert farthest_points(points, 3).ravel().tolist() == [0.1, 5.0, -3.0]
+    assert len(farthest_points(points)) == 4  # no copies
+    assert farthest_points(np.zeros((0, 3))).shape == (0, 3)
+
+
+def test_clustering_of_many_atoms_tells_its_progress(monkeypatch, capsys):
+    monkeypatch.setattr(clustering, "LONG", 100)
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
+    points = np.random.default_rng(0).normal(size=(300, 3))
+    merges = single_linkage(points, progress.Reporter()).merges
+    np.testing.assert_array_equal(merges, single_linkage(points).merges)
+    assert "seconds of clustering 300 atoms" in capsys.readouterr().err
+
+
+def test_elements_are_coupled_by_total_energies():
+    """Two kinds of A and one of B: their numbers together decide, not those of A alone."""
+    a, b = np.array([[0.0], [0.1], [9.0], [9.1]] * 4), np.array([[0.0]] * 8)
+    # A alone: two of each kind in each structure, one offset is free. With B in another ratio nothing else is free;
+    # with B in a fixed ratio to A, two are.
+    for per_structure, nullity in (([2, 2, 2, 2], 2), ([1, 2, 3, 2], 1)):
+        owner = np.concatenate([np.repeat(range(4), 4), np.repeat(range(4), per_structure)])
+        rows = [np.arange(16), np.arange(16, 24)]
+        joint = JointClustering([single_linkage(a), single_linkage(b)], rows, [2, 2])
+        assert longest(joint_barcode(joint, owner)).nullity == nullity
+    labels = joint.labels(1.0)
+    assert set(labels[:16]) & set(labels[16:]) == set()
+    placed = Placed([a, b], rows, owner, 4)
+    process = SumProcess(placed, [farthest_points(a), farthest_points(b)], 0.5)
+    known = process.determinability(placed)
+    np.testing.assert_allclose(known[16:], 1, atol=1e-4)  # B occurs in several ratios
+    np.testing.assert_allclose(known[:16], 0.5, atol=0.03)
+
+
+def test_rigidity_by_finite_differences_of_the_last_layer(tmp_path):
+    write(tmp_path / "a.xyz", silicon_frames(4))
+    data = Dataset.read(tmp_path / "a.xyz", reporter=QUIET)
+    potential = Potential(silicon_potential())
+    rigidity = last_layer_rigidity(potential.core, PreparedData(data, potential.functions, 0, QUIET, ""))
+    assert [len(atoms) for atoms in rigidity] == [len(s.atoms) for s in data]
+    weights = potential.core.weights.copy()
+    size = potential.core.networks[0].nodes[-2] + 1
+
+    def derivative(of):
+        columns = []
+        for k in range(len(weights) - size, len(weights)):
+            ends = []
+            for step in (1e-5, -1e-5):
+                potential.core.weights = weights + step * (np.arange(len(weights)) == k)
+                ends.append(of())
+            columns.append((ends[0] - ends[1]) / 2e-5)
+        return np.array(columns)
+
+    matrix = np.zeros((size, size))
+    for s in data:
+        n = len(s.atoms)
+        chosen = np.unique(np.linspace(0, 3 * n - 1, min(60, 3 * n)).round().astype(int))
+        energy = derivative(lambda s=s, n=n: potential.evaluate(s.atoms).energy / n)
+        forces = derivative(lambda s=s, chosen=chosen: potential.evaluate(s.atoms).forces.ravel()[chosen])
+        matrix += (np.outer(energy, energy) + 0.01 * forces @ forces.T / len(chosen)) / len(data)
+    matrix += 1e-6 * np.trace(matrix) / size * np.eye(size)
+    for atom in (0, 3):
+        phi = derivative(lambda atom=atom: potential.evaluate(data[0].atoms).energies[atom])
+        assert rigidity[0][atom] == pytest.approx(1 / (phi @ np.linalg.solve(matrix, phi)), rel=1e-3)

@@ -255,30 +255,40 @@ def diagnose(
     data: DataPaths,
     potential: Annotated[Path | None, typer.Option(help="Directory of a potential to judge.")] = None,
     config: Annotated[Path | None, typer.Option(help="RUN.toml with the symmetry functions.")] = None,
+    target: Annotated[Path | None, typer.Option(help="Structures that the potential is made for.")] = None,
     candidates: Annotated[Path | None, typer.Option(help="Structures that might be added, ranked.")] = None,
+    compare: Annotated[Path | None, typer.Option(help="Another potential, compared with the first.")] = None,
+    n_big: Annotated[
+        int | None, typer.Option(min=1, help="Atoms of a big cluster; by default 1/20 of each element's.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the diagnosis to this file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for pictures and report.html.")] = None,
     cflength: CfLength = 1.0,
     cfenergy: CfEnergy = 1.0,
     quiet: Quiet = False,
 ) -> None:
     """What the data determine of the atomic energies, and how well a potential maps them."""
     from .dataset import Dataset
-    from .diagnose import diagnose as run_diagnosis
-    from .diagnose import functions_of, verdict
+    from .diagnose import Diagnosis, functions_of, verdict
     from .files import write_text
     from .potential import Potential
 
     if potential and config:
         raise Error("--potential and --config exclude each other")
+    if compare and not potential:
+        raise Error("--compare needs --potential")
     reporter = Reporter(quiet)
-    loaded = Potential.load(potential, cflength, cfenergy) if potential else None
+    potentials = [Potential.load(path, cflength, cfenergy) if path else None for path in (potential, compare)]
     structures = Dataset.read(data, require_labels=False, reporter=reporter)
-    added = Dataset.read(candidates, require_labels=False, reporter=reporter) if candidates else None
-    result = run_diagnosis(structures, functions_of(loaded, config, structures), loaded, added, reporter)
-    for line in verdict(result):
+    added, wanted = (
+        Dataset.read(path, require_labels=False, reporter=reporter) if path else None for path in (candidates, target)
+    )
+    functions = functions_of(potentials[0], config, structures)
+    diagnosis = Diagnosis(structures, functions, potentials[0], added, wanted, potentials[1], n_big, reporter)
+    for line in verdict(diagnosis):
         print(line)
     if json_file:
-        write_text(json_file, json.dumps(result, indent=2) + "\n")
+        write_text(json_file, json.dumps(diagnosis.result, indent=2) + "\n")
 
 
 def _print_errors(tables: dict[str, dict[str, Any]]) -> None:

@@ -3,45 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ._core import Error
 from .analysis import (
     BarcodeEntry,
     Clustering,
+    Determinability,
     Environments,
     GSpace,
-    barcode,
+    JointClustering,
+    Placed,
+    SumProcess,
+    comparison,
     count_matrix,
     determine,
-    gaussian_determinability,
+    extrapolated,
+    farthest_points,
     invariant_energy,
+    joint_barcode,
+    last_layer_rigidity,
+    longest,
+    null_fraction,
     single_linkage,
 )
 from .analysis.clustering import default_n_big
-from .analysis.invariants import extrapolated, is_invariant
+from .analysis.invariants import is_invariant
 from .config import Config
-from .dataset import Dataset
+from .dataset import Dataset, Structure
+from .metrics import evaluate_all
 from .potential import Potential
-from .preparation import choose_functions
+from .preparation import PreparedData, choose_functions
 from .progress import Reporter
 from .structures import Floats
 from .symmetry import SymmetryFunctions
 
 LENGTHS = (0.1, 0.2, 0.4)  # of the Gaussian process, distances in G space
+MAIN_LENGTH = 0.2  # what is printed and ranked by
 N_BIG = (3, 10, 30, 100, 300, 1000)
+UNDETERMINED = 0.01  # part of a target that the data leave open, above which it is named
+SHOWN = 3  # candidates and targets in the verdict
 
 
-def diagnose(
-    data: Dataset,
-    functions: SymmetryFunctions,
-    potential: Potential | None = None,
-    candidates: Dataset | None = None,
-    reporter: Reporter | None = None,
-) -> dict[str, Any]:
-    """Diagnosis of a data set and, if given, of a potential.
+class Diagnosis:
+    """What a data set determines of the atomic energies and, with a potential, how well it maps them.
+
+    Attributes
+    ----------
+    placed
+        Atoms of the data in G space.
+    clustering
+        Of all elements.
+    entries
+        The barcode.
+    chosen
+        Its entry that persists longest; None where the atoms form one cluster.
+    labels
+        Cluster of each atom [n] there.
+    counts
+        Determinability of these clusters.
+    known
+        Determinability of each atom [n] by length scale.
+    energies
+        Atomic energies [n] of the potential, eV; None without one.
+    result
+        The content of the JSON file.
 
     Parameters
     ----------
@@ -50,56 +81,269 @@ def diagnose(
     functions
         That span G space.
     potential
-        Judged at the invariant points among data and candidates.
+        Judged at the invariant points among all structures.
     candidates
-        Structures that might be added, ranked by the largest unknown fraction of an atom in them.
+        Structures that might be added, ranked by what their energies would tell.
+    target
+        Structures that the potential is made for.
+    other
+        A potential to compare with.
+    n_big
+        Atoms of a big cluster, at least; by default a twentieth of each element's.
     reporter
         Told of the progress; by default it writes to stderr.
-
-    Returns
-    -------
-    dict
-        n_atoms, n_structures, composition_nullity, elements (for each: n_atoms, n_big, r_g, r_g_curve, barcode,
-        undetermined_offsets), determinability (length scale to structure to atom, 0 free to 1 fixed), candidates
-        and, with a potential, invariants (name, delta in eV, extrapolation).
 
     Raises
     ------
     Error
-        For an element without functions or with one atom only.
+        For an element without functions or with one atom only, and for candidates or targets with an element that the
+        data do not have.
     """
-    reporter = reporter or Reporter()
-    environments = Environments.of(data, functions)
-    space = GSpace(environments, [functions.core.count(e) for e in range(len(functions.elements))])
-    present = sorted(set(environments.species.tolist()))
-    points = {e: space.coordinates(environments, e) for e in present}
-    owners = {e: environments.structure[environments.species == e] for e in present}
-    elements = {}
-    with reporter.task("clustering", len(present), lines=True) as advance:
-        for e in present:
-            elements[functions.elements[e]] = _element(single_linkage(points[e]), owners[e])
-            advance()
-    composition = np.zeros((len(data), len(present)))
-    np.add.at(composition, (environments.structure, np.searchsorted(present, environments.species)), 1.0)
-    soft = {}
-    with reporter.task("determinability", len(LENGTHS), lines=True) as advance:
-        for length in LENGTHS:
-            soft[str(length)] = _soft(points, owners, environments, space, length)
-            advance()
-    result: dict[str, Any] = {
-        "n_atoms": len(environments.species),
-        "n_structures": len(data),
-        "composition_nullity": determine(composition).nullity,
-        "elements": elements,
-        "determinability": soft,
-    }
-    if candidates is not None:
-        result["candidates"] = _rank(candidates, functions, points, owners, space)
-    if potential is not None:
-        crystals = [s for part in (data, candidates or ()) for s in part if s.energy is not None]
-        crystals = [s for s in crystals if is_invariant(s.atoms)]
-        result["invariants"] = _invariants(crystals, functions, potential, points, space)
-    return result
+
+    def __init__(
+        self,
+        data: Dataset,
+        functions: SymmetryFunctions,
+        potential: Potential | None = None,
+        candidates: Dataset | None = None,
+        target: Dataset | None = None,
+        other: Potential | None = None,
+        n_big: int | None = None,
+        reporter: Reporter | None = None,
+    ) -> None:
+        if other is not None and potential is None:
+            raise Error("a potential to compare with needs another potential")
+        self.data, self.functions, self.potential = data, functions, potential
+        self.reporter = reporter or Reporter()
+        self.environments = Environments.of(data, functions)
+        self.space = GSpace(self.environments, [functions.core.count(e) for e in range(len(functions.elements))])
+        self.placed = self.space.place(self.environments)
+        self._extra = {"candidates": candidates, "target": target}
+        self._places = {name: self._place(extra) for name, extra in self._extra.items() if extra is not None}
+        self._cluster(n_big)
+        processes = self._processes()
+        self.energies = None if potential is None else self._atomic_energies(potential)
+        self.result = self._data_result(processes)
+        if potential is not None:
+            self.result |= self._potential_result(potential, other)
+
+    # ---- the data
+
+    @cached_property
+    def elements(self) -> list[int]:
+        """Indices of the elements that the data have."""
+        return [e for e, points in enumerate(self.placed.points) if len(points)]
+
+    @cached_property
+    def clusters(self) -> list[str]:
+        """Names of the clusters: the element and, where it has several, a letter, the largest cluster being A."""
+        names = [""] * (int(self.labels.max()) + 1)
+        for e in self.elements:
+            found, sizes = np.unique(self.labels[self.placed.rows[e]], return_counts=True)
+            for letter, k in enumerate(found[np.argsort(-sizes, kind="stable")]):
+                names[int(k)] = self.functions.elements[e] + (f" {_letter(letter)}" if len(found) > 1 else "")
+        return names
+
+    def _place(self, structures: Dataset) -> Placed:
+        for s in structures:
+            unknown = set(s.atoms.get_chemical_symbols()) - {self.functions.elements[e] for e in self.elements}
+            if unknown:
+                raise Error(f"{s.source}: has {', '.join(sorted(unknown))}, which no structure of the data has")
+        return self.space.place(Environments.of(structures, self.functions))
+
+    def _cluster(self, n_big: int | None) -> None:
+        rows = [self.placed.rows[e] for e in self.elements]
+        sizes = [n_big or default_n_big(len(own)) for own in rows]
+        with self.reporter.task("clustering", len(rows)) as advance:
+            parts: list[Clustering] = []
+            for e in self.elements:
+                parts.append(single_linkage(self.placed.points[e], self.reporter))
+                advance()
+        self.clustering = JointClustering(parts, rows, sizes)
+        self.entries = joint_barcode(self.clustering, self.placed.structure)
+        self.chosen: BarcodeEntry | None = longest(self.entries) if self.entries else None
+        self.labels = self.clustering.labels(self.chosen.cut if self.chosen else np.inf)
+        self.counts: Determinability = determine(count_matrix(self.labels, self.placed.structure))
+
+    def _processes(self) -> dict[float, SumProcess]:
+        """Gaussian process and determinability of the atoms for each length scale."""
+        everything = [self.placed.points, *(extra.points for extra in self._places.values())]
+        processes = {}
+        self.known: dict[float, Floats] = {}
+        with self.reporter.task("determinability", 2 * len(LENGTHS) * self.placed.n_atoms, lines=True) as advance:
+            spanning = [farthest_points(np.concatenate(own)) for own in zip(*everything, strict=True)]
+            for length in LENGTHS:
+                processes[length] = SumProcess(self.placed, spanning, length, advance)
+                self.known[length] = processes[length].determinability(self.placed, advance)
+        return processes
+
+    def _data_result(self, processes: dict[float, SumProcess]) -> dict[str, Any]:
+        composition = count_matrix(self._element_numbers(), self.placed.structure)
+        merges = self._last_merge()
+        result: dict[str, Any] = {
+            "n_atoms": self.placed.n_atoms,
+            "n_structures": len(self.data),
+            **merges,
+            "barcode": [asdict(entry) for entry in self.entries],
+            "clusters": self._cluster_table(),
+            "undetermined_offsets": self.counts.null.T.tolist(),
+            "composition_nullity": determine(composition).nullity,
+            "elements": {self.functions.elements[e]: self._element_table(i) for i, e in enumerate(self.elements)},
+            "length_scale": MAIN_LENGTH,
+            "determinability": self.placed.split(self.known[MAIN_LENGTH]),
+            "determinability_by_length": {str(k): self.placed.split(v) for k, v in self.known.items()},
+            "undetermined_targets": [],
+        }
+        if "target" in self._places:
+            result["targets"] = self._judge("target", processes)
+            result["undetermined_targets"] = [row["name"] for row in result["targets"] if not row["determined"]]
+        if "candidates" in self._places:
+            result["candidates"] = self._rank(processes[MAIN_LENGTH])
+        return result
+
+    def _element_numbers(self) -> Any:
+        numbers = np.zeros(self.placed.n_atoms, dtype=np.int64)
+        for i, e in enumerate(self.elements):
+            numbers[self.placed.rows[e]] = i
+        return numbers
+
+    def _last_merge(self) -> dict[str, Any]:
+        """n_big and r_g of the element whose two last big clusters are farthest apart."""
+        found = [(part.r_g(n), n) for part, n in zip(self.clustering.parts, self.clustering.n_big, strict=True)]
+        r_g, n_big = max(found, key=lambda pair: (-1.0 if pair[0] is None else pair[0], pair[1]))
+        return {"n_big": n_big, "r_g": r_g}
+
+    def _element_table(self, place: int) -> dict[str, Any]:
+        part, n_big = self.clustering.parts[place], self.clustering.n_big[place]
+        return {
+            "n_atoms": len(part.points),
+            "n_big": n_big,
+            "r_g": part.r_g(n_big),
+            "r_g_curve": part.r_g_curve(N_BIG),
+        }
+
+    def _cluster_table(self) -> list[dict[str, Any]]:
+        sizes = np.bincount(self.labels)
+        rows = zip(self.clusters, sizes.tolist(), self.counts.determined.tolist(), strict=True)
+        return [{"name": name, "n_atoms": n, "determinability": known} for name, n, known in rows]
+
+    # ---- what might be added, and what it is for
+
+    def _cluster_counts(self, extra: Placed) -> Floats:
+        """C[s, k] of other structures, whose atoms go to the cluster of the nearest atom of the data."""
+        from scipy.spatial import cKDTree
+
+        labels = np.zeros(extra.n_atoms, dtype=np.int64)
+        for e in self.elements:
+            nearest = cKDTree(self.placed.points[e]).query(extra.points[e])[1]
+            labels[extra.rows[e]] = self.labels[self.placed.rows[e]][nearest]
+        counts = np.zeros((extra.n_structures, len(self.clusters)))
+        np.add.at(counts, (extra.structure, labels), 1.0)
+        return counts
+
+    def _unknown(self, name: str, process: SumProcess) -> list[dict[str, Any]]:
+        """Name of each structure, and what of it the data leave open."""
+        structures, extra = self._extra[name], self._places[name]
+        assert structures is not None
+        atoms = extra.split(1 - process.determinability(extra))
+        energies = 1 - process.energy_determinability(extra)
+        counts = self._cluster_counts(extra)
+        return [
+            {
+                "name": structures[s].source,
+                "null_fraction": null_fraction(self.counts, counts[s]),
+                "unknown_energy": float(energies[s]),
+                "unknown": max(atoms[s]),
+            }
+            for s in range(extra.n_structures)
+        ]
+
+    def _judge(self, name: str, processes: dict[float, SumProcess]) -> list[dict[str, Any]]:
+        """Targets, and whether clusters and Gaussian process both find their energy determined."""
+        rows = self._unknown(name, processes[MAIN_LENGTH])
+        for row in rows:
+            row["determined"] = max(row["null_fraction"], row["unknown_energy"]) < UNDETERMINED
+        return rows
+
+    def _rank(self, process: SumProcess) -> list[dict[str, Any]]:
+        """Candidates, the one first that tells most of the targets or, without these, of all atoms."""
+        candidates = self._places["candidates"]
+        pool = self._places.get("target") or self.placed.joined(candidates)
+        gains = process.gains(candidates, pool)
+        rows = [
+            row | {"gain": float(gain)} for row, gain in zip(self._unknown("candidates", process), gains, strict=True)
+        ]
+        return sorted(rows, key=lambda row: -row["gain"])
+
+    # ---- the potential
+
+    def _atomic_energies(self, potential: Potential) -> Floats:
+        results = evaluate_all(potential, self.data, "atomic energies", self.reporter)
+        return np.concatenate([result.energies for result in results])
+
+    def _potential_result(self, potential: Potential, other: Potential | None) -> dict[str, Any]:
+        prepared = PreparedData(self.data, self.functions, 0, self.reporter, "rigidity")
+        result: dict[str, Any] = {
+            "invariants": self._invariants(potential),
+            "rigidity": last_layer_rigidity(potential.core, prepared),
+        }
+        if other is not None:
+            result["comparison"] = self._compare(other)
+        return result
+
+    def invariant_points(self) -> list[Structure]:
+        """Crystals of equivalent atoms with energies among data, candidates and targets."""
+        sets = [self.data, *(extra for extra in self._extra.values() if extra is not None)]
+        return [s for part in sets for s in part if s.energy is not None and is_invariant(s.atoms)]
+
+    def _invariants(self, potential: Potential) -> list[dict[str, Any]]:
+        """Error of the atomic energy at each invariant point, and the volume of an atom."""
+        self.crystals = self.invariant_points()
+        rows: list[dict[str, Any]] = []
+        if not self.crystals:
+            return rows
+        own = [self.space.place(Environments.of(Dataset([s]), self.functions)) for s in self.crystals]
+        elements = [next(e for e in self.elements if len(place.points[e])) for place in own]
+        places = [place.points[e][0] for place, e in zip(own, elements, strict=True)]
+        far = np.zeros(len(own), dtype=bool)
+        for e in set(elements):
+            mine = [i for i, element in enumerate(elements) if element == e]
+            far[mine] = extrapolated(self.placed.points[e], np.array([places[i] for i in mine]))
+        for s, outside in zip(self.crystals, far.tolist(), strict=True):
+            delta = float(potential.evaluate(s.atoms).energies[0]) - invariant_energy(s)
+            volume = float(s.atoms.cell.volume) / len(s.atoms)
+            rows.append({"name": s.source, "delta": delta, "extrapolation": outside, "volume": volume})
+        return rows
+
+    def _compare(self, other: Potential) -> dict[str, Any]:
+        """Difference of two potentials' cluster means, eV: what the data determine of it, and what they leave free."""
+        assert self.energies is not None
+        difference = self._atomic_energies(other) - self.energies
+        sizes = np.bincount(self.labels)
+        determined, free = comparison(self.counts, np.bincount(self.labels, weights=difference) / sizes)
+        rows = zip(self.clusters, determined.tolist(), free.tolist(), strict=True)
+
+        def rms(values: Floats) -> float:
+            return float(np.sqrt((sizes * values**2).sum() / sizes.sum()))
+
+        return {
+            "rms": float(np.sqrt(np.mean(difference**2))),
+            "determined_rms": rms(determined),
+            "undetermined_rms": rms(free),
+            "clusters": [{"name": name, "determined": a, "undetermined": b} for name, a, b in rows],
+        }
+
+
+def diagnose(
+    data: Dataset,
+    functions: SymmetryFunctions,
+    potential: Potential | None = None,
+    candidates: Dataset | None = None,
+    reporter: Reporter | None = None,
+    target: Dataset | None = None,
+) -> dict[str, Any]:
+    """The result of a `Diagnosis`."""
+    return Diagnosis(data, functions, potential, candidates, target, reporter=reporter).result
 
 
 def functions_of(potential: Potential | None, config: Path | None, data: Dataset) -> SymmetryFunctions:
@@ -111,104 +355,85 @@ def functions_of(potential: Potential | None, config: Path | None, data: Dataset
     return SymmetryFunctions.preset("simple-nn", data.elements)
 
 
-def verdict(result: dict[str, Any]) -> list[str]:
+def verdict(diagnosis: Diagnosis) -> list[str]:
     """The diagnosis in a few plain sentences."""
-    lines = [f"{result['n_structures']} structures, {result['n_atoms']} atoms"]
-    for element, found in result["elements"].items():
-        if not found["barcode"]:
-            lines.append(f"{element}: the environments form one cluster (n_big {found['n_big']})")
-            continue
-        best = longest(found["barcode"])
-        freedom = f"{best['nullity']} combinations of their energies are free" if best["nullity"] else "all determined"
-        lines.append(
-            f"{element}: r_g {found['r_g']:.3f} (n_big {found['n_big']}), {best['clusters']} clusters from distance "
-            f"{best['low']:.3f} to {best['high']:.3f}: {freedom}"
-        )
+    result = diagnosis.result
+    lines = [f"{result['n_structures']} structures, {result['n_atoms']} atoms", *_cluster_lines(diagnosis)]
     if result["composition_nullity"]:
         lines.append("the elements occur in fixed ratios: their offsets cannot be told apart from total energies")
-    for candidate in result.get("candidates", [])[:3]:
-        lines.append(f"candidate {candidate['name']}: up to {100 * candidate['unknown']:.2g} % of an atom is unknown")
-    for point in result.get("invariants", []):
-        note = ", extrapolation" if point["extrapolation"] else ""
-        lines.append(f"invariant point {point['name']}: atomic energy wrong by {1e3 * point['delta']:+.1f} meV{note}")
+    least = [min(atoms) for atoms in result["determinability"]]
+    worst = int(np.argmin(least))
+    lines.append(
+        f"least known atom: {_percent(1 - least[worst])} of its energy's variance is open, in "
+        f"{diagnosis.data[worst].source} (length scale {MAIN_LENGTH})"
+    )
+    lines += _target_lines(result.get("targets", []))
+    for row in result.get("candidates", [])[:SHOWN]:
+        lines.append(f"candidate {row['name']}: would remove {_percent(row['gain'])} of what is open")
+    return lines + _potential_lines(result)
+
+
+def _cluster_lines(diagnosis: Diagnosis) -> list[str]:
+    result, entry = diagnosis.result, diagnosis.chosen
+    lines = []
+    for element, found in result["elements"].items():
+        distance = "one cluster" if found["r_g"] is None else f"r_g {found['r_g']:.3f}"
+        lines.append(f"{element}: {distance} (n_big {found['n_big']})")
+    if entry is None:
+        return [*lines, "the environments form one cluster of each element"]
+    sizes = ", ".join(f"{row['name']} {row['n_atoms']}" for row in result["clusters"])
+    lines.append(f"{entry.clusters} clusters from distance {entry.low:.3f} to {entry.high:.3f}: {sizes} atoms")
+    if not entry.nullity:
+        return [*lines, "total energies fix the mean energies of all clusters"]
+    for offset in diagnosis.counts.null.T:
+        terms = [f"{x:+.2f} {name}" for x, name in zip(offset, diagnosis.clusters, strict=True) if abs(x) > 0.005]
+        lines.append(f"free: {' '.join(terms)} may be added to the atomic energies, and no total energy changes")
     return lines
 
 
-def longest(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The entry of a barcode that persists longest, in the ratio of its distances."""
-    return max(entries, key=lambda entry: entry["high"] / entry["low"])
+def _target_lines(targets: Sequence[dict[str, Any]]) -> list[str]:
+    if not targets:
+        return []
+    bad = [row for row in targets if not row["determined"]]
+    if not bad:
+        return [f"all {len(targets)} targets are determined"]
+    lines = [f"{len(bad)} of {len(targets)} targets are not determined by the data"]
+    for row in sorted(bad, key=lambda row: -max(row["unknown_energy"], row["null_fraction"]))[:SHOWN]:
+        lines.append(
+            f"target {row['name']}: {_percent(row['unknown_energy'])} of its energy's variance is open, "
+            f"{_percent(row['null_fraction'])} of it by the clusters"
+        )
+    return lines
 
 
-def _element(clustering: Clustering, owner: Any) -> dict[str, Any]:
-    """Clusters of one element, and the offsets that are free at the cut that persists longest."""
-    n_big = default_n_big(len(owner))
-    entries = [_plain(entry) for entry in barcode(clustering, owner, n_big)]
-    free: list[list[float]] = []
-    if entries:
-        labels = clustering.labels(longest(entries)["cut"], n_big)
-        _, present = np.unique(owner, return_inverse=True)
-        free = determine(count_matrix(labels, present)).null.T.tolist()
-    return {
-        "n_atoms": len(owner),
-        "n_big": n_big,
-        "r_g": clustering.r_g(n_big),
-        "r_g_curve": clustering.r_g_curve(N_BIG),
-        "barcode": entries,
-        "undetermined_offsets": free,
-    }
+def _potential_lines(result: dict[str, Any]) -> list[str]:
+    lines = []
+    points = result.get("invariants", [])
+    counted = [point for point in points if not point["extrapolation"]]
+    if counted:
+        worst = max(counted, key=lambda point: abs(point["delta"]))
+        rms = 1e3 * float(np.sqrt(np.mean([point["delta"] ** 2 for point in counted])))
+        lines.append(
+            f"{len(counted)} invariant points: atomic energies wrong by {rms:.1f} meV (RMS), "
+            f"at most {1e3 * worst['delta']:+.1f} meV at {worst['name']}"
+        )
+    if len(counted) < len(points):
+        lines.append(f"{len(points) - len(counted)} invariant points are extrapolation and do not count")
+    if "invariants" in result and not points:
+        lines.append("no crystal with equivalent atoms is among the structures: nothing tests the atomic energies")
+    if "comparison" in result:
+        found = result["comparison"]
+        lines.append(
+            f"the potentials differ by {1e3 * found['determined_rms']:.1f} meV in what the data determine of the "
+            f"clusters' means, and by {1e3 * found['undetermined_rms']:.1f} meV in what they leave free"
+        )
+    return lines
 
 
-def _plain(entry: BarcodeEntry) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in ("cut", "low", "high", "clusters", "rank", "nullity")}
+def _percent(part: float) -> str:
+    return f"{100 * part:.0f} %" if part >= 0.1 else f"{100 * part:.2g} %"
 
 
-def _known(targets: Floats, points: Floats, owner: Any, length: float) -> Floats:
-    _, present = np.unique(owner, return_inverse=True)
-    return gaussian_determinability(points, present, targets, length)
-
-
-def _soft(
-    points: dict[int, Floats], owners: dict[int, Any], of: Environments, space: GSpace, length: float
-) -> list[list[float]]:
-    """Determinability of each atom, by structure."""
-    known = np.zeros(len(of.species))
-    for e in points:
-        known[of.species == e] = _known(space.coordinates(of, e), points[e], owners[e], length)
-    cuts = np.cumsum(np.bincount(of.structure))[:-1]
-    return [part.tolist() for part in np.split(known, cuts)]
-
-
-def _rank(
-    candidates: Dataset,
-    functions: SymmetryFunctions,
-    points: dict[int, Floats],
-    owners: dict[int, Any],
-    space: GSpace,
-) -> list[dict[str, Any]]:
-    """Candidates, the one with the least known atom first; a new element is unknown altogether."""
-    environments = Environments.of(candidates, functions)
-    unknown = np.ones(len(environments.species))
-    for e in set(environments.species.tolist()) & set(points):
-        known = _known(space.coordinates(environments, e), points[e], owners[e], LENGTHS[1])
-        unknown[environments.species == e] = 1 - known
-    worst = [float(unknown[environments.structure == s].max()) for s in range(len(candidates))]
-    order = np.argsort(worst)[::-1]
-    return [{"name": candidates[int(s)].source, "unknown": worst[int(s)]} for s in order]
-
-
-def _invariants(
-    crystals: Sequence[Any],
-    functions: SymmetryFunctions,
-    potential: Potential,
-    points: dict[int, Floats],
-    space: GSpace,
-) -> list[dict[str, Any]]:
-    """Error of the atomic energy at each invariant point."""
-    rows = []
-    for s in crystals:
-        own = Environments.of(Dataset([s]), functions)
-        e = int(own.species[0])
-        far = e not in points or bool(extrapolated(points[e], space.coordinates(own, e)[:1])[0])
-        delta = float(potential.evaluate(s.atoms).energies[0]) - invariant_energy(s)
-        rows.append({"name": s.source, "delta": delta, "extrapolation": far})
-    return rows
+def _letter(number: int) -> str:
+    """A, B, ..., Z, A1, B1, ..."""
+    return chr(ord("A") + number % 26) + (str(number // 26) if number >= 26 else "")

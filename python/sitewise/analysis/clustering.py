@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .._core import Error
+from ..progress import Reporter
 from ..structures import Floats
 from .gspace import Integers
+
+LONG, SAMPLE = 20_000, 5_000  # atoms from which on clustering tells of its progress, and by which it is estimated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,22 +71,80 @@ class Clustering:
         return np.asarray(np.searchsorted(big, raw))
 
 
-def single_linkage(points: Floats) -> Clustering:
+@dataclass(frozen=True, slots=True, eq=False)
+class JointClustering:
+    """Clusters of all elements, cut at one distance: total energies couple them.
+
+    Attributes
+    ----------
+    parts
+        Of each element that is there, with at least two atoms.
+    rows
+        Numbers of the atoms of each part among all.
+    n_big
+        Of each part.
+    """
+
+    parts: list[Clustering]
+    rows: list[Integers]
+    n_big: list[int]
+
+    def big_merges(self) -> list[tuple[float, int, int]]:
+        """See `Clustering.big_merges`; in order of the distance."""
+        pairs = zip(self.parts, self.n_big, strict=True)
+        return sorted(merge for part, n_big in pairs for merge in part.big_merges(n_big))
+
+    def labels(self, cut: float) -> Integers:
+        """Number of the cluster of each atom; those of different elements differ."""
+        found = np.zeros(sum(len(rows) for rows in self.rows), dtype=np.int64)
+        first = 0
+        for part, rows, n_big in zip(self.parts, self.rows, self.n_big, strict=True):
+            found[rows] = first + part.labels(cut, n_big)
+            first = int(found[rows].max()) + 1
+        return found
+
+
+def single_linkage(points: Floats, reporter: Reporter | None = None) -> Clustering:
     """Exact single linkage in memory linear in the number of points (D. Muellner, J. Stat. Softw. 53 (9), 2013).
+
+    Parameters
+    ----------
+    points
+        [n, d].
+    reporter
+        Told of the seconds that many points take, which are estimated from a few: they grow with n^2.
 
     Raises
     ------
     Error
         For fewer than two points or values that are not finite.
     """
-    import fastcluster
-
     if len(points) < 2:
         raise Error(f"clustering needs at least two atoms of an element, found {len(points)}")
     if not np.isfinite(points).all():
         raise Error("clustering needs finite symmetry functions")
-    merges = fastcluster.linkage_vector(points, method="single", metric="euclidean")
-    return Clustering(points, np.asarray(merges, dtype=np.float64))
+    if reporter is None or len(points) < LONG:
+        return Clustering(points, _linkage(points))
+    start = time.perf_counter()
+    _linkage(points[:SAMPLE])
+    seconds = (time.perf_counter() - start) * (len(points) / SAMPLE) ** 2
+    merges: list[Floats] = []
+    # The library leaves the interpreter to other threads; Ctrl-C does not wait for one that is a daemon.
+    worker = threading.Thread(target=lambda: merges.append(_linkage(points)), daemon=True)
+    worker.start()
+    with reporter.task(f"seconds of clustering {len(points)} atoms", round(seconds), lines=True) as advance:
+        while worker.is_alive():
+            worker.join(1.0)
+            advance()
+    if not merges:
+        raise MemoryError
+    return Clustering(points, merges[0])
+
+
+def _linkage(points: Floats) -> Floats:
+    import fastcluster
+
+    return np.asarray(fastcluster.linkage_vector(points, method="single", metric="euclidean"), dtype=np.float64)
 
 
 def default_n_big(n: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from .._core import Error
 from ..structures import Floats
-from .clustering import Clustering
+from .clustering import Clustering, JointClustering
 from .gspace import Integers
 
 RANK_TOLERANCE = 1e-8  # of the largest singular value
@@ -77,21 +78,31 @@ def determine(counts: Floats) -> Determinability:
 
 
 def barcode(clustering: Clustering, structure: Integers, n_big: int) -> list[BarcodeEntry]:
-    """Clusters, rank and nullity between each two successive merges of big clusters.
+    """Clusters, rank and nullity of one element's atoms between each two successive merges of big clusters.
 
     The first entry lies below the first such merge, from 0.6 of its distance.
     """
-    distances = [d for d, _, _ in clustering.big_merges(n_big) if d > 0]
+    return joint_barcode(JointClustering([clustering], [np.arange(len(structure))], [n_big]), structure)
+
+
+def joint_barcode(clustering: JointClustering, structure: Integers) -> list[BarcodeEntry]:
+    """Clusters, rank and nullity of all elements' atoms between each two successive merges of big clusters."""
+    distances = [d for d, _, _ in clustering.big_merges() if d > 0]
     edges = [0.6 * distances[0], *distances] if distances else []
     entries = []
     for low, high in pairwise(edges):
         if high <= low:
             continue
         cut = float(np.sqrt(low * high))
-        counts = count_matrix(clustering.labels(cut, n_big), structure)
+        counts = count_matrix(clustering.labels(cut), structure)
         found = determine(counts)
         entries.append(BarcodeEntry(cut, low, high, counts.shape[1], found.rank, found.nullity))
     return entries
+
+
+def longest(entries: Sequence[BarcodeEntry]) -> BarcodeEntry:
+    """The entry that persists longest, in the ratio of its distances."""
+    return max(entries, key=lambda entry: entry.high / entry.low)
 
 
 def null_fraction(found: Determinability, target: Floats) -> float:

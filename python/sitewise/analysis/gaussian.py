@@ -2,14 +2,164 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from .._core import Error
+from ..progress import Advance
 from ..structures import Floats
-from .gspace import Integers
+from .gspace import Integers, Placed
 
 NOISE = 1e-6  # variance of an energy per atom, in units of the prior's variance
-BLOCK = 2_000  # atoms whose kernel with all others is held at once
+BLOCK = 4_000  # atoms at once
+REPRESENTATIVES = 800  # atoms of an element at most
+FAITHFUL = 1e-9  # pivots of the kernel below are rounding
+
+
+class SumProcess:
+    """Gaussian process of the atomic energies, with the total energies per atom as its data.
+
+    The prior of each element has variance 1 and the kernel exp(-d^2/(2 length^2)), d the distance in G space; elements
+    are independent. It is spanned by the kernel's columns at some representative atoms, so that an atom has
+    coordinates phi = L^-1 k with L L^T the kernel between these (the Nystroem approximation; exact where all
+    atoms are representatives). What phi leaves of an atom's variance is its own: it is noise in the sums, and remains
+    unknown (M. Titsias, AISTATS 2009, and the FITC of E. Snelson and Z. Ghahramani, NIPS 2005, for sums).
+
+    Parameters
+    ----------
+    training
+        Atoms of the structures with energies.
+    representatives
+        Coordinates of some atoms for each element, see `farthest_points`.
+    length
+        Length scale of the kernel, a distance in G space.
+    advance
+        Told of each atom that is done.
+
+    Raises
+    ------
+    Error
+        For a length scale that is not positive.
+    """
+
+    def __init__(
+        self, training: Placed, representatives: Sequence[Floats], length: float, advance: Advance | None = None
+    ) -> None:
+        from scipy.linalg import cho_factor
+
+        if not length > 0:
+            raise Error(f"the length scale must be positive, found {length}")
+        self.length = length
+        self._bases = [_Basis(points, length) for points in representatives]
+        self._starts = np.concatenate([[0], np.cumsum([basis.size for basis in self._bases])]).astype(int)
+        rows, own = self._sums(training, advance)
+        weighted = rows / (NOISE + own)[:, None]
+        self._precision = cho_factor(np.eye(self._starts[-1]) + rows.T @ weighted, lower=True)
+
+    def determinability(self, atoms: Placed, advance: Advance | None = None) -> Floats:
+        """d_i = 1 - var_i/prior of each atom [n], between 0 (nothing is known) and 1."""
+        from scipy.linalg import solve_triangular
+
+        known = np.zeros(atoms.n_atoms)
+        for element, rows, phi in self._blocks(atoms, advance):
+            whole = np.zeros((self._starts[-1], len(phi)))
+            whole[self._part(element)] = phi.T
+            left = solve_triangular(self._precision[0], whole, lower=True, check_finite=False)
+            known[rows] = (phi**2).sum(axis=1) - (left**2).sum(axis=0)
+        return np.clip(known, 0.0, 1.0)
+
+    def energy_determinability(self, structures: Placed) -> Floats:
+        """1 - var/prior of the energy per atom of each structure [s]."""
+        rows, own = self._sums(structures)
+        prior = (rows**2).sum(axis=1)
+        return np.asarray(np.clip((prior - (rows * self._solve(rows)).sum(axis=1)) / (prior + own), 0.0, 1.0))
+
+    def gains(self, candidates: Placed, pool: Placed) -> Floats:
+        """Part of the pool's unknown variance that the energy of each candidate would remove [s].
+
+        Learning the energy of structure c lowers var_i by cov(i, c)^2/(var_c + noise): known before it is calculated.
+        The variance is the mean over the structures of the pool of the mean over their atoms: a large cell counts as
+        much as a small one.
+        """
+        rows, own = self._sums(candidates)
+        solved = self._solve(rows)
+        total = np.zeros((self._starts[-1], self._starts[-1]))
+        weights = 1 / np.bincount(pool.structure, minlength=pool.n_structures)[pool.structure]
+        for element, atoms, phi in self._blocks(pool):
+            part = self._part(element)
+            total[part, part] += phi.T @ (weights[atoms, None] * phi)
+        lowered = ((solved @ total) * solved).sum(axis=1) / ((rows * solved).sum(axis=1) + NOISE + own)
+        unknown = float(weights @ (1 - self.determinability(pool)))
+        return np.asarray(lowered / max(unknown, NOISE))
+
+    def _solve(self, rows: Floats) -> Floats:
+        from scipy.linalg import cho_solve
+
+        return np.asarray(cho_solve(self._precision, rows.T).T)
+
+    def _part(self, element: int) -> slice:
+        return slice(int(self._starts[element]), int(self._starts[element + 1]))
+
+    def _sums(self, structures: Placed, advance: Advance | None = None) -> tuple[Floats, Floats]:
+        """Mean of phi over the atoms of each structure, and the variance of the mean of what phi leaves."""
+        sizes = np.bincount(structures.structure, minlength=structures.n_structures)
+        rows, own = np.zeros((len(sizes), self._starts[-1])), np.zeros(len(sizes))
+        for element, atoms, phi in self._blocks(structures, advance):
+            owner = structures.structure[atoms]
+            np.add.at(rows[:, self._part(element)], owner, phi / sizes[owner, None])
+            np.add.at(own, owner, np.clip(1 - (phi**2).sum(axis=1), 0, None) / sizes[owner] ** 2)
+        return rows, own
+
+    def _blocks(self, atoms: Placed, advance: Advance | None = None) -> Iterator[tuple[int, Integers, Floats]]:
+        """Element, numbers of the atoms and phi [m, size], a block of atoms at a time."""
+        for element, (rows, points) in enumerate(zip(atoms.rows, atoms.points, strict=True)):
+            for first in range(0, len(rows), BLOCK):
+                chosen = slice(first, first + BLOCK)
+                yield element, rows[chosen], self._bases[element].coordinates(points[chosen])
+                if advance:
+                    advance(len(rows[chosen]))
+
+
+class _Basis:
+    """Coordinates phi in which the kernel is phi . phi, by a pivoted Cholesky factor between representatives."""
+
+    def __init__(self, points: Floats, length: float) -> None:
+        from scipy.linalg.lapack import dpstrf
+
+        self.length = length
+        if not len(points):
+            self.points, self.factor, self.size = points, np.zeros((0, 0)), 0
+            return
+        factor, pivots, self.size, _ = dpstrf(_kernel(points, points, length), lower=1, tol=FAITHFUL)
+        self.factor = np.tril(factor[: self.size, : self.size])
+        self.points = points[pivots[: self.size] - 1]
+
+    def coordinates(self, points: Floats) -> Floats:
+        from scipy.linalg import solve_triangular
+
+        if not self.size:
+            return np.zeros((len(points), 0))
+        kernel = _kernel(self.points, points, self.length)
+        return np.asarray(solve_triangular(self.factor, kernel, lower=True, check_finite=False).T)
+
+
+def farthest_points(points: Floats, at_most: int = REPRESENTATIVES) -> Floats:
+    """Representatives: each the point farthest from those before (T. Gonzalez, Theor. Comput. Sci. 38, 293 (1985)).
+
+    The first is nearest to the mean. Rare environments come early, copies never.
+    """
+    if not len(points):
+        return points
+    chosen = [int(((points - points.mean(axis=0)) ** 2).sum(axis=1).argmin())]
+    nearest = np.full(len(points), np.inf)
+    while len(chosen) < min(at_most, len(points)):
+        nearest = np.minimum(nearest, ((points - points[chosen[-1]]) ** 2).sum(axis=1))
+        farthest = int(nearest.argmax())
+        if not nearest[farthest] > 0:
+            break
+        chosen.append(farthest)
+    return points[chosen]
 
 
 def gaussian_determinability(points: Floats, structure: Integers, targets: Floats, length: float) -> Floats:
@@ -31,25 +181,12 @@ def gaussian_determinability(points: Floats, structure: Integers, targets: Float
     Floats
         [m], between 0 (nothing is known) and 1.
     """
-    if not length > 0:
-        raise Error(f"the length scale must be positive, found {length}")
-    sizes = np.bincount(structure)
-    means = _means(points, points, structure, sizes, length)
-    sums = np.zeros((len(sizes), len(sizes)))
-    np.add.at(sums, structure, means)
-    sums = sums / sizes[:, None] + NOISE * np.eye(len(sizes))
-    known = _means(targets, points, structure, sizes, length)
-    return np.asarray(np.einsum("ms,sm->m", known, np.linalg.solve(sums, known.T)))
+    everything = np.concatenate([points, targets])
+    process = SumProcess(Placed.of_one(points, structure), [farthest_points(everything)], length)
+    return process.determinability(Placed.of_one(targets, np.zeros(len(targets), dtype=np.int64)))
 
 
-def _means(a: Floats, b: Floats, structure: Integers, sizes: Integers, length: float) -> Floats:
-    """Mean of the kernel between each point of `a` and the atoms of each structure [len(a), structures]."""
-    from scipy.sparse import csr_matrix
+def _kernel(a: Floats, b: Floats, length: float) -> Floats:
     from scipy.spatial.distance import cdist
 
-    weights = csr_matrix((1 / sizes[structure], (structure, np.arange(len(b)))), shape=(len(sizes), len(b)))
-    blocks = [
-        (weights @ np.exp(-cdist(b, a[i : i + BLOCK], "sqeuclidean") / (2 * length**2))).T
-        for i in range(0, len(a), BLOCK)
-    ]
-    return np.concatenate(blocks)
+    return np.asarray(np.exp(cdist(a, b, "sqeuclidean") / (-2 * length**2)))

@@ -67,6 +67,57 @@ class Environments:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """Atoms of some structures by element, with their places in G space.
+
+    Attributes
+    ----------
+    points
+        Coordinates [n_e, count] for each element.
+    rows
+        Numbers of these atoms [n_e] among all n.
+    structure
+        [n], index of the structure.
+    n_structures
+        Number of structures.
+    """
+
+    points: list[Floats]
+    rows: list[Integers]
+    structure: Integers
+    n_structures: int
+
+    @classmethod
+    def of_one(cls, points: Floats, structure: Integers) -> Placed:
+        """Atoms of a single element."""
+        return cls([points], [np.arange(len(points))], structure, int(structure.max()) + 1)
+
+    @property
+    def n_atoms(self) -> int:
+        return len(self.structure)
+
+    def owners(self, element: int) -> Integers:
+        """Index of the structure of each atom of an element [n_e]."""
+        return self.structure[self.rows[element]]
+
+    def split(self, values: Floats) -> list[list[float]]:
+        """Values of all atoms [n] as a list for each structure."""
+        cuts = np.cumsum(np.bincount(self.structure, minlength=self.n_structures))[:-1]
+        return [part.tolist() for part in np.split(values, cuts)]
+
+    def joined(self, other: Placed) -> Placed:
+        """These atoms, then those of other structures."""
+        pairs = zip(self.points, other.points, strict=True)
+        rows = zip(self.rows, other.rows, strict=True)
+        return Placed(
+            [np.concatenate(pair) for pair in pairs],
+            [np.concatenate([mine, theirs + self.n_atoms]) for mine, theirs in rows],
+            np.concatenate([self.structure, other.structure + self.n_structures]),
+            self.n_structures + other.n_structures,
+        )
+
+
 class GSpace:
     """Coordinates in which the distance of two atoms of one element is Euclidean.
 
@@ -98,3 +149,13 @@ class GSpace:
         width = np.where(high > low, high - low, np.inf)
         centred = (2 * mine - low - high) / width
         return np.asarray(centred / np.sqrt(count))
+
+    def place(self, environments: Environments) -> Placed:
+        """All atoms of some structures; none for an element that the training set does not have."""
+        elements = range(len(self.counts))
+        rows = [np.flatnonzero(environments.species == e) for e in elements]
+        points = [self.coordinates(environments, e) if len(rows[e]) else self._nowhere(e) for e in elements]
+        return Placed(points, rows, environments.structure, int(environments.structure.max()) + 1)
+
+    def _nowhere(self, element: int) -> Floats:
+        return np.zeros((0, self.counts[element]))
