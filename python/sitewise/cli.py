@@ -289,6 +289,11 @@ def diagnose(
         print(line)
     if json_file:
         write_text(json_file, json.dumps(diagnosis.result, indent=2) + "\n")
+    if out:
+        from .report import save_report
+
+        out.mkdir(parents=True, exist_ok=True)
+        print(f"pictures and {save_report(out, diagnosis)}")
 
 
 def _print_errors(tables: dict[str, dict[str, Any]]) -> None:

@@ -48,6 +48,7 @@ MAIN_LENGTH = 0.2  # what is printed and ranked by
 N_BIG = (3, 10, 30, 100, 300, 1000)
 UNDETERMINED = 0.01  # part of a target that the data leave open, above which it is named
 SHOWN = 3  # candidates and targets in the verdict
+NAMED = 6  # clusters whose free combinations the verdict writes out
 
 
 class Diagnosis:
@@ -364,12 +365,12 @@ def verdict(diagnosis: Diagnosis) -> list[str]:
     least = [min(atoms) for atoms in result["determinability"]]
     worst = int(np.argmin(least))
     lines.append(
-        f"least known atom: {_percent(1 - least[worst])} of its energy's variance is open, in "
+        f"least known atom: {percent(1 - least[worst])} of its energy's variance is open, in "
         f"{diagnosis.data[worst].source} (length scale {MAIN_LENGTH})"
     )
     lines += _target_lines(result.get("targets", []))
     for row in result.get("candidates", [])[:SHOWN]:
-        lines.append(f"candidate {row['name']}: would remove {_percent(row['gain'])} of what is open")
+        lines.append(f"candidate {row['name']}: would remove {percent(row['gain'])} of what is open")
     return lines + _potential_lines(result)
 
 
@@ -381,13 +382,15 @@ def _cluster_lines(diagnosis: Diagnosis) -> list[str]:
         lines.append(f"{element}: {distance} (n_big {found['n_big']})")
     if entry is None:
         return [*lines, "the environments form one cluster of each element"]
-    sizes = ", ".join(f"{row['name']} {row['n_atoms']}" for row in result["clusters"])
+    rows = sorted(result["clusters"], key=lambda row: str(row["name"]))
+    sizes = ", ".join(f"{row['name']} {row['n_atoms']}" for row in rows)
     lines.append(f"{entry.clusters} clusters from distance {entry.low:.3f} to {entry.high:.3f}: {sizes} atoms")
     if not entry.nullity:
         return [*lines, "total energies fix the mean energies of all clusters"]
-    for offset in diagnosis.counts.null.T:
+    lines.append(f"{entry.nullity} combinations of their energies are free: total energies do not fix them")
+    for offset in diagnosis.counts.null.T if len(diagnosis.clusters) <= NAMED else ():
         terms = [f"{x:+.2f} {name}" for x, name in zip(offset, diagnosis.clusters, strict=True) if abs(x) > 0.005]
-        lines.append(f"free: {' '.join(terms)} may be added to the atomic energies, and no total energy changes")
+        lines.append(f"  {' '.join(terms)}")
     return lines
 
 
@@ -400,8 +403,8 @@ def _target_lines(targets: Sequence[dict[str, Any]]) -> list[str]:
     lines = [f"{len(bad)} of {len(targets)} targets are not determined by the data"]
     for row in sorted(bad, key=lambda row: -max(row["unknown_energy"], row["null_fraction"]))[:SHOWN]:
         lines.append(
-            f"target {row['name']}: {_percent(row['unknown_energy'])} of its energy's variance is open, "
-            f"{_percent(row['null_fraction'])} of it by the clusters"
+            f"target {row['name']}: {percent(row['unknown_energy'])} of its energy's variance is open, "
+            f"{percent(row['null_fraction'])} of it by the clusters"
         )
     return lines
 
@@ -430,7 +433,8 @@ def _potential_lines(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _percent(part: float) -> str:
+def percent(part: float) -> str:
+    """A part as it is printed."""
     return f"{100 * part:.0f} %" if part >= 0.1 else f"{100 * part:.2g} %"
 
 

@@ -16,6 +16,7 @@ from .structures import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # What is shown of each kind of label: name, unit, and how many of it make an eV or Angstrom unit.
@@ -60,7 +61,7 @@ def save_size_curve(path: Path, rows: Floats) -> None:
         Size, seed, and RMSE of energy, force and stress; NaN where there is none.
     """
     kinds = [k for k in range(len(SHOWN)) if np.isfinite(rows[:, 2 + k]).any()]
-    figure, axes = _panels(len(kinds))
+    figure, axes = panels(len(kinds))
     sizes = np.unique(rows[:, 0])
     for k, ax in zip(kinds, axes, strict=True):
         name, unit, factor = list(SHOWN.values())[k]
@@ -70,9 +71,9 @@ def save_size_curve(path: Path, rows: Floats) -> None:
         ax.set(xlabel="training structures", ylabel=f"{name} RMSE ({unit})", xscale="log", yscale="log")
         ax.set_xticks(sizes, [f"{n:.0f}" for n in sizes])
         ax.minorticks_off()
-        _plain_log_ticks(ax)
+        plain_log_ticks(ax.yaxis)
         ax.legend(frameon=False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def save_learning_curves(path: Path, table: Mapping[str, Floats]) -> None:
@@ -80,7 +81,7 @@ def save_learning_curves(path: Path, table: Mapping[str, Floats]) -> None:
     against the iteration, from the columns of `log.csv`."""
     kinds = [kind for kind in SHOWN if np.isfinite(table[f"{kind}_rmse"]).any()]
     points = [name for name in table if name.startswith(COLUMN)]
-    figure, axes = _panels(len(kinds) + bool(points))
+    figure, axes = panels(len(kinds) + bool(points))
     if points:
         _invariant_panel(axes[-1], table, points)
     for kind, ax in zip(kinds, axes, strict=False):
@@ -90,9 +91,9 @@ def save_learning_curves(path: Path, table: Mapping[str, Floats]) -> None:
             if np.isfinite(values).any():
                 ax.plot(table["iteration"], values, color=color, label=series, linewidth=1.3)
         ax.set(xlabel="iteration", ylabel=f"{name} RMSE ({unit})", yscale="log")
-        _plain_log_ticks(ax)
+        plain_log_ticks(ax.yaxis)
         ax.legend(frameon=False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _invariant_panel(ax: Axes, table: Mapping[str, Floats], points: Sequence[str]) -> None:
@@ -119,7 +120,7 @@ def _invariant_panel(ax: Axes, table: Mapping[str, Floats], points: Sequence[str
 def save_distributions(path: Path, comparisons: Mapping[str, Comparison]) -> None:
     """Histograms of predicted minus reference."""
     kinds = _kinds(comparisons)
-    figure, axes = _panels(len(kinds))
+    figure, axes = panels(len(kinds))
     for kind, ax in zip(kinds, axes, strict=True):
         name, unit, factor = SHOWN[kind]
         series = {label: getattr(c, kind).errors * factor for label, c in comparisons.items()}
@@ -136,7 +137,7 @@ def save_distributions(path: Path, comparisons: Mapping[str, Comparison]) -> Non
         ax.set(xlabel=f"{name} error ({unit})", ylabel=f"density (1/({unit}))", xlim=(-limit, limit))
         ax.set_yscale("log" if kind == "force" else "linear")  # forces have tails worth seeing
         ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.22), fontsize="small")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def save_correlation(path: Path, comparisons: Mapping[str, Comparison]) -> None:
@@ -148,7 +149,7 @@ def save_correlation(path: Path, comparisons: Mapping[str, Comparison]) -> None:
         If the file cannot be written or its name has no ending that matplotlib knows.
     """
     kinds = _kinds(comparisons)
-    figure, axes = _panels(len(kinds), square=True)
+    figure, axes = panels(len(kinds), square=True)
     for kind, ax in zip(kinds, axes, strict=True):
         name, unit, _ = SHOWN[kind]
         unit, factor = ("eV/atom", 1.0) if kind == "energy" else (unit, SHOWN[kind][2])
@@ -169,7 +170,7 @@ def save_correlation(path: Path, comparisons: Mapping[str, Comparison]) -> None:
         ax.ticklabel_format(useOffset=False)
         ax.text(0.97, 0.03, _rmse_text(comparisons, kind), transform=ax.transAxes, ha="right", va="bottom", fontsize=8)
         ax.legend(frameon=False, fontsize="small", markerscale=1.5)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _kinds(comparisons: Mapping[str, Comparison]) -> list[str]:
@@ -210,24 +211,27 @@ def _repeat(colors: Sequence[str], times: int = 20) -> list[str]:
     return list(colors) * times
 
 
-def _panels(count: int, square: bool = False) -> tuple[Figure, list[Axes]]:
+def panels(count: int, rows: int = 1, square: bool = False) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels in each row, and these row by row."""
     # Figures of their own: pyplot would look for a screen and keep them all.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.6 * count, 4.6 if square else 3.8), layout="constrained", dpi=150)
-    return figure, [figure.add_subplot(1, count, i + 1) for i in range(count)]
+    size = (4.6 * count, (4.6 if square else 3.8) * rows)
+    figure = Figure(figsize=size, layout="constrained", dpi=150)
+    return figure, [figure.add_subplot(rows, count, i + 1) for i in range(rows * count)]
 
 
-def _plain_log_ticks(ax: Axes) -> None:
+def plain_log_ticks(axis: Axis) -> None:
     """10, 20, 50 instead of powers of ten, as errors rarely span a decade."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes a picture whole; Error for an ending that is no kind of picture."""
     known: dict[str, Any] = figure.canvas.get_supported_filetypes()
     if path.suffix.lower().lstrip(".") not in known:
         raise Error(f"{path}: is no kind of picture that is known, expected {', '.join(sorted(known))}")

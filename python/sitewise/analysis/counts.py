@@ -101,8 +101,9 @@ def joint_barcode(clustering: JointClustering, structure: Integers) -> list[Barc
 
 
 def longest(entries: Sequence[BarcodeEntry]) -> BarcodeEntry:
-    """The entry that persists longest, in the ratio of its distances."""
-    return max(entries, key=lambda entry: entry.high / entry.low)
+    """The entry that persists longest, in the ratio of its distances; the first has no end below and counts only where
+    it is alone."""
+    return max(entries[1:] or entries, key=lambda entry: entry.high / entry.low)
 
 
 def null_fraction(found: Determinability, target: Floats) -> float:

@@ -1,0 +1,139 @@
+"""`sitewise diagnose --out`: pictures, and one HTML file that opens without anything else."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.io import write
+from matplotlib.image import imread
+
+from checks import silicon_frames, silicon_potential
+from sitewise import Dataset, Potential
+from sitewise.diagnose import Diagnosis, functions_of
+from sitewise.mapping_plots import principal_components, save_diagnosis
+from sitewise.progress import Reporter
+
+QUIET = Reporter(quiet=True)
+PICTURES = {"dendrogram", "merges", "barcode", "map", "atomic_energies", "invariants"}
+
+# Waits for the viewer, turns the structure as a mouse does and tells whether the picture of it changed.
+TURN = """
+<script>
+const canvases = (root) => [...root.querySelectorAll("*")].flatMap(
+    (node) => [...(node.tagName === "CANVAS" ? [node] : []), ...(node.shadowRoot ? canvases(node.shadowRoot) : [])]);
+const wait = (time) => new Promise((done) => setTimeout(done, time));
+(async () => {
+    while (!document.body.dataset.viewer) await wait(200);
+    await wait(3000);
+    const canvas = canvases(document.getElementById("structure"))[0];
+    const before = canvas.toDataURL();
+    const box = canvas.getBoundingClientRect();
+    const mouse = (type, dx) => canvas.dispatchEvent(new MouseEvent(type, {bubbles: true, cancelable: true, button: 0,
+        buttons: 1, clientX: box.x + 100 + dx, clientY: box.y + 100, pageX: box.x + 100 + dx, pageY: box.y + 100}));
+    mouse("mousedown", 0); mouse("mousemove", 40); mouse("mousemove", 90); mouse("mouseup", 90);
+    await wait(2000);
+    document.body.dataset.turned = String(canvas.toDataURL() !== before);
+    document.body.dataset.size = canvas.width + "x" + canvas.height;
+})();
+</script>
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The command's output for slabs and crystals of silicon with a potential."""
+    path = tmp_path_factory.mktemp("report")
+    rng = np.random.default_rng(0)
+    frames = silicon_frames(6)
+    for layers in (4, 6):
+        slab = bulk("Si", "diamond", a=5.43, cubic=True) * (1, 1, layers // 2)
+        slab.center(vacuum=6, axis=2)
+        slab.positions += rng.normal(0, 0.05, slab.positions.shape)
+        frames.append(slab)
+    perfect = []
+    for a in np.linspace(5.3, 5.6, 5):
+        atoms = bulk("Si", "diamond", a=a)
+        atoms.info["REF_energy"] = -10.0 + 3 * (a - 5.43) ** 2
+        perfect.append(atoms)
+    write(path / "data.xyz", frames)
+    write(path / "crystals.xyz", perfect)
+    Potential(silicon_potential()).save(path / "potential")
+    arguments = (
+        *("data.xyz", "--potential", "potential", "--candidates", "crystals.xyz"),
+        *("--target", "crystals.xyz", "--out", "out", "-q"),
+    )
+    command = [sys.executable, "-m", "sitewise", "diagnose", *arguments]
+    run = subprocess.run(command, cwd=path, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    return path / "out"
+
+
+def test_pictures_are_drawn(folder):
+    assert {path.stem for path in folder.glob("*.png")} == PICTURES
+    for path in folder.glob("*.png"):
+        image = imread(path)
+        assert image[..., :3].std() > 0.03, path  # not blank
+
+
+def test_report_needs_no_other_file(folder):
+    text = (folder / "report.html").read_text()
+    body = re.sub(r"<script>.*?</script>", "", text, flags=re.S)
+    assert body.count("<img") == len(PICTURES)
+    sources = re.findall(r'(?:src|href)="?([^"> ]{0,30})', body)
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    for title in ("Candidates to add", "Targets", "Invariant points", "Dendrogram"):
+        assert title in body
+
+
+def test_structures_turn_in_a_browser_without_network(folder, tmp_path):
+    pytest.importorskip("chemiscope", reason="the package chemiscope is not installed")
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no chromium or google-chrome is installed")
+    text = (folder / "report.html").read_text()
+    (tmp_path / "turn.html").write_text(text.replace("</body>", TURN + "</body>"))
+    command = [
+        *(browser, "--headless", "--no-sandbox", "--enable-unsafe-swiftshader", "--window-size=1250,2000"),
+        *("--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={tmp_path / 'profile'}"),
+        *("--virtual-time-budget=30000", "--dump-dom", f"file://{tmp_path / 'turn.html'}"),
+    ]
+    environment = os.environ | {"HOME": str(tmp_path)}
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    body = re.search(r"<body[^>]*>", run.stdout)
+    assert body, run.stderr
+    assert 'data-viewer="ready"' in body[0], body[0]
+    assert 'data-turned="true"' in body[0], body[0]
+
+
+def test_two_elements_and_no_potential(tmp_path):
+    rng = np.random.default_rng(0)
+    salts = [bulk("NaCl", "rocksalt", a=a, cubic=True) for a in (5.4, 5.6, 5.8)]
+    for atoms in salts:
+        atoms.positions += rng.normal(0, 0.05, atoms.positions.shape)
+    write(tmp_path / "salt.xyz", salts)
+    data = Dataset.read(tmp_path / "salt.xyz", require_labels=False, reporter=QUIET)
+    diagnosis = Diagnosis(data, functions_of(None, None, data), reporter=QUIET)
+    drawn = {path.stem for path in save_diagnosis(tmp_path, diagnosis)}
+    assert {"dendrogram", "merges", "map"} <= drawn <= PICTURES - {"atomic_energies", "invariants"}
+    assert imread(tmp_path / "dendrogram.png").shape[1] == 2 * 690
+
+
+def test_identical_atoms_are_drawn(tmp_path):
+    write(tmp_path / "one.xyz", bulk("Si", "diamond", a=5.43, cubic=True))
+    data = Dataset.read(tmp_path / "one.xyz", require_labels=False, reporter=QUIET)
+    diagnosis = Diagnosis(data, functions_of(None, None, data), reporter=QUIET)
+    assert {path.stem for path in save_diagnosis(tmp_path, diagnosis)} == {"dendrogram", "merges", "map"}
+
+
+def test_principal_components():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(200, 5)) * np.array([3.0, 2.0, 0.1, 0.1, 0.0])
+    found = principal_components(points)
+    assert found.std(axis=0) == pytest.approx([3, 2], rel=0.2)
+    np.testing.assert_allclose(np.abs(found[:, 0]), np.abs(points[:, 0] - points[:, 0].mean()), atol=0.5)
+    assert principal_components(points[:, :1]).shape == (200, 2)
