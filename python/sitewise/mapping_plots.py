@@ -52,7 +52,8 @@ def save_dendrogram(path: Path, diagnosis: Diagnosis) -> bool:
             ax.axhline(diagnosis.chosen.cut, color=COLORS[2], linestyle=":", label=f"cut {diagnosis.chosen.cut:.3f}")
         ax.set(title=diagnosis.functions.elements[e], ylabel="distance in G space", xticks=[])
         ax.set_xlabel("clusters, as wide as they have atoms")
-        ax.legend(frameon=False, fontsize="small")
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(frameon=False, fontsize="small")
     save_figure(figure, path)
     return True
 
@@ -78,7 +79,8 @@ def _dendrogram(ax: Axes, part: Clustering, n_big: int) -> None:
         ax.plot([centre, centre], [low, top], color=COLORS[0], linewidth=1.2)
         if bottom < n:
             continue
-        first, second = left, left + size[children[0]]
+        first = centre - size[bottom] / 2
+        second = first + size[children[0]]
         ends = [first + size[children[0]] / 2, second + size[children[1]] / 2]
         ax.plot(ends, [low, low], color=COLORS[0], linewidth=1.2)
         todo += [(int(child), x, low) for child, x in zip(children, (first, second), strict=True)]
@@ -126,9 +128,12 @@ def save_barcode(path: Path, diagnosis: Diagnosis) -> bool:
         text = f"{entry.clusters} {'cluster' if entry.clusters == 1 else 'clusters'}{offsets}"
         ax.annotate(text, (entry.high, number), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8)
     low, high = diagnosis.entries[0].low, diagnosis.entries[-1].high
-    ax.set(xscale="log", xlim=(low * 0.9, high * (high / low) ** 0.6), yticks=[], ylim=(-1, len(diagnosis.entries)))
-    ax.set_xlabel("cut of the dendrogram, distance in G space")
-    plain_log_ticks(ax.xaxis)
+    ax.set(yticks=[], ylim=(-1, len(diagnosis.entries)), xlabel="cut of the dendrogram, distance in G space")
+    if high / low > 5:
+        ax.set(xscale="log", xlim=(low * 0.9, high * (high / low) ** 0.6))
+        plain_log_ticks(ax.xaxis)
+    else:
+        ax.set_xlim(low - 0.1 * (high - low), high + 0.6 * (high - low))
     ax.set_title("orange: offsets are free; thick: persists longest", fontsize=9)
     save_figure(figure, path)
     return True
