@@ -168,7 +168,7 @@ def _dataset(diagnosis: Diagnosis) -> dict[str, Any]:
 def _above_lowest(diagnosis: Diagnosis) -> Floats:
     """Atomic energies above the lowest of the element, eV: absolute ones hide the differences."""
     assert diagnosis.energies is not None
-    found = diagnosis.energies.copy()
+    found: Floats = diagnosis.energies.copy()
     for e in diagnosis.elements:
         found[diagnosis.placed.rows[e]] -= found[diagnosis.placed.rows[e]].min()
     return found
