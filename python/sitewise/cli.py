@@ -296,6 +296,33 @@ def diagnose(
         print(f"pictures and {save_report(out, diagnosis)}")
 
 
+@command
+def reproduce(
+    name: Annotated[str | None, typer.Argument(help="Of the experiment; without it they are listed.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Smaller, a few minutes at most.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results; by default reproduce-NAME, with -quick behind it.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Do an experiment of the paper on atomic energy mapping anew; goes on where it stopped.
+
+    Ends with a table, pictures and `result.json`. Exit status 1 if a number is not what it must be.
+    """
+    from .reproduce import EXPERIMENTS
+    from .reproduce import reproduce as do
+
+    if name is None:
+        for each, experiment in EXPERIMENTS.items():
+            print(f"{each:15} {experiment.title}")
+        return
+    out = out or Path(f"reproduce-{name}{'-quick' if quick else ''}")
+    outcome = do(name, out, quick, Reporter(quiet))
+    print("\n".join([*outcome.lines(), "", f"results in {out}"]))
+    if not outcome.passed:
+        raise typer.Exit(1)
+
+
 def _print_errors(tables: dict[str, dict[str, Any]]) -> None:
     """Table of errors: a row for each set, and for each group of it."""
     from rich.box import SIMPLE

@@ -23,6 +23,7 @@ Floats32: TypeAlias = npt.NDArray[np.float32]
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # D. P. Kingma and J. Ba, arXiv:1412.6980
 PAIRS = 20  # steps and gradient differences that L-BFGS remembers
+TINY = 1e-250  # their least product, far above where squares become 0
 
 # The Gauss-Newton matrix is that of so many structures, and of this part of their force components.
 SAMPLED_STRUCTURES, SAMPLED_FORCES = 54, 0.2
@@ -178,7 +179,7 @@ class LBFGS:
             return theta, value  # the lowest that rounding lets it reach
         new, value, new_slope = found
         step, change = new - theta, new_slope - slope
-        if step @ change > 1e-12 * (step @ step):
+        if step @ change > 1e-12 * (step @ step) + TINY:
             memory["steps"] = np.vstack([memory["steps"], step])[-PAIRS:]
             memory["changes"] = np.vstack([memory["changes"], change])[-PAIRS:]
         memory["value"], memory["slope"] = np.array(value), new_slope

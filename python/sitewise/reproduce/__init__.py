@@ -1,0 +1,68 @@
+"""The experiments of D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019), and its supplement, done anew.
+
+Each is a module with a frozen dataclass `Settings` and a function `run(settings, folder)` that computes, draws and
+returns an `Outcome`: a table, and checks of what must come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .._core import Error
+from ..progress import Reporter
+from . import spline
+from .frame import Check, Folder, Outcome
+
+__all__ = ["EXPERIMENTS", "Check", "Experiment", "Folder", "Outcome", "reproduce"]
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """An experiment, its settings, and those that take a few minutes at most."""
+
+    title: str
+    run: Callable[[Any, Folder], Outcome]
+    full: Any
+    quick: Any
+
+
+EXPERIMENTS = {
+    "spline": Experiment(
+        "a function of one variable learnt from sums of its values (Fig. S4)",
+        spline.run,
+        spline.Settings(),
+        spline.Settings(sizes=(1, 5, 10, 20, 50, 100), seeds=3),
+    ),
+}
+
+
+def reproduce(name: str, out: Path, quick: bool = False, reporter: Reporter | None = None) -> Outcome:
+    """Does an experiment, or what is left of it after an interruption.
+
+    Parameters
+    ----------
+    name
+        Of EXPERIMENTS.
+    out
+        Folder for the pictures, `result.json` and the finished parts.
+    quick
+        With smaller settings.
+    reporter
+        Told of the progress; by default it writes to stderr.
+
+    Raises
+    ------
+    Error
+        If there is no such experiment, or `out` holds another one.
+    """
+    if name not in EXPERIMENTS:
+        raise Error(f"there is no experiment {name}, expected {', '.join(EXPERIMENTS)}")
+    experiment = EXPERIMENTS[name]
+    settings = experiment.quick if quick else experiment.full
+    folder = Folder(out, {"experiment": name, **asdict(settings)}, reporter or Reporter())
+    outcome = experiment.run(settings, folder)
+    folder.finish(name, experiment.title, settings, outcome)
+    return outcome

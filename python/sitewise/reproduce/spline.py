@@ -1,0 +1,145 @@
+"""A function of one variable learnt from sums of its values: the supplement's section C and Fig. S4.
+
+The atoms of a dimer see nothing but their distance r, so the atomic energy is a function f(r). A structure is five
+dimers far from each other, whose energy is twice the sum of five f(r); the network is asked for f.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import _core
+from ..config import Training
+from ..dataset import Dataset, Structure
+from ..plots import COLORS
+from ..structures import Floats
+from ..symmetry import RADIAL, SymmetryFunctions
+from .fitting import fit
+from .frame import Check, Folder, Outcome
+from .pictures import panels, save
+
+if TYPE_CHECKING:
+    from scipy.interpolate import CubicSpline
+
+SHORTEST, LONGEST, CUTOFF = 2.0, 7.0, 8.0  # Angstrom
+KNOTS = (0.0, 1.2, -0.6, 0.9, -1.1, 0.3, 1.0, -0.4)  # f at equal distances, eV
+SUMMANDS = 5
+GRID = np.linspace(SHORTEST, LONGEST, 251)
+SHOWN = (1, 5, 10, 20, 50, 100)
+L2 = 4e-8  # the paper's 1e-6 for sums of five; the loss here is that of their means
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Numbers of structures, seeds of each, and the optimiser's length."""
+
+    sizes: tuple[int, ...] = (1, 2, 5, 10, 15, 20, 30, 50, 75, 100)
+    seeds: int = 8
+    iterations: int = 800
+
+
+def run(settings: Settings, folder: Folder) -> Outcome:
+    """f learnt from more and more sums, by networks of several seeds."""
+    f = spline()
+    truth = f(GRID)
+    curves: dict[int, Floats] = {}
+    with folder.reporter.task("sums of five", len(settings.sizes) * settings.seeds, lines=True) as advance:
+
+        def learn(size: int) -> list[list[float]]:
+            found = [predicted(f, size, seed, settings.iterations).tolist() for seed in range(settings.seeds)]
+            advance(settings.seeds, note=f"N = {size}")
+            return found
+
+        for size in settings.sizes:
+            curves[size] = np.array(folder.part(f"sums-{size}", partial(learn, size)))
+    errors = {n: np.sqrt(((c - truth) ** 2).mean(axis=1)) / truth.std() for n, c in curves.items()}
+    draw_curves(folder, truth, curves, errors)
+    draw_errors(folder, errors)
+    rows = [(n, *(float(x) for x in (np.median(e), e.min(), e.max()))) for n, e in errors.items()]
+    return Outcome(("N", "median RMSE/std", "lowest", "highest"), rows, checks(errors))
+
+
+def spline() -> CubicSpline:
+    """f(r), eV."""
+    from scipy.interpolate import CubicSpline
+
+    return CubicSpline(np.linspace(SHORTEST, LONGEST, len(KNOTS)), KNOTS, bc_type="natural")
+
+
+def predicted(f: CubicSpline, size: int, seed: int, iterations: int) -> Floats:
+    """f on GRID as learnt from `size` sums; smaller sets are parts of larger ones of the same seed."""
+    distances = np.random.default_rng(seed).uniform(SHORTEST, LONGEST, (size, SUMMANDS))
+    data = Dataset(dimers(row, f) for row in distances)
+    grid = dimers(GRID, f)
+    settings = {"recipe": "seed-lbfgs", "iterations": iterations, "l2": L2, "force_weight": 0.0, "seed": seed}
+    potential = fit(data, Dataset([grid]), radial_functions(), Training.model_validate(settings))
+    return potential.evaluate(grid.atoms).energies[::2]
+
+
+def radial_functions() -> SymmetryFunctions:
+    """Eight functions G2, shifted to equal distances as wide as their spacing."""
+    shifts = np.linspace(SHORTEST, LONGEST, 8)
+    eta = 0.5 / (shifts[1] - shifts[0]) ** 2
+    functions = [_core.SymmetryFunction(RADIAL, 0, 0, eta=eta, rs=rs, cutoff=CUTOFF) for rs in shifts]
+    return SymmetryFunctions(["Si"], _core.SymmetryFunctions(1, functions))
+
+
+def dimers(distances: Floats, f: CubicSpline) -> Structure:
+    """Dimers side by side, out of each other's reach, with their energy."""
+    from ase import Atoms
+
+    positions = np.zeros((len(distances), 2, 3))
+    positions[:, 1, 0] = distances
+    positions[:, :, 1] = 2 * CUTOFF * np.arange(len(distances))[:, None]
+    atoms = Atoms(f"Si{2 * len(distances)}", positions.reshape(-1, 3))
+    return Structure(atoms, float(2 * f(distances).sum()), None, None, "", "dimers")
+
+
+def checks(errors: dict[int, Floats]) -> list[Check]:
+    """Of the sizes that were learnt: too few sums say nothing of f, a hundred determine it."""
+    wanted = {
+        5: ("the best seed", 0, {"above": 0.3}),
+        20: ("the median seed", 0.5, {"below": 0.1}),
+        100: ("the worst seed", 1, {"below": 0.02}),
+    }
+    return [
+        Check(f"RMSE/std of {which} at N = {n}", float(np.quantile(errors[n], quantile)), **bounds)
+        for n, (which, quantile, bounds) in wanted.items()
+        if n in errors
+    ]
+
+
+def draw_curves(folder: Folder, truth: Floats, curves: dict[int, Floats], errors: dict[int, Floats]) -> None:
+    """`spline.png`: a panel for each N, as Fig. S4."""
+    shown = [n for n in SHOWN if n in curves]
+    columns = min(3, len(shown))
+    figure, axes = panels(-(-len(shown) // columns), columns)
+    for n, ax in zip(shown, axes, strict=False):
+        middle = int(np.argsort(errors[n])[len(errors[n]) // 2])
+        for seed, curve in enumerate(curves[n]):
+            if seed != middle:
+                ax.plot(GRID, curve, color=COLORS[0], linewidth=0.6, alpha=0.35)
+        ax.plot(GRID, curves[n][middle], color=COLORS[0], linewidth=1.8, label="network, median seed")
+        ax.plot([], color=COLORS[0], linewidth=0.6, alpha=0.6, label="other seeds")
+        ax.plot(GRID, truth, "--", color="black", linewidth=1.3, label="f(r)")
+        ax.set(xlabel="r (Å)", ylabel="f (eV)", ylim=(1.6 * truth.min(), 1.6 * truth.max()))
+        ax.set_title(f"N = {n}: RMSE/std {np.median(errors[n]):.2g}", fontsize="medium")
+    axes[0].legend(frameon=False, fontsize="small", loc="upper right")
+    save(figure, folder.path / "spline.png")
+
+
+def draw_errors(folder: Folder, errors: dict[int, Floats]) -> None:
+    """`errors.png`: RMSE/std of each seed against N."""
+    figure, (ax,) = panels(1, 1, 5.0, 4.0)
+    for n, found in errors.items():
+        ax.plot([n] * len(found), found, "o", color=COLORS[0], alpha=0.4, label="seeds" if n == min(errors) else None)
+    ax.plot(list(errors), [np.median(e) for e in errors.values()], color=COLORS[0], linewidth=1.5, label="median")
+    ax.set(xlabel="number of sums, N", ylabel="RMSE of f / standard deviation of f", xscale="log", yscale="log")
+    ax.set_xticks(list(errors), [str(n) for n in errors])
+    ax.minorticks_off()
+    ax.legend(frameon=False)
+    save(figure, folder.path / "errors.png")
