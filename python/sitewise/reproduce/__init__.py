@@ -13,7 +13,8 @@ from typing import Any
 
 from .._core import Error
 from ..progress import Reporter
-from . import spline
+from ..signals import Interrupted, stop_signals
+from . import ad_hoc, spline
 from .frame import Check, Folder, Outcome
 
 __all__ = ["EXPERIMENTS", "Check", "Experiment", "Folder", "Outcome", "reproduce"]
@@ -36,6 +37,12 @@ EXPERIMENTS = {
         spline.Settings(),
         spline.Settings(sizes=(1, 5, 10, 20, 50, 100), seeds=3),
     ),
+    "ad-hoc": Experiment(
+        "slabs of silicon whose totals are right and whose crystal is wrong, and what mends it",
+        ad_hoc.run,
+        ad_hoc.Settings(),
+        ad_hoc.Settings(seeds=2, iterations=120),
+    ),
 }
 
 
@@ -57,12 +64,18 @@ def reproduce(name: str, out: Path, quick: bool = False, reporter: Reporter | No
     ------
     Error
         If there is no such experiment, or `out` holds another one.
+    Interrupted
+        On Ctrl-C or SIGTERM.
     """
     if name not in EXPERIMENTS:
         raise Error(f"there is no experiment {name}, expected {', '.join(EXPERIMENTS)}")
     experiment = EXPERIMENTS[name]
     settings = experiment.quick if quick else experiment.full
     folder = Folder(out, {"experiment": name, **asdict(settings)}, reporter or Reporter())
-    outcome = experiment.run(settings, folder)
+    try:
+        with stop_signals():
+            outcome = experiment.run(settings, folder)
+    except Interrupted as stop:
+        raise Interrupted(f"interrupted; the same command goes on from what is in {out}", stop.signum) from None
     folder.finish(name, experiment.title, settings, outcome)
     return outcome

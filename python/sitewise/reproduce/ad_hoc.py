@@ -1,0 +1,266 @@
+"""Right totals from a wrong mapping, with labels of which everything is known.
+
+Slabs of one thickness leave open how their energy is shared between surface and bulk: each has as many atoms of
+either. Networks then get totals right and the crystal wrong. A second thickness or a piece of bulk mends it, and the
+counts of atoms in clusters tell all of this before any training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..analysis import (
+    Environments,
+    GSpace,
+    barcode,
+    count_matrix,
+    determine,
+    gaussian_determinability,
+    null_fraction,
+    single_linkage,
+)
+from ..analysis.clustering import default_n_big
+from ..config import Config
+from ..dataset import Dataset, Structure
+from ..diagnose import longest
+from ..plots import COLORS
+from ..potential import Potential
+from ..structures import Floats
+from ..symmetry import SymmetryFunctions
+from .frame import Check, Folder, Outcome
+from .pictures import panels, save
+from .runs import trained, write_structures
+from .stillinger_weber import stillinger_weber
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from matplotlib.axes import Axes
+
+LATTICE = 5.431  # Angstrom, where the energy of diamond is lowest
+AMPLITUDE = 0.05  # Angstrom, standard deviation of the displacements
+STRETCHES = (0.98, 0.99, 1.0, 1.01, 1.02)  # of the bulk cells, and of the crystals that are looked at
+PERFECT = 2  # the place of the unstretched one
+LENGTH = 0.2  # of the Gaussian process
+# Kinds of structures in each training set, and how many; the test sets have the same kinds.
+SETS = {
+    "one-thickness": {"8 layers": 20},
+    "two-thicknesses": {"8 layers": 20, "12 layers": 6},
+    "with-bulk": {"8 layers": 20, "bulk": 6},
+}
+KINDS = ("8 layers", "12 layers", "bulk")
+TESTED = 6  # structures of each kind
+TRAIN, TEST = 0, 1  # streams of random numbers
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Networks of each training set, and the length of their training."""
+
+    seeds: int = 4
+    iterations: int = 240
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """Of one training set.
+
+    Attributes
+    ----------
+    diagnosis
+        See `diagnose_crystal`.
+    totals, forces
+        Test RMSE of each network, meV/atom and eV/Angstrom.
+    deltas
+        Error of the crystal's atomic energy [networks, STRETCHES], meV.
+    """
+
+    diagnosis: dict[str, Any]
+    totals: Floats
+    forces: Floats
+    deltas: Floats
+
+
+def run(settings: Settings, folder: Folder) -> Outcome:
+    """Diagnoses each training set, then trains on it."""
+    crystals = [labelled(bulk_cell(s), "crystal") for s in STRETCHES]
+    found = {name: _finding(folder, name, settings, crystals) for name in SETS}
+    draw(folder, found)
+    columns = ("training set", "clusters", "free", "crystal unknown", "test meV/atom", "eV/Å", "crystal meV")
+    values = {
+        name: {**f.diagnosis, "crystal_meV": f.deltas.tolist(), "stretches": list(STRETCHES)}
+        for name, f in found.items()
+    }
+    return Outcome(columns, [_row(name, f) for name, f in found.items()], checks(found), values)
+
+
+def _finding(folder: Folder, name: str, settings: Settings, crystals: Sequence[Structure]) -> Finding:
+    data = made(SETS[name], TRAIN)
+    files = {"train": f"{name}.xyz", "test": f"{name}-test.xyz"}
+    write_structures(folder.path / files["train"], data)
+    write_structures(folder.path / files["test"], made(dict.fromkeys(SETS[name], TESTED), TEST))
+    diagnosis = folder.part(f"diagnosis-{name}", partial(diagnose_crystal, Dataset(data), crystals[PERFECT]))
+    totals, forces, deltas = [], [], []
+    for seed in range(settings.seeds):
+        training = {"iterations": settings.iterations, "seed": seed}
+        config = Config.parse({"data": files, "training": training}).relative_to(folder.path)
+        potential, errors = trained(folder, f"{name}-{seed}", config)
+        totals.append(1e3 * errors["test"]["energy_rmse"])
+        forces.append(errors["test"]["force_rmse"])
+        deltas.append([1e3 * _error(potential, crystal) for crystal in crystals])
+    return Finding(diagnosis, np.array(totals), np.array(forces), np.array(deltas))
+
+
+def _error(potential: Potential, crystal: Structure) -> float:
+    assert crystal.energy is not None
+    return float(potential.evaluate(crystal.atoms).energies[0]) - crystal.energy / len(crystal.atoms)
+
+
+# ---- structures
+
+
+def made(counts: Mapping[str, int], stream: int) -> list[Structure]:
+    """Displaced structures of some kinds, always the same ones."""
+    structures = []
+    for kind, count in counts.items():
+        rng = np.random.default_rng([KINDS.index(kind), stream])
+        for k in range(count):
+            atoms = bulk_cell(STRETCHES[k % len(STRETCHES)]) if kind == "bulk" else slab(int(kind.split()[0]))
+            atoms.positions += rng.normal(0, AMPLITUDE, atoms.positions.shape)
+            structures.append(labelled(atoms, kind))
+    return structures
+
+
+def slab(layers: int) -> Atoms:
+    """Si(001), 2x2 atoms a layer, as cut from the crystal, with 15 Angstrom of vacuum."""
+    from ase import Atoms
+    from ase.build import diamond100
+
+    cut = diamond100("Si", (2, 2, layers), a=LATTICE, vacuum=7.5)
+    return Atoms(cut.symbols, cut.positions, cell=cut.cell, pbc=True)
+
+
+def bulk_cell(stretch: float) -> Atoms:
+    """32 atoms of diamond."""
+    from ase import Atoms
+    from ase.build import bulk
+
+    cell = bulk("Si", "diamond", a=stretch * LATTICE, cubic=True) * (2, 2, 1)
+    return Atoms(cell.symbols, cell.positions, cell=cell.cell, pbc=True)
+
+
+def labelled(atoms: Atoms, kind: str) -> Structure:
+    """With energy and forces of Stillinger and Weber."""
+    energies, forces = stillinger_weber(atoms)
+    return Structure(atoms, float(energies.sum()), forces, None, kind, kind)
+
+
+# ---- before training
+
+
+def diagnose_crystal(data: Dataset, crystal: Structure) -> dict[str, Any]:
+    """What the training structures determine of the energy of the crystal's atoms.
+
+    Returns
+    -------
+    dict
+        r_g, n_big; barcode: for each of its cuts low, high, clusters, nullity and `unknown`, the fraction of the
+        crystal's counts in the null space; determinability: of the crystal's atoms, by the Gaussian process.
+    """
+    functions = SymmetryFunctions.preset("simple-nn", data.elements)
+    environments = Environments.of(data, functions)
+    space = GSpace(environments, [functions.core.count(0)])
+    points = space.coordinates(environments, 0)
+    target = space.coordinates(Environments.of(Dataset([crystal]), functions), 0)[:1]
+    clustering, n_big = single_linkage(points), default_n_big(len(points))
+    nearest = int(np.argmin(((points - target) ** 2).sum(axis=1)))
+    entries = []
+    for entry in barcode(clustering, environments.structure, n_big):
+        labels = clustering.labels(entry.cut, n_big)
+        counts = count_matrix(labels, environments.structure)
+        mine = np.zeros(counts.shape[1])
+        mine[labels[nearest]] = 1.0
+        entries.append({**asdict(entry), "unknown": null_fraction(determine(counts), mine)})
+    known = float(gaussian_determinability(points, environments.structure, target, LENGTH)[0])
+    return {"r_g": clustering.r_g(n_big), "n_big": n_big, "barcode": entries, "determinability": known}
+
+
+# ---- results
+
+
+def checks(found: Mapping[str, Finding]) -> list[Check]:
+    """Totals are right everywhere; the crystal is wrong exactly where the data leave it open."""
+    result = []
+    for name, f in found.items():
+        crystal, unknown = np.abs(f.deltas[:, PERFECT]), [entry["unknown"] for entry in f.diagnosis["barcode"]]
+        result.append(Check(f"{name}: test RMSE of totals, worst network (meV/atom)", float(f.totals.max()), below=1.0))
+        if name == "one-thickness":
+            result.append(Check(f"{name}: error of the crystal, best network (meV)", float(crystal.min()), above=100.0))
+            result.append(Check(f"{name}: unknown part of the crystal, least of all cuts", min(unknown), above=0.05))
+        else:
+            result.append(Check(f"{name}: error of the crystal, worst network (meV)", float(crystal.max()), below=10.0))
+            result.append(Check(f"{name}: unknown part of the crystal, most of all cuts", max(unknown), below=1e-6))
+    return result
+
+
+def _row(name: str, f: Finding) -> tuple[Any, ...]:
+    entry = longest(f.diagnosis["barcode"])
+    crystal = np.abs(f.deltas[:, PERFECT])
+    return (
+        *(name, entry["clusters"], entry["nullity"], round(entry["unknown"], 6)),
+        *(float(np.median(f.totals)), float(np.median(f.forces)), float(np.median(crystal))),
+    )
+
+
+def draw(folder: Folder, found: Mapping[str, Finding]) -> None:
+    """`ad_hoc.png`: before training, the crystal after it, and both errors."""
+    figure, axes = panels(1, 3, 5.0, 4.2)
+    _draw_barcodes(axes[0], found)
+    lattice = LATTICE * np.array(STRETCHES)
+    for (name, f), color in zip(found.items(), COLORS, strict=False):
+        for k, delta in enumerate(f.deltas):
+            axes[1].plot(
+                lattice, delta, "o-", color=color, markersize=4, alpha=0.7, label=None if k else name.replace("-", " ")
+            )
+    axes[1].axhline(0, color="black", linewidth=0.7)
+    axes[1].set(xlabel="lattice constant (Å)", ylabel="error of the crystal's atomic energy (meV)")
+    axes[1].set_title("after training: every network", fontsize="medium")
+    axes[1].legend(frameon=False, loc="center right")
+    places = np.arange(len(found))
+    for shift, color, label, values in (
+        (-0.2, COLORS[0], "total energies, test RMSE per atom", [f.totals for f in found.values()]),
+        (0.2, COLORS[1], "crystal's atomic energy, |error|", [np.abs(f.deltas[:, PERFECT]) for f in found.values()]),
+    ):
+        axes[2].bar(places + shift, [np.median(v) for v in values], 0.36, color=color, alpha=0.7, label=label)
+        for place, v in zip(places, values, strict=True):
+            axes[2].plot([place + shift] * len(v), v, ".", color="black", markersize=4)
+    axes[2].set_xticks(places, [name.replace("-", "\n") for name in found])
+    low, high = axes[2].get_ylim()
+    axes[2].set(ylabel="meV", yscale="log", ylim=(min(low, 0.02) or 0.02, 30 * high))
+    axes[2].set_title("totals say nothing of the mapping", fontsize="medium")
+    axes[2].legend(frameon=False, fontsize="small")
+    save(figure, folder.path / "ad_hoc.png")
+
+
+def _draw_barcodes(ax: Axes, found: Mapping[str, Finding]) -> None:
+    """Cuts of the dendrogram, coloured by nullity, with the unknown part of the crystal."""
+    for nullity in sorted({entry["nullity"] for f in found.values() for entry in f.diagnosis["barcode"]}):
+        ax.barh(0, 0, color=COLORS[nullity], alpha=0.7, label=f"nullity {nullity}")
+    for row, f in enumerate(found.values()):
+        for entry in f.diagnosis["barcode"]:
+            low, high = entry["low"], entry["high"]
+            ax.barh(row, high - low, 0.5, low, color=COLORS[entry["nullity"]], alpha=0.7, edgecolor="white")
+            if high > 1.4 * low:
+                text = f"{100 * entry['unknown']:.0f} %"
+                ax.text(np.sqrt(low * high), row, text, ha="center", va="center", fontsize="small")
+    ax.set_yticks(range(len(found)), [name.replace("-", "\n") for name in found])
+    ax.set(xlabel="cut, distance in G space", xscale="log", xlim=(0.01, 1.0), ylim=(len(found) - 0.4, -1.0))
+    ticks = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+    ax.set_xticks(ticks, [f"{x:g}" for x in ticks])
+    ax.minorticks_off()
+    ax.set_title("before training: unknown part of the crystal", fontsize="medium")
+    ax.legend(frameon=False, ncols=3, loc="upper left", fontsize="small")

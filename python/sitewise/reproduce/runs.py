@@ -1,0 +1,43 @@
+"""Training runs inside of an experiment, and files with made structures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..config import Config
+from ..dataset import Structure
+from ..files import atomic
+from ..potential import Potential
+from ..training import train
+from .frame import Folder
+
+
+def trained(folder: Folder, name: str, config: Config) -> tuple[Potential, dict[str, Any]]:
+    """The potential of a run in the folder `name`, and its `errors.json`; an interrupted run goes on."""
+    out = folder.path / name
+
+    def run() -> Any:
+        folder.reporter.say(f"training {name}")
+        train(config, out, resume=True, reporter=folder.reporter)
+        return json.loads((out / "errors.json").read_text(encoding="utf-8"))
+
+    errors = folder.part(f"errors-{name}", run)
+    return Potential.load(out / "potential"), errors
+
+
+def write_structures(path: Path, structures: Sequence[Structure]) -> None:
+    """Extended XYZ with energies and forces, the group as `config_type`."""
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.io import write
+
+    frames = []
+    for s in structures:
+        atoms = s.atoms.copy()
+        atoms.info["config_type"] = s.group
+        atoms.calc = SinglePointCalculator(atoms, energy=s.energy, forces=s.forces)
+        frames.append(atoms)
+    with atomic(path) as temporary:
+        write(temporary, frames, format="extxyz")

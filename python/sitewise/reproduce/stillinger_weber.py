@@ -1,0 +1,76 @@
+"""The potential of F. H. Stillinger and T. A. Weber, Phys. Rev. B 31, 5262 (1985), for silicon.
+
+With it everything is known, atomic energies included, as far as they have a meaning: that of an atom is half of its
+pair energies and the three-body energies that it is the centre of.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import _core
+from ..structures import Floats, Ints, core_arrays
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+# Table I and eq. 2.7 there; EPSILON for a cohesive energy of 4.337 eV.
+EPSILON, SIGMA, REACH = 2.1683, 2.0951, 1.80 * 2.0951  # eV, Angstrom, Angstrom
+A, B, P = 7.049556277, 0.6022245584, 4
+LAMBDA, GAMMA, COSINE = 21.0, 1.20 * SIGMA, -1 / 3
+NEAR = 1e-6  # Angstrom: closer to REACH all is 0 to rounding
+
+
+def stillinger_weber(atoms: Atoms) -> tuple[Floats, Floats]:
+    """Atomic energies [n], eV, and forces [n, 3], eV/Angstrom."""
+    _, positions, cell, pbc = core_arrays(atoms, ["Si"], "the potential of Stillinger and Weber")
+    i, j, vectors, _ = _core.neighbor_list(positions, cell, pbc, REACH - NEAR)
+    r = np.linalg.norm(vectors, axis=1)
+    pair, pair_slope = _pair(r)
+    energies: Floats = np.bincount(i, 0.5 * pair, len(atoms)).astype(np.float64)
+    pulls = 0.5 * (pair_slope / r)[:, None] * vectors  # dE/d(vector)
+    first, second = _pairs_of_neighbors(i, len(atoms))
+    e, d_first, d_second = _triple(vectors[first], vectors[second], r[first], r[second])
+    energies += np.bincount(i[first], e, len(atoms))
+    np.add.at(pulls, first, d_first)
+    np.add.at(pulls, second, d_second)
+    forces = np.zeros((len(atoms), 3))
+    np.add.at(forces, i, pulls)
+    np.add.at(forces, j, -pulls)
+    return energies, forces
+
+
+def _pair(r: Floats) -> tuple[Floats, Floats]:
+    """Energy of a pair, eq. 2.3, and its derivative."""
+    x, cut = (SIGMA / r) ** P, np.exp(SIGMA / (r - REACH))
+    energy = A * EPSILON * (B * x - 1) * cut
+    slope = A * EPSILON * cut * (-P * B * x / r - (B * x - 1) * SIGMA / (r - REACH) ** 2)
+    return energy, slope
+
+
+def _triple(u: Floats, v: Floats, ru: Floats, rv: Floats) -> tuple[Floats, Floats, Floats]:
+    """Energy of an angle at the centre between two neighbours, eq. 2.5, and its derivatives by their vectors."""
+    cosine = np.einsum("tx,tx->t", u, v) / (ru * rv)
+    bend = cosine - COSINE
+    size = LAMBDA * EPSILON * np.exp(GAMMA / (ru - REACH) + GAMMA / (rv - REACH))
+    energy = size * bend**2
+    along = 2 * size * bend  # dE/d(cosine)
+
+    def by(u: Floats, v: Floats, ru: Floats, rv: Floats) -> Floats:
+        turning = along[:, None] * (v / (ru * rv)[:, None] - cosine[:, None] * u / ru[:, None] ** 2)
+        return np.asarray(turning - (energy * GAMMA / ((ru - REACH) ** 2 * ru))[:, None] * u)
+
+    return energy, by(u, v, ru, rv), by(v, u, rv, ru)
+
+
+def _pairs_of_neighbors(i: Ints, n: int) -> tuple[Ints, Ints]:
+    """Places in the neighbour list of all pairs of neighbours that an atom has."""
+    order = np.argsort(i, kind="stable")
+    firsts, seconds = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    for mine in np.split(order, np.searchsorted(i[order], np.arange(1, n))):
+        a, b = np.triu_indices(len(mine), 1)
+        firsts.append(mine[a])
+        seconds.append(mine[b])
+    return np.concatenate(firsts), np.concatenate(seconds)
