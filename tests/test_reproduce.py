@@ -16,7 +16,17 @@ from checks import assert_close, directional_derivative, rattled
 from sitewise import Dataset, Error
 from sitewise.cli import app
 from sitewise.progress import Reporter
-from sitewise.reproduce import EXPERIMENTS, Check, Experiment, Folder, Outcome, ad_hoc, reproduce, spline
+from sitewise.reproduce import (
+    EXPERIMENTS,
+    Check,
+    Experiment,
+    Folder,
+    Outcome,
+    ad_hoc,
+    known_energies,
+    reproduce,
+    spline,
+)
 from sitewise.reproduce.stillinger_weber import stillinger_weber
 
 QUIET = Reporter(quiet=True)
@@ -151,6 +161,30 @@ def test_spline_is_the_energy_of_a_dimer():
     shifts = np.linspace(2.0, 7.0, 8)
     cut = 0.5 * (np.cos(np.pi * 2.5 / 8.0) + 1)
     assert features[0] == pytest.approx(np.exp(-0.5 * ((2.5 - shifts) / (5 / 7)) ** 2) * cut, abs=1e-12)
+
+
+def test_known_energies(tmp_path, shrink):
+    """A hundred totals are enough; ten are not."""
+    shrink("known-energies", known_energies.Settings(sizes=(10, 100), seeds=1, iterations=300))
+    outcome = reproduce("known-energies", tmp_path, reporter=QUIET)
+    assert all(check.passed for check in outcome.checks), outcome.lines()
+    few, many = (row["median RMSE/std"] for row in result_of(tmp_path)["table"])
+    assert few > 0.05 > many > 0
+
+
+def test_teacher_of_known_energies():
+    """Clusters are never too dense, larger sets hold the smaller ones, and far atoms do not count."""
+    made = known_energies.clusters(6, 0, 3)
+    assert [s.energy for s in known_energies.clusters(3, 0, 3)] == [s.energy for s in made[:3]]
+    assert known_energies.clusters(1, 0, 4)[0].energy != made[0].energy
+    for s in made:
+        distances = s.atoms.get_all_distances()
+        assert distances[~np.eye(len(s.atoms), dtype=bool)].min() > known_energies.APART
+        assert s.energy == pytest.approx(known_energies.teacher(s.atoms).sum())
+    far = made[0].atoms.copy()
+    far.positions += 100.0
+    both = known_energies.teacher(made[0].atoms + far)
+    assert both == pytest.approx(np.tile(known_energies.teacher(made[0].atoms), 2))
 
 
 def silicon():

@@ -14,7 +14,7 @@ from typing import Any
 from .._core import Error
 from ..progress import Reporter
 from ..signals import Interrupted, stop_signals
-from . import ad_hoc, spline
+from . import ad_hoc, known_energies, spline
 from .frame import Check, Folder, Outcome
 
 __all__ = ["EXPERIMENTS", "Check", "Experiment", "Folder", "Outcome", "reproduce"]
@@ -42,6 +42,12 @@ EXPERIMENTS = {
         ad_hoc.run,
         ad_hoc.Settings(),
         ad_hoc.Settings(seeds=2, iterations=120),
+    ),
+    "known-energies": Experiment(
+        "a network finds a teacher's atomic energies from totals where these are unique",
+        known_energies.run,
+        known_energies.Settings(),
+        known_energies.Settings(sizes=(10, 30, 100)),
     ),
 }
 

@@ -1,54 +1,64 @@
-"""A potential fitted to total energies alone, in memory."""
+"""A potential fitted to total energies alone, in memory, and its inputs."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from .. import _core
 from ..config import NetworkShape, Training
 from ..dataset import Dataset
 from ..model import Parameters, atomic_offsets, initial_potential
-from ..optimizers import Objective, make_optimizer
+from ..optimizers import LBFGS, Objective
 from ..potential import Potential
 from ..preparation import PreparedData
 from ..progress import Reporter
-from ..symmetry import SymmetryFunctions
-from ..training import STREAMS, WEIGHTS
+from ..symmetry import RADIAL, SymmetryFunctions
+from ..training import WEIGHTS
 
 QUIET = Reporter(quiet=True)
 
 
-def fit(data: Dataset, span: Dataset, functions: SymmetryFunctions, settings: Training) -> Potential:
-    """Fits a network of the default shape, as `train` does.
+def shifted_functions(first: float, last: float, cutoff: float) -> SymmetryFunctions:
+    """Eight functions G2 of silicon at equal distances from `first` to `last`, as wide as their spacing (Angstrom)."""
+    shifts = np.linspace(first, last, 8)
+    eta = 0.5 / (shifts[1] - shifts[0]) ** 2
+    functions = [_core.SymmetryFunction(RADIAL, 0, 0, eta=eta, rs=rs, cutoff=cutoff) for rs in shifts]
+    return SymmetryFunctions(["Si"], _core.SymmetryFunctions(1, functions))
+
+
+def fit(data: Dataset, span: Dataset, functions: SymmetryFunctions, seed: int, iterations: int) -> Potential:
+    """Fits a network of the default shape, with plain L-BFGS and the paper's L2.
+
+    Inputs are scaled to [-1, 1] as in the paper and not whitened: whitening gives faint components as much weight as
+    others, and with a hundred energies alone to learn from it does harm.
 
     Parameters
     ----------
     data
         Structures with energies.
     span
-        Structures whose atoms give the scaling and the principal components of the inputs, so that these do not
-        depend on the size of the training set.
+        Structures whose atoms give the scaling of the inputs, which so does not depend on the size of the training set.
     functions
         The inputs.
-    settings
-        Optimiser, its length, L2 and seed.
+    seed
+        Of the first weights.
+    iterations
+        Number of them, unless the loss stops falling before.
     """
+    recipe = {"recipe": "seed-lbfgs", "force_weight": 0.0, "iterations": iterations, "seed": seed}
+    settings = Training.model_validate(recipe)
     prepared = PreparedData(data, functions, 0, QUIET, "").prepared
     range_of = PreparedData(span, functions, 0, QUIET, "").prepared
     core = initial_potential(functions, "minmax", NetworkShape(), range_of, atomic_offsets(data, functions.elements))
-    parameters = Parameters(core, range_of, whiten=True)
+    parameters = Parameters(core, range_of, whiten=False)
     objective = Objective(data, prepared, core, parameters, settings)
-    total = settings.total_iterations(len(data))
-    optimizer = make_optimizer(objective, lambda use, n: _rng(settings.seed, STREAMS[use], n), total)
-    theta = parameters.initial(_rng(settings.seed, WEIGHTS))
+    optimizer = LBFGS(objective, lambda _, n: np.random.default_rng(n), preconditioned=False)
+    theta = parameters.initial(np.random.default_rng([seed, WEIGHTS]))
     memory = optimizer.start(theta)
-    for iteration in range(total):
+    for iteration in range(iterations):
         before = theta
         theta, _ = optimizer.step(before, memory, iteration)
         if theta is before:
             break  # the lowest that rounding lets it reach
     core.weights = parameters.weights(theta)
     return Potential(core)
-
-
-def _rng(*numbers: int) -> np.random.Generator:
-    return np.random.default_rng(numbers)

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import _core
-from ..config import Training
 from ..dataset import Dataset, Structure
 from ..plots import COLORS
 from ..structures import Floats
-from ..symmetry import RADIAL, SymmetryFunctions
-from .fitting import fit
+from ..symmetry import SymmetryFunctions
+from .fitting import fit, shifted_functions
 from .frame import Check, Folder, Outcome
-from .pictures import panels, save
+from .pictures import draw_against_size, panels, save
 
 if TYPE_CHECKING:
     from scipy.interpolate import CubicSpline
@@ -30,7 +28,6 @@ KNOTS = (0.0, 1.2, -0.6, 0.9, -1.1, 0.3, 1.0, -0.4)  # f at equal distances, eV
 SUMMANDS = 5
 GRID = np.linspace(SHORTEST, LONGEST, 251)
 SHOWN = (1, 5, 10, 20, 50, 100)
-L2 = 4e-8  # the paper's 1e-6 for sums of five; the loss here is that of their means
 
 
 @dataclass(frozen=True)
@@ -75,17 +72,13 @@ def predicted(f: CubicSpline, size: int, seed: int, iterations: int) -> Floats:
     distances = np.random.default_rng(seed).uniform(SHORTEST, LONGEST, (size, SUMMANDS))
     data = Dataset(dimers(row, f) for row in distances)
     grid = dimers(GRID, f)
-    settings = {"recipe": "seed-lbfgs", "iterations": iterations, "l2": L2, "force_weight": 0.0, "seed": seed}
-    potential = fit(data, Dataset([grid]), radial_functions(), Training.model_validate(settings))
+    potential = fit(data, Dataset([grid]), radial_functions(), seed, iterations)
     return potential.evaluate(grid.atoms).energies[::2]
 
 
 def radial_functions() -> SymmetryFunctions:
-    """Eight functions G2, shifted to equal distances as wide as their spacing."""
-    shifts = np.linspace(SHORTEST, LONGEST, 8)
-    eta = 0.5 / (shifts[1] - shifts[0]) ** 2
-    functions = [_core.SymmetryFunction(RADIAL, 0, 0, eta=eta, rs=rs, cutoff=CUTOFF) for rs in shifts]
-    return SymmetryFunctions(["Si"], _core.SymmetryFunctions(1, functions))
+    """The eight inputs."""
+    return shifted_functions(SHORTEST, LONGEST, CUTOFF)
 
 
 def dimers(distances: Floats, f: CubicSpline) -> Structure:
@@ -135,11 +128,5 @@ def draw_curves(folder: Folder, truth: Floats, curves: dict[int, Floats], errors
 def draw_errors(folder: Folder, errors: dict[int, Floats]) -> None:
     """`errors.png`: RMSE/std of each seed against N."""
     figure, (ax,) = panels(1, 1, 5.0, 4.0)
-    for n, found in errors.items():
-        ax.plot([n] * len(found), found, "o", color=COLORS[0], alpha=0.4, label="seeds" if n == min(errors) else None)
-    ax.plot(list(errors), [np.median(e) for e in errors.values()], color=COLORS[0], linewidth=1.5, label="median")
-    ax.set(xlabel="number of sums, N", ylabel="RMSE of f / standard deviation of f", xscale="log", yscale="log")
-    ax.set_xticks(list(errors), [str(n) for n in errors])
-    ax.minorticks_off()
-    ax.legend(frameon=False)
+    draw_against_size(ax, errors, "number of sums, N", "RMSE of f / standard deviation of f")
     save(figure, folder.path / "errors.png")
