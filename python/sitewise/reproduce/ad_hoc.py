@@ -8,44 +8,29 @@ counts of atoms in clusters tell all of this before any training.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..analysis import (
-    Environments,
-    GSpace,
-    barcode,
-    count_matrix,
-    determine,
-    gaussian_determinability,
-    null_fraction,
-    single_linkage,
-)
-from ..analysis.clustering import default_n_big
 from ..config import Config
 from ..dataset import Dataset, Structure
-from ..diagnose import longest
-from ..plots import COLORS
+from ..plots import COLORS, panels, save_figure
 from ..potential import Potential
 from ..structures import Floats
-from ..symmetry import SymmetryFunctions
+from .before_training import diagnose_crystal, draw_barcodes
 from .frame import Check, Folder, Outcome
-from .pictures import panels, save
 from .runs import trained, write_structures
 from .stillinger_weber import stillinger_weber
 
 if TYPE_CHECKING:
     from ase import Atoms
-    from matplotlib.axes import Axes
 
 LATTICE = 5.431  # Angstrom, where the energy of diamond is lowest
 AMPLITUDE = 0.05  # Angstrom, standard deviation of the displacements
 STRETCHES = (0.98, 0.99, 1.0, 1.01, 1.02)  # of the bulk cells, and of the crystals that are looked at
 PERFECT = 2  # the place of the unstretched one
-LENGTH = 0.2  # of the Gaussian process
 # Kinds of structures in each training set, and how many; the test sets have the same kinds.
 SETS = {
     "one-thickness": {"8 layers": 20},
@@ -159,36 +144,6 @@ def labelled(atoms: Atoms, kind: str) -> Structure:
     return Structure(atoms, float(energies.sum()), forces, None, kind, kind)
 
 
-# ---- before training
-
-
-def diagnose_crystal(data: Dataset, crystal: Structure) -> dict[str, Any]:
-    """What the training structures determine of the energy of the crystal's atoms.
-
-    Returns
-    -------
-    dict
-        r_g, n_big; barcode: for each of its cuts low, high, clusters, nullity and `unknown`, the fraction of the
-        crystal's counts in the null space; determinability: of the crystal's atoms, by the Gaussian process.
-    """
-    functions = SymmetryFunctions.preset("simple-nn", data.elements)
-    environments = Environments.of(data, functions)
-    space = GSpace(environments, [functions.core.count(0)])
-    points = space.coordinates(environments, 0)
-    target = space.coordinates(Environments.of(Dataset([crystal]), functions), 0)[:1]
-    clustering, n_big = single_linkage(points), default_n_big(len(points))
-    nearest = int(np.argmin(((points - target) ** 2).sum(axis=1)))
-    entries = []
-    for entry in barcode(clustering, environments.structure, n_big):
-        labels = clustering.labels(entry.cut, n_big)
-        counts = count_matrix(labels, environments.structure)
-        mine = np.zeros(counts.shape[1])
-        mine[labels[nearest]] = 1.0
-        entries.append({**asdict(entry), "unknown": null_fraction(determine(counts), mine)})
-    known = float(gaussian_determinability(points, environments.structure, target, LENGTH)[0])
-    return {"r_g": clustering.r_g(n_big), "n_big": n_big, "barcode": entries, "determinability": known}
-
-
 # ---- results
 
 
@@ -208,7 +163,7 @@ def checks(found: Mapping[str, Finding]) -> list[Check]:
 
 
 def _row(name: str, f: Finding) -> tuple[Any, ...]:
-    entry = longest(f.diagnosis["barcode"])
+    entry = f.diagnosis["longest"]
     crystal = np.abs(f.deltas[:, PERFECT])
     return (
         *(name, entry["clusters"], entry["nullity"], round(entry["unknown"], 6)),
@@ -218,8 +173,8 @@ def _row(name: str, f: Finding) -> tuple[Any, ...]:
 
 def draw(folder: Folder, found: Mapping[str, Finding]) -> None:
     """`ad_hoc.png`: before training, the crystal after it, and both errors."""
-    figure, axes = panels(1, 3, 5.0, 4.2)
-    _draw_barcodes(axes[0], found)
+    figure, axes = panels(3)
+    draw_barcodes(axes[0], {name: f.diagnosis for name, f in found.items()})
     lattice = LATTICE * np.array(STRETCHES)
     for (name, f), color in zip(found.items(), COLORS, strict=False):
         for k, delta in enumerate(f.deltas):
@@ -243,24 +198,4 @@ def draw(folder: Folder, found: Mapping[str, Finding]) -> None:
     axes[2].set(ylabel="meV", yscale="log", ylim=(min(low, 0.02) or 0.02, 30 * high))
     axes[2].set_title("totals say nothing of the mapping", fontsize="medium")
     axes[2].legend(frameon=False, fontsize="small")
-    save(figure, folder.path / "ad_hoc.png")
-
-
-def _draw_barcodes(ax: Axes, found: Mapping[str, Finding]) -> None:
-    """Cuts of the dendrogram, coloured by nullity, with the unknown part of the crystal."""
-    for nullity in sorted({entry["nullity"] for f in found.values() for entry in f.diagnosis["barcode"]}):
-        ax.barh(0, 0, color=COLORS[nullity], alpha=0.7, label=f"nullity {nullity}")
-    for row, f in enumerate(found.values()):
-        for entry in f.diagnosis["barcode"]:
-            low, high = entry["low"], entry["high"]
-            ax.barh(row, high - low, 0.5, low, color=COLORS[entry["nullity"]], alpha=0.7, edgecolor="white")
-            if high > 1.4 * low:
-                text = f"{100 * entry['unknown']:.0f} %"
-                ax.text(np.sqrt(low * high), row, text, ha="center", va="center", fontsize="small")
-    ax.set_yticks(range(len(found)), [name.replace("-", "\n") for name in found])
-    ax.set(xlabel="cut, distance in G space", xscale="log", xlim=(0.01, 1.0), ylim=(len(found) - 0.4, -1.0))
-    ticks = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-    ax.set_xticks(ticks, [f"{x:g}" for x in ticks])
-    ax.minorticks_off()
-    ax.set_title("before training: unknown part of the crystal", fontsize="medium")
-    ax.legend(frameon=False, ncols=3, loc="upper left", fontsize="small")
+    save_figure(figure, folder.path / "ad_hoc.png")

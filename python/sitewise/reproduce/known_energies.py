@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..dataset import Dataset, Structure
-from ..plots import COLORS
+from ..plots import COLORS, panels, save_figure
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions
 from .fitting import fit, shifted_functions
 from .frame import Check, Folder, Outcome
-from .pictures import draw_against_size, panels, save
+from .pictures import draw_against_size
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -120,7 +120,7 @@ def draw(folder: Folder, truth: Floats, learnt: Mapping[int, Floats], errors: Ma
     """`known_energies.png`: learnt against true atomic energies for two sizes, and the error against the size."""
     sizes = list(learnt)
     shown = [sizes[0], 100 if 100 in sizes else sizes[-1]]
-    figure, axes = panels(1, 3, 4.4, 4.2)
+    figure, axes = panels(3, square=True)
     limits = (truth.min() - 0.5, truth.max() + 0.5)
     for n, ax in zip(shown, axes, strict=False):
         middle = int(np.argsort(errors[n])[len(errors[n]) // 2])
@@ -130,4 +130,4 @@ def draw(folder: Folder, truth: Floats, learnt: Mapping[int, Floats], errors: Ma
         ax.set_title(f"{n} structures: RMSE/std {errors[n][middle]:.2g}", fontsize="medium")
         ax.set_aspect("equal")
     draw_against_size(axes[2], errors, "training structures", "atomic energies, RMSE / standard deviation")
-    save(figure, folder.path / "known_energies.png")
+    save_figure(figure, folder.path / "known_energies.png")

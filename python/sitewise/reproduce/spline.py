@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..dataset import Dataset, Structure
-from ..plots import COLORS
+from ..plots import COLORS, panels, save_figure
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions
 from .fitting import fit, shifted_functions
 from .frame import Check, Folder, Outcome
-from .pictures import draw_against_size, panels, save
+from .pictures import draw_against_size
 
 if TYPE_CHECKING:
     from scipy.interpolate import CubicSpline
@@ -110,7 +110,7 @@ def draw_curves(folder: Folder, truth: Floats, curves: dict[int, Floats], errors
     """`spline.png`: a panel for each N, as Fig. S4."""
     shown = [n for n in SHOWN if n in curves]
     columns = min(3, len(shown))
-    figure, axes = panels(-(-len(shown) // columns), columns)
+    figure, axes = panels(columns, rows=-(-len(shown) // columns))
     for n, ax in zip(shown, axes, strict=False):
         middle = int(np.argsort(errors[n])[len(errors[n]) // 2])
         for seed, curve in enumerate(curves[n]):
@@ -122,11 +122,11 @@ def draw_curves(folder: Folder, truth: Floats, curves: dict[int, Floats], errors
         ax.set(xlabel="r (Å)", ylabel="f (eV)", ylim=(1.6 * truth.min(), 1.6 * truth.max()))
         ax.set_title(f"N = {n}: RMSE/std {np.median(errors[n]):.2g}", fontsize="medium")
     axes[0].legend(frameon=False, fontsize="small", loc="upper right")
-    save(figure, folder.path / "spline.png")
+    save_figure(figure, folder.path / "spline.png")
 
 
 def draw_errors(folder: Folder, errors: dict[int, Floats]) -> None:
     """`errors.png`: RMSE/std of each seed against N."""
-    figure, (ax,) = panels(1, 1, 5.0, 4.0)
+    figure, (ax,) = panels(1)
     draw_against_size(ax, errors, "number of sums, N", "RMSE of f / standard deviation of f")
-    save(figure, folder.path / "errors.png")
+    save_figure(figure, folder.path / "errors.png")

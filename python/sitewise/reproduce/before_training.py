@@ -1,0 +1,85 @@
+"""What training structures say of a crystal before any training, and its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..analysis import (
+    Environments,
+    GSpace,
+    barcode,
+    count_matrix,
+    determine,
+    gaussian_determinability,
+    longest,
+    null_fraction,
+    single_linkage,
+)
+from ..analysis.clustering import default_n_big
+from ..dataset import Dataset, Structure
+from ..plots import COLORS
+from ..symmetry import SymmetryFunctions
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LENGTH = 0.2  # of the Gaussian process
+
+
+def diagnose_crystal(data: Dataset, crystal: Structure) -> dict[str, Any]:
+    """What the training structures determine of the energy of the crystal's atoms.
+
+    Returns
+    -------
+    dict
+        r_g, n_big; barcode: for each of its cuts low, high, clusters, nullity and `unknown`, the fraction of the
+        crystal's counts in the null space; longest: the one of these that persists longest, if there is any;
+        determinability: of the crystal's atoms, by the Gaussian process.
+    """
+    functions = SymmetryFunctions.preset("simple-nn", data.elements)
+    environments = Environments.of(data, functions)
+    space = GSpace(environments, [functions.core.count(0)])
+    points = space.coordinates(environments, 0)
+    target = space.coordinates(Environments.of(Dataset([crystal]), functions), 0)[:1]
+    clustering, n_big = single_linkage(points), default_n_big(len(points))
+    nearest = int(np.argmin(((points - target) ** 2).sum(axis=1)))
+    found = barcode(clustering, environments.structure, n_big)
+    entries = []
+    for entry in found:
+        labels = clustering.labels(entry.cut, n_big)
+        counts = count_matrix(labels, environments.structure)
+        mine = np.zeros(counts.shape[1])
+        mine[labels[nearest]] = 1.0
+        entries.append({**asdict(entry), "unknown": null_fraction(determine(counts), mine)})
+    known = float(gaussian_determinability(points, environments.structure, target, LENGTH)[0])
+    return {
+        "r_g": clustering.r_g(n_big),
+        "n_big": n_big,
+        "barcode": entries,
+        "longest": entries[found.index(longest(found))] if found else None,
+        "determinability": known,
+    }
+
+
+def draw_barcodes(ax: Axes, diagnoses: Mapping[str, dict[str, Any]]) -> None:
+    """Cuts of the dendrogram of each training set, coloured by nullity, with the unknown part of the crystal."""
+    for nullity in sorted({entry["nullity"] for d in diagnoses.values() for entry in d["barcode"]}):
+        ax.barh(0, 0, color=COLORS[nullity], alpha=0.7, label=f"nullity {nullity}")
+    for row, d in enumerate(diagnoses.values()):
+        for entry in d["barcode"]:
+            low, high = entry["low"], entry["high"]
+            ax.barh(row, high - low, 0.5, low, color=COLORS[entry["nullity"]], alpha=0.7, edgecolor="white")
+            if high > 1.4 * low:
+                text = f"{100 * entry['unknown']:.0f} %"
+                ax.text(np.sqrt(low * high), row, text, ha="center", va="center", fontsize="small")
+    ax.set_yticks(range(len(diagnoses)), [name.replace("-", "\n") for name in diagnoses])
+    ax.set(xlabel="cut, distance in G space", xscale="log", xlim=(0.01, 1.0), ylim=(len(diagnoses) - 0.4, -1.0))
+    ticks = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+    ax.set_xticks(ticks, [f"{x:g}" for x in ticks])
+    ax.minorticks_off()
+    ax.set_title("before training: unknown part of the crystal", fontsize="medium")
+    ax.legend(frameon=False, ncols=3, loc="upper left", fontsize="small")
