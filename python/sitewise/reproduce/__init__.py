@@ -14,7 +14,7 @@ from typing import Any
 from .._core import Error
 from ..progress import Reporter
 from ..signals import Interrupted, stop_signals
-from . import ad_hoc, known_energies, spline
+from . import ad_hoc, clustering, known_energies, silicon, size, spline
 from .frame import Check, Folder, Outcome
 
 __all__ = ["EXPERIMENTS", "Check", "Experiment", "Folder", "Outcome", "reproduce"]
@@ -29,6 +29,13 @@ class Experiment:
     full: Any
     quick: Any
 
+
+SLABS = {
+    "one-thickness": ("slabs of 6 layers",),
+    "two-thicknesses": ("slabs of 6 layers", "slabs of 8 layers"),
+    "with-crystals": ("slabs of 6 layers", "crystals"),
+}
+CLUSTERS = {"clusters": ("clusters",), "with-crystals": ("clusters", "crystals")}
 
 EXPERIMENTS = {
     "spline": Experiment(
@@ -48,6 +55,36 @@ EXPERIMENTS = {
         known_energies.run,
         known_energies.Settings(),
         known_energies.Settings(sizes=(10, 30, 100)),
+    ),
+    "si-crystal": Experiment(
+        "crystals of silicon: errors, E(V), strained crystals (Figs. S1, S2)",
+        silicon.run,
+        silicon.Settings({"crystals": ("crystals",)}, "seed-adam", 100_000),
+        silicon.Settings({"crystals": ("crystals",)}, "seed-adam", 10_000, seeds=1),
+    ),
+    "si-slab": Experiment(
+        "slabs of silicon alone, with a second thickness and with crystals (Figs. S1, S2)",
+        silicon.run,
+        silicon.Settings(SLABS, "seed-adam", 100_000),
+        silicon.Settings(SLABS, "seed-adam", 10_000, seeds=1),
+    ),
+    "si-nanocluster": Experiment(
+        "clusters of silicon alone and with crystals (Figs. S1, S2)",
+        silicon.run,
+        silicon.Settings(CLUSTERS, "seed-lbfgs", 800),
+        silicon.Settings(CLUSTERS, "seed-lbfgs", 200, seeds=1),
+    ),
+    "size": Experiment(
+        "errors against the number of training structures (Fig. S3)",
+        size.run,
+        size.Settings(),
+        size.Settings(sizes=(5, 20, 102), seeds=1, iterations=10_000),
+    ),
+    "clustering": Experiment(
+        "single-linkage clustering step by step to r_g (Fig. S5)",
+        clustering.run,
+        clustering.Settings(),
+        clustering.Settings(every=4),
     ),
 }
 

@@ -21,6 +21,7 @@ from ..potential import Potential
 from ..structures import Floats
 from .before_training import diagnose_crystal, draw_barcodes
 from .frame import Check, Folder, Outcome
+from .pictures import draw_totals_and_crystal
 from .runs import trained, write_structures
 from .stillinger_weber import stillinger_weber
 
@@ -185,17 +186,6 @@ def draw(folder: Folder, found: Mapping[str, Finding]) -> None:
     axes[1].set(xlabel="lattice constant (Å)", ylabel="error of the crystal's atomic energy (meV)")
     axes[1].set_title("after training: every network", fontsize="medium")
     axes[1].legend(frameon=False, loc="center right")
-    places = np.arange(len(found))
-    for shift, color, label, values in (
-        (-0.2, COLORS[0], "total energies, test RMSE per atom", [f.totals for f in found.values()]),
-        (0.2, COLORS[1], "crystal's atomic energy, |error|", [np.abs(f.deltas[:, PERFECT]) for f in found.values()]),
-    ):
-        axes[2].bar(places + shift, [np.median(v) for v in values], 0.36, color=color, alpha=0.7, label=label)
-        for place, v in zip(places, values, strict=True):
-            axes[2].plot([place + shift] * len(v), v, ".", color="black", markersize=4)
-    axes[2].set_xticks(places, [name.replace("-", "\n") for name in found])
-    low, high = axes[2].get_ylim()
-    axes[2].set(ylabel="meV", yscale="log", ylim=(min(low, 0.02) or 0.02, 30 * high))
-    axes[2].set_title("totals say nothing of the mapping", fontsize="medium")
-    axes[2].legend(frameon=False, fontsize="small")
+    crystals = {name: np.abs(f.deltas[:, PERFECT]) for name, f in found.items()}
+    draw_totals_and_crystal(axes[2], {name: f.totals for name, f in found.items()}, crystals)
     save_figure(figure, folder.path / "ad_hoc.png")

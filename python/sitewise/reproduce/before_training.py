@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,17 @@ from ..analysis import (
     barcode,
     count_matrix,
     determine,
+    extrapolated,
     gaussian_determinability,
     longest,
     null_fraction,
     single_linkage,
 )
 from ..analysis.clustering import default_n_big
+from ..analysis.gspace import Integers
 from ..dataset import Dataset, Structure
 from ..plots import COLORS
+from ..structures import Floats
 from ..symmetry import SymmetryFunctions
 
 if TYPE_CHECKING:
@@ -36,33 +39,46 @@ def diagnose_crystal(data: Dataset, crystal: Structure) -> dict[str, Any]:
     Returns
     -------
     dict
-        r_g, n_big; barcode: for each of its cuts low, high, clusters, nullity and `unknown`, the fraction of the
-        crystal's counts in the null space; longest: the one of these that persists longest, if there is any;
-        determinability: of the crystal's atoms, by the Gaussian process.
+        r_g, n_big; r_g_curve: pairs of n_big and r_g; barcode: for each of its cuts low, high, clusters, nullity and
+        `unknown`, the fraction of the crystal's counts in the null space; longest: the one of these that persists
+        longest, if there is any; determinability: of the crystal's atoms, by the Gaussian process.
     """
-    functions = SymmetryFunctions.preset("simple-nn", data.elements)
-    environments = Environments.of(data, functions)
-    space = GSpace(environments, [functions.core.count(0)])
-    points = space.coordinates(environments, 0)
-    target = space.coordinates(Environments.of(Dataset([crystal]), functions), 0)[:1]
+    points, structure, (target,) = _places(data, [crystal])
     clustering, n_big = single_linkage(points), default_n_big(len(points))
     nearest = int(np.argmin(((points - target) ** 2).sum(axis=1)))
-    found = barcode(clustering, environments.structure, n_big)
+    sizes = np.unique(np.geomspace(1, max(len(points) // 2, 2), 40).astype(int)).tolist()
+    found = barcode(clustering, structure, n_big)
     entries = []
     for entry in found:
         labels = clustering.labels(entry.cut, n_big)
-        counts = count_matrix(labels, environments.structure)
+        counts = count_matrix(labels, structure)
         mine = np.zeros(counts.shape[1])
         mine[labels[nearest]] = 1.0
         entries.append({**asdict(entry), "unknown": null_fraction(determine(counts), mine)})
-    known = float(gaussian_determinability(points, environments.structure, target, LENGTH)[0])
+    known = float(gaussian_determinability(points, structure, target[None], LENGTH)[0])
     return {
         "r_g": clustering.r_g(n_big),
         "n_big": n_big,
+        "r_g_curve": clustering.r_g_curve(sizes),
         "barcode": entries,
         "longest": entries[found.index(longest(found))] if found else None,
         "determinability": known,
     }
+
+
+def extrapolations(data: Dataset, crystals: Sequence[Structure]) -> list[bool]:
+    """Whether the atoms of each crystal are farther from those of the data than these from each other."""
+    points, _, targets = _places(data, crystals)
+    return [bool(outside) for outside in extrapolated(points, targets)]
+
+
+def _places(data: Dataset, crystals: Sequence[Structure]) -> tuple[Floats, Integers, Floats]:
+    """Places of all atoms of the data in G space, their structures, and the place of each crystal's first atom."""
+    functions = SymmetryFunctions.preset("simple-nn", data.elements)
+    environments = Environments.of(data, functions)
+    space = GSpace(environments, [functions.core.count(0)])
+    first = [space.coordinates(Environments.of(Dataset([c]), functions), 0)[0] for c in crystals]
+    return space.coordinates(environments, 0), environments.structure, np.array(first)
 
 
 def draw_barcodes(ax: Axes, diagnoses: Mapping[str, dict[str, Any]]) -> None:

@@ -24,3 +24,20 @@ def draw_against_size(ax: Axes, errors: Mapping[int, Floats], xlabel: str, ylabe
     ax.minorticks_off()
     plain_log_ticks(ax.yaxis)
     ax.legend(frameon=False)
+
+
+def draw_totals_and_crystal(ax: Axes, totals: Mapping[str, Floats], crystals: Mapping[str, Floats]) -> None:
+    """Errors of totals and of the perfect crystal's atomic energy, meV, of the networks of each training set."""
+    places = np.arange(len(totals))
+    for shift, color, label, values in (
+        (-0.2, COLORS[0], "total energies, test RMSE per atom", totals.values()),
+        (0.2, COLORS[1], "crystal's atomic energy, |error|", crystals.values()),
+    ):
+        ax.bar(places + shift, [np.median(v) for v in values], 0.36, color=color, alpha=0.7, label=label)
+        for place, v in zip(places, values, strict=True):
+            ax.plot([place + shift] * len(v), v, ".", color="black", markersize=4)
+    ax.set_xticks(places, [name.replace("-", "\n") for name in totals])
+    everything = np.concatenate([*totals.values(), *crystals.values()])
+    ax.set(ylabel="meV", yscale="log", ylim=(0.3 * max(everything.min(), 0.03), 30 * everything.max()))
+    ax.set_title("after training: totals and the crystal", fontsize="medium")
+    ax.legend(frameon=False, fontsize="small")

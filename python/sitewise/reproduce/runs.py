@@ -29,7 +29,7 @@ def trained(folder: Folder, name: str, config: Config) -> tuple[Potential, dict[
 
 
 def write_structures(path: Path, structures: Sequence[Structure]) -> None:
-    """Extended XYZ with energies and forces, the group as `config_type`."""
+    """Extended XYZ with the labels, the group as `config_type`."""
     from ase.calculators.singlepoint import SinglePointCalculator
     from ase.io import write
 
@@ -37,7 +37,7 @@ def write_structures(path: Path, structures: Sequence[Structure]) -> None:
     for s in structures:
         atoms = s.atoms.copy()
         atoms.info["config_type"] = s.group
-        atoms.calc = SinglePointCalculator(atoms, energy=s.energy, forces=s.forces)
+        atoms.calc = SinglePointCalculator(atoms, energy=s.energy, forces=s.forces, stress=s.stress)
         frames.append(atoms)
     with atomic(path) as temporary:
         write(temporary, frames, format="extxyz")
