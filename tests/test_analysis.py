@@ -22,6 +22,7 @@ from sitewise.analysis import (
     determine,
     extrapolated,
     farthest_points,
+    gaussian,
     gaussian_determinability,
     invariant_energy,
     joint_barcode,
@@ -240,9 +241,52 @@ def test_expected_gain_is_what_adding_the_candidate_gains():
     targets = Placed.of_one(pool, np.repeat([0, 1], [10, 20]))
     before, after = (SumProcess(p, spanning, 0.7) for p in (placed, placed.joined(candidate)))
     unknown = [np.repeat([2.0, 1.0], [10, 20]) @ (1 - p.determinability(targets)) for p in (before, after)]
-    assert before.gains(candidate, targets) == pytest.approx(1 - unknown[1] / unknown[0], rel=1e-6)
+    assert before.ranked(candidate, targets) == [(0, pytest.approx(1 - unknown[1] / unknown[0], rel=1e-6))]
     assert before.energy_determinability(candidate) < after.energy_determinability(candidate)
     assert after.energy_determinability(candidate) > 0.999
+
+
+@pytest.fixture
+def choice():
+    """Data, targets near the origin, and four candidates, of which the first and the third are the same."""
+    rng = np.random.default_rng(5)
+    pool = rng.normal(size=(40, 2)) * np.repeat([0.1, 1.0], [30, 10])[:, None]
+    new = [np.zeros((3, 2)), rng.normal((2, 0), 1, (3, 2)), np.zeros((3, 2)), rng.normal((-2, 0), 1, (3, 2))]
+    data, targets = Placed.of_one(rng.normal(size=(10, 2)), np.repeat([0, 1], 5)), Placed.of_one(pool, np.arange(40))
+    return data, targets, new
+
+
+def test_order_of_candidates(choice):
+    """Each has the gain that it brings after those before; a copy of the best comes last and brings nothing."""
+    data, targets, new = choice
+    spanning = [np.concatenate([data.points[0], targets.points[0], *new])]
+
+    def unknown():
+        return (1 - SumProcess(data, spanning, 0.7).determinability(targets)).sum()
+
+    candidates = Placed.of_one(np.concatenate(new), np.repeat(range(4), 3))
+    order = SumProcess(data, spanning, 0.7).ranked(candidates, targets)
+    assert sorted(k for k, _ in order) == [0, 1, 2, 3]
+    assert (order[0][0], order[-1][0]) == (0, 2)
+    assert order[-1][1] < 1e-4 * order[0][1]
+    start = unknown()
+    for k, gain in order:
+        before = unknown()
+        data = data.joined(Placed.of_one(new[k], np.zeros(3, dtype=int)))
+        assert gain == pytest.approx((before - unknown()) / start, rel=1e-6, abs=1e-9)
+
+
+def test_order_beyond_the_picked_ones(choice, monkeypatch):
+    """It is that of what each would add to these; none is left out."""
+    data, targets, new = choice
+    process = SumProcess(data, [np.concatenate([data.points[0], targets.points[0], *new])], 0.7)
+    candidates = Placed.of_one(np.concatenate(new), np.repeat(range(4), 3))
+    monkeypatch.setattr(gaussian, "PICKED", 0)
+    order = process.ranked(candidates, targets)
+    assert {k for k, _ in order[:2]} == {0, 2}  # each is good by itself
+    alone = [process.ranked(Placed.of_one(new[k], np.zeros(3, dtype=int)), targets)[0][1] for k, _ in order]
+    assert [gain for _, gain in order] == pytest.approx(alone, rel=1e-9)
+    assert alone == sorted(alone, reverse=True)
 
 
 def test_representatives_stand_for_all_atoms():

@@ -267,14 +267,11 @@ class Diagnosis:
         return rows
 
     def _rank(self, process: SumProcess) -> list[dict[str, Any]]:
-        """Candidates, the one first that tells most of the targets or, without these, of all atoms."""
+        """Candidates in the order in which to add them, by what they tell of the targets or, without these, of all."""
         candidates = self._places["candidates"]
         pool = self._places.get("target") or self.placed.joined(candidates)
-        gains = process.gains(candidates, pool)
-        rows = [
-            row | {"gain": float(gain)} for row, gain in zip(self._unknown("candidates", process), gains, strict=True)
-        ]
-        return sorted(rows, key=lambda row: -row["gain"])
+        rows = self._unknown("candidates", process)
+        return [rows[k] | {"gain": gain} for k, gain in process.ranked(candidates, pool)]
 
     # ---- the potential
 
@@ -369,8 +366,9 @@ def verdict(diagnosis: Diagnosis) -> list[str]:
         f"{diagnosis.data[worst].source} (length scale {MAIN_LENGTH})"
     )
     lines += _target_lines(result.get("targets", []))
-    for row in result.get("candidates", [])[:SHOWN]:
-        lines.append(f"candidate {row['name']}: would remove {percent(row['gain'])} of what is open")
+    for number, row in enumerate(result.get("candidates", [])[:SHOWN]):
+        order = "add then" if number else "add first"
+        lines.append(f"{order} {row['name']}: its energy would remove {percent(row['gain'])} of what is open")
     return lines + _potential_lines(result)
 
 
@@ -387,7 +385,8 @@ def _cluster_lines(diagnosis: Diagnosis) -> list[str]:
     lines.append(f"{entry.clusters} clusters from distance {entry.low:.3f} to {entry.high:.3f}: {sizes} atoms")
     if not entry.nullity:
         return [*lines, "total energies fix the mean energies of all clusters"]
-    lines.append(f"{entry.nullity} combinations of their energies are free: total energies do not fix them")
+    free = "combination of their energies is" if entry.nullity == 1 else "combinations of their energies are"
+    lines.append(f"{entry.nullity} {free} free: total energies do not fix {'it' if entry.nullity == 1 else 'them'}")
     for offset in diagnosis.counts.null.T if len(diagnosis.clusters) <= NAMED else ():
         terms = [f"{x:+.2f} {name}" for x, name in zip(offset, diagnosis.clusters, strict=True) if abs(x) > 0.005]
         lines.append(f"  {' '.join(terms)}")

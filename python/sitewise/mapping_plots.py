@@ -204,6 +204,8 @@ def save_atomic_energies(path: Path, diagnosis: Diagnosis) -> bool:
                 text += f", determinability {diagnosis.counts.determined[label]:.2f}"
             ax.hist(values[labels == label], bins, histtype="step", color=COLORS[k % len(COLORS)], label=text)
         ax.set(xlabel="atomic energy (eV)", ylabel="atoms", title=diagnosis.functions.elements[e])
+        ax.locator_params(axis="x", nbins=5)
+        ax.margins(y=0.25)
         ax.legend(frameon=False, fontsize="small")
     save_figure(figure, path)
     return True

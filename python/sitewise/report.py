@@ -38,6 +38,12 @@ td:first-child, th:first-child { text-align: left } li { margin: .2em 0 }
 #structure { height: 540px } #map { height: 500px }
 """
 
+# Nothing is loaded from elsewhere, whatever a script may try.
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob:; style-src 'unsafe-inline'; "
+    "img-src data: blob:; font-src data:; worker-src blob:; connect-src data: blob:"
+)
+
 
 def save_report(folder: Path, diagnosis: Diagnosis) -> Path:
     """Writes all pictures and `report.html` into a folder; returns the report's path.
@@ -49,7 +55,6 @@ def save_report(folder: Path, diagnosis: Diagnosis) -> Path:
     body = [
         "<h1>What the data determine of the atomic energies</h1>",
         _list(verdict(diagnosis)),
-        *_tables(diagnosis.result),
         "<h2>Structures</h2>",
         _viewer(diagnosis),
     ]
@@ -57,10 +62,12 @@ def save_report(folder: Path, diagnosis: Diagnosis) -> Path:
         image = base64.b64encode(path.read_bytes()).decode()
         title = html.escape(TITLES[path.stem])
         body.append(f'<h2>{title}</h2><img alt="{title}" src="data:image/png;base64,{image}">')
+    body += _tables(diagnosis.result)
     source = "atomic energy mapping after D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019)"
     body.append(f"<p>sitewise {version('sitewise')}; {source}.</p>")
     path = folder / "report.html"
-    head = f"<meta charset='utf-8'><title>sitewise diagnose</title><style>{STYLE}</style>"
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    head = f"<meta charset='utf-8'>{policy}<title>sitewise diagnose</title><style>{STYLE}</style>"
     content = "\n".join(body)
     write_text(path, f"<!DOCTYPE html>\n<html lang='en'><head>{head}</head><body>\n{content}\n</body></html>\n")
     return path
@@ -78,7 +85,8 @@ def _tables(result: dict[str, Any]) -> list[str]:
         tables.append(_table("Targets", ("structure", "open part of its energy", "by clusters"), rows))
     if result.get("candidates"):
         rows = [(r["name"], percent(r["gain"]), percent(r["unknown"])) for r in result["candidates"]]
-        tables.append(_table("Candidates to add", ("structure", "expected gain", "open part of an atom"), rows))
+        head = ("structure, in the order in which to add them", "expected gain", "open part of an atom")
+        tables.append(_table("Candidates to add", head, rows))
     if result.get("invariants"):
         worst = sorted(result["invariants"], key=lambda row: (row["extrapolation"], -abs(row["delta"])))
         rows = [(r["name"], f"{1e3 * r['delta']:+.1f}", "yes" if r["extrapolation"] else "") for r in worst]

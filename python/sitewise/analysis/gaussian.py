@@ -14,6 +14,7 @@ from .gspace import Integers, Placed
 NOISE = 1e-6  # variance of an energy per atom, in units of the prior's variance
 BLOCK = 4_000  # atoms at once
 REPRESENTATIVES = 800  # atoms of an element at most
+PICKED = 50  # candidates whose order takes account of those before
 FAITHFUL = 1e-9  # pivots of the kernel below are rounding
 
 
@@ -75,23 +76,45 @@ class SumProcess:
         prior = (rows**2).sum(axis=1)
         return np.asarray(np.clip((prior - (rows * self._solve(rows)).sum(axis=1)) / (prior + own), 0.0, 1.0))
 
-    def gains(self, candidates: Placed, pool: Placed) -> Floats:
-        """Part of the pool's unknown variance that the energy of each candidate would remove [s].
+    def ranked(self, candidates: Placed, pool: Placed) -> list[tuple[int, float]]:
+        """Candidates in the order in which to add them, each with the part of the pool's unknown variance it removes.
 
-        Learning the energy of structure c lowers var_i by cov(i, c)^2/(var_c + noise): known before it is calculated.
-        The variance is the mean over the structures of the pool of the mean over their atoms: a large cell counts as
-        much as a small one.
+        Learning the energy of structure c lowers var_i by cov(i, c)^2/(var_c + noise), whatever the energy is, so the
+        best is found before any is calculated, then the best of the others once that one is known, and so on (A.
+        Krause, A. Singh and C. Guestrin, J. Mach. Learn. Res. 9, 235 (2008)). Those after the first PICKED stand in
+        the order of what each would add to these. The variance is the mean over the structures of the pool of the mean
+        over their atoms: a large cell counts as much as a small one.
+
+        Returns
+        -------
+        list
+            Number of the candidate and its gain after those before it, between 0 and 1.
         """
         rows, own = self._sums(candidates)
-        solved = self._solve(rows)
+        moments, unknown = self._moments(pool)
+        change = self._solve(rows)  # of the coordinates of the energies, by a candidate's
+        seen = change @ moments
+        variance = (change * rows).sum(axis=1) + NOISE + own
+        left, order = np.ones(len(rows), dtype=bool), []
+        for _ in range(min(PICKED, len(rows))):
+            gains = np.where(left, (change * seen).sum(axis=1) / variance, -1.0)
+            best = int(np.argmax(gains))
+            order.append((best, float(gains[best] / unknown)))
+            left[best] = False
+            part = rows @ change[best] / variance[best]
+            variance = variance - part * (change[best] @ rows.T)
+            change, seen = change - np.outer(part, change[best]), seen - np.outer(part, seen[best])
+        rest = (change * seen).sum(axis=1) / variance / unknown
+        return order + sorted(((int(k), float(rest[k])) for k in np.flatnonzero(left)), key=lambda pair: -pair[1])
+
+    def _moments(self, pool: Placed) -> tuple[Floats, float]:
+        """Sums of phi phi^T and of the unknown variance over the atoms of a pool, each structure weighing the same."""
         total = np.zeros((self._starts[-1], self._starts[-1]))
         weights = 1 / np.bincount(pool.structure, minlength=pool.n_structures)[pool.structure]
         for element, atoms, phi in self._blocks(pool):
             part = self._part(element)
             total[part, part] += phi.T @ (weights[atoms, None] * phi)
-        lowered = ((solved @ total) * solved).sum(axis=1) / ((rows * solved).sum(axis=1) + NOISE + own)
-        unknown = float(weights @ (1 - self.determinability(pool)))
-        return np.asarray(lowered / max(unknown, NOISE))
+        return total, max(float(weights @ (1 - self.determinability(pool))), NOISE)
 
     def _solve(self, rows: Floats) -> Floats:
         from scipy.linalg import cho_solve
