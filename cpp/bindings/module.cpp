@@ -443,6 +443,12 @@ void set_structure_weights(TrainingSet& set,
     set.set_weights(structure, weight, force_weights ? force_weights->data() : nullptr);
 }
 
+py::tuple structure_weights(const TrainingSet& set, std::size_t structure) {
+    check_indices(set, {structure});
+    const std::vector<double> forces = set.force_weights(structure);
+    return py::make_tuple(set.weight(structure), Floats(forces.size(), forces.data()));
+}
+
 py::tuple predict(const TrainingSet& set, const Potential& potential, std::size_t structure) {
     check_indices(set, {structure});
     check_potential(set, potential);
@@ -729,6 +735,7 @@ Error
         .def("jacobian", &jacobian, py::arg("potential"), py::arg("structures"), py::arg("components"))
         .def("set_weights", &set_structure_weights, py::arg("structure"), py::arg("weight"),
              py::arg("force_weights") = py::none())
+        .def("weights", &structure_weights, py::arg("structure"))
         .def("predict", &predict);
 
     m.def("neighbor_list", &neighbor_list, py::arg("positions"), py::arg("cell"), py::arg("pbc"),

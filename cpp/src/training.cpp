@@ -624,6 +624,15 @@ void TrainingSet::set_weights(std::size_t structure, double weight, const double
     for (std::size_t i = 0; force_weights && i < s.size; ++i) s.force_weights[i] = weight * force_weights[i];
 }
 
+double TrainingSet::weight(std::size_t structure) const {
+    return data_->structures[structure].weight;
+}
+
+std::vector<double> TrainingSet::force_weights(std::size_t structure) const {
+    const Structure& s = data_->structures[structure];
+    return s.force_weights.empty() ? std::vector<double>(s.size, 1.0) : s.force_weights;
+}
+
 double TrainingSet::predict(const Potential& potential,
                             std::size_t structure,
                             double* forces,

@@ -218,6 +218,8 @@ class TrainingSet:
         """Loss over these structures and its derivative with respect to potential.weights (no L2 term)."""
     def set_weights(self, structure: int, weight: float, force_weights: Floats | None = None) -> None:
         """Weight of the errors of a structure in the loss, and of the forces on its atoms [n] beside that."""
+    def weights(self, structure: int) -> tuple[float, Floats]:
+        """Weights of the errors of a structure and, both multiplied, of the forces on its atoms [n]."""
     def jacobian(self, potential: Potential, structures: Sequence[int], components: Sequence[Sequence[int]]) -> Floats:
         """d/d(weights) [rows, n_weights]: of each structure's energy, then of the chosen components
         (3 atom + axis) of its forces."""

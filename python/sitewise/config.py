@@ -126,6 +126,7 @@ class Training(_Table):
     stress_weight: NonNegative = 0.0
     group_weights: dict[str, NonNegative] = {}
     gdf: bool = False
+    gdf_width: Positive | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     replicas: Annotated[int, Field(ge=1)] = 1
     early_stop: Annotated[int, Field(ge=1)] | None = None
@@ -149,6 +150,10 @@ class Training(_Table):
     def _one_length(self) -> Training:
         if self.iterations and self.epochs:
             raise ValueError("iterations and epochs exclude each other")
+        if self.gdf and self.force_weight == 0:
+            raise ValueError("gdf weighs forces, but force_weight is 0")
+        if self.gdf_width and not self.gdf:
+            raise ValueError("gdf_width belongs to gdf, which is false")
         for key in ADAM:
             if self.optimizer != "adam" and getattr(self, key) is not None:
                 raise ValueError(f'{key} belongs to optimizer "adam", found "{self.optimizer}"')

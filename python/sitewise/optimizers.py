@@ -107,9 +107,10 @@ class Objective:
         scales: list[Floats] = []
         for i, chosen in zip(structures, components, strict=True):
             known = self.data[i].energy is not None
-            weight = 2 * self.settings.weight(self.data[i].group)
-            scales.append(np.array([np.sqrt(weight / energies) / len(self.data[i].atoms) if known else 0.0]))
-            scales.append(np.full(len(chosen), np.sqrt(weight * self.settings.force_weight / max(forces, 1))))
+            weight, of_atoms = self.prepared.weights(i)
+            scales.append(np.array([np.sqrt(2 * weight / energies) / len(self.data[i].atoms) if known else 0.0]))
+            of_rows = of_atoms[np.array(chosen, dtype=np.int64) // 3]
+            scales.append(np.sqrt(2 * of_rows * self.settings.force_weight / max(forces, 1)))
         return np.concatenate(scales)
 
 

@@ -166,10 +166,11 @@ class PreparedData:
         except Error as error:
             raise Error(f"{structures[getattr(error, 'index', 0)].source}: {error}") from None
 
-    def weigh(self, weight: Callable[[str], float]) -> None:
-        """Sets the weights of the structures in the loss by their group."""
+    def weigh(self, weight: Callable[[str], float], of_forces: Sequence[Floats] | None = None) -> None:
+        """Sets the weights in the loss: of the structures by their group and, beside them, of the forces on the atoms
+        of each."""
         for i, structure in enumerate(self.data):
-            self.prepared.set_weights(i, weight(structure.group))
+            self.prepared.set_weights(i, weight(structure.group), None if of_forces is None else of_forces[i])
 
     def losses(
         self, potential: _core.Potential, structures: Sequence[int], force_weight: float, stress_weight: float

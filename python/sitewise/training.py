@@ -26,12 +26,14 @@ from .config import Config
 from .dataset import Dataset
 from .ensemble import Ensemble
 from .files import atomic, csv_text, write_text
+from .gdf import gdf_weights
 from .metrics import KINDS, OUTLIER_COLUMNS, Comparison, compare
 from .model import Parameters, atomic_offsets, initial_potential
 from .potential import Potential
 from .preparation import LOSSES, PreparedData, choose_functions, read_data, unselected_functions, useless_functions
 from .progress import Advance, Reporter
 from .signals import Interrupted, Stop, stop_signals
+from .structures import Floats
 
 CHECKPOINT = "checkpoint.npz"
 SHOWN_OUTLIERS = 5
@@ -150,9 +152,8 @@ class Inputs:
             self._drop(unselected_functions(self.train.prepared, self.functions, table.select), budget)
         left = budget - self.train.prepared.cached_bytes
         self.test = PreparedData(test_data, self.functions, left, reporter, "test structures")
-        if settings.group_weights:
-            self.train.weigh(settings.weight)
-            self.test.weigh(settings.weight)
+        self.train.weigh(settings.weight, self._gdf_weights() if settings.gdf else None)
+        self.test.weigh(settings.weight)
         offsets = atomic_offsets(train_data, self.functions.elements)
         self.potential = initial_potential(self.functions, table.scaling, config.network, self.train.prepared, offsets)
         self.parameters = Parameters(self.potential, self.train.prepared, table.whiten)
@@ -192,6 +193,10 @@ class Inputs:
         self.functions = self.functions.without(dropped)
         what = "training structures again"
         self.train = PreparedData(self.train.data, self.functions, budget, self.reporter, what)
+
+    def _gdf_weights(self) -> list[Floats]:
+        data, prepared = self.train.data, self.train.prepared
+        return gdf_weights(data, prepared, self.functions, self.config.training.gdf_width, self.reporter)
 
     def _check_groups(self, groups: Sequence[str]) -> None:
         unknown = set(self.config.training.group_weights) - set(groups)

@@ -58,6 +58,10 @@ public:
     /// Weight of a structure's errors in Loss::value, and of its atoms' forces [atoms] beside that, which may
     /// be null; all are 1 unless set.
     void set_weights(std::size_t structure, double weight, const double* force_weights);
+    /// Weight of the energy and stress errors of a structure.
+    double weight(std::size_t structure) const;
+    /// Weights of the force errors [atoms], the product of both that were set.
+    std::vector<double> force_weights(std::size_t structure) const;
 
     /// Loss over the given structures and, where gradient [n_weights] is not null, its derivative, which
     /// is overwritten. The result does not depend on the number of threads.

@@ -1,0 +1,145 @@
+"""Weights of forces by the density of their environments."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.io import write
+from scipy.spatial.distance import cdist
+
+from checks import RNG_SEED, assert_close, directional_derivative, random_potential, rattled, silicon_frames, structures
+from sitewise import Dataset, Error, SymmetryFunctions, optimizers
+from sitewise.config import Config, Training
+from sitewise.dataset import Structure
+from sitewise.gdf import automatic_width, density, gdf_weights
+from sitewise.model import Parameters
+from sitewise.preparation import PreparedData
+from sitewise.progress import Reporter
+from sitewise.training import Inputs
+
+QUIET = Reporter(quiet=True)
+PLENTY = 1 << 30
+
+
+def with_forces(atoms, forces=True):
+    rng = np.random.default_rng(len(atoms))
+    return Structure(atoms, 0.0, rng.normal(size=(len(atoms), 3)) if forces else None, None, "", "a place")
+
+
+def rotated(lattice, seed):
+    atoms = bulk("Si", "diamond", a=lattice)
+    atoms.rotate(37.0 * seed, (1, 2, seed), rotate_cell=True)
+    return atoms
+
+
+def weights_of(data, preset="auto", width=None):
+    functions = SymmetryFunctions.preset(preset, data.elements)
+    prepared = PreparedData(data, functions, 0, QUIET, "").prepared
+    return gdf_weights(data, prepared, functions, width, QUIET)
+
+
+def test_many_copies_and_a_rare_environment():
+    """In G space, scaled to [-1, 1], two environments are at distance 2, whatever the functions."""
+    frames = [with_forces(rotated(5.4, seed)) for seed in range(9)] + [with_forces(rotated(5.8, 0))]
+    frames += [with_forces(bulk("Ge", "diamond", a=5.7)), with_forces(rotated(6.2, 0), forces=False)]
+    found = weights_of(Dataset(frames))
+    q = np.exp(-4 / (2 * (2 / 3) ** 2))  # the width is a third of the distance
+    sparsity = np.array([1 / (18 + 2 * q), 1 / (2 + 18 * q)])
+    common, rare = sparsity / ((18 * sparsity[0] + 2 * sparsity[1]) / 20)
+    for weights in found[:9]:
+        assert_close(weights, np.full(2, common), 1e-9)
+    assert_close(found[9], np.full(2, rare), 1e-9)
+    assert 8 < rare / common < 9  # 9 times as common, but for the tails
+    assert np.array_equal(found[10], [1, 1])  # the only environment of its element
+    assert np.array_equal(found[11], [1, 1])  # its forces are not known
+
+
+def test_density_against_all_pairs(monkeypatch):
+    monkeypatch.setattr("sitewise.gdf.BLOCK", 7)
+    points = np.random.default_rng(RNG_SEED).uniform(-1, 1, (40, 5)) / np.sqrt(5)
+    points[3] = points[17] + 1e-9
+    squares = cdist(points, points, "sqeuclidean")
+    assert_close(density(points, 0.2, QUIET), np.exp(-squares / 0.08).mean(axis=1), 1e-12)
+    squares[squares < 1e-12] = np.inf
+    assert_close([automatic_width(points, QUIET)], [np.sqrt(squares.min(axis=1)).max() / 3], 1e-12)
+    assert automatic_width(np.ones((4, 5)), QUIET) == 0
+
+
+@pytest.fixture
+def objective():
+    """Of structures of two elements, labelled by a potential, whose forces are weighted."""
+    potential, named = random_potential(), structures()
+    functions = SymmetryFunctions(potential.elements, potential.functions)
+    frames = [rattled(named[name], 0.05, seed) for seed in range(3) for name in ("mixed", "cluster", "slab")]
+
+    def make(noise):
+        labelled = []
+        rng = np.random.default_rng(RNG_SEED)
+        for atoms in frames:
+            species = np.array([potential.elements.index(s) for s in atoms.get_chemical_symbols()], dtype=np.int32)
+            found = potential.compute(species, atoms.positions, atoms.cell.array, atoms.pbc)
+            forces = found["forces"] + noise * rng.normal(size=found["forces"].shape)
+            labelled.append(Structure(atoms, found["energy"] + noise, forces, None, "", "a place"))
+        data = Dataset(labelled)
+        prepared = PreparedData(data, functions, PLENTY, QUIET, "")
+        prepared.weigh(lambda group: 2.0, gdf_weights(data, prepared.prepared, functions, None, QUIET))
+        settings = Training.model_validate({"force_weight": 0.3, "l2": 1e-3})
+        parameters = Parameters(potential, prepared.prepared, whiten=False)
+        return optimizers.Objective(data, prepared.prepared, potential, parameters, settings)
+
+    return make
+
+
+def test_gradient_equals_finite_differences(objective):
+    loss = objective(noise=1.0)
+    theta = loss.potential.weights.copy()
+    slope = loss(theta)[1]
+    for seed in range(3):
+        direction = np.random.default_rng(seed).normal(size=theta.size)
+        expected = directional_derivative(lambda h, v=direction: loss(theta + h * v)[0], 1e-5)
+        assert_close([slope @ direction], [expected], 1e-8)
+
+
+def test_curvature_of_a_perfect_fit_is_the_second_derivative(objective, monkeypatch):
+    """Where all errors are 0 the Gauss-Newton matrix is the Hessian."""
+    monkeypatch.setattr(optimizers, "SAMPLED_FORCES", 1.0)
+    loss = objective(noise=0.0)
+    theta = loss.potential.weights.copy()
+    matrix = loss.curvature(theta, np.random.default_rng(0))
+    direction = np.random.default_rng(1).normal(size=theta.size)
+    expected = directional_derivative(lambda h: loss(theta + h * direction)[1], 1e-5)
+    assert_close(matrix @ direction, expected, 1e-5)
+
+
+def test_run_weighs_the_forces_of_training_structures_alone(tmp_path):
+    frames = silicon_frames(12)
+    frames[5] = rattled(frames[5], 0.3)
+    frames[5].calc = silicon_frames(1)[0].calc  # any forces will do
+    write(tmp_path / "train.xyz", frames)
+    tables = {
+        "data": {"train": [str(tmp_path / "train.xyz")], "test": 0.25},
+        "symmetry_functions": {"preset": "auto", "cutoff": 5.0},
+        "training": {"gdf": True, "group_weights": {"odd": 3.0}},
+    }
+    inputs = Inputs(Config.parse(tables), QUIET)
+    found, kept = [], []
+    for i, structure in enumerate(inputs.train.data):
+        weight, forces = inputs.train.prepared.weights(i)
+        assert weight == (3.0 if structure.group == "odd" else 1.0)
+        found.append(forces / weight)
+        kept.append(structure)
+    expected = gdf_weights(Dataset(kept), inputs.train.prepared, inputs.functions, None, QUIET)
+    assert_close(np.concatenate(found), np.concatenate(expected), 1e-14)
+    assert np.mean(np.concatenate(found)) == pytest.approx(1)
+    assert np.std(np.concatenate(found)) > 0.1
+    for i, structure in enumerate(inputs.test.data):
+        weight, forces = inputs.test.prepared.weights(i)
+        assert np.array_equal(forces, np.full(len(structure.atoms), weight))
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [({"gdf": True, "force_weight": 0.0}, "gdf weighs forces"), ({"gdf_width": 0.1}, "gdf_width belongs to gdf")],
+)
+def test_settings_that_contradict(keys, message):
+    with pytest.raises(Error, match=message):
+        Config.parse({"data": {"train": ["x"]}, "training": keys})
