@@ -143,3 +143,20 @@ def test_run_weighs_the_forces_of_training_structures_alone(tmp_path):
 def test_settings_that_contradict(keys, message):
     with pytest.raises(Error, match=message):
         Config.parse({"data": {"train": ["x"]}, "training": keys})
+
+
+def test_sample_takes_what_weighs_more_more_often():
+    """The mean of sum over the sample of x/chance is the sum over all of x."""
+    rng = np.random.default_rng(RNG_SEED)
+    importance = np.array([0.0, 1.0, 1.0, 2.0, 3.0, 50.0])
+    x, sums, seen = np.arange(6.0) + 1, [], np.zeros(6)
+    for _ in range(4000):
+        chosen, chances = optimizers.sample(importance, 3, rng)
+        assert len(chosen) == 3
+        seen[chosen] += 1
+        sums.append(np.sum(x[chosen] / chances))
+    expected = [0, 2 / 7, 2 / 7, 4 / 7, 6 / 7, 1]
+    assert np.abs(seen / 4000 - expected).max() < 0.03
+    assert np.mean(sums) == pytest.approx(x[1:].sum(), rel=0.02)
+    assert np.array_equal(optimizers.sample(importance, 9, rng)[0], [1, 2, 3, 4, 5])
+    assert optimizers.sample(np.zeros(3), 2, rng)[0].size == 0

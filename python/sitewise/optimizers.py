@@ -61,6 +61,8 @@ class Objective:
         self.data, self.prepared, self.potential, self.parameters = data, prepared, potential, parameters
         self.settings = settings
         self.everything = list(range(len(data)))
+        self.energies = data.count("energy")
+        self.forces = sum(s.forces.size for s in data if s.forces is not None)
 
     def __call__(self, theta: Floats, structures: Sequence[int] | None = None) -> tuple[float, Floats]:
         """Loss, infinite where it cannot be computed, and its derivative; of all structures unless some are given."""
@@ -79,39 +81,65 @@ class Objective:
 
     def curvature(self, theta: Floats, rng: np.random.Generator) -> Floats:
         """Gauss-Newton matrix of the loss [n, n], 2 J^T J of a random sample of energies and forces, with the
-        second derivative of the L2 term; stresses are left out.
+        second derivative of the L2 term; stresses are left out. What weighs more is sampled more often and counts
+        less each time, so that the mean over samples is the matrix of all rows.
 
         Source: J. Martens, ICML 2010, section 4; the sample takes the place of all rows of J.
         """
-        structures = rng.permutation(len(self.data))[:SAMPLED_STRUCTURES].tolist()
-        components = [self._sampled_forces(i, rng) for i in structures]
+        of_atoms = [self.prepared.weights(i)[1] for i in self.everything]
+        weight = np.array([self.prepared.weights(i)[0] for i in self.everything])
+        importance = (weight + np.array([np.mean(of) for of in of_atoms])) / 2
+        structures, chances = sample(importance, SAMPLED_STRUCTURES, rng)
+        components: list[list[int]] = []
+        scales: list[Floats] = []  # square roots of twice the weights of the rows' squares
+        for i, chance in zip(structures, chances, strict=True):
+            known = self.data[i].energy is not None
+            energy = weight[i] / chance / self.energies if known else 0.0
+            chosen, chances_of_forces = self._sampled_forces(i, np.repeat(of_atoms[i], 3), rng)
+            forces = of_atoms[i][chosen // 3] / (chance * chances_of_forces) / max(self.forces, 1)
+            scales.append(np.array([np.sqrt(2 * energy) / len(self.data[i].atoms)]))
+            scales.append(np.sqrt(2 * self.settings.force_weight * forces))
+            components.append(chosen.tolist())
         self.potential.weights = self.parameters.weights(theta)
-        rows = self.prepared.jacobian(self.potential, structures, components)
-        rows *= self._row_scales(structures, components)[:, None]
+        rows = self.prepared.jacobian(self.potential, structures.tolist(), components)
+        rows *= np.concatenate(scales)[:, None]
         J = self.parameters.gradient(rows).astype(np.float32)
         matrix: Floats = (J.T @ J).astype(np.float64)
         matrix[np.diag_indices_from(matrix)] += 2 * self.settings.l2 * self.parameters.penalized
         return matrix
 
-    def _sampled_forces(self, structure: int, rng: np.random.Generator) -> list[int]:
-        forces = self.data[structure].forces
-        if forces is None or self.settings.force_weight == 0:
-            return []
-        count = max(1, round(SAMPLED_FORCES * forces.size))
-        return [int(c) for c in np.sort(rng.choice(forces.size, count, replace=False))]
+    def _sampled_forces(
+        self, structure: int, weights: Floats, rng: np.random.Generator
+    ) -> tuple[npt.NDArray[np.int64], Floats]:
+        if self.data[structure].forces is None or self.settings.force_weight == 0:
+            return np.empty(0, dtype=np.int64), np.empty(0)
+        return sample(weights, max(1, round(SAMPLED_FORCES * weights.size)), rng)
 
-    def _row_scales(self, structures: Sequence[int], components: Sequence[Sequence[int]]) -> Floats:
-        """Square roots of twice the weights of the rows' squares in the loss of the sample."""
-        energies = sum(self.data[i].energy is not None for i in structures)
-        forces = sum(map(len, components))
-        scales: list[Floats] = []
-        for i, chosen in zip(structures, components, strict=True):
-            known = self.data[i].energy is not None
-            weight, of_atoms = self.prepared.weights(i)
-            scales.append(np.array([np.sqrt(2 * weight / energies) / len(self.data[i].atoms) if known else 0.0]))
-            of_rows = of_atoms[np.array(chosen, dtype=np.int64) // 3]
-            scales.append(np.sqrt(2 * of_rows * self.settings.force_weight / max(forces, 1)))
-        return np.concatenate(scales)
+
+def sample(importance: Floats, count: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Places chosen at random, in order, and the chance of each to be chosen, which is proportional to its importance
+    or 1; those without importance are never chosen.
+
+    Source: W. G. Madow, Ann. Math. Stat. 20, 333 (1949), systematic sampling with unequal probabilities.
+    """
+    count = min(count, int(np.count_nonzero(importance)))
+    chances = _chances(importance, count)
+    order = rng.permutation(len(chances))
+    places = np.searchsorted(np.cumsum(chances[order]), rng.random() + np.arange(count), side="right")
+    chosen = np.unique(order[np.minimum(places, len(order) - 1)])
+    chosen = chosen[chances[chosen] > 0]
+    return chosen, chances[chosen]
+
+
+def _chances(importance: Floats, count: int) -> Floats:
+    """Proportional to the importance, at most 1, with the sum `count`."""
+    certain = np.zeros(len(importance), dtype=bool)
+    while True:
+        rest = np.where(certain, 0.0, importance)
+        chances = np.where(certain, 1.0, rest * ((count - certain.sum()) / max(rest.sum(), 1e-300)))
+        if not np.any(chances > 1):
+            return chances
+        certain |= chances > 1
 
 
 class Optimizer(Protocol):
