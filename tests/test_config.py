@@ -87,6 +87,7 @@ def test_tables_give_the_same_configuration(tmp_path):
         (MINIMAL + "[data.keys]\nforce = 'f'\n", r"\[data.keys\] force: unknown key, did you mean forces\?"),
         (MINIMAL + "[symmetry_functions]\npreset = 'auto'\nfile = 'x'\n", "preset and file exclude each other"),
         (MINIMAL + "[symmetry_functions]\nfile = 'x'\ncutoff = 5.0\n", "cutoff belongs to a preset"),
+        (MINIMAL + "[symmetry_functions]\npreset = 'pool'\n", 'preset "pool" is to choose from, it needs select'),
         (MINIMAL + "[symmetry_functions]\ncflength = 2.0\n", "cflength belongs to file"),
         ("data = 3\n", r"\[data\]: expected a table"),
         ("[data\n", r"run.toml: is not valid TOML: .*line 1"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from checks import compiled, rattled
+from checks import assert_close, compiled, rattled
 from sitewise import Error, SymmetryFunctions
 from sitewise.symmetry import COLUMNS
 
@@ -61,6 +61,20 @@ def test_automatic_functions_are_of_full_rank():
     G = functions.evaluate(atoms)
     assert G.shape == (64, len(functions))
     assert np.all(G.std(axis=0) > 0)
+
+
+def test_pool_covers_all_lengths():
+    functions = SymmetryFunctions.preset("pool", ["Si", "O"], 5.0)
+    assert [functions.core.count(e) for e in (0, 1)] == [2 * 17 + 3 * 54] * 2
+    assert len(SymmetryFunctions.pool(["Si"], 5.0)) == 71
+    radial = [(f.rs, f.eta) for f in functions.of("O") if f.type == 2 and f.neighbor1 == 1]
+    centred = sorted(eta for rs, eta in radial if rs == 0)
+    shifted = sorted((rs, eta) for rs, eta in radial if rs > 0)
+    assert (len(centred), len(shifted)) == (9, 8)
+    assert_close([centred[0], centred[-1]], [1 / 25, 64 / 25], 1e-14)
+    assert_close([shifted[0][0], shifted[-1][0]], [5 / 8, 5 / 8**0.125], 1e-14)
+    assert_close([shifted[-1][1]], [1 / (5 - 5 / 8**0.125) ** 2], 1e-14)
+    assert len(set(functions.rows())) == len(functions)
 
 
 def test_functions_of_a_file(tmp_path, shared):

@@ -10,9 +10,11 @@ import time
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
-from checks import assert_close, silicon_frames
+from checks import assert_close, rattled, silicon_frames
 from sitewise import Dataset, Ensemble, Error, Potential, SymmetryFunctions, _core, train
 from sitewise.checkpoint import State
 from sitewise.config import Config
@@ -20,7 +22,7 @@ from sitewise.metrics import compare
 from sitewise.model import Parameters, atomic_offsets, initial_potential
 from sitewise.preparation import PreparedData, choose_functions, read_data
 from sitewise.progress import Reporter
-from sitewise.training import Run
+from sitewise.training import Inputs, Run
 
 QUIET = Reporter(quiet=True)
 RUN = """
@@ -275,6 +277,43 @@ def test_functions_are_chosen_by_cur(folder, tmp_path):
         X = X - np.outer(unit, unit @ X)
     rows = list(functions.rows())
     assert {row[2:] for row in potential.functions.rows()} == {rows[k][2:] for k in chosen}
+
+
+def test_functions_of_two_elements_are_dropped_and_chosen(tmp_path):
+    """O is never beside O: its functions of O say nothing; the rest keeps its order and its numbers."""
+    frames = []
+    for seed in range(12):
+        atoms = rattled(bulk("Si", "diamond", a=5.0, cubic=True), 0.1, seed)
+        atoms.symbols[0] = "O"
+        rng = np.random.default_rng(seed)
+        atoms.calc = SinglePointCalculator(atoms, energy=rng.normal(), forces=rng.normal(size=(8, 3)))
+        frames.append(atoms)
+    write(tmp_path / "train.xyz", frames)
+    told = []
+    reporter = Reporter(quiet=True)
+    reporter.say = told.append
+    tables = {
+        "data": {"train": [str(tmp_path / "train.xyz")], "test": 0},
+        "symmetry_functions": {"preset": "pool", "cutoff": 4.0, "select": 9},
+    }
+    inputs = Inputs(Config.parse(tables), reporter)
+    pool = SymmetryFunctions.pool(["O", "Si"], 4.0)
+    of_O = {place + 1 for place, f in enumerate(pool.of("O")) if f.neighbor1 == 0 or f.neighbor2 == 0}
+    constant = {line for line in told if "of O is dropped, it is 0 for all atoms" in line}
+    assert {int(line.split()[1]) for line in constant} == of_O
+    assert any("of Si is dropped, it varies by" in line for line in told)
+    assert "9 of 196 functions of O are chosen" in told
+    assert "9 of 196 functions of Si are chosen" in told
+    assert [inputs.functions.core.count(e) for e in (0, 1)] == [9, 9]
+    every = [row[:1] + row[2:] for row in pool.rows()]
+    places = [every.index(row[:1] + row[2:]) for row in inputs.functions.rows()]
+    assert places == sorted(places)
+    prepared = inputs.train.prepared
+    for e in (0, 1):  # what is left is independent, and large enough to be more than rounding
+        G = np.concatenate([prepared.features(i)[prepared.species(i) == e] for i in range(12)])
+        assert np.linalg.cond(np.corrcoef(G.T)) < 1e8
+        assert np.ptp(G, axis=0).min() > 1e-8
+    assert prepared.cached_bytes > 0
 
 
 def start(run, out, *options):

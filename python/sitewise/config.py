@@ -86,7 +86,7 @@ class Data(_Table):
 class Functions(_Table):
     """[symmetry_functions]: a preset or a file, how many of them to choose, and their scaling."""
 
-    preset: Literal["simple-nn", "fast", "auto"] | None = None
+    preset: Literal["simple-nn", "fast", "auto", "pool"] | None = None
     file: str | None = None
     cutoff: Positive | None = None
     cflength: Positive = 1.0
@@ -100,6 +100,8 @@ class Functions(_Table):
             raise ValueError("preset and file exclude each other")
         if self.file and self.cutoff:
             raise ValueError("cutoff belongs to a preset, the functions of a file have their own")
+        if self.preset == "pool" and self.select is None:
+            raise ValueError('preset "pool" is to choose from, it needs select')
         if not self.file and self.cflength != 1:
             raise ValueError("cflength belongs to file")
         return self

@@ -14,7 +14,7 @@ from .progress import Reporter
 from .structures import Floats
 from .symmetry import SymmetryFunctions
 
-BLOCK = 1_000  # environments whose distances to all others are held at once
+BLOCK = 200  # environments whose distances to all others are held at once
 SAME = 1e-6  # distance in G space below which two environments are one
 PER_NEAREST = 1 / 3  # automatic width over the largest distance of an environment to its nearest
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -14,9 +14,9 @@ from .progress import Reporter
 from .structures import Floats, core_arrays
 from .symmetry import SymmetryFunctions
 
-# A function is dropped whose standard deviation is below CONSTANT of its size, or whose correlation with another one
-# differs from 1 by less than CORRELATED.
-CONSTANT, CORRELATED = 1e-9, 1e-10
+# A function is dropped whose standard deviation is below CONSTANT of its size, whose range is below NEGLIGIBLE (scaled
+# to [-1, 1] it would be rounding errors), or whose correlation with another one differs from 1 by less than CORRELATED.
+CONSTANT, NEGLIGIBLE, CORRELATED = 1e-9, 1e-8, 1e-10
 
 LOSSES = ("loss", "energy_rmse", "force_rmse", "stress_rmse")
 
@@ -74,13 +74,17 @@ def useless_functions(prepared: _core.TrainingSet, functions: SymmetryFunctions)
     statistics = prepared.statistics(range(len(prepared)))
     for e, element in enumerate(functions.elements):
         low, high, mean, sigma = statistics[e]
-        varies = sigma > CONSTANT * np.maximum(np.abs(low), np.abs(high))
+        constant = sigma <= CONSTANT * np.maximum(np.abs(low), np.abs(high))
+        varies = ~constant & (high - low > NEGLIGIBLE)
         if not varies.any():
             continue
         correlation = _correlation(prepared, e, mean, np.where(varies, sigma, 1.0))
         for place in range(len(mean)):
             if not varies[place]:
-                reasons[element, place] = f"is {mean[place]:.3g} for all atoms"
+                value = f"is {mean[place]:.3g} for all atoms"
+                reasons[element, place] = (
+                    value if constant[place] else f"varies by {np.ptp([low, high], 0)[place]:.3g} only"
+                )
                 continue
             same = [k for k in range(place) if varies[k] and abs(correlation[place, k]) > 1 - CORRELATED]
             if same:
@@ -89,27 +93,30 @@ def useless_functions(prepared: _core.TrainingSet, functions: SymmetryFunctions)
 
 
 def unselected_functions(
-    prepared: _core.TrainingSet, functions: SymmetryFunctions, count: int
-) -> dict[tuple[str, int], str]:
+    prepared: _core.TrainingSet, functions: SymmetryFunctions, count: int, useless: Collection[tuple[str, int]]
+) -> set[tuple[str, int]]:
     """All but `count` functions of each element, by central element and place from 0: those that CUR does not choose.
 
     A function is chosen by the largest component of the first principal vector of what the functions chosen before do
     not explain, G. Imbalzano et al., J. Chem. Phys. 148, 241730 (2018), section II.C; all have the same variance here.
+    The useless ones are not looked at, and none is chosen that is a linear combination of those chosen before.
     """
-    reasons: dict[tuple[str, int], str] = {}
+    unselected = set(useless)
     statistics = prepared.statistics(range(len(prepared)))
     for e, element in enumerate(functions.elements):
         mean, sigma = statistics[e][2:]
-        left = _correlation(prepared, e, mean, np.where(sigma > 0, sigma, 1.0))
-        places = set(range(len(mean)))
-        for _ in range(min(count, len(mean))):
+        useful = np.array([place for place in range(len(mean)) if (element, place) not in useless])
+        left = _correlation(prepared, e, mean, np.where(sigma > 0, sigma, 1.0))[np.ix_(useful, useful)]
+        remaining = set(range(len(useful)))
+        for _ in range(min(count, len(useful))):
+            if np.diag(left).max() < CORRELATED:
+                break
             leading = np.linalg.eigh(left)[1][:, -1] ** 2
-            best = max(sorted(places), key=lambda place: float(leading[place]))
-            places.remove(best)
-            if left[best, best] > 0:
-                left = left - np.outer(left[:, best], left[best]) / left[best, best]
-        reasons |= {(element, place): f"is not among the {count} chosen" for place in sorted(places)}
-    return reasons
+            best = max(sorted(remaining), key=lambda k: float(leading[k]))
+            remaining.remove(best)
+            left = left - np.outer(left[:, best], left[best]) / left[best, best]
+        unselected |= {(element, int(useful[k])) for k in remaining}
+    return unselected
 
 
 def _correlation(prepared: _core.TrainingSet, element: int, mean: Floats, sigma: Floats) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +27,8 @@ SIMPLE_NN_ANGULAR = [
 # Functions of type 9 with zeta up to 4 need moments of 4th order alone, whose cost is linear in the neighbours.
 FAST_CUTOFF = 5.0
 FAST_ANGULAR = [(eta, zeta, lambda_) for eta in (0.000357, 0.15) for zeta in (1, 2, 3, 4) for lambda_ in (-1, 1)]
+
+POOL_LENGTHS = 8
 
 
 class SymmetryFunctions:
@@ -56,7 +58,8 @@ class SymmetryFunctions:
             "simple-nn": the stock set of SIMPLE-NN, K. Lee et al., Comput. Phys. Commun. 242, 95 (2019): for
             each neighbour element 8 functions of type 2 with r_s = 0, for each unordered pair of elements 18
             of type 3, cutoff 6 Angstrom. "fast": the same functions of type 2 and, for each pair, 16 of type 9 that
-            are computed from moments, cutoff 5 Angstrom: several times faster. "auto": see `auto`, cutoff 6 Angstrom.
+            are computed from moments, cutoff 5 Angstrom: several times faster. "auto" and "pool": see there, cutoff
+            6 Angstrom.
         elements
             Chemical symbols in any order.
         cutoff
@@ -108,6 +111,30 @@ class SymmetryFunctions:
             for zeta in (1, 2, 4, 16)
             for lambda_ in (-1, 1)
         ]
+        return cls(elements, _build(len(elements), radial, angular, cutoff))
+
+    @classmethod
+    def pool(cls, elements: Sequence[str], cutoff: float) -> SymmetryFunctions:
+        """A large set to choose from, G. Imbalzano et al., J. Chem. Phys. 148, 241730 (2018), section II.B.
+
+        With n = 8 and R_m = cutoff/n^(m/n), the lengths of a geometric series. For each neighbour element functions
+        of type 2 with r_s = 0 and eta = 1/R_m^2 (m = 0..n), and with r_s = R_m, eta = 1/(R_(m-1) - R_m)^2 (m = 1..n).
+        For each unordered pair of elements functions of type 3 with eta = 1/R_m^2, zeta 1, 4, 16 and lambda -1, 1. In
+        all 71 for one element, 196 for each of two.
+
+        Raises
+        ------
+        Error
+            If there is no such element.
+        """
+        elements = by_atomic_number(elements)
+        lengths = [cutoff / POOL_LENGTHS ** (m / POOL_LENGTHS) for m in range(POOL_LENGTHS + 1)]
+        shifted = [(1 / (longer - length) ** 2, length) for longer, length in pairwise(lengths)]
+
+        def radial(_center: int, _neighbor: int) -> Iterator[tuple[float, float]]:
+            return iter([*((1 / length**2, 0.0) for length in lengths), *shifted])
+
+        angular = [(1 / length**2, zeta, lambda_) for length in lengths for zeta in (1, 4, 16) for lambda_ in (-1, 1)]
         return cls(elements, _build(len(elements), radial, angular, cutoff))
 
     @classmethod
@@ -251,4 +278,5 @@ PRESETS: dict[str, tuple[Callable[[Sequence[str], float], SymmetryFunctions], fl
     "simple-nn": (_simple_nn, SIMPLE_NN_CUTOFF),
     "fast": (_fast, FAST_CUTOFF),
     "auto": (SymmetryFunctions.auto, SIMPLE_NN_CUTOFF),
+    "pool": (SymmetryFunctions.pool, SIMPLE_NN_CUTOFF),
 }

@@ -146,10 +146,10 @@ class Inputs:
         self._check_groups([*train_data.groups, *test_data.groups])
         self.functions = choose_functions(table, train_data.elements)
         budget = round(settings.memory_budget * 1e9)
-        self.train = PreparedData(train_data, self.functions, budget, reporter, "training structures")
-        self._drop(useless_functions(self.train.prepared, self.functions), budget)
-        if table.select is not None:
-            self._drop(unselected_functions(self.train.prepared, self.functions, table.select), budget)
+        # The derivatives of a pool are not needed, and may be larger than the memory.
+        first = budget if table.select is None else 0
+        self.train = PreparedData(train_data, self.functions, first, reporter, "training structures")
+        self._drop_functions(table.select, budget)
         left = budget - self.train.prepared.cached_bytes
         self.test = PreparedData(test_data, self.functions, left, reporter, "test structures")
         self.train.weigh(settings.weight, self._gdf_weights() if settings.gdf else None)
@@ -184,15 +184,23 @@ class Inputs:
         data = Dataset([*self.train.data, *self.test.data])
         return make_monitor(given, data, self.functions, self.train.prepared, self.reporter)
 
-    def _drop(self, dropped: dict[tuple[str, int], str], budget: int) -> None:
-        """Goes on without some functions, whose reasons are told."""
-        if not dropped:
-            return
-        for (element, place), reason in dropped.items():
+    def _drop_functions(self, select: int | None, budget: int) -> None:
+        """Goes on without functions that tell nothing, and with `select` of the others where it is given."""
+        every, prepared = self.functions, self.train.prepared
+        reasons = useless_functions(prepared, every)
+        for (element, place), reason in reasons.items():
             self.reporter.say(f"function {place + 1} of {element} is dropped, it {reason}")
-        self.functions = self.functions.without(dropped)
-        what = "training structures again"
-        self.train = PreparedData(self.train.data, self.functions, budget, self.reporter, what)
+        dropped = set(reasons)
+        if select is not None:
+            dropped = unselected_functions(prepared, every, select, dropped)
+        self.functions = every.without(dropped)
+        for e, element in enumerate(every.elements if select is not None else ()):
+            self.reporter.say(
+                f"{self.functions.core.count(e)} of {every.core.count(e)} functions of {element} are chosen"
+            )
+        if dropped or select is not None:
+            what = "training structures again"
+            self.train = PreparedData(self.train.data, self.functions, budget, self.reporter, what)
 
     def _gdf_weights(self) -> list[Floats]:
         data, prepared = self.train.data, self.train.prepared
