@@ -98,24 +98,27 @@ def unselected_functions(
     """All but `count` functions of each element, by central element and place from 0: those that CUR does not choose.
 
     A function is chosen by the largest component of the first principal vector of what the functions chosen before do
-    not explain, G. Imbalzano et al., J. Chem. Phys. 148, 241730 (2018), section II.C; all have the same variance here.
-    The useless ones are not looked at, and none is chosen that is a linear combination of those chosen before.
+    not explain, G. Imbalzano et al., J. Chem. Phys. 148, 241730 (2018), section II.C; all have the same range here, so
+    that those which only a few environments set off do not come first. The useless ones are not looked at, and none is
+    chosen that is a linear combination of those chosen before.
     """
     unselected = set(useless)
     statistics = prepared.statistics(range(len(prepared)))
     for e, element in enumerate(functions.elements):
-        mean, sigma = statistics[e][2:]
+        low, high, mean, sigma = statistics[e]
         useful = np.array([place for place in range(len(mean)) if (element, place) not in useless])
-        left = _correlation(prepared, e, mean, np.where(sigma > 0, sigma, 1.0))[np.ix_(useful, useful)]
-        remaining = set(range(len(useful)))
+        size = (sigma / np.where(high > low, high - low, np.inf))[useful]
+        correlation = _correlation(prepared, e, mean, np.where(sigma > 0, sigma, 1.0))
+        left = correlation[np.ix_(useful, useful)] * np.outer(size, size)
+        chosen: set[int] = set()
         for _ in range(min(count, len(useful))):
-            if np.diag(left).max() < CORRELATED:
-                break
             leading = np.linalg.eigh(left)[1][:, -1] ** 2
-            best = max(sorted(remaining), key=lambda k: float(leading[k]))
-            remaining.remove(best)
+            best = int(np.argmax(np.where(np.diag(left) > CORRELATED * size**2, leading, 0.0)))
+            if left[best, best] <= CORRELATED * size[best] ** 2:
+                break
+            chosen.add(best)
             left = left - np.outer(left[:, best], left[best]) / left[best, best]
-        unselected |= {(element, int(useful[k])) for k in remaining}
+        unselected |= {(element, int(place)) for k, place in enumerate(useful) if k not in chosen}
     return unselected
 
 
