@@ -199,8 +199,9 @@ class Inputs:
                 f"{self.functions.core.count(e)} of {every.core.count(e)} functions of {element} are chosen"
             )
         if dropped or select is not None:
-            what = "training structures again"
-            self.train = PreparedData(self.train.data, self.functions, budget, self.reporter, what)
+            data, what = self.train.data, "training structures again"
+            del prepared, self.train  # both sets of derivatives would be twice the budget
+            self.train = PreparedData(data, self.functions, budget, self.reporter, what)
 
     def _gdf_weights(self) -> list[Floats]:
         data, prepared = self.train.data, self.train.prepared
