@@ -4,7 +4,8 @@
 
 Each seed is a `sitewise train` of its own process, pinned to one core, everything included from reading the files to
 drawing the pictures. Before them the time of an epoch (loss and gradient with cached derivatives), beside the time in
-which the core reads as much memory, and the time in which it multiplies as many matrix elements.
+which the core reads as much memory, and the time in which it multiplies as many matrix elements; then how much longer
+an epoch takes whose derivatives are recomputed or read from a file, and what such a file costs and saves.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 import tomli_w
 
-from common import cpu_seconds, environment, pin, print_table, write_json
+from common import cpu_seconds, environment, pin, print_table, ratio, write_json
 from sitewise import optimizers
 from sitewise.config import Config
 from sitewise.files import write_text
@@ -32,21 +33,53 @@ from sitewise.progress import Reporter
 KINDS = ("energy_rmse", "energy_mae", "force_rmse", "force_mae")
 UNITS = {"energy": 1e3, "force": 1.0}  # meV/atom and eV/Angstrom
 REPEATS = 15
+MUCH = 1 << 40  # bytes
 MATRIX = 1024  # rows of the matrices whose product is the arithmetic floor
 
 
-def epoch(config: Config) -> dict[str, float]:
-    """Milliseconds of CPU of an epoch and of its floors, and megabytes of cached derivatives."""
-    quiet, settings = Reporter(quiet=True), config.training
+def objective_of(config: Config, budget: int, cache: Path | None = None) -> optimizers.Objective:
+    """The loss that a run minimises, with so many bytes of cached derivatives."""
+    quiet = Reporter(quiet=True)
     data, _ = read_data(config.data, np.random.default_rng(0), quiet)
     functions = choose_functions(config.symmetry_functions, data.elements)
-    prepared = PreparedData(data, functions, round(settings.memory_budget * 1e9), quiet, "").prepared
+    prepared = PreparedData(data, functions, budget, quiet, "", cache).prepared
     offsets = atomic_offsets(data, functions.elements)
     scaling = config.symmetry_functions.scaling
     potential = initial_potential(functions, scaling, config.network, prepared, offsets)
     parameters = Parameters(potential, prepared, config.symmetry_functions.whiten)
-    theta = parameters.initial(np.random.default_rng(0))
-    objective = optimizers.Objective(data, prepared, potential, parameters, settings)
+    return optimizers.Objective(data, prepared, potential, parameters, config.training)
+
+
+def past_the_budget(config: Config) -> dict[str, float]:
+    """CPU of an epoch whose derivatives are recomputed, or in a file that the system has in memory, over that of one
+    with cached derivatives; and the seconds of CPU to prepare the data without, while and after making that file."""
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Path(folder)
+        kept = cpu_seconds(lambda: objective_of(config, 0, cache))
+        found = cpu_seconds(lambda: objective_of(config, MUCH, cache))
+        computed = cpu_seconds(lambda: objective_of(config, MUCH))
+        memory, none, file = objective_of(config, MUCH), objective_of(config, 0), objective_of(config, 0, cache)
+        theta = memory.parameters.initial(np.random.default_rng(0))
+        loss = memory(theta)[0]
+        ways = [memory, none, file]
+        rounds = [[cpu_seconds(lambda way=way: way(theta)) for way in ways] for _ in range(REPEATS)]
+        columns = list(zip(*rounds, strict=True))
+        return {
+            "recomputed_ratio": ratio(columns[1], columns[0]),
+            "streamed_ratio": ratio(columns[2], columns[0]),
+            "recomputed_difference": abs(none(theta)[0] / loss - 1),
+            "streamed_difference": abs(file(theta)[0] / loss - 1),
+            "prepare_s": computed,
+            "prepare_and_keep_s": kept,
+            "prepare_from_file_s": found,
+        }
+
+
+def epoch(config: Config) -> dict[str, float]:
+    """Milliseconds of CPU of an epoch and of its floors, and megabytes of cached derivatives."""
+    objective = objective_of(config, round(config.training.memory_budget * 1e9))
+    prepared, potential = objective.prepared, objective.potential
+    theta = objective.parameters.initial(np.random.default_rng(0))
     copy = np.ones(prepared.cached_bytes // 4, dtype=np.float32)
     square = np.ones((MATRIX, MATRIX))
     rate = _milliseconds(lambda: square @ square) / MATRIX**3
@@ -127,9 +160,13 @@ def main() -> None:
     results = {}
     for path in options.runs:
         config = Config.load(path)
-        times = epoch(config)
-        print(f"\n{path}: " + ", ".join(f"{name} {value:.1f}" for name, value in times.items()), flush=True)
-        results[str(path)] = {"epoch": times, "runs": measure(config, options.seeds, options.core)}
+        times, past = epoch(config), past_the_budget(config)
+        print(f"\n{path}: " + ", ".join(f"{name} {value:.3g}" for name, value in {**times, **past}.items()), flush=True)
+        results[str(path)] = {
+            "epoch": times,
+            "past_the_budget": past,
+            "runs": measure(config, options.seeds, options.core),
+        }
         sys.stdout.flush()
     write_json(options.json, {"environment": environment(["numpy", "scipy"]), "results": results})
 

@@ -24,6 +24,7 @@ using namespace sitewise;
 namespace {
 
 using Floats = py::array_t<double, py::array::c_style | py::array::forcecast>;
+using Floats32 = py::array_t<float, py::array::c_style>;
 using Ints = py::array_t<int, py::array::c_style | py::array::forcecast>;
 using Flags = py::array_t<bool, py::array::c_style | py::array::forcecast>;
 using Shape = std::vector<py::ssize_t>;
@@ -344,7 +345,37 @@ struct StructureError {
     std::size_t index;
 };
 
-void add_structures(TrainingSet& set, const std::vector<py::dict>& structures) {
+// What belongs to each structure of arrays over all of them; none where nothing is given.
+std::vector<Stored> stored_parts(const TrainingSet& set,
+                                 const std::vector<Atoms>& atoms,
+                                 const std::optional<Floats>& features,
+                                 const std::optional<Floats32>& derivatives,
+                                 const std::vector<std::size_t>& counts) {
+    if (!features || !derivatives) return {};
+    std::size_t n = 0, total = 0;
+    for (const Atoms& a : atoms) n += a.size;
+    for (std::size_t count : counts) total += count;
+    require(*features, {py::ssize_t(n), py::ssize_t(set.max_count())}, "features");
+    if (counts.size() != atoms.size()) throw Error("counts must be given for each structure");
+    if (std::size_t(derivatives->size()) != total)
+        throw Error("derivatives has size " + std::to_string(derivatives->size()) + ", expected " +
+                    std::to_string(total));
+    std::vector<Stored> stored;
+    const double* G = features->data();
+    const float* D = derivatives->data();
+    for (std::size_t q = 0; q < atoms.size(); ++q) {
+        stored.push_back({G, D, counts[q]});
+        G += atoms[q].size * set.max_count();
+        D += counts[q];
+    }
+    return stored;
+}
+
+void add_structures(TrainingSet& set,
+                    const std::vector<py::dict>& structures,
+                    const std::optional<Floats>& features,
+                    const std::optional<Floats32>& derivatives,
+                    const std::vector<std::size_t>& counts) {
     std::vector<Structure> kept;
     std::vector<Floats> arrays;  // the labels
     arrays.reserve(2 * structures.size());
@@ -368,10 +399,11 @@ void add_structures(TrainingSet& set, const std::vector<py::dict>& structures) {
             throw StructureError{error.what(), labels.size()};
         }
     }
+    const std::vector<Stored> stored = stored_parts(set, atoms, features, derivatives, counts);
     std::size_t failed = 0;
     try {
         py::gil_scoped_release release;
-        set.add(atoms.size(), atoms.data(), labels.data(), &failed);
+        set.add(atoms.size(), atoms.data(), labels.data(), stored.empty() ? nullptr : stored.data(), &failed);
     } catch (const Error& error) {
         throw StructureError{error.what(), failed};
     }
@@ -706,7 +738,9 @@ Error
     py::class_<TrainingSet>(m, "TrainingSet")
         .def(py::init<const SymmetryFunctions&, std::size_t>(), py::arg("functions"),
              py::arg("memory_budget"))
-        .def("add", &add_structures)
+        .def("add", &add_structures, py::arg("structures"), py::arg("features") = py::none(),
+             py::arg("derivatives").noconvert() = py::none(), py::arg("counts") = std::vector<std::size_t>(),
+             py::keep_alive<1, 4>())
         .def("__len__", &TrainingSet::size)
         .def_property_readonly("n_atoms", [](const TrainingSet& s) { return s.atoms(); })
         .def_property_readonly("cached_bytes", &TrainingSet::cached_bytes)
@@ -721,6 +755,12 @@ Error
                  check_indices(s, {structure});
                  return array({py::ssize_t(s.atoms(structure)), py::ssize_t(s.max_count())},
                               s.features(structure));
+             })
+        .def("derivatives",
+             [](const TrainingSet& s, std::size_t structure) {
+                 check_indices(s, {structure});
+                 const std::vector<float> derivatives = s.derivatives(structure);
+                 return Floats32(py::ssize_t(derivatives.size()), derivatives.data());
              })
         .def("statistics",
              [](const TrainingSet& s, const std::vector<std::size_t>& structures) {

@@ -34,13 +34,15 @@ struct Structure {
     std::vector<int> index;
     std::vector<double> vectors;
     std::vector<double> G;              // [size][width]
-    std::vector<std::size_t> cache_at;  // [size], start of the atom's derivatives in `cache`
-    std::vector<float> cache;           // empty: recompute
+    std::vector<std::size_t> cache_at;  // [size + 1], where each atom's derivatives begin, and the end
+    std::vector<float> cache;           // empty: stored
+    const float* stored = nullptr;      // null: recompute
     double energy = unknown;
     std::vector<double> forces, stress;  // empty if unknown
     double weight = 1.0;                 // of energy and stress in the loss
     std::vector<double> force_weights;   // [size], empty: 1
 
+    const float* derivatives() const { return cache.empty() ? stored : cache.data(); }
     bool has_energy() const { return !std::isnan(energy); }
     std::size_t neighbors(std::size_t i) const { return first[i + 1] - first[i]; }
 };
@@ -175,19 +177,29 @@ struct TrainingSet::Data {
     }
 
     // Grants the cache to whole structures in their order, so that it does not depend on threads.
-    void grant(Structure& s, std::size_t& used_bytes) const {
+    void grant(Structure& s, const Stored& stored, std::size_t& used_bytes) const {
         std::size_t total = 0;
-        s.cache_at.resize(s.size);
+        s.cache_at.resize(s.size + 1);
         for (std::size_t i = 0; i < s.size; ++i) {
             s.cache_at[i] = total;
             total += for_each_block(s, relevant, i, [](const CacheBlock&) {});
         }
+        s.cache_at[s.size] = total;
+        if (stored.derivatives && stored.count != total)
+            throw Error("stored are " + std::to_string(stored.count) + " derivatives, expected " +
+                        std::to_string(total));
+        s.stored = stored.derivatives;
         if (used_bytes + total * sizeof(float) > budget) return;
         used_bytes += total * sizeof(float);
         s.cache.resize(total);
     }
 
-    void fill(Structure& s, Scratch& scratch) const {
+    void fill(Structure& s, const Stored& stored, Scratch& scratch) const {
+        if (stored.features) {
+            s.G.assign(stored.features, stored.features + s.size * width);
+            std::copy_n(stored.derivatives, s.cache.size(), s.cache.data());
+            return;
+        }
         s.G.assign(s.size * width, unknown);
         for (std::size_t i = 0; i < s.size; ++i) {
             load(s, i, scratch.environment);
@@ -218,11 +230,11 @@ struct TrainingSet::Data {
     // -- the operators, cached or not ------------------------------------------------------------------
 
     void vjp(const Structure& s, std::size_t i, const double* u, double* gradient, Scratch& scratch) const {
-        if (s.cache.empty()) {
+        if (!s.derivatives()) {
             load(s, i, scratch.environment);
             return functions.vjp(scratch.environment, u, gradient);
         }
-        const float* D = s.cache.data() + s.cache_at[i];
+        const float* D = s.derivatives() + s.cache_at[i];
         for_each_block(s, relevant, i, [&](const CacheBlock& block) {
             scratch.padded.assign(block.width, 0.0);
             kernels().pull(block.functions->size(), block.width, block.functions->data(), D + block.offset, u,
@@ -232,11 +244,11 @@ struct TrainingSet::Data {
     }
 
     void jvp(const Structure& s, std::size_t i, const double* v, double* dG, Scratch& scratch) const {
-        if (s.cache.empty()) {
+        if (!s.derivatives()) {
             load(s, i, scratch.environment);
             return functions.jvp(scratch.environment, v, dG);
         }
-        const float* D = s.cache.data() + s.cache_at[i];
+        const float* D = s.derivatives() + s.cache_at[i];
         std::fill_n(dG, functions.count(s.species[i]), 0.0);
         for_each_block(s, relevant, i, [&](const CacheBlock& block) {
             scratch.padded.assign(block.width, 0.0);
@@ -516,8 +528,14 @@ TrainingSet::~TrainingSet() = default;
 TrainingSet::TrainingSet(TrainingSet&&) noexcept = default;
 TrainingSet& TrainingSet::operator=(TrainingSet&&) noexcept = default;
 
-void TrainingSet::add(std::size_t count, const Atoms* atoms, const Labels* labels, std::size_t* failed) {
+void TrainingSet::add(std::size_t count,
+                      const Atoms* atoms,
+                      const Labels* labels,
+                      const Stored* stored,
+                      std::size_t* failed) {
     Data& d = *data_;
+    const std::vector<Stored> nothing(stored ? 0 : count);
+    if (!stored) stored = nothing.data();
     std::vector<Structure> added(count);
     std::vector<std::exception_ptr> errors(count);
     const auto in_parallel = [&](auto work) {
@@ -544,8 +562,11 @@ void TrainingSet::add(std::size_t count, const Atoms* atoms, const Labels* label
         added[q] = prepare(atoms[q], labels[q], d.functions.elements(), cutoff);
     });
     std::size_t used = d.used;
-    for (Structure& s : added) d.grant(s, used);
-    in_parallel([&](std::size_t q, Scratch& scratch) { d.fill(added[q], scratch); });
+    for (std::size_t q = 0; q < count; ++q) {
+        if (failed) *failed = q;
+        d.grant(added[q], stored[q], used);
+    }
+    in_parallel([&](std::size_t q, Scratch& scratch) { d.fill(added[q], stored[q], scratch); });
     d.used = used;
     std::move(added.begin(), added.end(), std::back_inserter(d.structures));
 }
@@ -578,6 +599,12 @@ const std::vector<int>& TrainingSet::species(std::size_t structure) const {
 
 std::vector<double> TrainingSet::features(std::size_t structure) const {
     return data_->structures[structure].G;
+}
+
+std::vector<float> TrainingSet::derivatives(std::size_t structure) const {
+    const Structure& s = data_->structures[structure];
+    if (!s.derivatives()) return {};
+    return {s.derivatives(), s.derivatives() + s.cache_at[s.size]};
 }
 
 std::vector<FeatureStatistics> TrainingSet::statistics(const std::vector<std::size_t>& structures) const {

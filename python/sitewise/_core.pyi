@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Floats32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 class Error(ValueError):
@@ -192,10 +193,18 @@ class Loss(TypedDict):
 
 class TrainingSet:
     def __init__(self, functions: SymmetryFunctions, memory_budget: int) -> None: ...
-    def add(self, structures: Sequence[dict[str, Any]]) -> None:
+    def add(
+        self,
+        structures: Sequence[dict[str, Any]],
+        features: Floats | None = None,
+        derivatives: Floats32 | None = None,
+        counts: Sequence[int] = (),
+    ) -> None:
         """Structures computed in parallel: dicts of species, positions, cell, pbc, energy (NaN if unknown),
         forces [n, 3] or None, stress [6] or None. On an Error nothing of this call is added and the
-        exception's `index` attribute tells which structure was at fault."""
+        exception's `index` attribute tells which structure was at fault. What was computed before is taken from
+        `features` of all their atoms [n, max_count] and `derivatives` of the structures one behind the other, of
+        which each has as many as `counts` says; past the budget the latter are used where they are, and kept alive."""
     def __len__(self) -> int: ...
     @property
     def n_atoms(self) -> int: ...
@@ -205,6 +214,8 @@ class TrainingSet:
         """Element index of each atom [n]."""
     def features(self, structure: int) -> Floats:
         """Raw G [n, max_count]."""
+    def derivatives(self, structure: int) -> Floats32:
+        """Cached or stored derivatives, in an order of their own; none where they are recomputed."""
     def statistics(self, structures: Sequence[int]) -> list[Floats]:
         """For each element min, max, mean and sigma over the atoms, [4, count]."""
     def loss(

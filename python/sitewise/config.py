@@ -64,6 +64,7 @@ class Data(_Table):
     train: list[str]
     test: list[str] | float = 0.1
     keys: Keys = Keys()
+    cache: str | None = None
 
     @field_validator("train", mode="before")
     @classmethod
@@ -250,8 +251,12 @@ class Config(_Table):
         def absolute(files: list[str]) -> list[str]:
             return [str(folder.absolute() / file) for file in files]
 
-        test = self.data.test
-        data = {"train": absolute(self.data.train), "test": absolute(test) if isinstance(test, list) else test}
+        test, cache = self.data.test, self.data.cache
+        data = {
+            "train": absolute(self.data.train),
+            "test": absolute(test) if isinstance(test, list) else test,
+            "cache": absolute([cache])[0] if cache else None,
+        }
         points = self.invariants.data
         functions = self.symmetry_functions
         file = absolute([functions.file])[0] if functions.file else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,9 @@ from ._core import Error
 from .config import Training
 from .dataset import Dataset
 from .model import Parameters
-from .structures import Floats
+from .structures import Floats, Floats32
 
 Memory = dict[str, Floats]
-Floats32: TypeAlias = npt.NDArray[np.float32]
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # D. P. Kingma and J. Ba, arXiv:1412.6980
 PAIRS = 20  # steps and gradient differences that L-BFGS remembers

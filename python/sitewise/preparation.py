@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -10,13 +11,16 @@ from . import _core
 from ._core import Error
 from .config import Data, Functions
 from .dataset import LABELS, Dataset
+from .feature_cache import StoredFeatures, content_key, make_folder, read_features, write_features
 from .progress import Reporter
-from .structures import Floats, core_arrays
+from .structures import Floats, Floats32, core_arrays
 from .symmetry import SymmetryFunctions
 
 # A function is dropped whose standard deviation is below CONSTANT of its size, whose range is below NEGLIGIBLE (scaled
 # to [-1, 1] it would be rounding errors), or whose correlation with another one differs from 1 by less than CORRELATED.
 CONSTANT, NEGLIGIBLE, CORRELATED = 1e-9, 1e-8, 1e-10
+
+UNLIMITED = 1 << 62  # bytes
 
 LOSSES = ("loss", "energy_rmse", "force_rmse", "stress_rmse")
 
@@ -134,6 +138,63 @@ def _correlation(prepared: _core.TrainingSet, element: int, mean: Floats, sigma:
     return total / atoms
 
 
+def _parts(data: Dataset) -> Iterator[slice]:
+    """Structures that are prepared in parallel."""
+    size = 8 * _core.get_threads()
+    return (slice(first, min(first + size, len(data))) for first in range(0, len(data), size))
+
+
+def _add(
+    prepared: _core.TrainingSet,
+    structures: Dataset,
+    elements: Sequence[str],
+    features: Floats | None = None,
+    derivatives: Floats32 | None = None,
+    counts: Sequence[int] = (),
+) -> None:
+    """Adds structures, with what is known of them."""
+    arrays = []
+    for s in structures:
+        with s.named():
+            species, positions, cell, pbc = core_arrays(s.atoms, elements, "the training set")
+        labels = {"energy": np.nan if s.energy is None else s.energy, "forces": s.forces, "stress": s.stress}
+        arrays.append({"species": species, "positions": positions, "cell": cell, "pbc": pbc, **labels})
+    try:
+        prepared.add(arrays, features, derivatives, counts)
+    except Error as error:
+        raise Error(f"{structures[getattr(error, 'index', 0)].source}: {error}") from None
+
+
+def _stored(folder: Path, data: Dataset, functions: SymmetryFunctions, reporter: Reporter, what: str) -> StoredFeatures:
+    """Features and derivatives from a file, which is made where there is none that can be used."""
+    make_folder(folder)
+    path = folder / f"{content_key(data, functions)}.features"
+    sizes = len(data), data.n_atoms, functions.core.max_count
+    found = read_features(path, sizes, reporter)
+    if found is not None:
+        reporter.say(f"features of {what} are read from {path}")
+        return found
+    write_features(path, sizes, _computed(data, functions, reporter, what))
+    found = read_features(path, sizes, reporter)
+    if found is None:
+        raise Error(f"{path}: is damaged as soon as it is written, the disk may be failing")
+    reporter.say(f"features of {what} are kept in {path} ({path.stat().st_size / 1e6:.0f} MB)")
+    return found
+
+
+def _computed(
+    data: Dataset, functions: SymmetryFunctions, reporter: Reporter, what: str
+) -> Iterator[tuple[Floats, Floats32]]:
+    """Features and derivatives of each structure; those of a few are in memory at once."""
+    with reporter.task(f"derivatives of {what}", len(data), lines=True) as advance:
+        for part in _parts(data):
+            prepared = _core.TrainingSet(functions.core, UNLIMITED)
+            _add(prepared, data[part], functions.elements)
+            for i in range(len(prepared)):
+                yield prepared.features(i), prepared.derivatives(i)
+                advance()
+
+
 class PreparedData:
     """Structures with their features, and their derivatives while these fit the budget.
 
@@ -147,6 +208,8 @@ class PreparedData:
         Bytes for cached derivatives.
     reporter, what
         Told of the progress, and of what.
+    cache
+        Folder where features and derivatives are kept and found, see feature_cache.py.
 
     Raises
     ------
@@ -154,27 +217,25 @@ class PreparedData:
         That names the structure with bad coordinates or an element without functions.
     """
 
-    def __init__(self, data: Dataset, functions: SymmetryFunctions, budget: int, reporter: Reporter, what: str) -> None:
+    def __init__(
+        self,
+        data: Dataset,
+        functions: SymmetryFunctions,
+        budget: int,
+        reporter: Reporter,
+        what: str,
+        cache: Path | None = None,
+    ) -> None:
         self.data = data
         self.prepared = _core.TrainingSet(functions.core, budget)
-        chunk = 8 * _core.get_threads()
-        with reporter.task(f"features of {what}", len(data)) as advance:
-            for first in range(0, len(data), chunk):
-                structures = data[first : first + chunk]
-                self._add(structures, functions.elements)
-                advance(len(structures))
-
-    def _add(self, structures: Dataset, elements: Sequence[str]) -> None:
-        arrays = []
-        for s in structures:
-            with s.named():
-                species, positions, cell, pbc = core_arrays(s.atoms, elements, "the training set")
-            labels = {"energy": np.nan if s.energy is None else s.energy, "forces": s.forces, "stress": s.stress}
-            arrays.append({"species": species, "positions": positions, "cell": cell, "pbc": pbc, **labels})
-        try:
-            self.prepared.add(arrays)
-        except Error as error:
-            raise Error(f"{structures[getattr(error, 'index', 0)].source}: {error}") from None
+        stored = None if cache is None or not len(data) else _stored(cache, data, functions, reporter, what)
+        atoms = 0
+        with reporter.task(f"features of {what}", len(data), lines=True) as advance:
+            for part in _parts(data):
+                first, atoms = atoms, atoms + sum(len(s.atoms) for s in data[part])
+                known = stored.part(part, slice(first, atoms)) if stored else ()
+                _add(self.prepared, data[part], functions.elements, *known)
+                advance(part.stop - part.start)
 
     def weigh(self, weight: Callable[[str], float], of_forces: Sequence[Floats] | None = None) -> None:
         """Sets the weights in the loss: of the structures by their group and, beside them, of the forces on the atoms

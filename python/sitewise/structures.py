@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+Floats32: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int32]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 Arrays: TypeAlias = tuple[Ints, Floats, Floats, Flags]

@@ -146,12 +146,13 @@ class Inputs:
         self._check_groups([*train_data.groups, *test_data.groups])
         self.functions = choose_functions(table, train_data.elements)
         budget = round(settings.memory_budget * 1e9)
+        cache = Path(config.data.cache) if config.data.cache else None
         # The derivatives of a pool are not needed, and may be larger than the memory.
-        first = budget if table.select is None else 0
-        self.train = PreparedData(train_data, self.functions, first, reporter, "training structures")
-        self._drop_functions(table.select, budget)
+        first = (budget, cache) if table.select is None else (0, None)
+        self.train = PreparedData(train_data, self.functions, first[0], reporter, "training structures", first[1])
+        self._drop_functions(table.select, budget, cache)
         left = budget - self.train.prepared.cached_bytes
-        self.test = PreparedData(test_data, self.functions, left, reporter, "test structures")
+        self.test = PreparedData(test_data, self.functions, left, reporter, "test structures", cache)
         self.train.weigh(settings.weight, self._gdf_weights() if settings.gdf else None)
         self.test.weigh(settings.weight)
         offsets = atomic_offsets(train_data, self.functions.elements)
@@ -184,7 +185,7 @@ class Inputs:
         data = Dataset([*self.train.data, *self.test.data])
         return make_monitor(given, data, self.functions, self.train.prepared, self.reporter)
 
-    def _drop_functions(self, select: int | None, budget: int) -> None:
+    def _drop_functions(self, select: int | None, budget: int, cache: Path | None) -> None:
         """Goes on without functions that tell nothing, and with `select` of the others where it is given."""
         every, prepared = self.functions, self.train.prepared
         reasons = useless_functions(prepared, every)
@@ -201,7 +202,7 @@ class Inputs:
         if dropped or select is not None:
             data, what = self.train.data, "training structures again"
             del prepared, self.train  # both sets of derivatives would be twice the budget
-            self.train = PreparedData(data, self.functions, budget, self.reporter, what)
+            self.train = PreparedData(data, self.functions, budget, self.reporter, what, cache)
 
     def _gdf_weights(self) -> list[Floats]:
         data, prepared = self.train.data, self.train.prepared

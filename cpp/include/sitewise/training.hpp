@@ -15,6 +15,14 @@ struct Labels {
     const double* stress = nullptr;  ///< [6] xx yy zz yz xz xy, eV/Angstrom^3, tensile positive
 };
 
+/// Features and derivatives of a structure that were computed before, see TrainingSet::features and
+/// derivatives; both null where they were not.
+struct Stored {
+    const double* features = nullptr;
+    const float* derivatives = nullptr;  ///< [count], to be kept by the caller as long as the set is used
+    std::size_t count = 0;
+};
+
 /// Weights of the force and stress errors against the energy's, all in eV and Angstrom.
 struct LossWeights {
     double force = 0.0;
@@ -31,7 +39,8 @@ struct Loss {
 
 /// Structures prepared for training: neighbours, features G and, while they fit the memory budget, the
 /// derivatives dG/dr of each atom in single precision, without the zeros between elements. Past the
-/// budget the operators recompute; both ways give the same numbers to single precision.
+/// budget stored derivatives are read where they are (in a file mapped to memory, for one), and the operators
+/// recompute where there are none; all ways give the same numbers to single precision.
 class TrainingSet {
 public:
     TrainingSet(const SymmetryFunctions& functions, std::size_t memory_budget);
@@ -39,9 +48,13 @@ public:
     TrainingSet(TrainingSet&&) noexcept;
     TrainingSet& operator=(TrainingSet&&) noexcept;
 
-    /// Adds structures [count], computed in parallel, in the order given. Throws Error of the first bad
-    /// one, whose place is written to *failed.
-    void add(std::size_t count, const Atoms* atoms, const Labels* labels, std::size_t* failed = nullptr);
+    /// Adds structures [count], computed in parallel, in the order given; what is stored [count] is taken
+    /// instead. Throws Error of the first bad one, whose place is written to *failed.
+    void add(std::size_t count,
+             const Atoms* atoms,
+             const Labels* labels,
+             const Stored* stored = nullptr,
+             std::size_t* failed = nullptr);
 
     int elements() const;
     std::size_t max_count() const;  ///< of functions of one element
@@ -52,6 +65,9 @@ public:
     const std::vector<int>& species(std::size_t structure) const;  ///< element index of each atom
     /// Raw G of one structure, [atoms][max_count], NaN behind the last function of an element.
     std::vector<double> features(std::size_t structure) const;
+    /// Derivatives of one structure as they are cached or stored, in an order of their own; empty where they
+    /// are recomputed.
+    std::vector<float> derivatives(std::size_t structure) const;
     /// Statistics of G for each element over the given structures.
     std::vector<FeatureStatistics> statistics(const std::vector<std::size_t>& structures) const;
 
