@@ -18,7 +18,7 @@ from checks import assert_close, rattled, silicon_frames
 from sitewise import Dataset, Ensemble, Error, Potential, SymmetryFunctions, _core, train
 from sitewise.checkpoint import State
 from sitewise.config import Config
-from sitewise.metrics import compare
+from sitewise.metrics import Comparison, Pairs, compare
 from sitewise.model import Parameters, atomic_offsets, initial_potential
 from sitewise.preparation import PreparedData, choose_functions, read_data
 from sitewise.progress import Reporter
@@ -206,6 +206,48 @@ def test_outliers_are_named(folder, tmp_path):
     assert rows[0]["structure"].endswith("train.xyz, structure 7")
     assert (rows[0]["group"], rows[0]["kind"]) == ("odd", "energy")
     assert any("structure 7, energy error" in line for line in told)
+
+
+def test_perfect_crystals_make_no_outliers(tmp_path):
+    """Their forces are 0 by symmetry, and the few that are not are ordinary errors."""
+    frames, forces, rng = [], [], np.random.default_rng(3)
+    for number in range(40):
+        atoms = bulk("Si", "diamond", a=5.4)
+        perfect = number < 30 and number % 5 > 0
+        forces.append(1e-15 if perfect else 0.03 if number < 30 else 0.1)
+        atoms.info["config_type"] = "crystal" if number < 30 else "liquid"
+        atoms.calc = SinglePointCalculator(atoms, forces=forces[-1] * rng.choice([-1, 1], (2, 3)))
+        frames.append(atoms)
+    write(tmp_path / "data.xyz", frames)
+    data = Dataset.read(tmp_path / "data.xyz", reporter=QUIET)
+    nothing = Pairs(np.empty(0), np.empty(0), np.empty(0, dtype=np.int32))
+    reference = np.concatenate([s.forces.ravel() for s in data])
+    pairs = Pairs(reference, np.zeros_like(reference), np.repeat(np.arange(40, dtype=np.int32), 6))
+    assert Comparison(data, nothing, pairs, nothing).outliers() == []
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", ["alone", "one atom among others", "no forces", "forces alone", "copies"])
+def test_odd_data_train(folder, tmp_path, kind):
+    frames = silicon_frames(6)
+    lone = bulk("Si", "sc", a=50.0)
+    lone.pbc = False
+    lone.calc = SinglePointCalculator(lone, energy=-0.5, forces=np.zeros((1, 3)))
+    if kind == "alone":
+        frames = [lone] * 4
+    elif kind == "one atom among others":
+        frames.append(lone)
+    elif kind == "no forces":
+        for atoms in frames[1:]:
+            del atoms.calc.results["forces"]
+    elif kind == "forces alone":
+        for atoms in frames:
+            atoms.calc.results = {"forces": atoms.calc.results["forces"]}
+    else:
+        frames = frames[:1] * 5
+    write(tmp_path / "train.xyz", frames)
+    train(folder(iterations=3, optimizer="gn-lbfgs", more="gdf = true"), tmp_path / "out", reporter=QUIET)
+    assert np.all(np.isfinite(weights(tmp_path / "out")))
 
 
 def test_replicas_are_an_ensemble(folder, tmp_path):

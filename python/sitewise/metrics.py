@@ -16,8 +16,10 @@ from .structures import Floats, Ints
 
 KINDS = {"energy": "eV/atom", "force": "eV/Angstrom", "stress": "eV/Angstrom^3"}
 
-# A structure is an outlier where its error is so many times the median of its group, or of all in small groups.
-OUTLYING, SMALL_GROUP = 6.0, 8
+# A structure is an outlier where its error is so many times the median of its group, or of all in small groups. That
+# counts as no less than a part of the median of all but rounding errors, as perfect crystals have in their forces.
+OUTLYING, SMALL_GROUP, LEAST_OF_ALL = 6.0, 8, 0.1
+ROUNDING = 1e-9  # errors that tell nothing
 Outlier: TypeAlias = tuple[str, str, str, float, float]
 OUTLIER_COLUMNS = ("structure", "group", "kind", "rms_error", "times_median")
 
@@ -68,10 +70,12 @@ class Comparison:
         groups = np.array([s.group for s in self.data])
         for kind in KINDS:
             errors = self._by_structure(kind)
+            real = errors[errors > ROUNDING]
+            least = LEAST_OF_ALL * float(np.median(real)) if real.size else ROUNDING
             for i in np.flatnonzero(np.isfinite(errors)):
                 group = groups == groups[i]
                 alike = errors[group] if np.isfinite(errors[group]).sum() >= SMALL_GROUP else errors
-                times = errors[i] / max(float(np.nanmedian(alike)), 1e-300)
+                times = errors[i] / max(float(np.nanmedian(alike)), least)
                 if times > OUTLYING:
                     structure = self.data[int(i)]
                     rows.append((structure.source, structure.group, kind, float(errors[i]), float(times)))

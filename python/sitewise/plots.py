@@ -90,8 +90,10 @@ def save_learning_curves(path: Path, table: Mapping[str, Floats]) -> None:
             values = table[f"{prefix}{kind}_rmse"] * factor
             if np.isfinite(values).any():
                 ax.plot(table["iteration"], values, color=color, label=series, linewidth=1.3)
-        ax.set(xlabel="iteration", ylabel=f"{name} RMSE ({unit})", yscale="log")
-        plain_log_ticks(ax.yaxis)
+        ax.set(xlabel="iteration", ylabel=f"{name} RMSE ({unit})")
+        if any((table[f"{prefix}{kind}_rmse"] > 0).any() for prefix in ("", "test_")):
+            ax.set_yscale("log")
+            plain_log_ticks(ax.yaxis)
         ax.legend(frameon=False)
     save_figure(figure, path)
 

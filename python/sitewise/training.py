@@ -357,7 +357,7 @@ class Run:
         self._warn(train[1])
         if shown[0] < state.best_loss:
             state.best_loss, state.best_iteration, state.best_theta = shown[0], state.iteration, state.theta
-        if not shown[0] < DIVERGED * state.best_loss:
+        if not shown[0] <= DIVERGED * state.best_loss:
             self._diverged(shown[0])
         if settings.early_stop and state.iteration - state.best_iteration >= settings.early_stop:
             state.stopped = True
