@@ -15,7 +15,7 @@ from ase.data import atomic_masses, atomic_numbers
 from ase.io import read
 
 from checks import assert_close, random_potential, rattled, silicon_potential
-from sitewise import Error, Potential
+from sitewise import Ensemble, Error, Potential
 from sitewise import lammps as ours
 
 pytestmark = pytest.mark.skipif(
@@ -181,6 +181,40 @@ def test_water_in_bohr_and_hartree(environment, shared, tmp_path, ranks):
     check(environment, tmp_path, potential, atoms, ["O", "H"], ranks, options)
 
 
+# Unit style -> Angstrom, eV and eV/Angstrom^3 (CODATA) in its units
+UNITS = {
+    "metal": (1.0, 1.0, 1.602176634e6),
+    "real": (1.0, 23.0605478, 1.602176634e11 / 101325),
+    "electron": (1.8897261246, 0.0367493222, 1.602176634e11),
+    "nano": (0.1, 160.2176634, 1.602176634e5),
+}
+
+
+@pytest.mark.parametrize("units", UNITS)
+def test_other_unit_styles(environment, tmp_path, units):
+    """A directory in eV and Angstrom needs no cflength and cfenergy; where they are given, they are those of LAMMPS's
+    units as in pair_style hdnnp."""
+    length, energy, pressure = UNITS[units]
+    atoms, potential = in_lammps(silicon("triclinic")), Potential(silicon_potential())
+    expected = potential.evaluate(atoms)
+    scaled = atoms.copy()
+    scaled.set_cell(atoms.cell * length, scale_atoms=True)
+    for options in ("", f"cflength {1 / length!r} cfenergy {1 / energy!r}"):
+        text = script(scaled, tmp_path, potential, ["Si"], options).replace("units metal", f"units {units}")
+        output, status = lammps(environment, tmp_path, text)
+        assert status == 0, output
+        values, table = thermo(output), np.loadtxt(tmp_path / "results.dump", skiprows=9)
+        assert_close(values["PotEng"], expected.energy * energy, 1e-6)
+        assert_close(table[:, 4:7], expected.forces * energy / length, 1e-6)
+        assert_close(table[:, 7], expected.energies * energy, 1e-6)
+        stress = -np.array([values[name] for name in ("Pxx", "Pyy", "Pzz", "Pyz", "Pxz", "Pxy")])
+        assert_close(stress, expected.stress * pressure, 1e-6)
+        virial = expected.stress[[0, 1, 2, 5, 4, 3]] * pressure * atoms.get_volume() * length**3
+        for first in (8, 14):  # of stress/atom and centroid/stress/atom
+            assert_close(table[:, first : first + 6].sum(axis=0), virial, 1e-6)
+        assert np.array_equal(table[:, 23], expected.extrapolation)
+
+
 def test_mixed_elements_and_all_functions(environment, tmp_path):
     atoms = silicon("crystal")
     atoms.symbols[::3] = "O"
@@ -240,6 +274,33 @@ def test_dynamics_keep_their_energy(environment, tmp_path, ranks):
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
+def test_an_ensemble(environment, tmp_path, ranks):
+    """The mean moves the atoms; spreads of the energy and of atomic energies, and the extrapolation, beside it."""
+    atoms = in_lammps(silicon("slab"))
+    atoms.symbols[::3] = "O"
+    ensemble = Ensemble([Potential(random_potential(seed)) for seed in (1, 2, 3)])
+    expected = ensemble.evaluate(atoms)
+    more = RESULTS.replace("extrapolation 0", "extrapolation 0 energies_spread 0")
+    more = more.replace("f_extrapolation", "f_extrapolation[*]").replace("c_sum[*]", "c_spread[1]")
+    more = "compute spread all pair sitewise\n" + more
+    text = script(atoms, tmp_path, ensemble, ["Si", "O"], more=more)
+    assert (tmp_path / "potential" / "2" / "input.nn").exists()
+    output, status = lammps(environment, tmp_path, text, ranks)
+    assert status == 0, output
+    values, table = thermo(output), np.loadtxt(tmp_path / "results.dump", skiprows=9)
+    assert_close(values["PotEng"], expected.energy, 1e-10)
+    assert_close(values["c_spread[1]"], expected.energy_spread, 1e-10)
+    assert_close(table[:, 4:7], expected.forces, 1e-10)
+    assert_close(table[:, 7], expected.energies, 1e-10)
+    assert np.array_equal(table[:, 23], expected.extrapolation)
+    assert_close(table[:, 24], expected.energies_spread, 1e-10)
+    single = text.replace("/potential Si O", "/potential/0 Si O").replace("c_spread[1]", "pe")
+    output, status = lammps(environment, tmp_path, single)
+    assert status != 0
+    assert "energies_spread" in output  # of one member there is none, says fix pair
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
 def test_extrapolation_is_told_once_an_interval(environment, tmp_path, ranks):
     atoms = silicon("crystal")
     potential = ranged(0.0, 1e-3)
@@ -251,24 +312,38 @@ def test_extrapolation_is_told_once_an_interval(environment, tmp_path, ranks):
     assert len(warnings) == 3
     assert [line.split("from step ")[1].split(" (")[0] for line in warnings] == ["0 to 40", "40 to 80", "80 to 100"]
     first = potential.evaluate(atoms).extrapolation
-    assert f"with {first.max()} functions" in warnings[0]
+    worst = int(warnings[0].split("most at step 0 for atom ")[1].split()[0]) - 1
+    function = potential.outside(atoms, worst).split(" has ")[1].replace(" at ", " is at ")
+    assert first[worst] == first.max()
+    assert f"for atom {worst + 1} (Si) with {first.max()} functions, of which {function}" in warnings[0]
     output, status = lammps(environment, tmp_path, text.replace("showewsum 40", "showewsum 0"), ranks)
     assert status == 0
     assert "training range" not in output
 
 
-def test_too_many_extrapolations_stop_the_run(environment, tmp_path):
-    text = script(silicon("crystal"), tmp_path, ranged(0.0, 1e-3), ["Si"], "maxew 10")
-    output, status = lammps(environment, tmp_path, text)
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_too_many_extrapolations_stop_the_run(environment, tmp_path, ranks):
+    """At the step that exceeds the limit; a run that stays within it goes on."""
+    atoms, potential = silicon("crystal"), ranged(0.0, 1e-3)
+    a_step = int(potential.evaluate(atoms).extrapolation.sum())
+    more = DYNAMICS.format(temperature=10, steps=10) + "print done"
+    text = script(atoms, tmp_path, potential, ["Si"], f"showewsum 0 maxew {4 * a_step}", more)
+    output, status = lammps(environment, tmp_path, text, ranks)
     assert status != 0
-    assert "outside the training range" in output
-    assert "maxew allows 10" in output
+    told = [line for line in output.splitlines() if "outside the training range" in line and "ERROR" in line]
+    assert len(told) == 1
+    assert f"outside the training range {5 * a_step} times from step 0 to 4 " in told[0]
+    assert f" (Si) with {a_step // len(atoms)} functions, of which function 1 of 5 is at " in told[0]
+    assert f"; maxew allows {4 * a_step}" in told[0]
+    output, status = lammps(environment, tmp_path, text.replace(f"maxew {4 * a_step}", f"maxew {11 * a_step}"), ranks)
+    assert status == 0, output
+    assert "done" in output
 
 
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("units metal", "units real", "pair_style sitewise needs units metal (eV, Angstrom), found units real"),
+        ("units metal", "units lj", "units lj have no Angstrom and no eV, expected units metal, real, electron, si"),
         ("atom_style atomic", "atom_style atomic\nnewton off", "needs newton on, found newton off"),
         (" Si\n", " Ge\n", "has Si, not Ge (atom type 1)"),
         (" Si\n", " Si Si\n", "pair_coeff of pair_style sitewise has 5 arguments"),
@@ -286,6 +361,85 @@ def test_mistakes_are_told_in_one_sentence(environment, tmp_path, old, new, sent
     output, status = lammps(environment, tmp_path, text.replace(old, new, 1))
     assert status not in (0, -11)
     assert sentence in output
+
+
+def run_with(environment, folder, change, ranks=1):
+    """Two runs of a crystal, with commands between them."""
+    text = script(
+        silicon("crystal"), folder, Potential(silicon_potential()), ["Si"], more="run 0\n" + change + "\nrun 0\n"
+    )
+    return lammps(environment, folder, text, ranks)
+
+
+def energies_of(output):
+    """The potential energy of each run."""
+    lines = [line.split() for line in output.splitlines()]
+    return [float(line[2]) for line in lines if len(line) == 6 and line[0] == "0"]
+
+
+def test_a_file_that_changes_under_way_changes_nothing(environment, tmp_path):
+    """Until pair_coeff is given again: then the new one counts, and a damaged one is told with file and line."""
+    Potential(silicon_potential(7)).save(tmp_path / "other")
+    weights = tmp_path / "potential" / "weights.014.data"
+    again = f"pair_coeff * * {tmp_path}/potential Si"
+    change = f"shell cp {tmp_path}/other/weights.014.data {weights}\nrun 0\n{again}"
+    output, status = run_with(environment, tmp_path, change)
+    assert status == 0, output
+    first, second, third = energies_of(output)
+    assert first == second
+    assert abs(third - first) > 1.0
+    for damage, sentence in (
+        ("truncate -s -60", "; is the file cut short?"),
+        ("sed -i 1s/.*/garbage/", "weights.014.data:1: "),
+        ("rm", "weights.014.data"),
+    ):
+        output, status = run_with(environment, tmp_path, f"shell {damage} {weights}\n{again}")
+        assert status not in (0, -11)
+        errors = [line for line in output.splitlines() if line.startswith("ERROR: pair_style sitewise: ")]
+        assert len(errors) == 1, output
+        assert sentence in errors[0]
+        shutil.copy(tmp_path / "other" / "weights.014.data", weights)
+
+
+@pytest.mark.parametrize("case", ["changed", "gone"])
+def test_ranks_that_read_different_files_are_told(environment, tmp_path, case):
+    """As where a file changes while they read it; here they have working folders of their own."""
+    text = script(silicon("crystal"), tmp_path, Potential(silicon_potential()), ["Si"], more="run 0")
+    (tmp_path / "in.lammps").write_text(
+        text.replace(f"{tmp_path}/", "").replace("structure.data", f"{tmp_path}/structure.data")
+    )
+    other = tmp_path / "other"
+    other.mkdir()
+    if case == "changed":
+        Potential(silicon_potential(7)).save(other / "potential")
+    one = [SCRIPTS / "lmp", "-in", "in.lammps", "-log", "none", "-nocite"]
+    command = [SCRIPTS / "mpirun", "-np", "1", "-wdir", tmp_path, *one, ":", "-np", "1", "-wdir", other, *one]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode != 0
+    told = {"changed": "potential changed while MPI ranks read it", "gone": "sitewise: potential: no such directory"}
+    assert told[case] in result.stdout + result.stderr
+
+
+def test_a_short_ghost_cutoff_is_widened(environment, tmp_path):
+    """LAMMPS lets nobody ask for less than the pair style needs."""
+    atoms, potential = in_lammps(silicon("crystal")), Potential(silicon_potential())
+    more = "comm_modify cutoff 2.0\n" + RESULTS
+    output, status = lammps(environment, tmp_path, script(atoms, tmp_path, potential, ["Si"], more=more), ranks=2)
+    assert status == 0, output
+    assert "Communication cutoff adjusted to" in output
+    assert_close(thermo(output)["PotEng"], potential.evaluate(atoms).energy, 1e-10)
+
+
+def test_settings_do_not_outlive_their_pair_style(environment, tmp_path):
+    """LAMMPS gives a second pair_style of the same name to the same object."""
+    change = f"pair_style sitewise\npair_coeff * * {tmp_path}/potential Si"
+    text = script(
+        silicon("crystal"), tmp_path, Potential(silicon_potential()), ["Si"], "cfenergy 2.0", "run 0\n" + change
+    )
+    output, status = lammps(environment, tmp_path, text + "\nrun 0\n")
+    assert status == 0, output
+    first, second = energies_of(output)
+    assert_close(second, 2 * first, 1e-7)
 
 
 def test_a_plugin_for_another_lammps_stays_out(environment, tmp_path):
@@ -312,7 +466,7 @@ def test_a_plugin_for_another_lammps_stays_out(environment, tmp_path):
     assert "Unrecognized pair style 'sitewise'" in result.stdout + result.stderr
 
 
-def test_what_is_missing_is_told(tmp_path, monkeypatch):
+def test_what_is_missing_is_told(tmp_path, monkeypatch, capsys):
     with pytest.raises(Error, match=r"has no include/lammps/pair\.h or no liblammps\.so"):
         ours.Lammps.find(tmp_path)
     found = ours.Lammps.find()
@@ -322,8 +476,15 @@ def test_what_is_missing_is_told(tmp_path, monkeypatch):
         ours.plugin(found)
     without = tmp_path / "liblammps.so"
     without.write_bytes(found.library.read_bytes().replace(b"plugin_auto_load", b"plugin_none_load"))
+    monkeypatch.setattr(ours.Lammps, "find", lambda: ours.Lammps(without, found.headers, found.mpi))
     with pytest.raises(Error, match="without LAMMPS's package PLUGIN"):
-        ours.plugin(ours.Lammps(without, found.headers, found.mpi))
+        ours.plugin(ours.Lammps.find())
+    assert ours.plugin_directory() == str(ours.SOURCES)  # nothing to load, and LAMMPS starts
+    told = capsys.readouterr().err
+    assert told == (
+        f"pair_style sitewise is not available: {without}: was built without LAMMPS's package PLUGIN, which loads "
+        "pair_style sitewise; build it with -DPKG_PLUGIN=on, or pip install lammps\n"
+    )
 
 
 def test_lammps_runs_without_a_plugin(tmp_path):

@@ -9,12 +9,14 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #ifdef _OPENMP
 #include <omp.h>
 #endif
 
+#include "sitewise/ensemble.hpp"
 #include "sitewise/error.hpp"
 #include "sitewise/training.hpp"
 
@@ -289,7 +291,9 @@ void set_weights(Potential& potential, const Floats& weights) {
     potential.set_weights(weights.data());
 }
 
-py::dict compute(const Potential& potential,
+// Of a potential or an ensemble
+template <class Model>
+py::dict compute(const Model& model,
                  Ints species,
                  Floats positions,
                  Floats cell,
@@ -299,22 +303,30 @@ py::dict compute(const Potential& potential,
                  VerletList* neighbors) {
     const Structure structure(species, positions, cell, pbc);
     const std::size_t n = structure.size();
-    if (neighbors && neighbors->cutoff() < potential.cutoff())
+    if (neighbors && neighbors->cutoff() < model.cutoff())
         throw Error("the neighbour list's cutoff is " + std::to_string(neighbors->cutoff()) +
-                    " Angstrom, the potential's is " + std::to_string(potential.cutoff()));
+                    " Angstrom, the potential's is " + std::to_string(model.cutoff()));
     double energy = 0.0;
     Floats energies(n), forces({n, std::size_t{3}}), virial({3, 3});
     Ints extrapolations(n);
     for (Floats* x : {&energies, &forces, &virial}) std::fill_n(x->mutable_data(), x->size(), 0.0);
-    Potential::Output out;
+    typename Model::Output out;
     out.energy = &energy;
     out.energies = energies.mutable_data();
     out.forces = forces.mutable_data();
     out.virial = virial.mutable_data();
     out.extrapolations = extrapolations.mutable_data();
     py::dict result;
+    std::vector<double> member_energies;
+    if constexpr (std::is_same_v<Model, Ensemble>) {
+        Floats spreads(n);
+        out.energies_spread = spreads.mutable_data();
+        result["energies_spread"] = spreads;
+        member_energies.assign(model.members().size(), 0.0);
+        out.member_energies = member_energies.data();
+    }
     if (features) {
-        Floats x({n, potential.functions().max_count()});
+        Floats x({n, model.functions().max_count()});
         out.features = x.mutable_data();
         result["features"] = x;
     }
@@ -327,15 +339,16 @@ py::dict compute(const Potential& potential,
     {
         py::gil_scoped_release release;
         if (neighbors)
-            potential.compute(neighbors->update(structure.view()), species.data(), n, out);
+            model.compute(neighbors->update(structure.view()), species.data(), n, out);
         else
-            potential.compute(structure.view(), out);
+            model.compute(structure.view(), out);
     }
     result["energy"] = energy;
     result["energies"] = energies;
     result["forces"] = forces;
     result["virial"] = virial;
     result["extrapolations"] = extrapolations;
+    if (!member_energies.empty()) result["energy_spread"] = spread(member_energies);
     return result;
 }
 
@@ -657,6 +670,14 @@ PYBIND11_MODULE(_core, m) {
                 for (py::ssize_t i = 0; i < G.shape(0); ++i) s.apply(element, x.mutable_data(i, 0));
                 return x;
             },
+            py::arg("element"), py::arg("G"))
+        .def(
+            "farthest",
+            [=](const Scaling& s, int element, const Floats& G) {
+                check_element(s, element);
+                require(G, {static_cast<py::ssize_t>(s.factor(element).size())}, "G");
+                return s.farthest(element, G.data());
+            },
             py::arg("element"), py::arg("G"));
 
     py::class_<Network>(m, "Network")
@@ -732,8 +753,15 @@ Error
             "precision",
             [](const Potential& p) { return p.precision() == Precision::float32 ? "float32" : "float64"; },
             [](Potential& p, const std::string& name) { p.set_precision(parse_precision(name)); })
-        .def("compute", &compute, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
-             py::arg("features") = false, py::arg("virials") = false, py::arg("neighbors") = nullptr);
+        .def("compute", &compute<Potential>, py::arg("species"), py::arg("positions"), py::arg("cell"),
+             py::arg("pbc"), py::arg("features") = false, py::arg("virials") = false,
+             py::arg("neighbors") = nullptr);
+
+    py::class_<Ensemble>(m, "Ensemble")
+        .def(py::init<std::vector<Potential>>(), py::arg("members"))
+        .def("compute", &compute<Ensemble>, py::arg("species"), py::arg("positions"), py::arg("cell"),
+             py::arg("pbc"), py::arg("features") = false, py::arg("virials") = false,
+             py::arg("neighbors") = nullptr);
 
     py::class_<TrainingSet>(m, "TrainingSet")
         .def(py::init<const SymmetryFunctions&, std::size_t>(), py::arg("functions"),

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <sitewise/ensemble.hpp>
 #include <sitewise/error.hpp>
-#include <sitewise/potential.hpp>
 
 #include "atom.h"
 #include "comm.h"
@@ -28,25 +28,47 @@ namespace {
 // LAMMPS orders virials xx yy zz xy xz yz yx zx zy, the library in rows.
 constexpr int row[9] = {0, 1, 2, 0, 0, 1, 1, 2, 2}, column[9] = {0, 1, 2, 1, 2, 2, 0, 0, 1};
 
+constexpr double boltzmann = 8.617343e-5;  // eV/K as LAMMPS has it, Force::boltz of units metal
+
 // FNV-1a of the numbers that decide what is computed
-std::uint64_t fingerprint(const sitewise::Potential& potential) {
-    std::uint64_t hash = 14695981039346656037u;
-    const auto mix = [&](const std::vector<double>& values) {
+class Fingerprint {
+public:
+    explicit Fingerprint(const sitewise::Ensemble& ensemble) {
+        for (const sitewise::Potential& member : ensemble.members()) add(member);
+    }
+    std::uint64_t value() const { return hash_; }
+
+private:
+    void mix(const std::vector<double>& values) {
         const auto* bytes = reinterpret_cast<const unsigned char*>(values.data());
         for (std::size_t i = 0; i < values.size() * sizeof(double); ++i)
-            hash = (hash ^ bytes[i]) * 1099511628211u;
-    };
-    mix(potential.weights());
-    mix(potential.atom_energies());
-    for (std::size_t e = 0; e < potential.elements().size(); ++e) {
-        const auto& statistics = potential.scaling().statistics(static_cast<int>(e));
-        for (const auto* values : {&statistics.min, &statistics.max, &statistics.mean, &statistics.sigma})
-            mix(*values);
-        for (const auto& f : potential.functions().functions(static_cast<int>(e)))
-            mix({f.eta, f.rs, f.lambda, f.zeta, f.cutoff});
+            hash_ = (hash_ ^ bytes[i]) * 1099511628211u;
     }
-    return hash;
-}
+
+    void add(const sitewise::Potential& potential) {
+        const auto& scaling = potential.scaling();
+        const auto& unit = potential.normalization();
+        const auto cutoff = potential.functions().cutoff_function();
+        mix(potential.weights());
+        mix(potential.atom_energies());
+        mix({unit.mean_energy, unit.conv_energy, double(scaling.type()), scaling.smin(), scaling.smax(),
+             double(cutoff.type), cutoff.alpha});
+        for (std::size_t e = 0; e < potential.elements().size(); ++e) {
+            const int element = static_cast<int>(e);
+            mix({double(potential.atomic_numbers()[e]),
+                 double(potential.network(element).normalize_nodes())});
+            for (auto activation : potential.network(element).activations()) mix({double(activation)});
+            const auto& statistics = scaling.statistics(element);
+            for (const auto* values : {&statistics.min, &statistics.max, &statistics.mean, &statistics.sigma})
+                mix(*values);
+            for (const auto& f : potential.functions().functions(element))
+                mix({double(f.type), double(f.neighbor1), double(f.neighbor2), f.eta, f.rs, f.lambda, f.zeta,
+                     f.cutoff, f.left, f.angle_left, f.angle_right, double(f.compact), double(f.asymmetric)});
+        }
+    }
+
+    std::uint64_t hash_ = 14695981039346656037u;
+};
 
 }  // namespace
 
@@ -63,6 +85,7 @@ PairSitewise::~PairSitewise() {
     if (!allocated) return;
     memory->destroy(setflag);
     memory->destroy(cutsq);
+    delete[] pvector;
 }
 
 double PairSitewise::number(const char* keyword, const char* value, double least) const {
@@ -76,20 +99,21 @@ double PairSitewise::number(const char* keyword, const char* value, double least
 
 void PairSitewise::settings(int argc, char** argv) {
     constexpr double positive = 1e-300;
+    settings_ = {};
     for (int i = 0; i < argc; i += 2) {
         const std::string keyword = argv[i];
         if (i + 1 == argc) error->all(FLERR, "pair_style sitewise: {} lacks its value", keyword);
         const char* value = argv[i + 1];
         if (keyword == "cflength")
-            cflength_ = number("cflength", value, positive);
+            settings_.cflength = number("cflength", value, positive);
         else if (keyword == "cfenergy")
-            cfenergy_ = number("cfenergy", value, positive);
+            settings_.cfenergy = number("cfenergy", value, positive);
         else if (keyword == "showewsum")
-            interval_ = static_cast<bigint>(number("showewsum", value, 0.0));
+            settings_.interval = static_cast<bigint>(number("showewsum", value, 0.0));
         else if (keyword == "maxew")
-            most_ = static_cast<bigint>(number("maxew", value, 0.0));
+            settings_.most = static_cast<bigint>(number("maxew", value, 0.0));
         else if (keyword == "precision" && (!strcmp(value, "float64") || !strcmp(value, "float32")))
-            single_ = !strcmp(value, "float32");
+            settings_.single = !strcmp(value, "float32");
         else if (keyword == "precision")
             error->all(FLERR, "pair_style sitewise: precision is {}, expected float64 or float32", value);
         else
@@ -109,8 +133,9 @@ void PairSitewise::coeff(int argc, char** argv) {
             "or NULL for each of the {} atom types",
             argc, types);
     if (!allocated) allocate();
+    find_units();
     load(argv[2]);
-    const std::vector<std::string>& known = potential_->elements();
+    const std::vector<std::string>& known = ensemble_->elements();
     for (int type = 1; type <= types; ++type) {
         const std::string symbol = argv[2 + type];
         const auto found = std::find(known.begin(), known.end(), symbol);
@@ -125,16 +150,30 @@ void PairSitewise::coeff(int argc, char** argv) {
         for (int j = 1; j <= types; ++j) setflag[i][j] = map[i] >= 0 && map[j] >= 0;
 }
 
+// What an Angstrom and an eV are in the units of LAMMPS: Force::angstrom, and Boltzmann's constant against
+// that of units metal, so that both see the same temperature.
+void PairSitewise::find_units() {
+    if (!strcmp(update->unit_style, "lj"))
+        error->all(
+            FLERR,
+            "pair_style sitewise: units lj have no Angstrom and no eV, expected units metal, real, electron, "
+            "si, cgs, micro or nano before the box is made");
+    angstrom_ = force->angstrom;
+    electronvolt_ = force->boltz / boltzmann;
+}
+
 // Ranks read for themselves. What fails on one of them is told by all, and a file that changes meanwhile must
 // not give them different potentials.
 void PairSitewise::load(const char* directory) {
     std::string failure;
     std::uint64_t hash = 0, low = 0, high = 0;
+    const double cflength = settings_.cflength ? *settings_.cflength * angstrom_ : 1.0;
+    const double cfenergy = settings_.cfenergy ? *settings_.cfenergy * electronvolt_ : 1.0;
     try {
-        potential_ =
-            std::make_unique<sitewise::Potential>(sitewise::Potential::load(directory, cflength_, cfenergy_));
-        if (single_) potential_->set_precision(sitewise::Precision::float32);
-        hash = fingerprint(*potential_);
+        ensemble_ =
+            std::make_unique<sitewise::Ensemble>(sitewise::Ensemble::load(directory, cflength, cfenergy));
+        if (settings_.single) ensemble_->set_precision(sitewise::Precision::float32);
+        hash = Fingerprint(*ensemble_).value();
     } catch (const std::exception& error) {
         failure = error.what();
     }
@@ -142,6 +181,8 @@ void PairSitewise::load(const char* directory) {
     MPI_Allreduce(&hash, &low, 1, MPI_UINT64_T, MPI_MIN, world);
     MPI_Allreduce(&hash, &high, 1, MPI_UINT64_T, MPI_MAX, world);
     if (low != high) error->all(FLERR, "pair_style sitewise: {} changed while MPI ranks read it", directory);
+    nextra = ensemble_->members().size() > 1 ? 1 : 0;
+    if (!pvector) pvector = new double[1]();
 }
 
 // Ends the run with the sentence of the first rank that has one.
@@ -166,9 +207,6 @@ void PairSitewise::allocate() {
 }
 
 void PairSitewise::init_style() {
-    if (strcmp(update->unit_style, "metal"))
-        error->all(FLERR, "pair_style sitewise needs units metal (eV, Angstrom), found units {}",
-                   update->unit_style);
     if (!force->newton_pair) error->all(FLERR, "pair_style sitewise needs newton on, found newton off");
     neighbor->add_request(this, NeighConst::REQ_FULL);
     reported_ = update->ntimestep;
@@ -176,7 +214,7 @@ void PairSitewise::init_style() {
 
 double PairSitewise::init_one(int i, int j) {
     setflag[j][i] = setflag[i][j];
-    return potential_->cutoff();
+    return ensemble_->cutoff() * angstrom_;
 }
 
 void PairSitewise::compute(int eflag, int vflag) {
@@ -187,40 +225,46 @@ void PairSitewise::compute(int eflag, int vflag) {
     }
     fill_rows();
     energies_.assign(first_.size() - 1, 0.0);
+    spreads_.assign(first_.size() - 1, 0.0);
+    member_energies_.assign(ensemble_->members().size(), 0.0);
     extrapolations_.assign(first_.size() - 1, 0);
     forces_.assign(3 * atoms_.size(), 0.0);
     virials_.assign(vflag_atom || cvflag_atom ? 9 * atoms_.size() : 0, 0.0);
     double energy = 0.0, strain[9] = {};
-    sitewise::Potential::Output out;
+    sitewise::Ensemble::Output out;
     out.energy = &energy;
     out.energies = energies_.data();
     out.forces = forces_.data();
     out.virial = strain;
     out.virials = virials_.empty() ? nullptr : virials_.data();
     out.extrapolations = extrapolations_.data();
+    out.energies_spread = nextra ? spreads_.data() : nullptr;
+    out.member_energies = nextra ? member_energies_.data() : nullptr;
 #ifdef _OPENMP
     omp_set_num_threads(comm->nthreads);  // LAMMPS may bring an OpenMP library of its own
 #endif
     try {
-        potential_->compute({first_.size() - 1, first_.data(), index_.data(), vectors_.data()},
-                            species_.data(), atoms_.size(), out);
+        ensemble_->compute({first_.size() - 1, first_.data(), index_.data(), vectors_.data()},
+                           species_.data(), atoms_.size(), out);
     } catch (const std::exception& failure) {
         error->one(FLERR, "pair_style sitewise: {}", failure.what());
     }
-    if (eflag_global) eng_vdwl += energy;
+    if (eflag_global) eng_vdwl += energy * electronvolt_;
+    if (eflag_global && nextra) add_energy_spread();
     if (vflag_global)
         for (int a = 0; a < 6; ++a)
-            virial[a] -= (strain[3 * row[a] + column[a]] + strain[3 * column[a] + row[a]]) / 2;
+            virial[a] -=
+                electronvolt_ * (strain[3 * row[a] + column[a]] + strain[3 * column[a] + row[a]]) / 2;
     add_results();
     count_extrapolations();
 }
 
 void PairSitewise::check_ghosts() {
-    const double reach = comm->get_comm_cutoff();
-    if (!(reach >= potential_->cutoff()))
+    const double reach = comm->get_comm_cutoff() / angstrom_, cutoff = ensemble_->cutoff();
+    if (!(reach >= cutoff))
         error->all(FLERR,
                    "pair_style sitewise: ghost atoms reach {:.6g} Angstrom, the potential's cutoff is {:.6g}",
-                   reach, potential_->cutoff());
+                   reach, cutoff);
 }
 
 // Which atoms have an element, at each new list; their numbers do not change until the next.
@@ -242,7 +286,7 @@ void PairSitewise::number_atoms() {
 }
 
 void PairSitewise::fill_rows() {
-    const double reach = potential_->cutoff() * potential_->cutoff();
+    const double reach = ensemble_->cutoff() * ensemble_->cutoff(), scale = 1.0 / angstrom_;
     double** x = atom->x;
     std::size_t entries = 0;
     for (std::size_t k = 0; k + 1 < first_.size(); ++k) {
@@ -253,7 +297,8 @@ void PairSitewise::fill_rows() {
         }
         for (int n = 0; n < count; ++n) {
             const int j = list->firstneigh[i][n] & NEIGHMASK;
-            const double r[3] = {x[j][0] - x[i][0], x[j][1] - x[i][1], x[j][2] - x[i][2]};
+            const double r[3] = {(x[j][0] - x[i][0]) * scale, (x[j][1] - x[i][1]) * scale,
+                                 (x[j][2] - x[i][2]) * scale};
             if (!(r[0] * r[0] + r[1] * r[1] + r[2] * r[2] < reach) || place_[j] < 0) continue;
             index_[entries] = place_[j];
             std::copy_n(r, 3, &vectors_[3 * entries++]);
@@ -263,41 +308,72 @@ void PairSitewise::fill_rows() {
 }
 
 void PairSitewise::add_results() {
+    const double unit = electronvolt_ / angstrom_;
     for (std::size_t k = 0; k < atoms_.size(); ++k)
-        for (int a = 0; a < 3; ++a) atom->f[atoms_[k]][a] += forces_[3 * k + a];
+        for (int a = 0; a < 3; ++a) atom->f[atoms_[k]][a] += forces_[3 * k + a] * unit;
     if (eflag_atom)
-        for (std::size_t k = 0; k < energies_.size(); ++k) eatom[atoms_[k]] += energies_[k];
+        for (std::size_t k = 0; k < energies_.size(); ++k) eatom[atoms_[k]] += energies_[k] * electronvolt_;
+    if (nextra) {
+        energies_spread_.assign(std::max(atom->nmax, 1), 0.0);
+        for (std::size_t k = 0; k < spreads_.size(); ++k)
+            energies_spread_[atoms_[k]] = spreads_[k] * electronvolt_;
+    }
     if (virials_.empty()) return;
     for (std::size_t k = 0; k < atoms_.size(); ++k) {
         const double* w = &virials_[9 * k];
         if (vflag_atom)
             for (int a = 0; a < 6; ++a)
-                vatom[atoms_[k]][a] -= (w[3 * row[a] + column[a]] + w[3 * column[a] + row[a]]) / 2;
+                vatom[atoms_[k]][a] -=
+                    electronvolt_ * (w[3 * row[a] + column[a]] + w[3 * column[a] + row[a]]) / 2;
         if (cvflag_atom)
-            for (int a = 0; a < 9; ++a) cvatom[atoms_[k]][a] -= w[3 * row[a] + column[a]];
+            for (int a = 0; a < 9; ++a) cvatom[atoms_[k]][a] -= electronvolt_ * w[3 * row[a] + column[a]];
     }
+}
+
+// Of the ensemble, on the first rank: compute pair adds up over ranks.
+void PairSitewise::add_energy_spread() {
+    std::vector<double> sums(member_energies_.size());
+    MPI_Reduce(member_energies_.data(), sums.data(), static_cast<int>(sums.size()), MPI_DOUBLE, MPI_SUM, 0,
+               world);
+    pvector[0] = comm->me == 0 ? sitewise::spread(sums) * electronvolt_ : 0.0;
 }
 
 void PairSitewise::count_extrapolations() {
     extrapolation_.assign(std::max(atom->nmax, 1), 0.0);
     for (std::size_t k = 0; k < extrapolations_.size(); ++k) {
-        const int count = extrapolations_[k], i = atoms_[k];
-        extrapolation_[i] = count;
-        sum_ += count;
-        if (count > worst_.count) worst_ = {count, species_[k], atom->tag[i]};
+        extrapolation_[atoms_[k]] = extrapolations_[k];
+        sum_ += extrapolations_[k];
     }
-    const bool due = interval_ > 0 && update->ntimestep - reported_ >= interval_;
-    if (due || most_ >= 0) report_extrapolations(due);
+    const auto most = std::max_element(extrapolations_.begin(), extrapolations_.end());
+    if (most != extrapolations_.end() && *most > worst_.count) find_worst(most - extrapolations_.begin());
+    const bool due = settings_.interval > 0 && update->ntimestep - reported_ >= settings_.interval;
+    if (due || settings_.most >= 0) report_extrapolations(due);
+}
+
+// Atom k of the list, and which of its functions is farthest outside.
+void PairSitewise::find_worst(std::size_t k) {
+    const sitewise::SymmetryFunctions& functions = ensemble_->functions();
+    const sitewise::Scaling& scaling = ensemble_->members().front().scaling();
+    const int e = species_[k], count = static_cast<int>(functions.count(e));
+    std::vector<double> G(count);
+    sitewise::Environment environment;
+    functions.load(e, first_[k + 1] - first_[k], &index_[first_[k]], species_.data(),
+                   &vectors_[3 * first_[k]], environment);
+    functions.evaluate(environment, G.data());
+    const int f = scaling.farthest(e, G.data());
+    const sitewise::FeatureStatistics& range = scaling.statistics(e);
+    worst_ = {extrapolations_[k], e,           f, count, atom->tag[atoms_[k]], update->ntimestep, G[f],
+              range.min[f],       range.max[f]};
 }
 
 // Sums up over ranks; called by all of them at the same steps.
 void PairSitewise::report_extrapolations(bool due) {
     bigint sum = 0;
     MPI_Allreduce(&sum_, &sum, 1, MPI_LMP_BIGINT, MPI_SUM, world);
-    const bool stop = most_ >= 0 && total_ + sum > most_;
+    const bool stop = settings_.most >= 0 && total_ + sum > settings_.most;
     if (sum > 0 && (due || stop)) {
         const std::string text = summary(sum);
-        if (stop) error->all(FLERR, text + "; maxew allows " + std::to_string(most_));
+        if (stop) error->all(FLERR, text + "; maxew allows " + std::to_string(settings_.most));
         if (comm->me == 0) error->warning(FLERR, text);
     }
     if (!due) return;
@@ -314,24 +390,28 @@ std::string PairSitewise::summary(bigint sum) {
     MPI_Bcast(&worst_, sizeof worst_, MPI_BYTE, most.rank, world);
     return fmt::format(
         "pair_style sitewise: outside the training range {} times from step {} to {} (functions, summed over "
-        "atoms and steps); most for atom {} ({}) with {} functions",
-        sum, reported_, update->ntimestep, worst_.atom, potential_->elements()[worst_.element], worst_.count);
+        "atoms and steps); most at step {} for atom {} ({}) with {} functions, of which function {} of {} is "
+        "at {:.6g}, the training range is {:.6g} to {:.6g}",
+        sum, reported_, update->ntimestep, worst_.step, worst_.atom, ensemble_->elements()[worst_.element],
+        worst_.count, worst_.function + 1, worst_.functions, worst_.value, worst_.min, worst_.max);
 }
 
 // At the end of a run, what the last interval has left.
 void PairSitewise::finish() {
-    if (interval_ > 0) report_extrapolations(true);
+    if (settings_.interval > 0) report_extrapolations(true);
 }
 
 void* PairSitewise::extract_peratom(const char* name, int& columns) {
-    if (strcmp(name, "extrapolation")) return nullptr;
+    const bool spread = !strcmp(name, "energies_spread");
+    if (spread ? !nextra : strcmp(name, "extrapolation") != 0) return nullptr;
+    std::vector<double>& values = spread ? energies_spread_ : extrapolation_;
     columns = 0;
-    extrapolation_.resize(std::max<std::size_t>(extrapolation_.size(), atom->nmax));
-    return extrapolation_.data();
+    values.resize(std::max<std::size_t>(values.size(), atom->nmax));
+    return values.data();
 }
 
 double PairSitewise::memory_usage() {
     const auto bytes = [](const auto& values) { return double(values.capacity() * sizeof(values[0])); };
     return Pair::memory_usage() + bytes(index_) + bytes(vectors_) + bytes(forces_) + bytes(virials_) +
-           bytes(energies_) + bytes(extrapolation_);
+           bytes(energies_) + bytes(spreads_) + bytes(extrapolation_) + bytes(energies_spread_);
 }

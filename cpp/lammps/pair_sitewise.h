@@ -8,29 +8,32 @@ PairStyle(sitewise,PairSitewise);
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "pair.h"
 
 namespace sitewise {
-class Potential;
+class Ensemble;
 }
 
 namespace LAMMPS_NS {
 
 /// pair_style sitewise keyword value ...
-///     cflength, cfenergy   Angstrom and eV in the units of the potential's directory, 1 unless given
+///     cflength, cfenergy   units of length and energy of LAMMPS in those of the potential's directory, as in
+///                          pair_style hdnnp; unless given, the directory is in Angstrom and eV
 ///     precision            float64 (unless given) or float32
-///     showewsum N          every N steps, one warning that sums up extrapolations since the last; 1000
-///     unless
-///                          given, 0 for none
+///     showewsum N          every N steps, one warning that sums up extrapolations since the last and names
+///                          the worst; 1000 unless given, 0 for none
 ///     maxew N              stop after more than N extrapolations (functions, summed over atoms and steps)
-/// pair_coeff * * DIRECTORY element ...   one element or NULL for each atom type
+/// pair_coeff * * DIRECTORY element ...   one element or NULL for each atom type; the directory may be an
+///                          ensemble, whose mean is what moves the atoms
 ///
-/// Units are metal. Per-atom energies and virials are what compute pe/atom, stress/atom and
-/// centroid/stress/atom use; `fix ID all pair N sitewise extrapolation 0` makes the number of functions
-/// outside the training range available as f_ID.
+/// Per-atom energies and virials are what compute pe/atom, stress/atom and centroid/stress/atom use;
+/// `fix ID all pair N sitewise extrapolation 0 energies_spread 0` makes the number of functions outside the
+/// training range and, of an ensemble, the spread of the atomic energies available as f_ID. The spread of the
+/// energy is c_ID[1] of `compute ID all pair sitewise`. All in the units of LAMMPS.
 class PairSitewise : public Pair {
 public:
     explicit PairSitewise(LAMMPS* lammps);
@@ -46,6 +49,7 @@ public:
 
 private:
     double number(const char* keyword, const char* value, double least) const;
+    void find_units();
     void load(const char* directory);
     void tell_failure(std::string text);
     void allocate();
@@ -53,28 +57,35 @@ private:
     void number_atoms();
     void fill_rows();
     void add_results();
+    void add_energy_spread();
     void count_extrapolations();
+    void find_worst(std::size_t k);
     void report_extrapolations(bool due);
     std::string summary(bigint sum);
 
-    std::unique_ptr<sitewise::Potential> potential_;
-    double cflength_ = 1.0, cfenergy_ = 1.0;
-    bool single_ = false;
-    bigint interval_ = 1000, most_ = -1;
+    struct Settings {
+        std::optional<double> cflength, cfenergy;
+        bool single = false;
+        bigint interval = 1000, most = -1;
+    } settings_;
+    std::unique_ptr<sitewise::Ensemble> ensemble_;
+    double angstrom_ = 1.0, electronvolt_ = 1.0;  // in the units of LAMMPS
 
     // Atoms with an element, in the order of the library: own atoms in that of the list, then ghosts.
     std::vector<int> atoms_, place_, species_;
     std::vector<std::size_t> first_;
     std::vector<int> index_;
-    std::vector<double> vectors_, energies_, forces_, virials_;
+    std::vector<double> vectors_, energies_, forces_, virials_, spreads_, member_energies_;
     std::vector<int> extrapolations_;
-    std::vector<double> extrapolation_;  // of LAMMPS's own atoms, for fix pair
-    bigint reported_ = 0;                // step of the last report
-    bigint sum_ = 0, total_ = 0;         // functions outside the range, since the last report and before it
+    std::vector<double> extrapolation_, energies_spread_;  // of LAMMPS's own atoms, for fix pair
+    bigint reported_ = 0;                                  // step of the last report
+    bigint sum_ = 0, total_ = 0;  // functions outside the range, since the last report and before it
     struct {
-        int count, element;
+        int count, element, function, functions;
         tagint atom;
-    } worst_{};  // atom with the most functions outside since the last report
+        bigint step;
+        double value, min, max;
+    } worst_{};  // atom with the most functions outside since the last report, and the farthest of these
 };
 
 }  // namespace LAMMPS_NS

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "environment.hpp"
+#include "members.hpp"
 #include "neighbor_search.hpp"
 #include "network_of.hpp"
 #include "parallel.hpp"
@@ -66,25 +67,26 @@ void add(const std::vector<double>& values, double* sum) {
     for (std::size_t i = 0; i < values.size(); ++i) sum[i] += values[i];
 }
 
-// One thread's work on blocks of atoms.
+// One thread's work on blocks of atoms: functions once, then the network of each member.
 template <class Real>
 class Worker {
 public:
-    Worker(const Potential& potential, const Neighbors& neighbors, const int* species, Potential::Output out)
-        : potential_(potential),
+    Worker(const std::vector<const Potential*>& members,
+           const Neighbors& neighbors,
+           const int* species,
+           Potential::Output out)
+        : potential_(*members.front()),
           neighbors_(neighbors),
           species_(species),
           out_(out),
           found_(batch_size),
           rows_(batch_size),
           environments_(batch_size) {
-        const std::size_t width = potential.functions().max_count();
-        for (auto* buffer : {&x_, &dedx_}) buffer->assign(batch_size * width, Real(0));
+        const std::size_t width = potential_.functions().max_count();
         G_.resize(width);
         row_.resize(width);
         u_.resize(width);
-        for (std::size_t e = 0; e < potential.elements().size(); ++e)
-            networks_.emplace_back(potential.network(static_cast<int>(e)));
+        for (const Potential* potential : members) members_.emplace_back(*potential, width);
     }
 
     // Network inputs of the block's atoms
@@ -101,29 +103,34 @@ public:
             std::copy_n(G_.data(), n, row_.data());
             if (out_.extrapolations)
                 out_.extrapolations[i] = potential_.scaling().extrapolations(block.element, row_.data());
-            potential_.scaling().apply(block.element, row_.data());
-            for (std::size_t f = 0; f < n; ++f) x_[f * batch_size + b] = static_cast<Real>(row_[f]);
-            if (!out_.features) continue;
-            double* features = std::copy_n(row_.data(), n, out_.features + i * width);
-            std::fill_n(features, width - n, std::numeric_limits<double>::quiet_NaN());
+            for (Member& member : members_) {
+                std::copy_n(G_.data(), n, row_.data());
+                member.potential->scaling().apply(block.element, row_.data());
+                for (std::size_t f = 0; f < n; ++f) member.x[f * batch_size + b] = static_cast<Real>(row_[f]);
+                if (!out_.features || &member != &members_.front()) continue;
+                double* features = std::copy_n(row_.data(), n, out_.features + i * width);
+                std::fill_n(features, width - n, std::numeric_limits<double>::quiet_NaN());
+            }
         }
     }
 
-    // e of the block's atoms, and de/dx if wanted
-    void network(const AtomBlock& block, bool gradients, double* energies) {
+    // e of the block's atoms by each member [members][centers], and de/dx if wanted
+    void networks(const AtomBlock& block, bool gradients, double* energies) {
         Real e[batch_size];
-        networks_[block.element].evaluate(x_.data(), e, gradients ? dedx_.data() : nullptr);
-        for (std::size_t b = 0; b < block.atoms.size(); ++b) energies[block.atoms[b]] = e[b];
+        for (Member& member : members_) {
+            Real* dedx = gradients ? member.dedx.data() : nullptr;
+            member.networks[block.element].evaluate(member.x.data(), e, dedx);
+            for (std::size_t b = 0; b < block.atoms.size(); ++b) energies[block.atoms[b]] = e[b];
+            energies += neighbors_.centers();
+        }
     }
 
     void forces(const AtomBlock& block, Partial& sum) {
         const auto& plan = PlanAccess::plan<Real>(potential_.functions(), block.element);
-        const std::vector<double>& factor = potential_.scaling().factor(block.element);
-        const double unit = 1.0 / potential_.normalization().conv_energy;
         for (std::size_t b = 0; b < block.atoms.size(); ++b) {
             const Row& row = rows_[b];
-            for (int f = 0; f < plan.outputs; ++f)
-                u_[f] = static_cast<Real>(dedx_[f * batch_size + b] * (factor[f] * unit));
+            mean_gradient(block.element, b);
+            for (int f = 0; f < plan.outputs; ++f) u_[f] = static_cast<Real>(row_[f]);
             if (gradient_.size() < 3 * row.size) gradient_.resize(3 * row.size);
             const Tables<Real>& t = environments_[b].tables();
             operators<Real>().vjp(plan, t, scratch_of_thread(plan, t.stride), u_.data(), gradient_.data());
@@ -137,6 +144,30 @@ private:
         const int* index;
         const double* vectors;
     };
+
+    struct Member {
+        Member(const Potential& p, std::size_t width) : potential(&p) {
+            for (auto* buffer : {&x, &dedx}) buffer->assign(batch_size * width, Real(0));
+            for (std::size_t e = 0; e < p.elements().size(); ++e)
+                networks.emplace_back(p.network(static_cast<int>(e)));
+        }
+
+        const Potential* potential;
+        std::vector<NetworkOf<Real>> networks;
+        std::vector<Real, LineAligned<Real>> x, dedx;
+    };
+
+    // dE/dG of the block's atom b, in row_
+    void mean_gradient(int element, std::size_t b) {
+        const std::size_t n = potential_.functions().count(element);
+        std::fill_n(row_.data(), n, 0.0);
+        for (const Member& member : members_) {
+            const std::vector<double>& factor = member.potential->scaling().factor(element);
+            const double unit = 1.0 / (member.potential->normalization().conv_energy * members_.size());
+            for (std::size_t f = 0; f < n; ++f)
+                row_[f] += member.dedx[f * batch_size + b] * (factor[f] * unit);
+        }
+    }
 
     Row take_row(std::size_t i, NeighborRow& found) {
         if (const NeighborView* list = neighbors_.list) {
@@ -169,7 +200,7 @@ private:
             for (int c = 0; c < 3; ++c) virial[3 * a + c] += r[a] * g[c];
     }
 
-    const Potential& potential_;
+    const Potential& potential_;  // the first member
     const Neighbors& neighbors_;
     const int* species_;
     const Potential::Output out_;
@@ -177,14 +208,13 @@ private:
     std::vector<NeighborRow> found_;
     std::vector<Row> rows_;
     std::vector<EnvironmentOf<Real>> environments_;
-    std::vector<NetworkOf<Real>> networks_;
-    std::vector<Real, LineAligned<Real>> x_, dedx_;
+    std::vector<Member> members_;
     std::vector<Real> G_, u_;
     std::vector<double> row_, gradient_;
 };
 
 template <class Real>
-void compute_blocks(const Potential& potential,
+void compute_blocks(const std::vector<const Potential*>& members,
                     const Neighbors& neighbors,
                     const int* species,
                     std::size_t n_atoms,
@@ -192,7 +222,7 @@ void compute_blocks(const Potential& potential,
                     std::vector<double>& energies,
                     std::vector<Partial>& partial) {
     const std::vector<AtomBlock> blocks =
-        make_blocks(neighbors, species, static_cast<int>(potential.elements().size()));
+        make_blocks(neighbors, species, static_cast<int>(members.front()->elements().size()));
     const bool gradients = out.forces || out.virial || out.virials;
     FirstError error;
 #pragma omp parallel
@@ -200,7 +230,7 @@ void compute_blocks(const Potential& potential,
         std::unique_ptr<Worker<Real>> worker;
         Partial& sum = partial[thread_index()];
         error.run([&] {
-            worker = std::make_unique<Worker<Real>>(potential, neighbors, species, out);
+            worker = std::make_unique<Worker<Real>>(members, neighbors, species, out);
             if (gradients) sum.forces.assign(3 * n_atoms, 0.0);
             if (out.virials) sum.virials.assign(9 * n_atoms, 0.0);
         });
@@ -208,31 +238,40 @@ void compute_blocks(const Potential& potential,
         for (std::size_t q = 0; q < blocks.size(); ++q)
             error.run([&] {
                 worker->features(blocks[q]);
-                worker->network(blocks[q], gradients, energies.data());
+                worker->networks(blocks[q], gradients, energies.data());
                 if (gradients) worker->forces(blocks[q], sum);
             });
     }
     error.rethrow();
 }
 
-void compute_all(const Potential& potential,
-                 const Neighbors& neighbors,
-                 const int* species,
-                 std::size_t n_atoms,
-                 Potential::Output out) {
-    const std::size_t centers = neighbors.centers();
-    std::vector<double> energies(centers);  // of the networks, then of the atoms
-    std::vector<Partial> partial(max_threads());
-    const auto run =
-        potential.precision() == Precision::float32 ? compute_blocks<float> : compute_blocks<double>;
-    run(potential, neighbors, species, n_atoms, out, energies, partial);
+// What the networks say of one member's atoms, in eV
+void to_eV(const Potential& potential, std::size_t centers, const int* species, double* energies) {
     const Normalization& unit = potential.normalization();
     for (std::size_t i = 0; i < centers; ++i)
         energies[i] =
             energies[i] / unit.conv_energy + unit.mean_energy + potential.atom_energies()[species[i]];
+}
+
+std::vector<double> compute_all(const std::vector<const Potential*>& members,
+                                const Neighbors& neighbors,
+                                const int* species,
+                                std::size_t n_atoms,
+                                Potential::Output out) {
+    const std::size_t centers = neighbors.centers();
+    std::vector<double> energies(members.size() * centers);
+    std::vector<Partial> partial(max_threads());
+    const auto run =
+        members.front()->precision() == Precision::float32 ? compute_blocks<float> : compute_blocks<double>;
+    run(members, neighbors, species, n_atoms, out, energies, partial);
+    for (std::size_t m = 0; m < members.size(); ++m)
+        to_eV(*members[m], centers, species, &energies[m * centers]);
     for (std::size_t i = 0; i < centers; ++i) {
-        if (out.energies) out.energies[i] += energies[i];
-        if (out.energy) *out.energy += energies[i];
+        double mean = 0.0;
+        for (std::size_t m = 0; m < members.size(); ++m) mean += energies[m * centers + i];
+        mean /= members.size();
+        if (out.energies) out.energies[i] += mean;
+        if (out.energy) *out.energy += mean;
     }
     for (const Partial& sum : partial) {
         add(sum.forces, out.forces);
@@ -240,9 +279,27 @@ void compute_all(const Potential& potential,
         if (out.virial)
             for (int a = 0; a < 9; ++a) out.virial[a] += sum.virial[a];
     }
+    return energies;
 }
 
 }  // namespace
+
+std::vector<double> compute_members(const std::vector<const Potential*>& members,
+                                    const NeighborView& neighbors,
+                                    const int* species,
+                                    std::size_t n_atoms,
+                                    Potential::Output out) {
+    check_species(species, n_atoms, static_cast<int>(members.front()->elements().size()));
+    return compute_all(members, {&neighbors, nullptr}, species, n_atoms, out);
+}
+
+std::vector<double> compute_members(const std::vector<const Potential*>& members,
+                                    const Atoms& atoms,
+                                    Potential::Output out) {
+    check_species(atoms.species, atoms.size, static_cast<int>(members.front()->elements().size()));
+    const NeighborSearch search(atoms, members.front()->cutoff());
+    return compute_all(members, {nullptr, &search}, atoms.species, atoms.size, out);
+}
 
 Potential::Potential(std::vector<std::string> elements,
                      SymmetryFunctions functions,
@@ -308,14 +365,11 @@ void Potential::compute(const NeighborView& neighbors,
                         const int* species,
                         std::size_t n_atoms,
                         Output out) const {
-    check_species(species, n_atoms, static_cast<int>(elements_.size()));
-    compute_all(*this, {&neighbors, nullptr}, species, n_atoms, out);
+    compute_members({this}, neighbors, species, n_atoms, out);
 }
 
 void Potential::compute(const Atoms& atoms, Output out) const {
-    check_species(atoms.species, atoms.size, static_cast<int>(elements_.size()));
-    const NeighborSearch search(atoms, cutoff());
-    compute_all(*this, {nullptr, &search}, atoms.species, atoms.size, out);
+    compute_members({this}, atoms, out);
 }
 
 }  // namespace sitewise

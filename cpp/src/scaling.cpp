@@ -1,6 +1,8 @@
 #include "sitewise/scaling.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -66,6 +68,19 @@ int Scaling::extrapolations(int element, const double* G) const {
         outside += G[i] < s.min[i] - tolerance || G[i] > s.max[i] + tolerance;
     }
     return outside;
+}
+
+int Scaling::farthest(int element, const double* G) const {
+    const FeatureStatistics& s = statistics_[element];
+    int worst = 0;
+    double most = -std::numeric_limits<double>::infinity();
+    for (std::size_t i = 0; i < s.min.size(); ++i) {
+        const double range = std::max(s.max[i] - s.min[i], std::numeric_limits<double>::min());
+        const double excess = std::max(s.min[i] - G[i], G[i] - s.max[i]) / range;
+        if (excess > most) worst = static_cast<int>(i);
+        most = std::max(most, excess);
+    }
+    return worst;
 }
 
 }  // namespace sitewise

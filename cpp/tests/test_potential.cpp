@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "check.hpp"
+#include "sitewise/ensemble.hpp"
 #include "sitewise/error.hpp"
-#include "sitewise/potential.hpp"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -40,8 +40,8 @@ std::vector<SymmetryFunction> functions() {
     return all;
 }
 
-Potential potential() {
-    const SymmetryFunctions set(2, functions(), {});
+Potential potential(Cutoff cutoff = {}) {
+    const SymmetryFunctions set(2, functions(), cutoff);
     std::normal_distribution<double> normal;
     std::vector<FeatureStatistics> statistics;
     std::vector<Network> networks;
@@ -139,6 +139,37 @@ void check_kept_list() {
     CHECK(list.builds() > 1 && list.builds() < 20);
 }
 
+// Means and spreads against the members one by one
+void check_ensemble() {
+    const std::vector<Potential> members = {potential(), potential(), potential()};
+    const Ensemble ensemble(members);
+    const Liquid liquid(3);
+    const std::size_t n = liquid.atoms.size;
+    std::vector<double> energies(n), forces(3 * n), spreads(n), of_members(members.size());
+    Ensemble::Output out;
+    out.energies = energies.data();
+    out.forces = forces.data();
+    out.energies_spread = spreads.data();
+    out.member_energies = of_members.data();
+    ensemble.compute(liquid.atoms, out);
+    std::vector<Result> results;
+    for (const Potential& member : members) results.push_back(compute(member, liquid.atoms, nullptr));
+    for (std::size_t m = 0; m < members.size(); ++m) CHECK_CLOSE(of_members[m], results[m].energy, 1e-10);
+    for (std::size_t i = 0; i < 3 * n; ++i) {
+        double mean = 0.0;
+        for (const Result& r : results) mean += r.forces[i] / results.size();
+        CHECK_CLOSE(forces[i], mean, 1e-10);
+    }
+    for (std::size_t i = 0; i < n; ++i)
+        CHECK_CLOSE(spreads[i],
+                    spread({results[0].energies[i], results[1].energies[i], results[2].energies[i]}), 1e-10);
+    CHECK_CLOSE(spread({1.0, 2.0, 4.0}), std::sqrt(7.0 / 3.0), 1e-15);
+    CHECK(std::isnan(spread({1.0})));
+    CHECK_THROWS(Ensemble({}), "at least one potential");
+    CHECK_THROWS(Ensemble({potential(), potential({CutoffType::tanh, 0.0})}),
+                 "potential 1 of the ensemble has other elements or functions");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -150,5 +181,6 @@ int main(int argc, char** argv) {
     }
     check_threads_and_precisions();
     check_kept_list();
+    check_ensemble();
     return check::failures() == 0 ? 0 : 1;
 }

@@ -22,6 +22,8 @@ class Result(TypedDict, total=False):
     features: Floats  # [n, max_count], network inputs, NaN behind an element's last function
     virials: Floats  # [n, 3, 3], the parts of the virial
     extrapolations: Ints  # [n]
+    energy_spread: float  # of an ensemble
+    energies_spread: Floats  # [n], of an ensemble
 
 class SymmetryFunction:
     def __init__(
@@ -114,6 +116,8 @@ class Scaling:
     def statistics(self, element: int) -> Floats: ...
     def apply(self, element: int, G: Floats) -> Floats:
         """Network inputs x [n, count] of atoms of one element with raw functions G [n, count]."""
+    def farthest(self, element: int, G: Floats) -> int:
+        """The function of an atom, raw G [count], that is farthest outside the training range."""
 
 class Network:
     # nodes [n, hidden..., 1]; activations: one letter of n2p2 (l t s p r g c S e h) a layer
@@ -174,6 +178,19 @@ class Potential:
         """mean_energy (eV) and conv_energy (1/eV): E = e / conv_energy + mean_energy + atom_energy."""
     weights: Floats  # all networks, in the order of the elements
     precision: str  # "float64" or "float32"
+    def compute(
+        self,
+        species: Ints,
+        positions: Floats,
+        cell: Floats,
+        pbc: npt.NDArray[np.bool_],
+        features: bool = False,
+        virials: bool = False,
+        neighbors: NeighborList | None = None,
+    ) -> Result: ...
+
+class Ensemble:
+    def __init__(self, members: Sequence[Potential]) -> None: ...
     def compute(
         self,
         species: Ints,

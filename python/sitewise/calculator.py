@@ -11,6 +11,7 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from . import _core
 from ._core import Error
+from .ensemble import Ensemble
 from .potential import VOIGT, Potential
 from .structures import Floats, core_arrays
 
@@ -25,14 +26,15 @@ class ExtrapolationWarning(UserWarning):
 class SitewiseCalculator(Calculator):
     """Energy, free_energy, energies, forces, stress and stresses for ASE's optimisers, dynamics and the rest.
 
-    Made by `Potential.calculator`. `results` also has `extrapolation` [n], how many functions of each atom are
-    outside the training range. `stresses` are shared among atoms as the heat current needs it and add up to
-    `stress`; both exist for structures that are periodic in three directions.
+    Made by `Potential.calculator` or `Ensemble.calculator`. `results` also has `extrapolation` [n], how many functions
+    of each atom are outside the training range, and of an ensemble `energy_spread` and `energies_spread` [n] (eV).
+    `stresses` are shared among atoms as the heat current needs it and add up to `stress`; both exist for structures
+    that are periodic in three directions.
 
     Parameters
     ----------
     potential
-        The potential.
+        The potential or ensemble.
     skin
         By how much the neighbour list reaches beyond the cutoff, Angstrom; it is built anew once atoms have moved
         by half of it.
@@ -47,7 +49,7 @@ class SitewiseCalculator(Calculator):
     name = "sitewise"
 
     def __init__(
-        self, potential: Potential, skin: float = 1.0, warn_every: int = 1000, stop_after: int | None = None
+        self, potential: Potential | Ensemble, skin: float = 1.0, warn_every: int = 1000, stop_after: int | None = None
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.potential = potential
@@ -82,6 +84,7 @@ class SitewiseCalculator(Calculator):
             "energies": result["energies"],
             "forces": result["forces"],
             "extrapolation": result["extrapolations"],
+            **{name: result[name] for name in ("energy_spread", "energies_spread") if name in result},
         }
         if copied.pbc.all():
             self.results["stress"] = _voigt(result["virial"]) / copied.cell.volume

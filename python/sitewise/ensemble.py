@@ -18,6 +18,8 @@ from .symmetry import SymmetryFunctions
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from .calculator import SitewiseCalculator
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EnsembleEvaluation(Evaluation):
@@ -40,7 +42,7 @@ class EnsembleEvaluation(Evaluation):
 
 
 class Ensemble:
-    """Some potentials of the same elements and symmetry functions, used as one.
+    """Some potentials of the same elements and symmetry functions, used as one; `core` is the object of the extension.
 
     Raises
     ------
@@ -52,10 +54,7 @@ class Ensemble:
         self.members = tuple(members)
         if len(self.members) < 2:
             raise Error(f"an ensemble needs at least 2 potentials, found {len(self.members)}")
-        first = self.members[0]
-        for number, member in enumerate(self.members):
-            if member.elements != first.elements or str(member.functions) != str(first.functions):
-                raise Error(f"potential {number} of the ensemble has other elements or functions than potential 0")
+        self.core = _core.Ensemble([member.core for member in self.members])
 
     @classmethod
     def load(
@@ -97,6 +96,19 @@ class Ensemble:
             forces_spread=forces.std(axis=0, ddof=1),
         )
 
+    def calculator(
+        self, skin: float = 1.0, warn_every: int = 1000, stop_after: int | None = None
+    ) -> SitewiseCalculator:
+        """A calculator of the mean for ASE, whose `results` also have `energy_spread` and `energies_spread`; see
+        `Potential.calculator`. It costs little more than that of one member."""
+        from .calculator import SitewiseCalculator
+
+        return SitewiseCalculator(self, skin, warn_every, stop_after)
+
+    def outside(self, atoms: Atoms, atom: int) -> str:
+        """What of an atom is outside the training range of the first member; see `Potential.outside`."""
+        return self.members[0].outside(atoms, atom)
+
     @property
     def elements(self) -> tuple[str, ...]:
         """Chemical symbols, sorted by atomic number."""
@@ -128,6 +140,6 @@ def load_potential(path: str | Path, cflength: float = 1.0, cfenergy: float = 1.
 def _members(path: Path) -> list[Path]:
     """Subdirectories 0, 1, ... as far as they go."""
     members: list[Path] = []
-    while (member := path / str(len(members)) / "input.nn").exists():
-        members.append(member.parent)
+    while (member := path / str(len(members))).is_dir():
+        members.append(member)
     return members

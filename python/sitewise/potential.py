@@ -182,9 +182,8 @@ class Potential:
         element = self.elements.index(symbol)
         low, high = self.core.scaling.statistics(element)[:2]
         values = self.functions.evaluate(atoms)[atom, : len(low)]
-        excess = np.maximum(low - values, values - high)
-        worst = int((excess / np.maximum(high - low, np.finfo(float).tiny)).argmax())
-        if excess[worst] <= 0:
+        worst = self.core.scaling.farthest(element, values)
+        if low[worst] <= values[worst] <= high[worst]:
             return f"atom {atom} ({symbol}) is inside"
         return (
             f"atom {atom} ({symbol}) has function {worst + 1} of {len(low)} at {values[worst]:.6g}, "

@@ -38,6 +38,9 @@ public:
     /// Number of functions of one atom outside [min, max] of the training set; the tolerance of 1e-9 of
     /// the range keeps the training set itself inside after a file has rounded it.
     int extrapolations(int element, const double* G) const;
+    /// The function of one atom that is farthest outside of [min, max], as a multiple of that range, or
+    /// nearest to an end of it where all are inside.
+    int farthest(int element, const double* G) const;
 
 private:
     ScalingType type_ = ScalingType::none;

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "sitewise/potential.hpp"
+
+namespace sitewise {
+
+/// Potentials of the same elements and symmetry functions, used as one: results are the means over the
+/// members. Functions are evaluated once and derivatives are pushed back once for all of them, so that it
+/// costs one potential and a network for each further member. A single potential is an ensemble of one.
+class Ensemble {
+public:
+    /// Throws Error without members, or where their elements or functions differ.
+    explicit Ensemble(std::vector<Potential> members);
+
+    /// Reads a directory whose subdirectories 0, 1, ... are potentials, as far as they go, or a potential;
+    /// see Potential::load.
+    static Ensemble load(const std::string& directory, double cflength = 1.0, double cfenergy = 1.0);
+
+    const std::vector<Potential>& members() const { return members_; }
+    const std::vector<std::string>& elements() const { return members_.front().elements(); }
+    double cutoff() const { return members_.front().cutoff(); }  ///< Angstrom
+    const SymmetryFunctions& functions() const { return members_.front().functions(); }
+    void set_precision(Precision precision);  ///< of all members
+
+    /// As Potential::Output, of the means over the members; features and extrapolations are those of the
+    /// first member. Spreads are sample standard deviations over the members, a lower bound of the error.
+    struct Output : Potential::Output {
+        double* member_energies = nullptr;  ///< [members], the energy of each, eV; added to
+        double* energies_spread =
+            nullptr;  ///< [centers], of the atomic energies, eV; overwritten, NaN for one member
+    };
+
+    /// See Potential::compute.
+    void compute(const NeighborView& neighbors, const int* species, std::size_t n_atoms, Output out) const;
+    void compute(const Atoms& atoms, Output out) const;
+
+private:
+    std::vector<Potential> members_;
+};
+
+/// Sample standard deviation of some numbers; NaN for fewer than two.
+double spread(const std::vector<double>& values);
+
+}  // namespace sitewise
