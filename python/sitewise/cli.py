@@ -218,20 +218,25 @@ def convert(
     sources: Annotated[list[Path], typer.Argument(help="A potential, or files with structures.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="What to write.")],
     to: Annotated[
-        str | None, typer.Option(metavar="FORMAT", help="n2p2, simple-nn, runner or ase; by default by the name.")
+        str | None,
+        typer.Option(metavar="FORMAT", help="n2p2, simple-nn, params, runner, lammps or ase; by default by the name."),
+    ] = None,
+    index: Annotated[
+        int | None, typer.Option(help="Convert this structure alone, counted from 0, or from -1 backwards.")
     ] = None,
     cflength: CfLength = 1.0,
     cfenergy: CfEnergy = 1.0,
     quiet: Quiet = False,
 ) -> None:
-    """Convert a potential (n2p2, SIMPLE-NN) or structures (RuNNer's input.data, all that ASE reads and writes)."""
+    """Convert a potential (n2p2, SIMPLE-NN) or structures (RuNNer's input.data, LAMMPS's data files, all that ASE reads
+    and writes)."""
     from .convert import Format
     from .convert import convert as convert_files
 
     formats = {item.value: item for item in Format}
     if to is not None and to not in formats:
         raise Error(f"--to is {to}, expected {' or '.join(formats)}")
-    convert_files(sources, output, formats[to] if to else None, cflength, cfenergy, Reporter(quiet))
+    convert_files(sources, output, formats[to] if to else None, cflength, cfenergy, Reporter(quiet), index)
 
 
 @command

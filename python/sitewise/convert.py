@@ -9,6 +9,7 @@ from pathlib import Path
 from ._core import Error
 from .dataset import Dataset, Structure
 from .files import atomic, write_text
+from .lammps_data import write_lammps_data
 from .potential import Potential
 from .progress import Reporter
 from .runner import is_runner, read_runner, write_runner
@@ -23,11 +24,21 @@ class Format(str, Enum):
     simple_nn = "simple-nn"  # a potential_saved
     params = "params"  # a folder with a params_XX for each element
     runner = "runner"  # structures as input.data
+    lammps = "lammps"  # a structure as LAMMPS data file
     ase = "ase"  # structures in the format that ASE finds by the name
 
 
+BY_NAME = {".data": Format.runner, ".lmp": Format.lammps}
+
+
 def convert(
-    sources: Sequence[Path], output: Path, to: Format | None, cflength: float, cfenergy: float, reporter: Reporter
+    sources: Sequence[Path],
+    output: Path,
+    to: Format | None,
+    cflength: float,
+    cfenergy: float,
+    reporter: Reporter,
+    index: int | None = None,
 ) -> None:
     """Converts a potential, or structures.
 
@@ -40,11 +51,14 @@ def convert(
     output
         What to write.
     to
-        Its format; n2p2 for a potential, and for structures runner where the name ends in .data, else ase.
+        Its format; n2p2 for a potential, and for structures runner where the name ends in .data, lammps where it ends
+        in .lmp, else ase.
     cflength, cfenergy
         Angstrom and eV in the units of n2p2's or RuNNer's side.
     reporter
         Told of the progress.
+    index
+        Of the only structure to convert, counted from 0 over all files, or from -1 backwards; all of them if not given.
 
     Raises
     ------
@@ -59,10 +73,16 @@ def convert(
             raise Error(f"{sources[0]}: holds symmetry functions, which cannot be written as {to.value}")
         write_text(output, "".join(line + "\n" for line in _input_lines(read_params(sources))))
         return
-    to = to or (Format.runner if output.suffix == ".data" else Format.ase)
+    to = to or BY_NAME.get(output.suffix, Format.ase)
     structures = _structures(sources, cflength, cfenergy, reporter)
+    if index is not None:
+        structures = [_chosen(structures, index)]
     if to is Format.runner:
         write_runner(structures, output, cflength, cfenergy)
+    elif to is Format.lammps:
+        if len(structures) != 1:
+            raise Error(f"{output}: a LAMMPS data file holds one structure, found {len(structures)}; choose by --index")
+        write_lammps_data(structures[0], output)
     elif to is Format.ase:
         _write_ase(structures, output)
     else:
@@ -109,6 +129,12 @@ def _structures(sources: Sequence[Path], cflength: float, cfenergy: float, repor
         else:
             structures += Dataset.read(source, require_labels=False, reporter=reporter)
     return structures
+
+
+def _chosen(structures: Sequence[Structure], index: int) -> Structure:
+    if not -len(structures) <= index < len(structures):
+        raise Error(f"--index is {index}, but there are {len(structures)} structures, counted from 0")
+    return structures[index]
 
 
 def _write_ase(structures: Iterable[Structure], output: Path) -> None:
