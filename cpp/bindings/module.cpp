@@ -727,7 +727,8 @@ Error
              py::arg("atom_energies"))
         .def_static("load", &Potential::load, py::arg("directory"), py::arg("cflength") = 1.0,
                     py::arg("cfenergy") = 1.0)
-        .def("save", &Potential::save, py::arg("directory"), py::arg("comments") = "")
+        .def("save", &Potential::save, py::arg("directory"), py::arg("comments") = "",
+             py::arg("units") = "eV and Angstrom")
         .def_property_readonly("elements", &Potential::elements)
         .def_property_readonly("atomic_numbers", &Potential::atomic_numbers)
         .def_property_readonly("cutoff", &Potential::cutoff)

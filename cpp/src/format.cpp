@@ -689,15 +689,16 @@ std::string function_line(const Words& elements, SymmetryFunction f) {
     return join(words) + "\n";
 }
 
-std::string input_text(const Potential& p, const std::string& comments) {
+std::string input_text(const Potential& p, const std::string& comments, const std::string& units) {
     std::string text;
     std::istringstream stream(comments);
     for (std::string line; std::getline(stream, line);) text += "# " + line + "\n";
-    text += "# Units: eV and Angstrom\n";
+    text += "# Units: " + units + "\n";
     text += keyword("number_of_elements", std::to_string(p.elements().size())) +
             keyword("elements", join(p.elements()));
     for (std::size_t e = 0; e < p.elements().size(); ++e)
         text += keyword("atom_energy", p.elements()[e] + " " + exact(p.atom_energies()[e]));
+    text += "remove_atom_energies\n";  // without which RuNNer and CP2K do not add them
     const Normalization& n = p.normalization();
     if (n.used)
         text += keyword("mean_energy", exact(n.mean_energy)) + keyword("conv_energy", exact(n.conv_energy)) +
@@ -789,7 +790,9 @@ Potential Potential::load(const std::string& directory, double cflength, double 
                      read_normalization(input, cflength, cfenergy));
 }
 
-void Potential::save(const std::string& directory, const std::string& comments) const {
+void Potential::save(const std::string& directory,
+                     const std::string& comments,
+                     const std::string& units) const {
     const fs::path path(directory);
     std::error_code code;
     fs::create_directories(path, code);
@@ -797,7 +800,7 @@ void Potential::save(const std::string& directory, const std::string& comments) 
     for (std::size_t e = 0; e < elements_.size(); ++e)
         write_file(path / weights_name(elements_[e]), weights_text(networks_[e]));
     write_file(path / "scaling.data", scaling_text(*this));
-    write_file(path / "input.nn", input_text(*this, comments));
+    write_file(path / "input.nn", input_text(*this, comments, units));
 }
 
 }  // namespace sitewise

@@ -219,7 +219,9 @@ def convert(
     output: Annotated[Path, typer.Option("--output", "-o", help="What to write.")],
     to: Annotated[
         str | None,
-        typer.Option(metavar="FORMAT", help="n2p2, simple-nn, params, runner, lammps or ase; by default by the name."),
+        typer.Option(
+            metavar="FORMAT", help="n2p2, cp2k, simple-nn, params, runner, lammps or ase; by default by the name."
+        ),
     ] = None,
     index: Annotated[
         int | None, typer.Option(help="Convert this structure alone, counted from 0, or from -1 backwards.")
@@ -228,8 +230,8 @@ def convert(
     cfenergy: CfEnergy = 1.0,
     quiet: Quiet = False,
 ) -> None:
-    """Convert a potential (n2p2, SIMPLE-NN) or structures (RuNNer's input.data, LAMMPS's data files, all that ASE reads
-    and writes)."""
+    """Convert a potential (n2p2, CP2K, SIMPLE-NN) or structures (RuNNer's input.data, LAMMPS's data files, all that ASE
+    reads and writes)."""
     from .convert import Format
     from .convert import convert as convert_files
 

@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from ._core import Error
+from .cp2k import write_cp2k
 from .dataset import Dataset, Structure
 from .files import atomic, write_text
 from .lammps_data import write_lammps_data
@@ -21,6 +22,7 @@ class Format(str, Enum):
     """What `convert` writes."""
 
     n2p2 = "n2p2"  # a potential's directory, in eV and Angstrom
+    cp2k = "cp2k"  # the same for CP2K, in Hartree and Bohr
     simple_nn = "simple-nn"  # a potential_saved
     params = "params"  # a folder with a params_XX for each element
     runner = "runner"  # structures as input.data
@@ -101,6 +103,8 @@ def _convert_potential(source: Path, output: Path, to: Format, cflength: float, 
     potential = Potential.load(source, cflength, cfenergy) if source.is_dir() else read_potential(source)
     if to is Format.n2p2:
         potential.save(output, f"converted from {source}")
+    elif to is Format.cp2k:
+        write_cp2k(potential, output, f"converted from {source}")
     elif to is Format.simple_nn:
         write_potential(potential, output)
     elif to is Format.params:

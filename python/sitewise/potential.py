@@ -90,8 +90,9 @@ class Potential:
         core.precision = precision
         return cls(core)
 
-    def save(self, path: str | Path, comments: str = "") -> None:
-        """Writes the directory in eV and Angstrom; what `load` gives back computes identical numbers.
+    def save(self, path: str | Path, comments: str = "", units: str = "eV and Angstrom") -> None:
+        """Writes the directory in eV and Angstrom, the units of all that is here; what `load` gives back computes
+        identical numbers.
 
         A new directory appears whole or not at all; in an existing one each file is replaced whole.
 
@@ -101,6 +102,8 @@ class Potential:
             The directory.
         comments
             Lines for the head of `input.nn`.
+        units
+            What that head says of the units.
 
         Raises
         ------
@@ -109,14 +112,14 @@ class Potential:
         """
         path = Path(path)
         if path.is_dir():
-            self.core.save(str(path), comments)
+            self.core.save(str(path), comments, units)
             return
         try:
             scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         except OSError as error:
             raise Error(f"{path}: cannot be written: {error.strerror}") from None
         try:
-            self.core.save(str(scratch / path.name), comments)
+            self.core.save(str(scratch / path.name), comments, units)
             (scratch / path.name).rename(path)
         finally:
             shutil.rmtree(scratch)

@@ -41,9 +41,11 @@ public:
     static Potential load(const std::string& directory, double cflength = 1.0, double cfenergy = 1.0);
 
     /// Writes the directory in eV and Angstrom, creating it; each file under a temporary name and then
-    /// renamed. `comments` stand at the head of input.nn, a '#' before each line. What load() gives back
-    /// computes identical numbers.
-    void save(const std::string& directory, const std::string& comments = "") const;
+    /// renamed. `comments` stand at the head of input.nn, a '#' before each line, and `units` behind them.
+    /// What load() gives back computes identical numbers.
+    void save(const std::string& directory,
+              const std::string& comments = "",
+              const std::string& units = "eV and Angstrom") const;
 
     const std::vector<std::string>& elements() const { return elements_; }
     const std::vector<int>& atomic_numbers() const { return atomic_numbers_; }
