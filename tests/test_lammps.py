@@ -444,6 +444,31 @@ def test_settings_do_not_outlive_their_pair_style(environment, tmp_path):
     assert status == 0, output
     first, second = energies_of(output)
     assert_close(second, 2 * first, 1e-7)
+    style, coeff = change.splitlines()
+    for line, run, sentence in (
+        (style, "run 0", "All pair coeffs are not set"),  # LAMMPS's own
+        (coeff, "run 1 pre no", "after a new pair_coeff the run must not begin with pre no"),
+    ):
+        output, status = lammps(environment, tmp_path, f"{text.replace(change, line)}\n{run}\n")
+        assert status not in (0, -11)
+        assert sentence in output
+
+
+def test_constant_pressure(environment, tmp_path):
+    """What fix npt conserves is conserved, as it is if the virial is the derivative of the energy."""
+    atoms = rattled(bulk("Si", "diamond", a=5.43, cubic=True) * (2, 2, 2), 0.01)
+    more = DYNAMICS.format(temperature=600, steps=400).replace(
+        "nve all nve", "npt all npt temp 300 300 0.1 aniso 0 0 0.5"
+    )
+    more = more.replace("pe etotal", "pe econserve")
+    text = script(atoms, tmp_path, Potential(silicon_potential()), ["Si"], more=more)
+    output, status = lammps(environment, tmp_path, text)
+    assert status == 0, output
+    rows = [line.split() for line in output.splitlines()]
+    table = np.array([row for row in rows if len(row) == 3 and row[0].isdigit() and row[1][0] == "-"], float)
+    assert table[-1, 0] == 400
+    assert np.ptp(table[:, 1]) / len(atoms) > 1e-3
+    assert np.ptp(table[:, 2]) / len(atoms) < 5e-5
 
 
 def test_a_plugin_for_another_lammps_stays_out(environment, tmp_path):

@@ -100,6 +100,7 @@ double PairSitewise::number(const char* keyword, const char* value, double least
 void PairSitewise::settings(int argc, char** argv) {
     constexpr double positive = 1e-300;
     settings_ = {};
+    if (allocated) forget_coeff();
     for (int i = 0; i < argc; i += 2) {
         const std::string keyword = argv[i];
         if (i + 1 == argc) error->all(FLERR, "pair_style sitewise: {} lacks its value", keyword);
@@ -181,6 +182,7 @@ void PairSitewise::load(const char* directory) {
     MPI_Allreduce(&hash, &low, 1, MPI_UINT64_T, MPI_MIN, world);
     MPI_Allreduce(&hash, &high, 1, MPI_UINT64_T, MPI_MAX, world);
     if (low != high) error->all(FLERR, "pair_style sitewise: {} changed while MPI ranks read it", directory);
+    ready_ = false;
     nextra = ensemble_->members().size() > 1 ? 1 : 0;
     if (!pvector) pvector = new double[1]();
 }
@@ -201,15 +203,21 @@ void PairSitewise::allocate() {
     const int n = atom->ntypes + 1;
     memory->create(setflag, n, n, "pair:setflag");
     memory->create(cutsq, n, n, "pair:cutsq");
-    for (int i = 0; i < n; ++i) std::fill_n(setflag[i], n, 0);
     map = new int[n];  // which Pair deletes
     allocated = 1;
+    forget_coeff();
+}
+
+// A potential was loaded with the settings before.
+void PairSitewise::forget_coeff() {
+    for (int i = 0; i <= atom->ntypes; ++i) std::fill_n(setflag[i], atom->ntypes + 1, 0);
 }
 
 void PairSitewise::init_style() {
     if (!force->newton_pair) error->all(FLERR, "pair_style sitewise needs newton on, found newton off");
     neighbor->add_request(this, NeighConst::REQ_FULL);
     reported_ = update->ntimestep;
+    ready_ = true;
 }
 
 double PairSitewise::init_one(int i, int j) {
@@ -218,6 +226,8 @@ double PairSitewise::init_one(int i, int j) {
 }
 
 void PairSitewise::compute(int eflag, int vflag) {
+    if (!ready_)
+        error->all(FLERR, "pair_style sitewise: after a new pair_coeff the run must not begin with pre no");
     ev_init(eflag, vflag);
     if (neighbor->ago == 0) {
         check_ghosts();

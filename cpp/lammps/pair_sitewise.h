@@ -49,6 +49,7 @@ public:
 
 private:
     double number(const char* keyword, const char* value, double least) const;
+    void forget_coeff();
     void find_units();
     void load(const char* directory);
     void tell_failure(std::string text);
@@ -69,6 +70,7 @@ private:
         bigint interval = 1000, most = -1;
     } settings_;
     std::unique_ptr<sitewise::Ensemble> ensemble_;
+    bool ready_ = false;  // whether LAMMPS has seen this ensemble's cutoff and elements
     double angstrom_ = 1.0, electronvolt_ = 1.0;  // in the units of LAMMPS
 
     // Atoms with an element, in the order of the library: own atoms in that of the list, then ghosts.
