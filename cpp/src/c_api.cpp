@@ -4,17 +4,17 @@
 #include <exception>
 #include <string>
 
+#include "sitewise/ensemble.hpp"
 #include "sitewise/error.hpp"
-#include "sitewise/potential.hpp"
 
 struct sitewise_potential {
-    sitewise::Potential potential;
+    sitewise::Ensemble ensemble;
 };
 
 namespace {
 
+using sitewise::Ensemble;
 using sitewise::Error;
-using sitewise::Potential;
 
 std::string& message() {
     thread_local std::string text;
@@ -43,8 +43,8 @@ void require(bool given, const char* name) {
     if (!given) throw Error(std::string(name) + " is NULL");
 }
 
-Potential::Output output(const sitewise_output& out) {
-    Potential::Output result;
+Ensemble::Output output(const sitewise_output& out) {
+    Ensemble::Output result;
     result.energy = out.energy;
     result.energies = out.energies;
     result.forces = out.forces;
@@ -76,7 +76,7 @@ sitewise_potential* sitewise_load(const char* directory, double cflength, double
     sitewise_potential* result = nullptr;
     guarded([&] {
         require(directory, "directory");
-        result = new sitewise_potential{Potential::load(directory, cflength, cfenergy)};
+        result = new sitewise_potential{Ensemble::load(directory, cflength, cfenergy)};
     });
     return result;
 }
@@ -86,11 +86,11 @@ void sitewise_free(sitewise_potential* potential) {
 }
 
 double sitewise_cutoff(const sitewise_potential* potential) {
-    return potential->potential.cutoff();
+    return potential->ensemble.cutoff();
 }
 
 int sitewise_species(const sitewise_potential* potential, const char* symbol) {
-    const auto& elements = potential->potential.elements();
+    const auto& elements = potential->ensemble.elements();
     const auto found = std::find(elements.begin(), elements.end(), symbol);
     return found == elements.end() ? -1 : static_cast<int>(found - elements.begin());
 }
@@ -115,7 +115,7 @@ int sitewise_compute(const sitewise_potential* potential,
             atoms.periodic[a] = periodic[a] != 0;
             std::copy_n(cell + 3 * a, 3, atoms.cell[a].begin());
         }
-        potential->potential.compute(atoms, output(out));
+        potential->ensemble.compute(atoms, output(out));
     });
 }
 
@@ -132,7 +132,7 @@ int sitewise_compute_list(const sitewise_potential* potential,
         require(species, "species");
         require(first, "first");
         check_list(n, centers, first, index);
-        potential->potential.compute(sitewise::NeighborView{centers, first, index, vectors}, species, n,
-                                     output(out));
+        potential->ensemble.compute(sitewise::NeighborView{centers, first, index, vectors}, species, n,
+                                    output(out));
     });
 }

@@ -13,13 +13,13 @@ using namespace sitewise;
 namespace {
 
 // One radial function of silicon and a linear network
-Potential potential() {
+Potential potential(double bias = 0.5) {
     SymmetryFunction f;
     f.neighbor1 = 0;
     f.eta = 0.1;
     f.cutoff = 4.0;
     Network network({1, 1}, {Activation::linear});
-    network.set_weights({2.0, 0.5});
+    network.set_weights({2.0, bias});
     const Scaling scaling(ScalingType::none, 0.0, 1.0, {{{0.0}, {2.0}, {1.0}, {0.5}}});
     return Potential({"Si"}, SymmetryFunctions(1, {f}, {}), scaling, {network}, {-1.0});
 }
@@ -61,6 +61,20 @@ void check_results(const sitewise_potential* p) {
     CHECK_CLOSE(virial[0][8], -2.4 * forces[0][5], 1e-14);
 }
 
+// Two potentials that differ by 2 eV an atom
+void check_ensemble(const std::filesystem::path& folder) {
+    for (int member : {0, 1}) potential(0.5 + 2 * member).save((folder / std::to_string(member)).string());
+    sitewise_potential* p = sitewise_load(folder.string().c_str(), 1.0, 1.0);
+    std::filesystem::remove_all(folder);
+    const int species[1] = {0};
+    const double position[3] = {};
+    double energy = 0.0;
+    CHECK(p && sitewise_compute(p, 1, species, position, nullptr, nullptr,
+                                {&energy, nullptr, nullptr, nullptr}) == 0);
+    CHECK_CLOSE(energy, 0.5 + 1.0 - 1.0, 1e-14);
+    sitewise_free(p);
+}
+
 }  // namespace
 
 int main() {
@@ -76,5 +90,6 @@ int main() {
         check_results(p);
     }
     sitewise_free(p);
+    check_ensemble(folder);
     return check::failures() == 0 ? 0 : 1;
 }
