@@ -1,0 +1,57 @@
+#pragma once
+
+// The one header that knows whether nvcc compiles a .cu file or the host's compiler does, with a fiber for
+// each CUDA thread (tests/cuda/hostexec). Kernels spell static shared arrays, dynamic shared memory and
+// launches as below, and include nothing else of CUDA.
+
+#include <cstddef>
+#include <utility>
+
+#ifdef __CUDACC__
+#include <cuda_runtime.h>
+
+/// T name[n] of the block
+#define SITEWISE_SHARED(T, name, n) __shared__ T name[n]
+/// T* name, the dynamic shared memory that the launch asked for
+#define SITEWISE_DYNAMIC_SHARED(T, name)                               \
+    extern __shared__ __align__(16) unsigned char sitewise_dynamic_[]; \
+    T* name = reinterpret_cast<T*>(sitewise_dynamic_)
+
+namespace sitewise::cuda {
+template <class... P, class... A>
+void launch(const char*,
+            void (*kernel)(P...),
+            dim3 grid,
+            dim3 block,
+            std::size_t shared,
+            cudaStream_t s,
+            A&&... a) {
+    kernel<<<grid, block, shared, s>>>(static_cast<P>(std::forward<A>(a))...);
+}
+}  // namespace sitewise::cuda
+
+#else
+#include "hostexec.hpp"
+
+#define SITEWISE_SHARED(T, name, n) \
+    struct name##_tag;              \
+    T(&name)[n] = ::hostexec::shared<T[n], name##_tag>()
+#define SITEWISE_DYNAMIC_SHARED(T, name) T* name = static_cast<T*>(::hostexec::dynamic_shared())
+
+namespace sitewise::cuda {
+template <class... P, class... A>
+void launch(const char* name,
+            void (*kernel)(P...),
+            dim3 grid,
+            dim3 block,
+            std::size_t shared,
+            cudaStream_t s,
+            A&&... a) {
+    ::hostexec::launch_kernel(name, kernel, grid, block, shared, s, std::forward<A>(a)...);
+}
+}  // namespace sitewise::cuda
+#endif
+
+/// kernel<<<grid, block, shared, stream>>>(arguments...)
+#define SITEWISE_LAUNCH(kernel, grid, block, shared, stream, ...) \
+    ::sitewise::cuda::launch(#kernel, kernel, grid, block, shared, stream, __VA_ARGS__)
