@@ -3,83 +3,22 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <random>
 #include <vector>
 
 #include "check.hpp"
+#include "samples.hpp"
 #include "sitewise/ensemble.hpp"
-#include "sitewise/error.hpp"
 
 #ifdef _OPENMP
 #include <omp.h>
 #endif
 
 using namespace sitewise;
+using samples::Liquid;
+using samples::potential;
 
 namespace {
-
-std::mt19937 source(11);
-
-std::vector<SymmetryFunction> functions() {
-    std::vector<SymmetryFunction> all;
-    for (int center : {0, 1})
-        for (int type : {2, 3, 9})
-            for (int shape = 0; shape < 5; ++shape) {
-                SymmetryFunction f;
-                f.type = type;
-                f.center = center;
-                f.neighbor1 = shape % 2;
-                f.neighbor2 = type == 2 ? -1 : 1;
-                f.eta = 0.02 * (1 + shape);
-                f.lambda = type == 2 ? 0.0 : shape % 2 ? 1.0 : -1.0;
-                f.zeta = type == 2 ? 0.0 : 1.0 + shape;
-                f.cutoff = 4.0;
-                all.push_back(f);
-            }
-    return all;
-}
-
-Potential potential(Cutoff cutoff = {}) {
-    const SymmetryFunctions set(2, functions(), cutoff);
-    std::normal_distribution<double> normal;
-    std::vector<FeatureStatistics> statistics;
-    std::vector<Network> networks;
-    for (int e : {0, 1}) {
-        const std::size_t n = set.count(e);
-        statistics.push_back({std::vector<double>(n, 0.0), std::vector<double>(n, 2.0),
-                              std::vector<double>(n, 0.7), std::vector<double>(n, 0.5)});
-        Network network({static_cast<int>(n), 9, 7, 1},
-                        {Activation::tanh, Activation::softplus, Activation::linear});
-        std::vector<double> weights(network.n_weights());
-        for (double& w : weights) w = 0.3 * normal(source);
-        network.set_weights(weights);
-        networks.push_back(network);
-    }
-    const Scaling scaling(ScalingType::minmax, -1.0, 1.0, statistics);
-    return Potential({"O", "Si"}, set, scaling, networks, {-1.0, 0.5});
-}
-
-struct Liquid {
-    std::vector<double> positions;
-    std::vector<int> species;
-    Atoms atoms;
-
-    explicit Liquid(int edge) {
-        std::normal_distribution<double> normal;
-        for (int i = 0; i < edge * edge * edge; ++i) {
-            for (int cells : {i % edge, i / edge % edge, i / edge / edge})
-                positions.push_back(2.3 * cells + 0.2 * normal(source));
-            species.push_back(static_cast<int>(source() % 2));
-        }
-        atoms.size = species.size();
-        atoms.species = species.data();
-        atoms.positions = positions.data();
-        atoms.periodic = {true, true, false};
-        for (int a = 0; a < 3; ++a) atoms.cell[a][a] = 2.3 * edge;
-        atoms.cell[1][0] = 0.7;
-    }
-};
 
 struct Result {
     double energy = 0.0;
@@ -133,7 +72,7 @@ void check_kept_list() {
     VerletList list(p.cutoff(), 0.6);
     std::normal_distribution<double> normal;
     for (int step = 0; step < 30; ++step) {
-        for (double& x : liquid.positions) x += 0.03 * normal(source);
+        for (double& x : liquid.positions) x += 0.03 * normal(samples::source);
         CHECK(compute(p, liquid.atoms, &list).difference(compute(p, liquid.atoms, nullptr)) < 1e-10);
     }
     CHECK(list.builds() > 1 && list.builds() < 20);
@@ -173,12 +112,7 @@ void check_ensemble() {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc > 1) setenv("SITEWISE_ISA", argv[1], 1);
-    try {
-        instruction_set();
-    } catch (const Error&) {
-        return 77;
-    }
+    if (!samples::choose_instruction_set(argc, argv)) return samples::skipped;
     check_threads_and_precisions();
     check_kept_list();
     check_ensemble();

@@ -1,13 +1,13 @@
 // The operators on environments of all sizes, so that a sanitizer sees every kernel's loads and stores; the
 // name of the instruction set may be given, and 77 is returned where the machine lacks it.
 
+#include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <random>
 #include <vector>
 
 #include "check.hpp"
-#include "sitewise/error.hpp"
+#include "samples.hpp"
 #include "sitewise/symmetry.hpp"
 
 using namespace sitewise;
@@ -52,24 +52,42 @@ std::vector<SymmetryFunction> functions() {
     return all;
 }
 
+struct Neighborhood {
+    std::vector<double> vectors;
+    std::vector<int> index, species;
+    Environment environment;
+
+    Neighborhood(const SymmetryFunctions& set, std::size_t size, std::mt19937& random)
+        : vectors(3 * size), index(size), species(size) {
+        std::normal_distribution<double> normal;
+        for (std::size_t i = 0; i < size; ++i) {
+            index[i] = static_cast<int>(i);
+            species[i] = static_cast<int>(random() % 2);
+        }
+        for (double& x : vectors) x = 2.5 * normal(random);
+        set.load(0, size, index.data(), species.data(), vectors.data(), environment);
+    }
+};
+
+// Numbers that are not finite, as of a training run that diverges, must not stay in memory that is used again.
+void compute_nan(const SymmetryFunctions& set, std::mt19937& random) {
+    constexpr std::size_t size = 80;
+    Neighborhood atom(set, size, random);
+    std::vector<double> u(set.count(0), std::nan("")), gradient(3 * size);
+    set.vjp(atom.environment, u.data(), gradient.data());
+    CHECK(std::any_of(gradient.begin(), gradient.end(), [](double g) { return std::isnan(g); }));
+}
+
 void check_environment(const SymmetryFunctions& set, std::size_t size, std::mt19937& random) {
     std::normal_distribution<double> normal;
-    std::vector<double> r(3 * size), v(3 * size), gradient(3 * size);
-    std::vector<int> index(size), species(size);
-    for (std::size_t i = 0; i < size; ++i) {
-        index[i] = static_cast<int>(i);
-        species[i] = static_cast<int>(random() % 2);
-    }
-    for (double& x : r) x = 2.5 * normal(random);
-    for (double& x : v) x = normal(random);
+    Neighborhood atom(set, size, random);
     const std::size_t n = set.count(0);
-    std::vector<double> G(n), dG(n), u(n);
+    std::vector<double> G(n), dG(n), u(n), v(3 * size), gradient(3 * size);
+    for (double& x : v) x = normal(random);
     for (double& x : u) x = normal(random);
-    Environment environment;
-    set.load(0, size, index.data(), species.data(), r.data(), environment);
-    set.evaluate(environment, G.data());
-    set.vjp(environment, u.data(), gradient.data());
-    set.jvp(environment, v.data(), dG.data());
+    set.evaluate(atom.environment, G.data());
+    set.vjp(atom.environment, u.data(), gradient.data());
+    set.jvp(atom.environment, v.data(), dG.data());
     double forward = 0.0, reverse = 0.0, scale = 1e-30;
     for (std::size_t f = 0; f < n; ++f) {
         CHECK(std::isfinite(G[f]));
@@ -83,16 +101,14 @@ void check_environment(const SymmetryFunctions& set, std::size_t size, std::mt19
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc > 1) setenv("SITEWISE_ISA", argv[1], 1);
-    try {
-        instruction_set();
-    } catch (const Error&) {
-        return 77;
-    }
+    if (!samples::choose_instruction_set(argc, argv)) return samples::skipped;
     std::mt19937 random(7);
     for (Moments moments : {Moments::never, Moments::always}) {
         const SymmetryFunctions set(2, functions(), {}, {8, 14}, moments);
-        for (std::size_t size = 0; size < 70; ++size) check_environment(set, size, random);
+        for (std::size_t size = 0; size < 70; ++size) {
+            compute_nan(set, random);
+            check_environment(set, size, random);
+        }
     }
     return check::failures() == 0 ? 0 : 1;
 }

@@ -235,8 +235,8 @@ SITEWISE_INLINE Vector<Real> expand(const Real* p, std::uint32_t bits) {
 #else
     Vector<Real> v{};
     for (int l = 0, n = 0; l < lanes<Real>; ++l) {
-        const Real keep = (bits >> l) & 1;
-        v[l] = keep * p[n];
+        const Real value = p[n];  // may be left from before, and NaN
+        v[l] = (bits >> l) & 1 ? value : Real(0);
         n += (bits >> l) & 1;
     }
     return v;
