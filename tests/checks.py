@@ -67,6 +67,9 @@ def strained(positions, cell, strain):
 
 ATOMIC_NUMBERS = [8, 14]
 
+# n2p2's numbers of the cutoff functions, and alpha where they have one
+CUTOFFS = [(t, a) for t in range(9) for a in ((0.0, 0.4) if t not in (0, 2, 3) else (0.0,))]
+
 
 def compiled(kind=1, alpha=0.0, moments="automatic", functions=None):
     """`functions`, or all of them, for O and Si with a cutoff function of n2p2's number."""
@@ -116,14 +119,17 @@ def all_functions(cutoff=4.3):
     return functions
 
 
-def random_potential(seed=RNG_SEED, cutoff=4.3, functions=None):
-    """A potential for O and Si with random weights, inputs of order 1 and different networks."""
+def random_potential(seed=RNG_SEED, cutoff=4.3, functions=None, **plan):
+    """A potential for O and Si with random weights, different networks, and inputs of order 1 in `structures()`, or
+    activation functions would be saturated and forces 0; `plan` as in `compiled`."""
     rng = np.random.default_rng(seed)
-    plan = compiled(functions=functions or all_functions(cutoff))
+    plan = compiled(functions=functions or all_functions(cutoff), **plan)
+    seen = [(arrays(atoms)[0], plan.evaluate(*arrays(atoms))) for atoms in structures().values()]
     statistics, networks = [], []
     for element, hidden in enumerate(([7, 5], [6])):
         n = plan.count(element)
-        low, high = np.zeros(n), rng.uniform(1, 2, n)
+        largest = np.max([G[species == element, :n].max(axis=0, initial=0) for species, G in seen], axis=0)
+        low, high = np.zeros(n), rng.uniform(1, 2, n) * np.where(largest > 1e-3, largest, 1)
         statistics.append(np.array([low, high, 0.4 * high, 0.3 * high]))
         network = _core.Network([n, *hidden, 1], "tp"[: len(hidden)] + "l")
         network.weights = rng.normal(0, 0.4, network.weights.size)

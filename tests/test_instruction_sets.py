@@ -11,26 +11,26 @@ import pytest
 from checks import assert_close
 
 SCRIPT = """
+import itertools
 import sys
 import numpy as np
 from checks import arrays, random_potential, structures
 from sitewise import _core
-potential = random_potential()
 rng = np.random.default_rng(3)
 results = {"isa": np.array(_core.info()["instruction_set"])}
-for name, atoms in structures().items():
-    parts = arrays(atoms)
+for moments, (name, atoms) in itertools.product(("never", "always"), structures().items()):
+    potential = random_potential(moments=moments)
+    parts, name = arrays(atoms), f"{name} moments {moments}"
     result = potential.compute(*parts, features=True)
     results[f"{name} forces"] = result["forces"]
     results[f"{name} energies"] = result["energies"]
     results[f"{name} features"] = result["features"]
+    v, strain = rng.normal(size=(len(atoms), 3)), rng.normal(size=(3, 3))
+    results[f"{name} jvp"] = potential.functions.jvp(*parts, v, strain)
     potential.precision = "float32"
     single = potential.compute(*parts)
     results[f"{name} single forces"] = single["forces"]
     results[f"{name} single energies"] = single["energies"]
-    potential.precision = "float64"
-    v, strain = rng.normal(size=(len(atoms), 3)), rng.normal(size=(3, 3))
-    results[f"{name} jvp"] = potential.functions.jvp(*parts, v, strain)
 np.savez(sys.argv[1], **results)
 """
 

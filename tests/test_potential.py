@@ -5,6 +5,7 @@ import pytest
 from ase.units import Bohr
 
 from checks import (
+    CUTOFFS,
     RNG_SEED,
     arrays,
     assert_close,
@@ -90,6 +91,20 @@ def test_single_precision_of_published_potentials(shared, name):
         assert 0 < np.abs(single["forces"] - exact["forces"]).max() < 5e-5 * max(np.abs(exact["forces"]).max(), 1)
         assert np.abs(single["energies"] - exact["energies"]).max() < 1e-4
         assert abs(single["energy"] - exact["energy"]) < 5e-5 * len(species)
+
+
+@pytest.mark.parametrize("moments", ["never", "always"])
+@pytest.mark.parametrize(("kind", "alpha"), CUTOFFS)
+def test_single_precision_of_all_functions(kind, alpha, moments):
+    potential = random_potential(kind=kind, alpha=alpha, moments=moments)
+    for name in ("mixed", "cluster", "slab"):
+        parts = arrays(STRUCTURES[name].repeat([2 if p else 1 for p in STRUCTURES[name].pbc]))
+        potential.precision = "float64"
+        exact = potential.compute(*parts, features=True)
+        potential.precision = "float32"
+        single = potential.compute(*parts, features=True)
+        for key, tolerance in (("features", 5e-5), ("forces", 3e-5), ("energies", 2e-6)):
+            assert_close(np.nan_to_num(single[key]), np.nan_to_num(exact[key]), tolerance)
 
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])

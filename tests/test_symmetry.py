@@ -5,6 +5,7 @@ import pytest
 
 from checks import (
     ATOMIC_NUMBERS,
+    CUTOFFS,
     RNG_SEED,
     arrays,
     assert_close,
@@ -16,7 +17,6 @@ from checks import (
 from sitewise import Error, _core
 
 STRUCTURES = structures()
-CUTOFFS = [(t, a) for t in range(9) for a in ((0.0, 0.4) if t not in (0, 2, 3) else (0.0,))]
 
 
 def cutoff_function(kind, alpha, rc, r):

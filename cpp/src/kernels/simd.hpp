@@ -179,6 +179,40 @@ SITEWISE_INLINE std::uint32_t below(Vector<Real> v, Real limit) {
 #endif
 }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/// For each set of lanes, in parts of 32 bits: the order that brings them to the front, the one that brings
+/// them back, and their numbers.
+template <class Real>
+struct Orders {
+    static constexpr int n = lanes<Real>, parts = 8 / n;
+    std::uint8_t front[1 << n][8]{}, back[1 << n][8]{}, number[1 << n][8]{};
+
+    constexpr Orders() {
+        for (int bits = 0; bits < 1 << n; ++bits)
+            for (int l = 0, at = 0; l < n; ++l) {
+                if (!(bits >> l & 1)) continue;
+                number[bits][at] = static_cast<std::uint8_t>(l);
+                for (int part = 0; part < parts; ++part) {
+                    front[bits][at * parts + part] = static_cast<std::uint8_t>(l * parts + part);
+                    back[bits][l * parts + part] = static_cast<std::uint8_t>(at * parts + part);
+                }
+                ++at;
+            }
+    }
+};
+template <class Real>
+constexpr Orders<Real> orders{};
+
+SITEWISE_INLINE __m256i eight(const std::uint8_t* p) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+}
+
+template <class Real>
+SITEWISE_INLINE Vector<Real> permute(Vector<Real> v, const std::uint8_t* order) {
+    return (Vector<Real>)_mm256_permutevar8x32_ps((__m256)v, eight(order));
+}
+#endif
+
 /// The lanes whose bits are set, to the front of p; the rest of a whole vector behind them is overwritten.
 template <class Real>
 SITEWISE_INLINE void compress(Real* p, std::uint32_t bits, Vector<Real> v) {
@@ -188,6 +222,8 @@ SITEWISE_INLINE void compress(Real* p, std::uint32_t bits, Vector<Real> v) {
         _mm512_storeu_pd(p, _mm512_maskz_compress_pd(static_cast<__mmask8>(bits), (__m512d)v));
     else
         _mm512_storeu_ps(p, _mm512_maskz_compress_ps(static_cast<__mmask16>(bits), (__m512)v));
+#elif defined(__AVX2__)
+    store(p, permute<Real>(v, orders<Real>.front[bits]));
 #else
     for (int l = 0, n = 0; l < lanes<Real>; ++l) {
         p[n] = v[l];
@@ -211,6 +247,12 @@ SITEWISE_INLINE void compress_numbers(std::int32_t* p, std::uint32_t bits, std::
                              _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
         _mm512_storeu_si512(p, _mm512_maskz_compress_epi32(static_cast<__mmask16>(bits), n));
     }
+#elif defined(__AVX2__)
+    const __m256i n = _mm256_add_epi32(_mm256_set1_epi32(first), eight(orders<Real>.number[bits]));
+    if constexpr (sizeof(Real) == 8)
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(n));
+    else
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), n);
 #else
     for (int l = 0, n = 0; l < lanes<Real>; ++l) {
         p[n] = first + l;
@@ -224,7 +266,8 @@ SITEWISE_INLINE void fill_numbers(std::int32_t* p, std::int32_t number) {
     for (int l = 0; l < lanes<Real>; ++l) p[l] = number;
 }
 
-/// The opposite of compress: the values from p on in the lanes whose bits are set, 0 in the others
+/// The opposite of compress: the values from p on in the lanes whose bits are set, 0 in the others, whatever
+/// is left in memory behind the values, as may be NaN
 template <class Real>
 SITEWISE_INLINE Vector<Real> expand(const Real* p, std::uint32_t bits) {
 #if defined(__AVX512F__)
@@ -234,12 +277,20 @@ SITEWISE_INLINE Vector<Real> expand(const Real* p, std::uint32_t bits) {
         return (Vector<Real>)_mm512_maskz_expand_ps(static_cast<__mmask16>(bits), _mm512_loadu_ps(p));
 #else
     Vector<Real> v{};
+    Bits<Real> keep{};
+#if defined(__AVX2__)
+    v = permute<Real>(load(p), orders<Real>.back[bits]);
+    for (int l = 0; l < lanes<Real>; ++l) keep[l] = 1 << l;
+    keep = (keep & static_cast<typename VectorOf<Real>::integer>(bits)) != 0;
+#else
     for (int l = 0, n = 0; l < lanes<Real>; ++l) {
-        const Real value = p[n];  // may be left from before, and NaN
-        v[l] = (bits >> l) & 1 ? value : Real(0);
-        n += (bits >> l) & 1;
+        const int set = (bits >> l) & 1;
+        v[l] = p[n];
+        keep[l] = -set;
+        n += set;
     }
-    return v;
+#endif
+    return (Vector<Real>)((Bits<Real>)v & keep);
 #endif
 }
 
