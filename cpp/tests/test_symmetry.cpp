@@ -69,7 +69,8 @@ struct Neighborhood {
     }
 };
 
-// Numbers that are not finite, as of a training run that diverges, must not stay in memory that is used again.
+// Numbers that are not finite, as of a training run that diverges, must not stay in memory that is used
+// again.
 void compute_nan(const SymmetryFunctions& set, std::mt19937& random) {
     constexpr std::size_t size = 80;
     Neighborhood atom(set, size, random);

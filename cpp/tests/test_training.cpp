@@ -89,8 +89,8 @@ void check_derivatives(const Potential& p, const TrainingSet& set) {
     constexpr std::size_t component = 7;
     std::vector<double> rows(2 * p.n_weights()), forces(3 * set.atoms(1));
     set.jacobian(p, {1}, {{component}}, rows.data());
-    const double energy = along(
-        p, direction, [&](const Potential& q) { return set.predict(q, 1, nullptr, nullptr); });
+    const double energy =
+        along(p, direction, [&](const Potential& q) { return set.predict(q, 1, nullptr, nullptr); });
     const double force = along(p, direction, [&](const Potential& q) {
         set.predict(q, 1, forces.data(), nullptr);
         return forces[component];
