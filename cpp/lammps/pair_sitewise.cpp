@@ -293,6 +293,24 @@ void PairSitewise::number_atoms() {
         if (place_[i] < 0) add(i);
     species_.resize(atoms_.size());
     for (std::size_t k = 0; k < atoms_.size(); ++k) species_[k] = map[atom->type[atoms_[k]]];
+    if (atom->molecular == Atom::MOLECULAR) check_bonds();
+}
+
+// LAMMPS leaves bonded atoms out of its list where both factors of special_bonds are 0, as they are unless given.
+void PairSitewise::check_bonds() {
+    for (std::size_t k = 0; k + 1 < first_.size(); ++k) {
+        const int i = atoms_[k], *counts = atom->nspecial[i];
+        for (int n = 0; n < counts[2]; ++n) {
+            const int kind = n < counts[0] ? 1 : n < counts[1] ? 2 : 3;
+            const tagint bonded = atom->special[i][n];
+            const int j = atom->map(bonded);
+            if (neighbor->special_flag[kind] != 0 || j < 0 || place_[j] < 0) continue;
+            error->one(FLERR,
+                       "pair_style sitewise: special_bonds keeps atom {} out of the neighbours of atom {}, "
+                       "expected special_bonds lj/coul 1 1 1, or factors that are tiny where they are 0",
+                       bonded, atom->tag[i]);
+        }
+    }
 }
 
 void PairSitewise::fill_rows() {

@@ -56,6 +56,7 @@ private:
     void allocate();
     void check_ghosts();
     void number_atoms();
+    void check_bonds();
     void fill_rows();
     void add_results();
     void add_energy_spread();

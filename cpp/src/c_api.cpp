@@ -49,13 +49,18 @@ Ensemble::Output output(const sitewise_output& out) {
     result.energies = out.energies;
     result.forces = out.forces;
     result.virial = out.virial;
+    result.extrapolations = out.extrapolations;
+    result.energies_spread = out.energies_spread;
     return result;
 }
 
-void check_list(size_t n, size_t centers, const size_t* first, const int* index) {
+void check_list(size_t n, size_t centers, const size_t* first, const int* index, const double* vectors) {
+    require(first, "first");
     if (centers > n)
         throw Error("the neighbour list has " + std::to_string(centers) + " centers, but there are " +
                     std::to_string(n) + " atoms");
+    require(index || first[centers] == first[0], "index");
+    require(vectors || first[centers] == first[0], "vectors");
     for (size_t i = 0; i < centers; ++i) {
         if (first[i + 1] < first[i])
             throw Error("row " + std::to_string(i) + " of the neighbour list ends before it begins");
@@ -130,8 +135,7 @@ int sitewise_compute_list(const sitewise_potential* potential,
     return guarded([&] {
         require(potential, "potential");
         require(species, "species");
-        require(first, "first");
-        check_list(n, centers, first, index);
+        check_list(n, centers, first, index, vectors);
         potential->ensemble.compute(sitewise::NeighborView{centers, first, index, vectors}, species, n,
                                     output(out));
     });

@@ -34,7 +34,7 @@ public:
             nullptr;  ///< [centers], of the atomic energies, eV; overwritten, NaN for one member
     };
 
-    /// See Potential::compute.
+    /// See Potential::compute, for threads and errors too.
     void compute(const NeighborView& neighbors, const int* species, std::size_t n_atoms, Output out) const;
     void compute(const Atoms& atoms, Output out) const;
 

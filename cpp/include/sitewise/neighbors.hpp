@@ -9,7 +9,8 @@
 namespace sitewise {
 
 /// A full neighbour list in compressed rows, without ownership. An MD code that keeps its own list,
-/// ghost atoms included, hands it over in this form.
+/// ghost atoms included, hands it over in this form: centres are the atoms that it owns, with indices 0 to
+/// centers - 1, ghosts have the indices behind them and no rows.
 struct NeighborView {
     std::size_t centers = 0;             ///< number of rows
     const std::size_t* first = nullptr;  ///< [centers + 1], row i is [first[i], first[i + 1])

@@ -23,7 +23,8 @@ struct Normalization {
 };
 
 /// A Behler-Parrinello potential. All quantities are in eV and Angstrom; a directory in other units is
-/// converted when it is loaded.
+/// converted when it is loaded. Const functions may run in several threads at once, each with a team of OpenMP
+/// threads of its own (omp_set_num_threads).
 class Potential {
 public:
     /// Elements by their symbols, sorted by atomic number; one network per element.
@@ -42,11 +43,12 @@ public:
 
     /// Writes the directory in eV and Angstrom, creating it; each file under a temporary name and then
     /// renamed. `comments` stand at the head of input.nn, a '#' before each line, and `units` behind them.
-    /// What load() gives back computes identical numbers.
+    /// What load() gives back computes identical numbers. Throws Error where it cannot be written.
     void save(const std::string& directory,
               const std::string& comments = "",
               const std::string& units = "eV and Angstrom") const;
 
+    /// Chemical symbols; an element's place here is its index everywhere else.
     const std::vector<std::string>& elements() const { return elements_; }
     const std::vector<int>& atomic_numbers() const { return atomic_numbers_; }
     double cutoff() const { return functions_.cutoff(); }  ///< Angstrom
@@ -58,14 +60,15 @@ public:
 
     std::size_t n_weights() const;        ///< of all elements
     std::vector<double> weights() const;  ///< concatenated in the order of the elements
+    /// [n_weights()], in that order. Throws Error if one is not finite.
     void set_weights(const double* weights);
 
     /// float64 unless set; float32 is faster, with errors of about 1e-5 of the largest force.
     Precision precision() const { return precision_; }
     void set_precision(Precision precision) { precision_ = precision; }
 
-    /// Results to add to; a null pointer is left alone. With E the energy and n the number of atoms that
-    /// the list may index (ghosts included):
+    /// Results to add to, so the caller sets them to zero or lets them collect; a null pointer is left alone. With
+    /// E the energy of the centres and n the number of atoms that the list may index (ghosts included):
     struct Output {
         double* energy = nullptr;    ///< E, eV
         double* energies = nullptr;  ///< [centers], eV
@@ -78,12 +81,16 @@ public:
         int* extrapolations = nullptr;  ///< [centers], functions outside the training range; overwritten
     };
 
-    /// Energies and their derivatives from a neighbour list with all pairs within cutoff(); species has
-    /// the element index of every atom that the list names, centres first. OpenMP over atoms; results
-    /// for one atom do not depend on the number of threads, sums over atoms do to rounding (1e-12).
+    /// Energies and their derivatives from a neighbour list with all pairs within cutoff(), others may be among
+    /// them; species [n_atoms] has the element index of every atom that the list names, centres first. Forces
+    /// of ghost atoms belong to the atoms that they are images of, for the caller to add. OpenMP over atoms;
+    /// results for one atom do not depend on the number of threads, sums over atoms do to rounding (1e-12).
+    ///
+    /// Throws Error for an element index out of range; nothing is added then. Not checked are indices of
+    /// neighbours, which must be below n_atoms, and vectors, whose NaN makes results NaN.
     void compute(const NeighborView& neighbors, const int* species, std::size_t n_atoms, Output out) const;
 
-    /// The same with a neighbour list of our own.
+    /// The same with a neighbour list of our own; every atom is a centre. Throws Error as build_neighbors does too.
     void compute(const Atoms& atoms, Output out) const;
 
 private:
