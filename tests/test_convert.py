@@ -260,6 +260,18 @@ def test_lammps_dumps(tmp_path):
     text = (tmp_path / "input.data").read_text()
     assert "atom 1.0 1.25 1.5 O 0.0 0.0 0.0 0.0 0.0" in text
     assert "lattice 0.0 5.0 0.0" in text
+    by_mass = LAMMPS_DUMP.replace("element", "mass").replace(" Si", " 28.0855").replace(" O 1", " 15.9994 1")
+    (tmp_path / "b.dump").write_text(by_mass)
+    run(tmp_path / "b.dump", "-o", tmp_path / "b.data")
+    assert (tmp_path / "b.data").read_text() == text.replace("a.lammpstrj", "b.dump")
+
+
+def test_lammps_dumps_without_elements_are_refused(tmp_path):
+    """ASE would take types for atomic numbers."""
+    (tmp_path / "a.dump").write_text(LAMMPS_DUMP.replace("element ", "").replace(" Si", "").replace(" O", ""))
+    result = CliRunner().invoke(app, ["convert", str(tmp_path / "a.dump"), "-o", str(tmp_path / "a.xyz")])
+    assert result.exit_code == 2
+    assert "a.dump: has the columns id type x y z, expected element" in result.output
 
 
 def test_mistakes_are_told(tmp_path):

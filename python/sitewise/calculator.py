@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +59,13 @@ class SitewiseCalculator(Calculator):
         self.extrapolations = 0  # functions, summed over atoms and calculations
         self._neighbors = _core.NeighborList(potential.cutoff, skin)
         self._silent = 0  # calculations before the next warning
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SitewiseCalculator:
+        """A calculator with a neighbour list of its own, which shares the potential."""
+        copied = SitewiseCalculator(self.potential, self._neighbors.skin, self.warn_every, self.stop_after)
+        copied.atoms, copied.results = deepcopy((self.atoms, self.results), memo)
+        copied.extrapolations, copied._silent = self.extrapolations, self._silent
+        return copied
 
     def calculate(
         self,

@@ -253,6 +253,7 @@ def _iterate(path: str, index: str) -> Iterator[Atoms]:
     try:
         with warnings.catch_warnings(), _unpacked(path) as plain:
             warnings.simplefilter("ignore")  # ASE warns of units, deprecations and key clashes
+            _check_elements(path, plain)
             for atoms in iread(plain, index, do_not_split_by_at_sign=True):
                 yield atoms
                 number += 1
@@ -261,6 +262,8 @@ def _iterate(path: str, index: str) -> Iterator[Atoms]:
         raise
     except PermissionError as error:
         raise Error(f"{path}: cannot be read: {error.strerror}") from None
+    except Error:
+        raise
     except Exception as error:  # ASE's readers raise whatever their parsers raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise Error(f"{path}: cannot be read at structure {number}: {reason}") from None
@@ -285,6 +288,19 @@ def _unpacked(path: str) -> Iterator[str]:
         with open_with_compression(path, "rb") as packed, plain.open("wb") as file:
             shutil.copyfileobj(packed, file)
         yield str(plain)
+
+
+def _check_elements(path: str, plain: str) -> None:
+    """ASE takes the atom types of a LAMMPS dump for atomic numbers where it has neither elements nor masses."""
+    with Path(plain).open("rb") as file:
+        if file.read(5) != b"ITEM:":
+            return
+        columns = next((line.split()[2:] for line in file if line.startswith(b"ITEM: ATOMS")), [])
+    if columns and not {b"element", b"mass"} & set(columns):
+        raise Error(
+            f"{path}: has the columns {b' '.join(columns).decode()}, expected element (with dump_modify element) or "
+            "mass among them, as types alone tell no elements"
+        )
 
 
 def _check_all_read(path: str, lines: int, number: int) -> None:
