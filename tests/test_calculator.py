@@ -185,7 +185,7 @@ def test_optimisers_with_cell_and_band():
         band = NEB([image.copy() for image in images], method="improvedtangent", allow_shared_calculator=True)
         for image in band.images:
             image.calc = potential.calculator() if separate else shared
-        BFGS(band, logfile=None, maxstep=0.02).run(steps=3)
+        BFGS(band, logfile=None, maxstep=0.02).run(fmax=1e-5, steps=3)
         bands.append(band)
     assert_close(bands[0].get_forces(), bands[1].get_forces(), 1e-11)
     assert np.abs(bands[0].get_positions() - np.concatenate([i.positions for i in images[1:-1]])).max() > 1e-5

@@ -268,7 +268,7 @@ def test_lammps_dumps(tmp_path):
 
 def test_lammps_dumps_without_elements_are_refused(tmp_path):
     """ASE would take types for atomic numbers."""
-    (tmp_path / "a.dump").write_text(LAMMPS_DUMP.replace("element ", "").replace(" Si", "").replace(" O", ""))
+    (tmp_path / "a.dump").write_text(LAMMPS_DUMP.replace("element ", "").replace(" Si", "").replace(" O 1", " 1"))
     result = CliRunner().invoke(app, ["convert", str(tmp_path / "a.dump"), "-o", str(tmp_path / "a.xyz")])
     assert result.exit_code == 2
     assert "a.dump: has the columns id type x y z, expected element" in result.output
