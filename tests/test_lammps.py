@@ -3,6 +3,7 @@
 import importlib.util
 import lzma
 import os
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -163,6 +164,9 @@ UNITS = {
     "real": (1.0, 23.0605478, 1.602176634e11 / 101325),
     "electron": (1.8897261246, 0.0367493222, 1.602176634e11),
     "nano": (0.1, 160.2176634, 1.602176634e5),
+    "micro": (1e-4, 1.602176634e-4, 1.602176634e8),
+    "cgs": (1e-8, 1.602176634e-12, 1.602176634e12),
+    "si": (1e-10, 1.602176634e-19, 1.602176634e11),
 }
 
 
@@ -177,6 +181,7 @@ def test_other_unit_styles(environment, tmp_path, units):
     scaled.set_cell(atoms.cell * length, scale_atoms=True)
     for options in ("", f"cflength {1 / length!r} cfenergy {1 / energy!r}"):
         text = script(scaled, tmp_path, potential, ["Si"], options).replace("units metal", f"units {units}")
+        text = text.replace("pair_coeff", f"neighbor {2 * length!r} bin\npair_coeff")  # by default up to a millimetre
         output, status = lammps(environment, tmp_path, text)
         assert status == 0, output
         values, table = thermo(output), np.loadtxt(tmp_path / "results.dump", skiprows=9)
@@ -207,13 +212,15 @@ def ranged(low=0.0, high=4.0):
     return Potential(_core.Potential(["Si"], potential.functions, scaling, potential.networks, [-100.0]))
 
 
-def test_null_types_and_hybrid_overlay(environment, tmp_path):
+@pytest.mark.parametrize("style", ["hybrid", "hybrid/overlay"])
+def test_null_types_and_hybrid(environment, tmp_path, style):
     """Atoms of type NULL are not there for the potential."""
     atoms = silicon("crystal")
     atoms.symbols[::4] = "Ar"
     expected = Potential(silicon_potential()).evaluate(atoms[atoms.symbols == "Si"])
     text = script(atoms, tmp_path, Potential(silicon_potential()), ["Si", "NULL"])
-    pair = "pair_style hybrid/overlay sitewise zero 5.0\npair_coeff * * zero\npair_coeff * * sitewise"
+    zero = "* *" if style == "hybrid/overlay" else "*2 2"
+    pair = f"pair_style {style} sitewise zero 5.0\npair_coeff {zero} zero\npair_coeff * * sitewise"
     text = text.replace("pair_style sitewise \npair_coeff * *", pair, 1)
     output, status = lammps(environment, tmp_path, text, ranks=2)
     assert status == 0, output
@@ -221,6 +228,24 @@ def test_null_types_and_hybrid_overlay(environment, tmp_path):
     forces = np.loadtxt(tmp_path / "results.dump", skiprows=9)[:, 4:7]
     assert_close(forces[atoms.symbols == "Si"], expected.forces, 1e-10)
     assert not forces[atoms.symbols == "Ar"].any()
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_bonded_atoms_are_neighbors(environment, tmp_path, ranks):
+    """Unless told otherwise LAMMPS leaves bonded atoms out of its list, and energies would be wrong."""
+    atoms, potential = silicon("crystal"), Potential(silicon_potential())
+    text = script(atoms, tmp_path, potential, ["Si"]).replace("atom_style atomic", "atom_style bond\nbond_style zero")
+    text = text.replace("mass 1", "bond_coeff 1\nmass 1")
+    lines = (tmp_path / "structure.data").read_text().replace("1 atom types", "1 atom types\n2 bonds\n1 bond types")
+    atom_lines = re.sub(r"^(\d+) (1 \S+ \S+ \S+)$", r"\1 1 \2", lines, flags=re.M)
+    (tmp_path / "structure.data").write_text(f"{atom_lines}\nBonds\n\n1 1 1 5\n2 1 5 7\n")
+    output, status = lammps(environment, tmp_path, text, ranks)
+    assert status not in (0, -11)
+    assert re.search("special_bonds keeps atom [157] out of the neighbours of atom [157], expected", output)
+    for factors in ("1 1 1", "1e-50 1e-50 1e-50"):
+        output, status = lammps(environment, tmp_path, f"special_bonds lj/coul {factors}\n{text}", ranks)
+        assert status == 0, output
+        assert_close(thermo(output)["PotEng"], potential.evaluate(atoms).energy, 1e-10)
 
 
 DYNAMICS = """
