@@ -86,12 +86,14 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a potential."""
+    """Train a potential; `mpirun -n K sitewise train RUN.toml` shares the structures among K processes."""
     from .config import Config
+    from .ranks import all_ranks
     from .training import train as train_potential
 
     out = out or Path(run.stem)
-    train_potential(Config.load(run, recipe), out, resume, Reporter(quiet))
+    with all_ranks() as ranks:
+        train_potential(Config.load(run, recipe), out, resume, Reporter(quiet), ranks=ranks)
     errors = json.loads((out / "errors.json").read_text(encoding="utf-8"))
     _print_errors({name: errors[name] for name in ("train", "test") if name in errors})
     print(

@@ -38,10 +38,11 @@ from .config import Config
 from .dataset import Dataset, Structure
 from .metrics import evaluate_all
 from .potential import Potential
-from .preparation import PreparedData, choose_functions
+from .preparation import choose_functions
 from .progress import Reporter
 from .structures import Floats
 from .symmetry import SymmetryFunctions
+from .training_set import prepare
 
 LENGTHS = (0.1, 0.2, 0.4)  # of the Gaussian process, distances in G space
 MAIN_LENGTH = 0.2  # what is printed and ranked by
@@ -280,7 +281,7 @@ class Diagnosis:
         return np.concatenate([result.energies for result in results])
 
     def _potential_result(self, potential: Potential, other: Potential | None) -> dict[str, Any]:
-        prepared = PreparedData(self.data, self.functions, 0, self.reporter, "rigidity")
+        prepared = prepare(self.data, self.functions, 0, self.reporter, "rigidity")
         result: dict[str, Any] = {
             "invariants": self._invariants(potential),
             "rigidity": last_layer_rigidity(potential.core, prepared),

@@ -25,7 +25,7 @@ from .dataset import Dataset
 from .files import atomic
 from .progress import Reporter
 from .structures import Floats, Floats32
-from .symmetry import SymmetryFunctions
+from .symmetry import PARAMETERS, SymmetryFunctions
 
 # Of the files; also to be raised with any change of the values or of the order of the derivatives.
 FORMAT = 1
@@ -33,10 +33,6 @@ FORMAT = 1
 HEAD = 4096  # bytes of JSON at the beginning
 ALIGNMENT = 64  # of each array, bytes
 BLOCK = 1 << 24  # bytes that are checked at once
-PARAMETERS = (
-    *("type", "center", "neighbor1", "neighbor2", "eta", "rs", "lambda_", "zeta", "cutoff"),
-    *("left", "angle_left", "angle_right", "subtype"),
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

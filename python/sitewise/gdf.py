@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from . import _core
 from .analysis import Environments, GSpace
 from .dataset import Dataset
 from .progress import Reporter
 from .structures import Floats
 from .symmetry import SymmetryFunctions
+from .training_set import TrainingSet
 
 BLOCK = 200  # environments whose distances to all others are held at once
 SAME = 1e-6  # distance in G space below which two environments are one
@@ -20,7 +20,7 @@ PER_NEAREST = 1 / 3  # automatic width over the largest distance of an environme
 
 
 def gdf_weights(
-    data: Dataset, prepared: _core.TrainingSet, functions: SymmetryFunctions, width: float | None, reporter: Reporter
+    data: Dataset, prepared: TrainingSet, functions: SymmetryFunctions, width: float | None, reporter: Reporter
 ) -> list[Floats]:
     """Weights of the forces on the atoms of each structure.
 
@@ -99,7 +99,7 @@ def _of_element(points: Floats, width: float | None, element: str, reporter: Rep
     return weights
 
 
-def _environments(prepared: _core.TrainingSet, structures: Sequence[int]) -> Environments:
+def _environments(prepared: TrainingSet, structures: Sequence[int]) -> Environments:
     features = [np.nan_to_num(prepared.features(i)) for i in structures]
     species = [prepared.species(i) for i in structures]
     structure = np.repeat(np.arange(len(species)), [len(s) for s in species])

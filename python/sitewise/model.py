@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from .config import ActivationName, NetworkShape
 from .dataset import Dataset
 from .structures import Floats
 from .symmetry import SymmetryFunctions
+
+if TYPE_CHECKING:
+    from .training_set import TrainingSet
 
 ACTIVATION_LETTERS = dict(zip(get_args(ActivationName), "tsprgcSehl", strict=True))
 
@@ -30,7 +33,7 @@ def initial_potential(
     functions: SymmetryFunctions,
     scaling: ScalingType,
     shape: NetworkShape,
-    training_set: _core.TrainingSet,
+    training_set: TrainingSet,
     offsets: Sequence[float],
 ) -> _core.Potential:
     """A potential with scaling from the training set, and weights that are all zero.
@@ -79,7 +82,7 @@ class Parameters:
         Whether to use principal components.
     """
 
-    def __init__(self, potential: _core.Potential, training_set: _core.TrainingSet, whiten: bool) -> None:
+    def __init__(self, potential: _core.Potential, training_set: TrainingSet, whiten: bool) -> None:
         counts = [network.nodes[0] for network in potential.networks]
         if whiten:
             self.transforms = _principal_components(potential, training_set)
@@ -163,7 +166,7 @@ def _glorot(rng: np.random.Generator, fan_in: int, fan_out: int) -> Floats:
     return rng.uniform(-bound, bound, fan_in * fan_out)
 
 
-def _principal_components(potential: _core.Potential, training_set: _core.TrainingSet) -> list[tuple[Floats, Floats]]:
+def _principal_components(potential: _core.Potential, training_set: TrainingSet) -> list[tuple[Floats, Floats]]:
     """(A, m) of each element. The sums run over one structure at a time: features of 10^6 atoms at once would
     fill the memory."""
     elements = range(len(potential.elements))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from .config import Training
 from .dataset import Dataset
 from .model import Parameters
 from .structures import Floats, Floats32
+from .training_set import TrainingSet
 
 Memory = dict[str, Floats]
 
@@ -52,7 +54,7 @@ class Objective:
     def __init__(
         self,
         data: Dataset,
-        prepared: _core.TrainingSet,
+        prepared: TrainingSet,
         potential: _core.Potential,
         parameters: Parameters,
         settings: Training,
@@ -90,20 +92,18 @@ class Objective:
         importance = (weight + np.array([np.mean(of) for of in of_atoms])) / 2
         structures, chances = sample(importance, SAMPLED_STRUCTURES, rng)
         components: list[list[int]] = []
-        scales: list[Floats] = []  # square roots of twice the weights of the rows' squares
+        scales: list[Floats] = []  # square roots of twice the weights of the squares of its rows
         for i, chance in zip(structures, chances, strict=True):
             known = self.data[i].energy is not None
             energy = weight[i] / chance / self.energies if known else 0.0
             chosen, chances_of_forces = self._sampled_forces(i, np.repeat(of_atoms[i], 3), rng)
             forces = of_atoms[i][chosen // 3] / (chance * chances_of_forces) / max(self.forces, 1)
-            scales.append(np.array([np.sqrt(2 * energy) / len(self.data[i].atoms)]))
-            scales.append(np.sqrt(2 * self.settings.force_weight * forces))
+            of_energy = np.sqrt(2 * energy) / len(self.data[i].atoms)
+            scales.append(np.append(of_energy, np.sqrt(2 * self.settings.force_weight * forces)))
             components.append(chosen.tolist())
         self.potential.weights = self.parameters.weights(theta)
-        rows = self.prepared.jacobian(self.potential, structures.tolist(), components)
-        rows *= np.concatenate(scales)[:, None]
-        J = self.parameters.gradient(rows).astype(np.float32)
-        matrix: Floats = (J.T @ J).astype(np.float64)
+        rows = structures.tolist(), components, scales
+        matrix = self.prepared.gauss_newton(self.potential, self.parameters, *rows)
         matrix[np.diag_indices_from(matrix)] += 2 * self.settings.l2 * self.parameters.penalized
         return matrix
 
@@ -256,8 +256,7 @@ class LBFGS:
                 known[key] = self.objective(x)
             return known[key]
 
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # failure is told by None
+        with np.errstate(all="ignore"):
             length = scipy.optimize.line_search(
                 lambda x: at(x)[0], lambda x: at(x)[1], theta, direction, slope, value, c2=0.9, maxiter=20
             )[0]
@@ -298,6 +297,14 @@ class LevenbergMarquardt:
         memory["growth"] = np.array(2.0)
         memory["value"], memory["slope"] = np.array(found), new_slope
         return theta + move, found
+
+
+@contextmanager
+def silent_line_searches() -> Iterator[None]:
+    """Line searches in this block do not warn: failure is told by None. Filters of warnings hold for all threads."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The line search algorithm did not converge")
+        yield
 
 
 def damped_factor(matrix: Floats, damping: float) -> tuple[Floats, bool]:

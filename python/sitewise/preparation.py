@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +11,15 @@ from . import _core
 from ._core import Error
 from .config import Data, Functions
 from .dataset import LABELS, Dataset
-from .feature_cache import StoredFeatures, content_key, make_folder, read_features, write_features
 from .progress import Reporter
-from .structures import Floats, Floats32, core_arrays
+from .ranks import Ranks
+from .structures import Floats
 from .symmetry import SymmetryFunctions
+from .training_set import SharedSet, TrainingSet, prepare
 
 # A function is dropped whose standard deviation is below CONSTANT of its size, whose range is below NEGLIGIBLE (scaled
 # to [-1, 1] it would be rounding errors), or whose correlation with another one differs from 1 by less than CORRELATED.
 CONSTANT, NEGLIGIBLE, CORRELATED = 1e-9, 1e-8, 1e-10
-
-UNLIMITED = 1 << 62  # bytes
 
 LOSSES = ("loss", "energy_rmse", "force_rmse", "stress_rmse")
 
@@ -70,7 +69,7 @@ def choose_functions(table: Functions, elements: list[str]) -> SymmetryFunctions
     return functions
 
 
-def useless_functions(prepared: _core.TrainingSet, functions: SymmetryFunctions) -> dict[tuple[str, int], str]:
+def useless_functions(prepared: TrainingSet, functions: SymmetryFunctions) -> dict[tuple[str, int], str]:
     """Functions that tell nothing on these structures, by central element and place from 0, and why: those without
     variance, and those fully correlated with an earlier one. An element whose functions all lack variance keeps
     them."""
@@ -97,7 +96,7 @@ def useless_functions(prepared: _core.TrainingSet, functions: SymmetryFunctions)
 
 
 def unselected_functions(
-    prepared: _core.TrainingSet, functions: SymmetryFunctions, count: int, useless: Collection[tuple[str, int]]
+    prepared: TrainingSet, functions: SymmetryFunctions, count: int, useless: Collection[tuple[str, int]]
 ) -> set[tuple[str, int]]:
     """All but `count` functions of each element, by central element and place from 0: those that CUR does not choose.
 
@@ -126,7 +125,7 @@ def unselected_functions(
     return unselected
 
 
-def _correlation(prepared: _core.TrainingSet, element: int, mean: Floats, sigma: Floats) -> Floats:
+def _correlation(prepared: TrainingSet, element: int, mean: Floats, sigma: Floats) -> Floats:
     """Correlation matrix of the functions of an element; one structure at a time, see model.py."""
     total = np.zeros((mean.size, mean.size))
     atoms = 0
@@ -138,83 +137,15 @@ def _correlation(prepared: _core.TrainingSet, element: int, mean: Floats, sigma:
     return total / atoms
 
 
-def _parts(data: Dataset) -> Iterator[slice]:
-    """Structures that are prepared in parallel."""
-    size = 8 * _core.get_threads()
-    return (slice(first, min(first + size, len(data))) for first in range(0, len(data), size))
-
-
-def _add(
-    prepared: _core.TrainingSet,
-    structures: Dataset,
-    elements: Sequence[str],
-    features: Floats | None = None,
-    derivatives: Floats32 | None = None,
-    counts: Sequence[int] = (),
-) -> None:
-    """Adds structures, with what is known of them."""
-    arrays = []
-    for s in structures:
-        with s.named():
-            species, positions, cell, pbc = core_arrays(s.atoms, elements, "the training set")
-        labels = {"energy": np.nan if s.energy is None else s.energy, "forces": s.forces, "stress": s.stress}
-        arrays.append({"species": species, "positions": positions, "cell": cell, "pbc": pbc, **labels})
-    try:
-        prepared.add(arrays, features, derivatives, counts)
-    except Error as error:
-        raise Error(f"{structures[getattr(error, 'index', 0)].source}: {error}") from None
-
-
-def _stored(folder: Path, data: Dataset, functions: SymmetryFunctions, reporter: Reporter, what: str) -> StoredFeatures:
-    """Features and derivatives from a file, which is made where there is none that can be used."""
-    make_folder(folder)
-    path = folder / f"{content_key(data, functions)}.features"
-    sizes = len(data), data.n_atoms, functions.core.max_count
-    found = read_features(path, sizes, reporter)
-    if found is not None:
-        reporter.say(f"features of {what} are read from {path}")
-        return found
-    write_features(path, sizes, _computed(data, functions, reporter, what))
-    found = read_features(path, sizes, reporter)
-    if found is None:
-        raise Error(f"{path}: is damaged as soon as it is written, the disk may be failing")
-    reporter.say(f"features of {what} are kept in {path} ({path.stat().st_size / 1e6:.0f} MB)")
-    return found
-
-
-def _computed(
-    data: Dataset, functions: SymmetryFunctions, reporter: Reporter, what: str
-) -> Iterator[tuple[Floats, Floats32]]:
-    """Features and derivatives of each structure; those of a few are in memory at once."""
-    with reporter.task(f"derivatives of {what}", len(data), lines=True) as advance:
-        for part in _parts(data):
-            prepared = _core.TrainingSet(functions.core, UNLIMITED)
-            _add(prepared, data[part], functions.elements)
-            for i in range(len(prepared)):
-                yield prepared.features(i), prepared.derivatives(i)
-                advance()
-
-
 class PreparedData:
-    """Structures with their features, and their derivatives while these fit the budget.
+    """A data set of a run with its features and derivatives.
 
     Parameters
     ----------
-    data
-        May be empty.
-    functions
-        Whose values and derivatives are computed.
-    budget
-        Bytes for cached derivatives.
-    reporter, what
-        Told of the progress, and of what.
-    cache
-        Folder where features and derivatives are kept and found, see feature_cache.py.
-
-    Raises
-    ------
-    Error
-        That names the structure with bad coordinates or an element without functions.
+    data, functions, budget, reporter, what, cache
+        See `prepare`, for which `data` are shared among the ranks.
+    ranks
+        Of the run, this process alone if not given.
     """
 
     def __init__(
@@ -225,23 +156,19 @@ class PreparedData:
         reporter: Reporter,
         what: str,
         cache: Path | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.data = data
-        self.prepared = _core.TrainingSet(functions.core, budget)
-        stored = None if cache is None or not len(data) else _stored(cache, data, functions, reporter, what)
-        atoms = 0
-        with reporter.task(f"features of {what}", len(data), lines=True) as advance:
-            for part in _parts(data):
-                first, atoms = atoms, atoms + sum(len(s.atoms) for s in data[part])
-                known = stored.part(part, slice(first, atoms)) if stored else ()
-                _add(self.prepared, data[part], functions.elements, *known)
-                advance(part.stop - part.start)
+        self.prepared: TrainingSet
+        if ranks is None or ranks.size == 1:
+            self.prepared = prepare(data, functions, budget, reporter, what, cache)
+        else:
+            self.prepared = SharedSet(ranks, data, functions, budget, reporter, what, cache)
 
     def weigh(self, weight: Callable[[str], float], of_forces: Sequence[Floats] | None = None) -> None:
         """Sets the weights in the loss: of the structures by their group and, beside them, of the forces on the atoms
         of each."""
-        for i, structure in enumerate(self.data):
-            self.prepared.set_weights(i, weight(structure.group), None if of_forces is None else of_forces[i])
+        self.prepared.weigh([weight(structure.group) for structure in self.data], of_forces)
 
     def losses(
         self, potential: _core.Potential, structures: Sequence[int], force_weight: float, stress_weight: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import combinations_with_replacement, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -166,17 +166,20 @@ class SymmetryFunctions:
 
     def without(self, dropped: Collection[tuple[str, int]]) -> SymmetryFunctions:
         """The functions but for some, each named by its central element and place from 0."""
-        from ase.data import atomic_numbers
-
         kept = [
             function
             for element in self.elements
             for place, function in enumerate(self.of(element))
             if (element, place) not in dropped
         ]
-        numbers = [atomic_numbers[element] for element in self.elements]
-        core = _core.SymmetryFunctions(len(self.elements), kept, self.core.cutoff_type, self.core.alpha, numbers)
-        return SymmetryFunctions(self.elements, core)
+        return _of(self.elements, kept, self.core.cutoff_type, self.core.alpha)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To be sent to other processes."""
+        core = self.core
+        every = [f for element in self.elements for f in self.of(element)]
+        functions = [{name: getattr(f, name) for name in PARAMETERS} for f in every]
+        return _rebuilt, (self.elements, functions, core.cutoff_type, core.alpha)
 
     def evaluate(self, atoms: Atoms) -> Floats:
         """The raw functions G of each atom.
@@ -217,6 +220,28 @@ class SymmetryFunctions:
         ]
         return "\n".join([repr(self), *lines])
 
+
+def _of(
+    elements: Sequence[str], functions: Sequence[SymmetryFunction], cutoff_type: int, alpha: float
+) -> SymmetryFunctions:
+    from ase.data import atomic_numbers
+
+    numbers = [atomic_numbers[element] for element in elements]
+    core = _core.SymmetryFunctions(len(elements), functions, cutoff_type, alpha, numbers)
+    return SymmetryFunctions(elements, core)
+
+
+def _rebuilt(
+    elements: Sequence[str], functions: Sequence[dict[str, Any]], cutoff_type: int, alpha: float
+) -> SymmetryFunctions:
+    return _of(elements, [SymmetryFunction(**parameters) for parameters in functions], cutoff_type, alpha)
+
+
+# All that makes a function
+PARAMETERS = (
+    *("type", "center", "neighbor1", "neighbor2", "eta", "rs", "lambda_", "zeta", "cutoff"),
+    *("left", "angle_left", "angle_right", "subtype"),
+)
 
 COLUMNS = (
     *("atom", "no.", "type", "neighbours", "eta (1/A^2)", "r_s (A)", "lambda", "zeta"),

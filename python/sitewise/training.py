@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
-from . import optimizers
+from . import _core, optimizers
 from ._core import Error
 from .analysis.monitoring import Monitor, make_monitor
 from .checkpoint import State
@@ -29,9 +30,11 @@ from .files import atomic, csv_text, write_text
 from .gdf import gdf_weights
 from .metrics import KINDS, OUTLIER_COLUMNS, Comparison, compare
 from .model import Parameters, atomic_offsets, initial_potential
+from .optimizers import silent_line_searches
 from .potential import Potential
 from .preparation import LOSSES, PreparedData, choose_functions, read_data, unselected_functions, useless_functions
 from .progress import Advance, Reporter
+from .ranks import Ranks
 from .signals import Interrupted, Stop, stop_signals
 from .structures import Floats
 
@@ -59,6 +62,7 @@ def train(
     resume: bool = False,
     reporter: Reporter | None = None,
     data: tuple[Dataset, Dataset] | None = None,
+    ranks: Ranks | None = None,
 ) -> Potential | Ensemble:
     """Trains a potential.
 
@@ -78,6 +82,8 @@ def train(
         Told of the progress; by default it writes to stderr.
     data
         Training and test data, in place of those that the configuration names.
+    ranks
+        Among which the structures are shared, from `sitewise.ranks.all_ranks`; this process alone if not given.
 
     Returns
     -------
@@ -97,14 +103,15 @@ def train(
     if not isinstance(config, Config):
         config = Config.load(config)
     with run_folder(out, resume), stop_signals() as stop:
-        inputs = Inputs(config, reporter or Reporter(), data)
-        if config.training.replicas == 1:
-            return Run(inputs, out, stop).train(resume)
-        runs = [Run(inputs, out / f"replica-{r}", stop, r) for r in range(config.training.replicas)]
+        inputs = Inputs(config, reporter or Reporter(), data, ranks)
+        replicas = range(config.training.replicas)
+        folders = [out] if len(replicas) == 1 else [out / f"replica-{r}" for r in replicas]
+        runs = [Run(inputs, folder, stop, r) for r, folder in enumerate(folders)]
         for run in runs:
-            run.out.mkdir(exist_ok=True)
-            run.train(resume)
-        return finish_ensemble(inputs, out, runs)
+            run.start(resume)
+        optimize_all(inputs, runs, stop)
+        potentials = [run.finish() for run in runs]
+        return potentials[0] if len(runs) == 1 else finish_ensemble(inputs, out, runs)
 
 
 @contextmanager
@@ -134,13 +141,19 @@ class Inputs:
 
     Parameters
     ----------
-    config, reporter, data
+    config, reporter, data, ranks
         See `train`.
     """
 
-    def __init__(self, config: Config, reporter: Reporter, data: tuple[Dataset, Dataset] | None = None) -> None:
-        self.config, self.reporter = config, reporter
-        self.began = (time.monotonic(), time.process_time())
+    def __init__(
+        self,
+        config: Config,
+        reporter: Reporter,
+        data: tuple[Dataset, Dataset] | None = None,
+        ranks: Ranks | None = None,
+    ) -> None:
+        self.config, self.reporter, self.ranks = config, reporter, ranks or Ranks()
+        self.began = time.monotonic(), self.ranks.usage()[0]
         settings, table = config.training, config.symmetry_functions
         train_data, test_data = data or read_data(config.data, self.rng(SPLIT), reporter)
         self._check_groups([*train_data.groups, *test_data.groups])
@@ -149,10 +162,10 @@ class Inputs:
         cache = Path(config.data.cache) if config.data.cache else None
         # The derivatives of a pool are not needed, and may be larger than the memory.
         first = (budget, cache) if table.select is None else (0, None)
-        self.train = PreparedData(train_data, self.functions, first[0], reporter, "training structures", first[1])
+        self.train = self._prepared(train_data, first[0], "training structures", first[1])
         self._drop_functions(table.select, budget, cache)
         left = budget - self.train.prepared.cached_bytes
-        self.test = PreparedData(test_data, self.functions, left, reporter, "test structures", cache)
+        self.test = self._prepared(test_data, left, "test structures", cache)
         self.train.weigh(settings.weight, self._gdf_weights() if settings.gdf else None)
         self.test.weigh(settings.weight)
         offsets = atomic_offsets(train_data, self.functions.elements)
@@ -172,6 +185,9 @@ class Inputs:
         if len(self.test.data):
             comparisons["test"] = compare(potential, self.test.data, "test errors", self.reporter)
         return comparisons
+
+    def _prepared(self, data: Dataset, budget: int, what: str, cache: Path | None) -> PreparedData:
+        return PreparedData(data, self.functions, budget, self.reporter, what, cache, self.ranks)
 
     def _monitor(self) -> Monitor | None:
         """Of the invariant points that the configuration asks for."""
@@ -202,7 +218,7 @@ class Inputs:
         if dropped or select is not None:
             data, what = self.train.data, "training structures again"
             del prepared, self.train  # both sets of derivatives would be twice the budget
-            self.train = PreparedData(data, self.functions, budget, self.reporter, what, cache)
+            self.train = self._prepared(data, budget, what, cache)
 
     def _gdf_weights(self) -> list[Floats]:
         data, prepared = self.train.data, self.train.prepared
@@ -239,9 +255,9 @@ class Run:
     def __init__(self, inputs: Inputs, out: Path, stop: Stop, replica: int = 0) -> None:
         self.inputs, self.config, self.reporter = inputs, inputs.config, inputs.reporter
         self.out, self.stop, self.replica = out, stop, replica
-        self.began = inputs.began
+        self.began, self.at_once = inputs.began, 1
         self.train_data, self.test_data = inputs.train, inputs.test
-        self.potential, self.parameters = inputs.potential, inputs.parameters
+        self.potential, self.parameters = copied(inputs.potential), inputs.parameters
         self.monitor, self.warned = inputs.monitor, False
         self.columns = (*LOG_COLUMNS, *(self.monitor.columns if self.monitor else ()))
         settings, data = inputs.config.training, self.train_data.data
@@ -249,16 +265,9 @@ class Run:
         objective = optimizers.Objective(data, self.train_data.prepared, self.potential, self.parameters, settings)
         self.optimizer = optimizers.make_optimizer(objective, lambda use, n: self._rng(STREAMS[use], n), self.total)
 
-    def train(self, resume: bool) -> Potential:
-        """From start to finish."""
-        if self.replica:
-            self.began = time.monotonic(), time.process_time()
-        self.start(resume)
-        self.optimize()
-        return self.finish()
-
     def start(self, resume: bool) -> None:
         """Sets the first state: random, or that of the checkpoint."""
+        self.out.mkdir(exist_ok=True)
         checkpoint = self.out / CHECKPOINT
         if resume and checkpoint.exists():
             self.state = State.load(checkpoint, self._identity())
@@ -268,23 +277,21 @@ class Run:
             self.state = State.start(theta, self.optimizer.start(theta))
         self.spent = (self.state.wall_seconds, self.state.cpu_seconds)
 
-    def optimize(self) -> None:
+    def optimize(self, advance: Advance) -> None:
         """Iterates to the end, an early stop or a signal; checkpoints on the way."""
         state, every = self.state, -(-self.total // LOG_POINTS)
-        task = self.reporter.task("training", self.total, done=state.iteration, lines=True)
-        with self.stop.deferred(), task as advance:
-            while state.iteration < self.total and not state.stopped:
-                self._iterate()
-                if state.iteration % every == 0 or state.iteration == self.total:
-                    self._log(advance)
-                    self._save()
-                advance()
-                if self._seconds()[0] > state.wall_seconds + CHECKPOINT_SECONDS:
-                    self._save()
-                if self.stop.signum is not None:
-                    self._save()
-                    at = f"iteration {state.iteration} of {self.total}"
-                    raise Interrupted(f"stopped at {at}; go on with --resume", self.stop.signum)
+        while state.iteration < self.total and not state.stopped:
+            self._iterate()
+            if state.iteration % every == 0 or state.iteration == self.total:
+                self._log(advance)
+                self._save()
+            advance()
+            if self._wall_seconds() > state.wall_seconds + CHECKPOINT_SECONDS:
+                self._save()
+            if self.stop.signum is not None:
+                self._save()
+                at = f"iteration {state.iteration} of {self.total}"
+                raise Interrupted(f"stopped at {at}; go on with --resume", self.stop.signum)
 
     def finish(self) -> Potential:
         """Writes potential, errors, settings and pictures, from the potential as it was written."""
@@ -297,14 +304,14 @@ class Run:
         Potential(self.potential).save(folder, comments=self.provenance())
         potential = Potential.load(folder)
         comparisons = self.inputs.compare(potential)
-        errors = all_errors(comparisons, self._seconds())
+        self._save()
+        errors = all_errors(self.inputs, comparisons, state.wall_seconds, state.cpu_seconds)
         if self.monitor:
             errors["invariants"] = self.monitor.table(potential.core)
             self.reporter.say(self.monitor.summary(self.monitor.deltas(potential.core)))
         result = {"iterations": state.iteration, "replica": self.replica}
         write_results(self.inputs, self.out, comparisons, errors, result)
         save_pictures(self.out, self.columns, state.log, comparisons)
-        self._save()
         write_text(self.out / "errors.json", json.dumps(errors, indent=2) + "\n")  # the last: the run is complete
         return potential
 
@@ -348,7 +355,7 @@ class Run:
         epoch = state.iteration * settings.batch(len(self.train_data.data)) / len(self.train_data.data)
         rate = settings.rate(state.iteration / self.total)
         deltas = self.monitor.deltas(self.potential) if self.monitor else []
-        state.log.append([state.iteration, epoch, rate, *train, *test, self._seconds()[0], *deltas])
+        state.log.append([state.iteration, epoch, rate, *train, *test, self._wall_seconds(), *deltas])
         rows = [[int(row[0]), *(f"{x:.6g}" if np.isfinite(x) else "" for x in row[1:])] for row in state.log]
         write_text(self.out / "log.csv", csv_text(self.columns, rows))
         shown = test if len(self.test_data.data) else train
@@ -383,13 +390,13 @@ class Run:
 
     # ---- results
 
-    def _seconds(self) -> tuple[float, float]:
-        """Wall and CPU seconds of this run, earlier parts included."""
-        wall, cpu = time.monotonic() - self.began[0], time.process_time() - self.began[1]
-        return self.spent[0] + wall, self.spent[1] + cpu
+    def _wall_seconds(self) -> float:
+        """Of this run, earlier parts included."""
+        return self.spent[0] + time.monotonic() - self.began[0]
 
     def _save(self) -> None:
-        self.state.wall_seconds, self.state.cpu_seconds = self._seconds()
+        cpu = self.inputs.ranks.usage()[0] - self.began[1]
+        self.state.wall_seconds, self.state.cpu_seconds = self._wall_seconds(), self.spent[1] + cpu / self.at_once
         self.state.save(self.out / CHECKPOINT, self._identity())
 
     def _identity(self) -> dict[str, Any]:
@@ -410,6 +417,38 @@ class Run:
         )
 
 
+def optimize_all(inputs: Inputs, runs: Sequence[Run], stop: Stop) -> None:
+    """Replicas run at the same time, each in a thread of its own, and share the threads of the kernels. Where ranks
+    share the structures, all of them work on one replica after the other."""
+    at_once = len(runs) if inputs.ranks.size == 1 else 1
+    iterations, done = sum(run.total for run in runs), sum(run.state.iteration for run in runs)
+    lock = Lock()
+    with stop.deferred(), silent_line_searches(), inputs.reporter.task("training", iterations, done, True) as advance:
+
+        def told(n: int = 1, note: str | None = None) -> None:
+            with lock:
+                advance(n, note)
+
+        for run in runs:
+            run.at_once = at_once
+        if at_once == 1:
+            for run in runs:
+                if run is not runs[0]:
+                    run.began = time.monotonic(), inputs.ranks.usage()[0]
+                run.optimize(told)
+            return
+        threads = max(1, _core.get_threads() // at_once)
+        with ThreadPoolExecutor(at_once, initializer=_core.set_threads, initargs=(threads,)) as pool:
+            for future in [pool.submit(run.optimize, told) for run in runs]:
+                future.result()
+
+
+def copied(potential: _core.Potential) -> _core.Potential:
+    """The same with weights of its own."""
+    networks, offsets = potential.networks, potential.atom_energies
+    return _core.Potential(potential.elements, potential.functions, potential.scaling, networks, offsets)
+
+
 def finish_ensemble(inputs: Inputs, out: Path, runs: Sequence[Run]) -> Ensemble:
     """Writes the potential of all replicas and its errors."""
     from .plots import save_pictures
@@ -417,20 +456,18 @@ def finish_ensemble(inputs: Inputs, out: Path, runs: Sequence[Run]) -> Ensemble:
     Ensemble([Potential.load(run.out / "potential") for run in runs]).save(out / "potential", runs[0].provenance())
     ensemble = Ensemble.load(out / "potential")
     comparisons = inputs.compare(ensemble)
-    wall, cpu = (
-        sum(seconds) for seconds in zip(*((r.state.wall_seconds, r.state.cpu_seconds) for r in runs), strict=True)
-    )
-    errors = all_errors(comparisons, (wall, cpu))
+    wall = sum(run.state.wall_seconds / run.at_once for run in runs)
+    errors = all_errors(inputs, comparisons, wall, sum(run.state.cpu_seconds for run in runs))
     write_results(inputs, out, comparisons, errors, {"replicas": len(runs)})
     save_pictures(out, LOG_COLUMNS, [], comparisons)
     write_text(out / "errors.json", json.dumps(errors, indent=2) + "\n")
     return ensemble
 
 
-def all_errors(comparisons: dict[str, Comparison], seconds: tuple[float, float]) -> dict[str, Any]:
-    """The content of `errors.json`; `seconds` are wall and CPU."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kB on Linux
-    used = {"cpu_seconds": round(seconds[1], 2), "wall_seconds": round(seconds[0], 2), "peak_memory_mb": round(peak, 1)}
+def all_errors(inputs: Inputs, comparisons: dict[str, Comparison], wall: float, cpu: float) -> dict[str, Any]:
+    """The content of `errors.json`; seconds of the clock, and of CPU of all ranks."""
+    peak = inputs.ranks.usage()[1]
+    used = {"cpu_seconds": round(cpu, 2), "wall_seconds": round(wall, 2), "peak_memory_mb": round(peak, 1)}
     return {**{name: c.errors() for name, c in comparisons.items()}, **used}
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .. import _core
 from .._core import Error
 from ..dataset import Dataset
 from ..structures import Floats, Ints, core_arrays
 from ..symmetry import SymmetryFunctions
+from ..training_set import TrainingSet
 
 Integers = npt.NDArray[np.int64]
 
@@ -48,7 +48,7 @@ class Environments:
         return cls._joined(features, species)
 
     @classmethod
-    def prepared(cls, training_set: _core.TrainingSet) -> Environments:
+    def prepared(cls, training_set: TrainingSet) -> Environments:
         """Environments of structures whose features are there already."""
         places = range(len(training_set))
         return cls._joined(

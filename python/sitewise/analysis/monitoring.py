@@ -12,6 +12,7 @@ from ..dataset import Dataset, Structure
 from ..progress import Reporter
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions
+from ..training_set import TrainingSet
 from .gspace import Environments, GSpace
 from .invariants import adhoc_warning, extrapolated, invariant_energy, is_invariant, short_name
 
@@ -129,7 +130,7 @@ def make_monitor(
     given: Dataset | None,
     data: Dataset,
     functions: SymmetryFunctions,
-    training_set: _core.TrainingSet,
+    training_set: TrainingSet,
     reporter: Reporter,
 ) -> Monitor | None:
     """Monitor of the given points or, without them, of those among the data; None where there are none.

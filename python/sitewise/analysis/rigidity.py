@@ -7,7 +7,6 @@ from itertools import pairwise
 import numpy as np
 
 from .. import _core
-from ..preparation import PreparedData
 from ..structures import Floats
 from .gspace import Integers
 
@@ -16,7 +15,7 @@ FORCE_WEIGHT = 0.01  # that of the default recipe
 COMPONENTS = 60  # force components of a structure at most
 
 
-def last_layer_rigidity(potential: _core.Potential, training: PreparedData) -> list[list[float]]:
+def last_layer_rigidity(potential: _core.Potential, training: _core.TrainingSet) -> list[list[float]]:
     """Rigidity of each atom's energy by structure, without unit: 1/(phi^T H^-1 phi), a ranking and no error bar.
 
     phi is the derivative of the atomic energy with respect to the last layer, the outputs of the last hidden layer and
@@ -34,18 +33,18 @@ def last_layer_rigidity(potential: _core.Potential, training: PreparedData) -> l
     columns = _last_layers(potential)
     size = sum(len(own) for own in columns)
     matrix = np.zeros((size, size))
-    for s in range(len(training.data)):
-        n = len(training.data[s].atoms)
+    for s in range(len(training)):
+        n = len(training.species(s))
         components = np.unique(np.linspace(0, 3 * n - 1, min(COMPONENTS, 3 * n)).round().astype(int)).tolist()
-        rows = training.prepared.jacobian(potential, [s], [components])[:, np.concatenate(columns)]
+        rows = training.jacobian(potential, [s], [components])[:, np.concatenate(columns)]
         energy, forces = rows[0] / n, rows[1:]
         matrix += np.outer(energy, energy) + FORCE_WEIGHT * forces.T @ forces / len(components)
-    matrix /= len(training.data)
+    matrix /= len(training)
     matrix[np.diag_indices(size)] += RIDGE * np.trace(matrix) / size
     inverse: Floats = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
     starts = np.cumsum([0, *(len(own) for own in columns)])
     blocks: list[Floats] = [inverse[a:b, a:b] for a, b in pairwise(starts)]
-    return [_rigidity(potential, training.prepared, s, columns, blocks) for s in range(len(training.data))]
+    return [_rigidity(potential, training, s, columns, blocks) for s in range(len(training))]
 
 
 def _last_layers(potential: _core.Potential) -> list[Integers]:

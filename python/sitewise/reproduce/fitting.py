@@ -8,12 +8,12 @@ from .. import _core
 from ..config import NetworkShape, Training
 from ..dataset import Dataset
 from ..model import Parameters, atomic_offsets, initial_potential
-from ..optimizers import LBFGS, Objective
+from ..optimizers import LBFGS, Objective, silent_line_searches
 from ..potential import Potential
-from ..preparation import PreparedData
 from ..progress import Reporter
 from ..symmetry import RADIAL, SymmetryFunctions
 from ..training import WEIGHTS
+from ..training_set import prepare
 
 QUIET = Reporter(quiet=True)
 
@@ -47,18 +47,19 @@ def fit(data: Dataset, span: Dataset, functions: SymmetryFunctions, seed: int, i
     """
     recipe = {"recipe": "seed-lbfgs", "force_weight": 0.0, "iterations": iterations, "seed": seed}
     settings = Training.model_validate(recipe)
-    prepared = PreparedData(data, functions, 0, QUIET, "").prepared
-    range_of = PreparedData(span, functions, 0, QUIET, "").prepared
+    prepared = prepare(data, functions, 0, QUIET, "")
+    range_of = prepare(span, functions, 0, QUIET, "")
     core = initial_potential(functions, "minmax", NetworkShape(), range_of, atomic_offsets(data, functions.elements))
     parameters = Parameters(core, range_of, whiten=False)
     objective = Objective(data, prepared, core, parameters, settings)
     optimizer = LBFGS(objective, lambda _, n: np.random.default_rng(n), preconditioned=False)
     theta = parameters.initial(np.random.default_rng([seed, WEIGHTS]))
     memory = optimizer.start(theta)
-    for iteration in range(iterations):
-        before = theta
-        theta, _ = optimizer.step(before, memory, iteration)
-        if theta is before:
-            break  # the lowest that rounding lets it reach
+    with silent_line_searches():
+        for iteration in range(iterations):
+            before = theta
+            theta, _ = optimizer.step(before, memory, iteration)
+            if theta is before:
+                break  # the lowest that rounding lets it reach
     core.weights = parameters.weights(theta)
     return Potential(core)

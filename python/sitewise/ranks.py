@@ -1,0 +1,254 @@
+"""The processes of a run. `mpirun` starts several: rank 0 leads, it alone runs the program, reads and writes files and
+talks; the others hold parts of the data and do with them what it calls. Without `mpirun` there is rank 0 alone."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from . import _core
+from ._core import Error
+from .structures import Floats
+
+# What the programs that start MPI tell each process: the number of processes, and its rank among them.
+SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
+
+
+class Communicator(Protocol):
+    """What is used of `mpi4py.MPI.Comm`; rank 0 is the root."""
+
+    def Get_rank(self) -> int: ...
+    def Get_size(self) -> int: ...
+    def bcast(self, obj: Any) -> Any: ...
+    def scatter(self, sendobj: Any) -> Any: ...
+    def gather(self, sendobj: Any) -> Any: ...
+    def allgather(self, sendobj: Any) -> list[Any]: ...
+    def Alltoall(self, sendbuf: Any, recvbuf: Any) -> None: ...
+    def Gather(self, sendbuf: Any, recvbuf: Any) -> None: ...
+    def Abort(self, errorcode: int = 0) -> Any: ...
+
+
+class Alone:
+    """The communicator of a single process."""
+
+    def Get_rank(self) -> int:
+        return 0
+
+    def Get_size(self) -> int:
+        return 1
+
+    def bcast(self, obj: Any) -> Any:
+        return obj
+
+    def scatter(self, sendobj: Any) -> Any:
+        return sendobj[0]
+
+    def gather(self, sendobj: Any) -> Any:
+        return [sendobj]
+
+    allgather = gather
+
+    def Alltoall(self, sendbuf: Any, recvbuf: Any) -> None:
+        recvbuf.reshape(-1)[:] = sendbuf
+
+    Gather = Alltoall
+
+    def Abort(self, errorcode: int = 0) -> Any:
+        raise SystemExit(errorcode)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call: the function of what each rank holds under `number`, or the one that makes it."""
+
+    function: Callable[..., Any]
+    number: int
+    arguments: tuple[Any, ...]
+    result: Literal["hold", "gather", "total"]
+    forgotten: tuple[int, ...]  # numbers of what is not needed any more
+
+
+class Ranks:
+    """All processes of a run, to be called by rank 0. An exception on any rank is raised on rank 0, once, and leaves
+    all ranks ready for the next call.
+
+    Attributes
+    ----------
+    rank
+        Of this process.
+    size, here
+        Number of processes, and of those on this machine.
+    """
+
+    def __init__(self, communicator: Communicator | None = None) -> None:
+        self._comm = communicator or Alone()
+        self.rank, self.size = self._comm.Get_rank(), self._comm.Get_size()
+        self.here = self._comm.allgather(platform.node()).count(platform.node())
+        self._held: dict[int, Any] = {}
+        self._made = 0
+        self._forgotten: list[int] = []
+
+    def hold(self, make: Callable[..., Any], each: Sequence[tuple[Any, ...]]) -> int:
+        """Each rank keeps make(*each[rank]); the number that it is called by."""
+        self._made += 1
+        self._call(make, self._made, (), "hold", each)
+        return self._made
+
+    def forget(self, number: int) -> None:
+        """What is held under a number goes, before the next call is done."""
+        self._forgotten.append(number)
+
+    def gather(self, function: Callable[..., Any], number: int, *arguments: Any) -> list[Any]:
+        """function(held, *arguments) of each rank, in their order."""
+        results: list[Any] = self._call(function, number, arguments, "gather")
+        return results
+
+    def total(self, function: Callable[..., Floats], number: int, *arguments: Any) -> Floats:
+        """Sum of the arrays function(held, *arguments) of all ranks, which have one shape. It is taken in the order of
+        the ranks, so that a number of ranks gives the same bits each time."""
+        result: Floats = self._call(function, number, arguments, "total")
+        return result
+
+    def usage(self) -> tuple[float, float]:
+        """CPU seconds of all ranks together, and the largest memory of one so far, MB."""
+        cpu, memory = zip(*self.gather(_usage, 0), strict=True)
+        return sum(cpu), max(memory)
+
+    def close(self) -> None:
+        """Lets the other ranks go."""
+        self._comm.bcast(None)
+
+    def serve(self) -> None:
+        """What the other ranks do: the calls of rank 0, until it lets them go. Signals are for rank 0."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        with self._together():
+            while (request := self._comm.bcast(None)) is not None:
+                self._answer(request)
+
+    def _call(
+        self,
+        function: Callable[..., Any],
+        number: int,
+        arguments: tuple[Any, ...],
+        result: Literal["hold", "gather", "total"],
+        each: Sequence[tuple[Any, ...]] | None = None,
+    ) -> Any:
+        request = Request(function, number, arguments, result, tuple(self._forgotten))
+        self._forgotten.clear()
+        with self._together():
+            self._comm.bcast(request)
+            found, failure = self._answer(request, each)
+        if failure is not None:
+            raise failure
+        return found
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """An exception amid a call, as Ctrl-C or the loss of a rank, cannot be told to the other ranks: it ends all."""
+        try:
+            yield
+        except BaseException as error:
+            if self.size > 1:
+                stopped = isinstance(error, KeyboardInterrupt)
+                what = str(error) or "interrupted" if stopped else f"rank {self.rank} lost the others: {error}"
+                print(what, file=sys.stderr, flush=True)
+                self._comm.Abort(130 if stopped else 1)
+            raise
+
+    def _answer(self, request: Request, each: Sequence[tuple[Any, ...]] | None = None) -> tuple[Any, Exception | None]:
+        """What all ranks do at a call. The result, on rank 0, and the exception of the first rank that has one."""
+        for number in request.forgotten:
+            self._held.pop(number, None)
+        hold = request.result == "hold"
+        arguments = self._comm.scatter(each) if hold else (self._held.get(request.number), *request.arguments)
+        mine, failure = None, None
+        try:
+            mine = request.function(*arguments)
+        except Exception as error:
+            failure = _portable(error, self.rank)
+        failures = [other for other in self._comm.allgather(failure) if other is not None]
+        if failures:
+            return None, failures[0]
+        if hold:
+            self._held[request.number] = mine
+            return None, None
+        return (self._sum(mine) if request.result == "total" else self._comm.gather(mine)), None
+
+    def _sum(self, part: Any) -> Any:
+        """Each rank adds up a piece of all parts."""
+        piece = -(-part.size // self.size)
+        padded = np.zeros(self.size * piece)
+        padded[: part.size] = part.ravel()
+        pieces = np.empty((self.size, piece))
+        self._comm.Alltoall(padded, pieces)
+        whole = np.empty(self.size * piece) if self.rank == 0 else None
+        self._comm.Gather(np.add.reduce(pieces, axis=0), whole)
+        return None if whole is None else whole[: part.size].reshape(part.shape)
+
+
+@contextmanager
+def all_ranks() -> Iterator[Ranks]:
+    """The ranks that `mpirun` started, for rank 0; the others serve it here and then exit.
+
+    Raises
+    ------
+    Error
+        On rank 0, where `mpirun` started several but there is no mpi4py, or it belongs to another MPI.
+    SystemExit
+        On the other ranks.
+    """
+    ranks = Ranks(_communicator())
+    if ranks.size > 1 and "OMP_NUM_THREADS" not in os.environ:
+        cores = min(len(os.sched_getaffinity(0)), (os.cpu_count() or 1) // ranks.here)  # fewer where ranks are bound
+        _core.set_threads(max(1, cores))
+    if ranks.rank > 0:
+        ranks.serve()
+        raise SystemExit(0)
+    try:
+        yield ranks
+    finally:
+        ranks.close()
+
+
+def _communicator() -> Communicator:
+    size, rank = (max([int(os.environ.get(name, 0)) for name in names]) for names in (SIZES, RANKS))
+    if size <= 1:
+        return Alone()
+    problem = None
+    try:
+        from mpi4py import MPI
+    except ImportError:
+        problem = "mpi4py is not installed: pip install 'sitewise[mpi]'"
+    except RuntimeError as error:  # of mpi4py, where it finds no MPI
+        problem = f"mpi4py finds no MPI: {error}".splitlines()[0]
+    else:
+        if MPI.COMM_WORLD.Get_size() == size:
+            return MPI.COMM_WORLD
+        problem = f"mpi4py uses another MPI ({MPI.Get_library_version().split(chr(10))[0].strip()}): take its mpirun"
+    if rank > 0:
+        raise SystemExit(2)  # rank 0 tells it
+    raise Error(f"{size} ranks were started, but {problem}")
+
+
+def _usage(_: Any) -> tuple[float, float]:
+    return time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kB on Linux
+
+
+def _portable(error: Exception, rank: int) -> Exception:
+    """An exception that can be sent to rank 0, with all that is known of it."""
+    if isinstance(error, (Error, OSError, MemoryError)):
+        return error
+    return RuntimeError(f"on rank {rank}: {''.join(traceback.format_exception(error))}")
