@@ -254,7 +254,8 @@ def _iterate(path: str, index: str) -> Iterator[Atoms]:
         with warnings.catch_warnings(), _unpacked(path) as plain:
             warnings.simplefilter("ignore")  # ASE warns of units, deprecations and key clashes
             _check_elements(path, plain)
-            for atoms in iread(plain, index, do_not_split_by_at_sign=True):
+            # Not "parallel", or ASE would make all ranks of mpirun wait for each other, and rank 0 may read alone.
+            for atoms in iread(plain, index, parallel=False, do_not_split_by_at_sign=True):
                 yield atoms
                 number += 1
                 lines += len(atoms) + 2

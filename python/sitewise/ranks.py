@@ -236,8 +236,8 @@ def _communicator() -> Communicator:
         problem = f"mpi4py finds no MPI: {error}".splitlines()[0]
     else:
         if MPI.COMM_WORLD.Get_size() == size:
-            return MPI.COMM_WORLD
-        problem = f"mpi4py uses another MPI ({MPI.Get_library_version().split(chr(10))[0].strip()}): take its mpirun"
+            return MPI.COMM_WORLD.Dup()
+        problem = f"mpi4py uses another MPI, {MPI.get_vendor()[0]}: take the mpirun of that"
     if rank > 0:
         raise SystemExit(2)  # rank 0 tells it
     raise Error(f"{size} ranks were started, but {problem}")

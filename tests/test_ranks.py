@@ -1,0 +1,313 @@
+"""Training on several ranks of MPI: the same as on one, and an end in order when a rank is lost."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+from typer.testing import CliRunner
+
+from checks import assert_close, silicon_frames
+from sitewise import Error, Potential, train
+from sitewise.cli import app
+from sitewise.config import Config
+from sitewise.progress import Reporter
+from sitewise.ranks import Ranks
+from sitewise.training_set import shares
+
+MPIRUN = Path(sys.executable).parent / "mpirun"  # of the MPI that comes with mpi4py's test dependencies
+TESTS = Path(__file__).parent
+QUIET = Reporter(quiet=True)
+
+
+def mpirun(ranks, script, *arguments):
+    """A Python script on several ranks, one thread each."""
+    paths = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
+    command = [MPIRUN, "-n", str(ranks), sys.executable, "-c", script, *map(str, arguments)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def weights(folder):
+    return Potential.load(folder / "potential").core.weights
+
+
+SHARED_SET = """
+import numpy as np
+from checks import RNG_SEED, assert_close, random_potential, rattled, structures
+from sitewise import Dataset, Error, SymmetryFunctions
+from sitewise.dataset import Structure
+from sitewise.model import Parameters
+from sitewise.progress import Reporter
+from sitewise.ranks import all_ranks
+from sitewise.training_set import SharedSet, prepare
+
+QUIET, PLENTY = Reporter(quiet=True), 1 << 30
+
+
+def labelled():
+    rng = np.random.default_rng(RNG_SEED)
+    for seed in range(2):
+        for name, atoms in structures().items():
+            forces = rng.normal(size=(len(atoms), 3)) if name != "slab" else None
+            stress = rng.normal(size=6) if name in ("mixed", "one-atom crystal") else None
+            energy = rng.normal() if name != "cluster" else None
+            yield Structure(rattled(atoms, 0.02, seed), energy, forces, stress, "", name)
+
+
+def same(a, b):
+    assert np.array_equal(a, b, equal_nan=True)
+
+
+def close(potential, a, b, structures, gradient=True):
+    (loss, slope), (expected, slope_expected) = (s.loss(potential, structures, 0.7, 3.0, gradient) for s in (a, b))
+    assert_close([loss[k] for k in expected], list(expected.values()), 1e-12)
+    assert (slope is None) == (slope_expected is None)
+    if slope is not None:
+        assert_close(slope, slope_expected, 1e-12, floor=1e-12)
+
+
+with all_ranks() as ranks:
+    potential, data = random_potential(), Dataset(labelled())
+    functions = SymmetryFunctions(potential.elements, potential.functions)
+    for budget in (PLENTY, 0):
+        local = prepare(data, functions, budget, QUIET, "")
+        shared = SharedSet(ranks, data, functions, budget, QUIET, "")
+        assert len(shared) == len(data)
+        assert 0 < shared.cached_bytes < local.cached_bytes or budget == 0
+        for i in range(len(data)):
+            same(shared.features(i), local.features(i))
+            same(shared.species(i), local.species(i))
+        same(shared.statistics(range(len(data)))[1], local.statistics(range(len(data)))[1])
+        everything = list(range(len(data)))
+        alone = [[i] for i in everything]  # nothing is left for the other ranks
+        for chosen in (everything, everything[::-3], *alone):
+            close(potential, shared, local, chosen)
+        close(potential, shared, local, everything, gradient=False)
+        rng = np.random.default_rng(1)
+        of_forces = [rng.random(len(s.atoms)) for s in data]
+        for a in (shared, local):
+            a.weigh([0.5 + i for i in everything], of_forces)
+        close(potential, shared, local, everything)
+        for i in everything:
+            assert shared.weights(i)[0] == local.weights(i)[0]
+            same(shared.weights(i)[1], local.weights(i)[1])
+        parameters = Parameters(potential, shared, whiten=True)
+        same(parameters.transforms[1][0], Parameters(potential, local, whiten=True).transforms[1][0])
+        chosen = [12, 3, 5]
+        components = [[0, 2], [], [3]]
+        scales = [np.arange(1.0, 2 + len(c)) for c in components]
+        matrices = [a.gauss_newton(potential, parameters, chosen, components, scales) for a in (shared, local)]
+        assert_close(*matrices, 1e-6)
+    assert ranks.usage()[0] > 0
+    broken = rattled(data[3].atoms, 0.0)
+    broken.positions[:] = np.nan
+    bad = Dataset([*data, Structure(broken, 0.0, None, None, "", "the bad one")])
+    try:
+        SharedSet(ranks, bad, functions, 0, QUIET, "")
+    except Error as error:
+        assert "the bad one" in str(error)
+    else:
+        raise AssertionError("no error")
+    try:
+        ranks.gather(int, 0, "this", "is", "no integer")
+    except RuntimeError as error:
+        assert "on rank 0: Traceback" in str(error)
+    close(potential, shared, local, everything)
+    print("all is well")
+"""
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_shared_set_is_the_local_one(ranks):
+    """Two elements, all kinds of functions, labels that are missing, weights, and an error on one rank."""
+    result = mpirun(ranks, SHARED_SET)
+    assert (result.returncode, result.stdout) == (0, "all is well\n"), result.stderr
+
+
+RUNS = {
+    "adam": """
+cache = "kept"
+[training]
+optimizer = "adam"
+iterations = 30
+stress_weight = 3.0
+memory_budget = 4e-4
+early_stop = 25
+[training.group_weights]
+odd = 2.0
+""",
+    "lbfgs": """
+[training]
+optimizer = "lbfgs"
+iterations = 6
+gdf = true
+[symmetry_functions]
+preset = "pool"
+cutoff = 5.0
+select = 8
+""",
+    "lm": """
+[training]
+optimizer = "lm"
+iterations = 2
+""",
+    "gn-lbfgs": """
+[training]
+iterations = 2
+replicas = 2
+stress_weight = 3.0
+""",
+}
+
+TRAIN = """
+import sys
+from sitewise import train
+from sitewise.progress import Reporter
+from sitewise.ranks import all_ranks
+
+with all_ranks() as ranks:
+    for name in sys.argv[1:]:
+        train(f"{name}.toml", f"{name}-{ranks.size}", reporter=Reporter(quiet=True), ranks=ranks)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Data with an invariant point, and a RUN.toml for each optimiser."""
+    crystal = bulk("Si", a=5.43)
+    crystal.calc = SinglePointCalculator(crystal, energy=-1.0)
+    write(tmp_path / "train.xyz", [*silicon_frames(9), crystal, silicon_frames(1, seed=4)[0].repeat((2, 1, 1))])
+    for name, text in RUNS.items():
+        functions = "" if "preset" in text else '[symmetry_functions]\npreset = "auto"\ncutoff = 5.0\n'
+        head = '[data]\ntrain = "train.xyz"\ntest = 0.2\n'
+        (tmp_path / f"{name}.toml").write_text(f"{head}{text}{functions}[network]\nhidden = [6, 5]\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("ranks", "names"), [(2, ["lbfgs", "gn-lbfgs"]), (3, ["adam", "lm"])])
+def test_runs_equal_the_serial_ones(folder, ranks, names):
+    result = mpirun(ranks, TRAIN, *names)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    for name in names:
+        train(f"{name}.toml", f"{name}-1", reporter=QUIET)
+        one, several = Path(f"{name}-1"), Path(f"{name}-{ranks}")
+        assert sorted(p.relative_to(one) for p in one.rglob("*")) == sorted(
+            p.relative_to(several) for p in several.rglob("*")
+        )
+        for path in one.rglob("scaling.data"):  # chosen functions and their ranges, bit for bit
+            lines = [
+                [line for line in p.read_text().splitlines() if line[:1] != "#"]
+                for p in (path, several / path.relative_to(one))
+            ]
+            assert lines[0] == lines[1]
+        for potential in one.rglob("input.nn"):
+            run = potential.parent
+            found, expected = (Potential.load(p).core.weights for p in (several / run.relative_to(one), run))
+            # The Gauss-Newton matrix is made in single precision.
+            assert_close(found, expected, 1e-9 if name in ("adam", "lbfgs") else 1e-3)
+    kept = {path.parent.name for path in Path().rglob("*.features")}
+    assert kept == ({"kept", "0-of-3", "1-of-3", "2-of-3"} if "adam" in names else set())
+
+
+# The command line, where a rank gets a signal when it computes its loss for the so-manieth time.
+STRUCK = """
+import os, sys
+from sitewise.ranks import Ranks
+from sitewise import training_set
+from sitewise.cli import main
+
+rank, signum, call = map(int, sys.argv.pop(1).split(","))
+loss, calls = training_set._Part.loss, 0
+
+
+def struck(self, *arguments):
+    global calls
+    calls += 1
+    if calls == call and int(os.environ["PMI_RANK"]) == rank:
+        os.kill(os.getpid(), signum)
+    return loss(self, *arguments)
+
+
+training_set._Part.loss = struck
+main()
+"""
+
+
+def test_lost_rank_ends_the_run_which_resumes(folder):
+    shutil.move("adam.toml", "run.toml")
+    arguments = ("train", "run.toml", "--quiet", "--out")
+    assert mpirun(2, STRUCK, "9,9,0", *arguments, "whole").returncode == 0
+    for rank, signum in ((1, 9), (0, 9), (0, 15)):
+        out = Path(f"struck-{rank}-{signum}")
+        result = mpirun(2, STRUCK, f"{rank},{signum},40", *arguments, out)
+        assert result.returncode == (9 if signum == 9 else 128 + signum)
+        if signum == 9:
+            assert "KILLED BY SIGNAL: 9" in result.stdout  # so says mpirun, and ends the others
+        else:
+            assert result.stderr.splitlines()[-1].endswith("of 30; go on with --resume")
+        assert not (out / "errors.json").exists()
+        assert mpirun(2, STRUCK, "9,9,0", *arguments, out, "--resume").returncode == 0
+        assert np.array_equal(weights(out), weights(Path("whole")))
+        logs = [[row.split(",")[:11] for row in (f / "log.csv").read_text().splitlines()] for f in (out, Path("whole"))]
+        assert logs[0] == logs[1]
+
+
+def test_mistake_is_told_once(folder):
+    frames = silicon_frames(9)
+    frames[7].positions[1] = frames[7].positions[0]
+    write("train.xyz", frames)
+    result = mpirun(2, STRUCK, "9,9,0", "train", "lm.toml", "--quiet", "--out", "out")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert "train.xyz, structure 7: atoms 0 and 1" in result.stderr
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(("module", "message"), [("none", "mpi4py is not installed"), ("other", "another MPI, MPICH")])
+def test_ranks_that_cannot_meet(folder, monkeypatch, module, message):
+    other = ModuleType("mpi4py")
+    other.MPI = SimpleNamespace(COMM_WORLD=SimpleNamespace(Get_size=lambda: 1), get_vendor=lambda: ("MPICH", (5, 0, 2)))
+    monkeypatch.setitem(sys.modules, "mpi4py", None if module == "none" else other)
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "3")
+    for rank in (0, 1):
+        monkeypatch.setenv("OMPI_COMM_WORLD_RANK", str(rank))
+        result = CliRunner().invoke(app, ["train", "lm.toml", "--out", "out"])
+        assert result.exit_code == 2
+        if rank == 0:
+            assert result.stderr.startswith("error: 3 ranks were started, but")
+            assert message in result.stderr
+        else:
+            assert result.stderr == ""
+        assert not Path("out").exists()
+
+
+def test_shares_are_balanced():
+    sizes = [64, 1, 1, 200, 30, 30, 8, 90, 64, 64]
+    for ranks in (1, 2, 3, 20):
+        mine = shares(sizes, ranks)
+        assert sorted(i for own in mine for i in own) == list(range(10))
+        assert all(own == sorted(own) for own in mine)
+        atoms = [sum(sizes[i] for i in own) for own in mine]
+        assert max(atoms) <= max(200, sum(sizes) / ranks * 4 / 3)
+
+
+def test_a_single_process_is_a_rank_too():
+    ranks = Ranks()
+    assert (ranks.rank, ranks.size, ranks.here) == (0, 1, 1)
+    number = ranks.hold(list, [("abc",)])
+    assert ranks.gather(len, number) == [3]
+    assert np.array_equal(ranks.total(lambda held, x: x * len(held), number, np.eye(3)), 3 * np.eye(3))
+    ranks.forget(number)
+    with pytest.raises(Error, match="no such file"):
+        ranks.gather(lambda _: Config.load("nothing.toml"), 0)
+    assert ranks.gather(lambda held: held, number) == [None]
