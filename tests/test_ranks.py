@@ -167,6 +167,9 @@ stress_weight = 3.0
 """,
 }
 
+# The Gauss-Newton matrix is made in single precision; `lm` adds little to its diagonal.
+TOLERANCES = {"adam": 1e-9, "lbfgs": 1e-9, "gn-lbfgs": 2e-3, "lm": 1e-2}
+
 TRAIN = """
 import sys
 from sitewise import train
@@ -212,8 +215,7 @@ def test_runs_equal_the_serial_ones(folder, ranks, names):
         for potential in one.rglob("input.nn"):
             run = potential.parent
             found, expected = (Potential.load(p).core.weights for p in (several / run.relative_to(one), run))
-            # The Gauss-Newton matrix is made in single precision.
-            assert_close(found, expected, 1e-9 if name in ("adam", "lbfgs") else 1e-3)
+            assert_close(found, expected, TOLERANCES[name])
     kept = {path.parent.name for path in Path().rglob("*.features")}
     assert kept == ({"kept", "0-of-3", "1-of-3", "2-of-3"} if "adam" in names else set())
 
@@ -251,7 +253,7 @@ def test_lost_rank_ends_the_run_which_resumes(folder):
         result = mpirun(2, STRUCK, f"{rank},{signum},40", *arguments, out)
         assert result.returncode == (9 if signum == 9 else 128 + signum)
         if signum == 9:
-            assert "KILLED BY SIGNAL: 9" in result.stdout  # so says mpirun, and ends the others
+            assert "BAD TERMINATION" in result.stdout  # so says mpirun, and ends the others
         else:
             assert result.stderr.splitlines()[-1].endswith("of 30; go on with --resume")
         assert not (out / "errors.json").exists()
