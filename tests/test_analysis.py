@@ -33,8 +33,8 @@ from sitewise.analysis import (
 )
 from sitewise.analysis.invariants import is_invariant
 from sitewise.dataset import Structure
-from sitewise.diagnose import Diagnosis, verdict
-from sitewise.training_set import prepare
+from sitewise.diagnose import Diagnosis
+from sitewise.verdict import verdict
 
 QUIET = progress.Reporter(quiet=True)
 
@@ -338,7 +338,7 @@ def test_rigidity_by_finite_differences_of_the_last_layer(tmp_path):
     write(tmp_path / "a.xyz", silicon_frames(4))
     data = Dataset.read(tmp_path / "a.xyz", reporter=QUIET)
     potential = Potential(silicon_potential())
-    rigidity = last_layer_rigidity(potential.core, prepare(data, potential.functions, 0, QUIET, ""))
+    rigidity = last_layer_rigidity(potential.core, data, potential.functions, QUIET)
     assert [len(atoms) for atoms in rigidity] == [len(s.atoms) for s in data]
     weights = potential.core.weights.copy()
     size = potential.core.networks[0].nodes[-2] + 1

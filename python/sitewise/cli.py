@@ -264,8 +264,10 @@ def diagnose(
     data: DataPaths,
     potential: Annotated[Path | None, typer.Option(help="Directory of a potential to judge.")] = None,
     config: Annotated[Path | None, typer.Option(help="RUN.toml with the symmetry functions.")] = None,
-    target: Annotated[Path | None, typer.Option(help="Structures that the potential is made for.")] = None,
-    candidates: Annotated[Path | None, typer.Option(help="Structures that might be added, ranked.")] = None,
+    target: Annotated[list[Path] | None, typer.Option(help="Structures that it is made for; may be repeated.")] = None,
+    candidates: Annotated[
+        list[Path] | None, typer.Option(help="Structures that might be added, ranked; may be repeated.")
+    ] = None,
     compare: Annotated[Path | None, typer.Option(help="Another potential, compared with the first.")] = None,
     n_big: Annotated[
         int | None, typer.Option(min=1, help="Atoms of a big cluster; by default 1/20 of each element's.")
@@ -278,9 +280,10 @@ def diagnose(
 ) -> None:
     """What the data determine of the atomic energies, and how well a potential maps them."""
     from .dataset import Dataset
-    from .diagnose import Diagnosis, functions_of, verdict
+    from .diagnose import Diagnosis, functions_of
     from .files import write_text
     from .potential import Potential
+    from .verdict import verdict
 
     if potential and config:
         raise Error("--potential and --config exclude each other")
@@ -290,7 +293,8 @@ def diagnose(
     potentials = [Potential.load(path, cflength, cfenergy) if path else None for path in (potential, compare)]
     structures = Dataset.read(data, require_labels=False, reporter=reporter)
     added, wanted = (
-        Dataset.read(path, require_labels=False, reporter=reporter) if path else None for path in (candidates, target)
+        Dataset.read(paths, require_labels=False, reporter=reporter) if paths else None
+        for paths in (candidates, target)
     )
     functions = functions_of(potentials[0], config, structures)
     diagnosis = Diagnosis(structures, functions, potentials[0], added, wanted, potentials[1], n_big, reporter)

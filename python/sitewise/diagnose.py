@@ -1,8 +1,7 @@
-"""`sitewise diagnose`: what a data set determines of the atomic energies, and how well a potential maps them."""
+"""What a data set determines of the atomic energies, and how well a potential maps them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -42,14 +41,11 @@ from .preparation import choose_functions
 from .progress import Reporter
 from .structures import Floats
 from .symmetry import SymmetryFunctions
-from .training_set import prepare
 
 LENGTHS = (0.1, 0.2, 0.4)  # of the Gaussian process, distances in G space
 MAIN_LENGTH = 0.2  # what is printed and ranked by
 N_BIG = (3, 10, 30, 100, 300, 1000)
 UNDETERMINED = 0.01  # part of a target that the data leave open, above which it is named
-SHOWN = 3  # candidates and targets in the verdict
-NAMED = 6  # clusters whose free combinations the verdict writes out
 
 
 class Diagnosis:
@@ -124,7 +120,7 @@ class Diagnosis:
         self._places = {name: self._place(extra) for name, extra in self._extra.items() if extra is not None}
         self._cluster(n_big)
         processes = self._processes()
-        self.energies = None if potential is None else self._atomic_energies(potential)
+        self.energies: Floats | None = None
         self.result = self._data_result(processes)
         if potential is not None:
             self.result |= self._potential_result(potential, other)
@@ -195,6 +191,7 @@ class Diagnosis:
             "determinability": self.placed.split(self.known[MAIN_LENGTH]),
             "determinability_by_length": {str(k): self.placed.split(v) for k, v in self.known.items()},
             "undetermined_targets": [],
+            "candidates": [],
         }
         if "target" in self._places:
             result["targets"] = self._judge("target", processes)
@@ -281,14 +278,21 @@ class Diagnosis:
         return np.concatenate([result.energies for result in results])
 
     def _potential_result(self, potential: Potential, other: Potential | None) -> dict[str, Any]:
-        prepared = prepare(self.data, self.functions, 0, self.reporter, "rigidity")
+        self.energies = self._atomic_energies(potential)
         result: dict[str, Any] = {
+            "energy_rmse": self._energy_rmse(self.energies),
             "invariants": self._invariants(potential),
-            "rigidity": last_layer_rigidity(potential.core, prepared),
+            "rigidity": last_layer_rigidity(potential.core, self.data, self.functions, self.reporter),
         }
         if other is not None:
             result["comparison"] = self._compare(other)
         return result
+
+    def _energy_rmse(self, energies: Floats) -> float | None:
+        """RMSE of the total energies, eV/atom; None without any label."""
+        parts = zip(self.data, self.placed.split(energies), strict=True)
+        wrong = [(sum(own) - s.energy) / len(own) for s, own in parts if s.energy is not None]
+        return float(np.sqrt(np.mean(np.square(wrong)))) if wrong else None
 
     def invariant_points(self) -> list[Structure]:
         """Crystals of equivalent atoms with energies among data, candidates and targets."""
@@ -352,90 +356,6 @@ def functions_of(potential: Potential | None, config: Path | None, data: Dataset
     if config is not None:
         return choose_functions(Config.load(config).symmetry_functions, data.elements)
     return SymmetryFunctions.preset("simple-nn", data.elements)
-
-
-def verdict(diagnosis: Diagnosis) -> list[str]:
-    """The diagnosis in a few plain sentences."""
-    result = diagnosis.result
-    lines = [f"{result['n_structures']} structures, {result['n_atoms']} atoms", *_cluster_lines(diagnosis)]
-    if result["composition_nullity"]:
-        lines.append("the elements occur in fixed ratios: their offsets cannot be told apart from total energies")
-    least = [min(atoms) for atoms in result["determinability"]]
-    worst = int(np.argmin(least))
-    lines.append(
-        f"least known atom: {percent(1 - least[worst])} of its energy's variance is open, in "
-        f"{diagnosis.data[worst].source} (length scale {MAIN_LENGTH})"
-    )
-    lines += _target_lines(result.get("targets", []))
-    for number, row in enumerate(result.get("candidates", [])[:SHOWN]):
-        order = "add then" if number else "add first"
-        lines.append(f"{order} {row['name']}: its energy would remove {percent(row['gain'])} of what is open")
-    return lines + _potential_lines(result)
-
-
-def _cluster_lines(diagnosis: Diagnosis) -> list[str]:
-    result, entry = diagnosis.result, diagnosis.chosen
-    lines = []
-    for element, found in result["elements"].items():
-        distance = "one cluster" if found["r_g"] is None else f"r_g {found['r_g']:.3f}"
-        lines.append(f"{element}: {distance} (n_big {found['n_big']})")
-    if entry is None:
-        return [*lines, "the environments form one cluster of each element"]
-    rows = sorted(result["clusters"], key=lambda row: str(row["name"]))
-    sizes = ", ".join(f"{row['name']} {row['n_atoms']}" for row in rows)
-    lines.append(f"{entry.clusters} clusters from distance {entry.low:.3f} to {entry.high:.3f}: {sizes} atoms")
-    if not entry.nullity:
-        return [*lines, "total energies fix the mean energies of all clusters"]
-    free = "combination of their energies is" if entry.nullity == 1 else "combinations of their energies are"
-    lines.append(f"{entry.nullity} {free} free: total energies do not fix {'it' if entry.nullity == 1 else 'them'}")
-    for offset in diagnosis.counts.null.T if len(diagnosis.clusters) <= NAMED else ():
-        terms = [f"{x:+.2f} {name}" for x, name in zip(offset, diagnosis.clusters, strict=True) if abs(x) > 0.005]
-        lines.append(f"  {' '.join(terms)}")
-    return lines
-
-
-def _target_lines(targets: Sequence[dict[str, Any]]) -> list[str]:
-    if not targets:
-        return []
-    bad = [row for row in targets if not row["determined"]]
-    if not bad:
-        return [f"all {len(targets)} targets are determined"]
-    lines = [f"{len(bad)} of {len(targets)} targets are not determined by the data"]
-    for row in sorted(bad, key=lambda row: -max(row["unknown_energy"], row["null_fraction"]))[:SHOWN]:
-        lines.append(
-            f"target {row['name']}: {percent(row['unknown_energy'])} of its energy's variance is open, "
-            f"{percent(row['null_fraction'])} of it by the clusters"
-        )
-    return lines
-
-
-def _potential_lines(result: dict[str, Any]) -> list[str]:
-    lines = []
-    points = result.get("invariants", [])
-    counted = [point for point in points if not point["extrapolation"]]
-    if counted:
-        worst = max(counted, key=lambda point: abs(point["delta"]))
-        rms = 1e3 * float(np.sqrt(np.mean([point["delta"] ** 2 for point in counted])))
-        lines.append(
-            f"{len(counted)} invariant points: atomic energies wrong by {rms:.1f} meV (RMS), "
-            f"at most {1e3 * worst['delta']:+.1f} meV at {worst['name']}"
-        )
-    if len(counted) < len(points):
-        lines.append(f"{len(points) - len(counted)} invariant points are extrapolation and do not count")
-    if "invariants" in result and not points:
-        lines.append("no crystal with equivalent atoms is among the structures: nothing tests the atomic energies")
-    if "comparison" in result:
-        found = result["comparison"]
-        lines.append(
-            f"the potentials differ by {1e3 * found['determined_rms']:.1f} meV in what the data determine of the "
-            f"clusters' means, and by {1e3 * found['undetermined_rms']:.1f} meV in what they leave free"
-        )
-    return lines
-
-
-def percent(part: float) -> str:
-    """A part as it is printed."""
-    return f"{100 * part:.0f} %" if part >= 0.1 else f"{100 * part:.2g} %"
 
 
 def _letter(number: int) -> str:

@@ -26,6 +26,7 @@ SHOWN = {
     "stress": ("stress component", "meV/Å³", 1e3),
 }
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")  # Okabe and Ito
+NARROW = 3.0  # ratio of the ends of a logarithmic axis
 MAX_POINTS = 20_000  # of one series in a scatter plot; more only make the file larger
 
 
@@ -116,7 +117,7 @@ def _invariant_panel(ax: Axes, table: Mapping[str, Floats], points: Sequence[str
     ax.set(xlabel="iteration", ylabel="|atomic energy - E/N| of crystals (meV)", yscale="log")
     ax.set_ylim(bottom=max(ax.get_ylim()[0], 0.1))  # where a line crosses zero it has no lower end
     ax.yaxis.set_major_formatter("{x:g}")
-    ax.legend(frameon=False)
+    ax.legend(edgecolor="none", framealpha=0.8)  # over the lines
 
 
 def save_distributions(path: Path, comparisons: Mapping[str, Comparison]) -> None:
@@ -170,6 +171,7 @@ def save_correlation(path: Path, comparisons: Mapping[str, Comparison]) -> None:
         ax.set(xlabel=f"reference {name} ({unit})", ylabel=f"predicted {name} ({unit})", xlim=limits, ylim=limits)
         ax.set_aspect("equal")
         ax.ticklabel_format(useOffset=False)
+        ax.locator_params(axis="x", nbins=5)
         ax.text(0.97, 0.03, _rmse_text(comparisons, kind), transform=ax.transAxes, ha="right", va="bottom", fontsize=8)
         ax.legend(frameon=False, fontsize="small", markerscale=1.5)
     save_figure(figure, path)
@@ -224,10 +226,11 @@ def panels(count: int, rows: int = 1, square: bool = False) -> tuple[Figure, lis
 
 
 def plain_log_ticks(axis: Axis) -> None:
-    """10, 20, 50 instead of powers of ten, as errors rarely span a decade."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    """10, 20, 50 instead of powers of ten, as errors rarely span a decade; those of a linear axis for less than NARROW."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = sorted(axis.get_data_interval())
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)) if high > NARROW * low else MaxNLocator(5))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
 

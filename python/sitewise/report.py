@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .diagnose import MAIN_LENGTH, Diagnosis, percent, verdict
+from .diagnose import MAIN_LENGTH, Diagnosis
 from .files import write_text
 from .mapping_plots import principal_components, save_diagnosis, types
 from .structures import Floats
+from .verdict import percent, verdict
 
 ATOMS = 6_000  # of the structures that can be turned, at most
 ROWS = 20  # of a table

@@ -133,8 +133,10 @@ def single_linkage(points: Floats, reporter: Reporter | None = None) -> Clusteri
     worker = threading.Thread(target=lambda: merges.append(_linkage(points)), daemon=True)
     worker.start()
     with reporter.task(f"seconds of clustering {len(points)} atoms", round(seconds), lines=True) as advance:
-        while worker.is_alive():
+        alive = True
+        while alive:
             worker.join(1.0)
+            alive = worker.is_alive()
             advance()
     if not merges:
         raise MemoryError

@@ -91,6 +91,11 @@ def extrapolated(training: Floats, points: Floats) -> Flags:
     return np.asarray(~(np.sqrt(nearest) <= limit))
 
 
+def is_adhoc(delta: float, rmse: float) -> bool:
+    """Whether an atomic energy is wrong by delta, eV, where total energies are right to an RMSE, eV/atom."""
+    return abs(delta) > SMALLEST and abs(delta) > TIMES_RMSE * rmse
+
+
 def adhoc_warning(name: str, delta: Floats, rmse: float, window: int) -> str | None:
     """Warning where totals are right and the mapping is wrong.
 
@@ -108,7 +113,7 @@ def adhoc_warning(name: str, delta: Floats, rmse: float, window: int) -> str | N
     if len(delta) <= window:
         return None
     now, before = abs(float(delta[-1])), abs(float(delta[-1 - window]))
-    if not (now > SMALLEST and now > TIMES_RMSE * rmse and now > STALLED * before):
+    if not (is_adhoc(now, rmse) and now > STALLED * before):
         return None
     return (
         f"ad hoc mapping: the atomic energy of the crystal {name} is wrong by {1e3 * delta[-1]:+.0f} meV and hardly "

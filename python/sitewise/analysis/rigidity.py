@@ -7,7 +7,11 @@ from itertools import pairwise
 import numpy as np
 
 from .. import _core
+from ..dataset import Dataset
+from ..progress import Reporter
 from ..structures import Floats
+from ..symmetry import SymmetryFunctions
+from ..training_set import UNLIMITED, prepare
 from .gspace import Integers
 
 RIDGE = 1e-6  # of the mean diagonal element of the Gauss-Newton matrix
@@ -15,7 +19,9 @@ FORCE_WEIGHT = 0.01  # that of the default recipe
 COMPONENTS = 60  # force components of a structure at most
 
 
-def last_layer_rigidity(potential: _core.Potential, training: _core.TrainingSet) -> list[list[float]]:
+def last_layer_rigidity(
+    potential: _core.Potential, data: Dataset, functions: SymmetryFunctions, reporter: Reporter
+) -> list[list[float]]:
     """Rigidity of each atom's energy by structure, without unit: 1/(phi^T H^-1 phi), a ranking and no error bar.
 
     phi is the derivative of the atomic energy with respect to the last layer, the outputs of the last hidden layer and
@@ -27,24 +33,28 @@ def last_layer_rigidity(potential: _core.Potential, training: _core.TrainingSet)
     ----------
     potential
         In eV and Angstrom.
-    training
-        Structures, whose labels do not matter.
+    data
+        Training structures, whose labels do not matter.
+    functions
+        Of the potential.
+    reporter
+        Told of the progress.
     """
     columns = _last_layers(potential)
     size = sum(len(own) for own in columns)
     matrix = np.zeros((size, size))
-    for s in range(len(training)):
-        n = len(training.species(s))
-        components = np.unique(np.linspace(0, 3 * n - 1, min(COMPONENTS, 3 * n)).round().astype(int)).tolist()
-        rows = training.jacobian(potential, [s], [components])[:, np.concatenate(columns)]
-        energy, forces = rows[0] / n, rows[1:]
-        matrix += np.outer(energy, energy) + FORCE_WEIGHT * forces.T @ forces / len(components)
-    matrix /= len(training)
+    layers: list[list[tuple[int, Floats]]] = []
+    with reporter.task("rigidity", len(data), lines=True) as advance:
+        for s in data:
+            prepared = prepare(Dataset([s]), functions, UNLIMITED, Reporter(quiet=True), "")
+            matrix += _gauss_newton(potential, prepared, len(s.atoms), np.concatenate(columns)) / len(data)
+            layers.append(_hidden_layers(potential, prepared, columns))
+            advance()
     matrix[np.diag_indices(size)] += RIDGE * np.trace(matrix) / size
     inverse: Floats = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
     starts = np.cumsum([0, *(len(own) for own in columns)])
     blocks: list[Floats] = [inverse[a:b, a:b] for a, b in pairwise(starts)]
-    return [_rigidity(potential, training, s, columns, blocks) for s in range(len(training))]
+    return [[float(1 / (phi @ blocks[element] @ phi)) for element, phi in own] for own in layers]
 
 
 def _last_layers(potential: _core.Potential) -> list[Integers]:
@@ -58,20 +68,22 @@ def _last_layers(potential: _core.Potential) -> list[Integers]:
     return places
 
 
-def _rigidity(
-    potential: _core.Potential,
-    prepared: _core.TrainingSet,
-    structure: int,
-    columns: list[Integers],
-    inverses: list[Floats],
-) -> list[float]:
-    """1/(phi^T H^-1 phi) of the atoms of a structure."""
-    species, features = prepared.species(structure), prepared.features(structure)
+def _gauss_newton(potential: _core.Potential, prepared: _core.TrainingSet, n: int, columns: Integers) -> Floats:
+    """Of the loss of a structure with n atoms, on some of the weights."""
+    components = np.unique(np.linspace(0, 3 * n - 1, min(COMPONENTS, 3 * n)).round().astype(int)).tolist()
+    rows = prepared.jacobian(potential, [0], [components])[:, columns]
+    energy, forces = rows[0] / n, rows[1:]
+    return np.asarray(np.outer(energy, energy) + FORCE_WEIGHT * forces.T @ forces / len(components))
+
+
+def _hidden_layers(
+    potential: _core.Potential, prepared: _core.TrainingSet, columns: list[Integers]
+) -> list[tuple[int, Floats]]:
+    """Element and phi of each atom of a structure."""
     networks, scaling = potential.networks, potential.scaling
     found = []
-    for element, own in zip(species, features, strict=True):
-        network, size = networks[element], len(columns[element])
-        inputs = scaling.apply(int(element), own[None, : network.nodes[0]])
-        phi = network.weight_gradient(inputs, np.ones(1), np.zeros_like(inputs))[-size:]
-        found.append(float(1 / (phi @ inverses[element] @ phi)))
+    for element, own in zip(prepared.species(0).tolist(), prepared.features(0), strict=True):
+        inputs = scaling.apply(element, own[None, : networks[element].nodes[0]])
+        gradient = networks[element].weight_gradient(inputs, np.ones(1), np.zeros_like(inputs))
+        found.append((element, gradient[-len(columns[element]) :]))
     return found

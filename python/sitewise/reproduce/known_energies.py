@@ -120,7 +120,7 @@ def draw(folder: Folder, truth: Floats, learnt: Mapping[int, Floats], errors: Ma
     """`known_energies.png`: learnt against true atomic energies for two sizes, and the error against the size."""
     sizes = list(learnt)
     shown = [sizes[0], 100 if 100 in sizes else sizes[-1]]
-    figure, axes = panels(3, square=True)
+    figure, axes = panels(3)
     limits = (truth.min() - 0.5, truth.max() + 0.5)
     for n, ax in zip(shown, axes, strict=False):
         middle = int(np.argsort(errors[n])[len(errors[n]) // 2])
@@ -128,6 +128,6 @@ def draw(folder: Folder, truth: Floats, learnt: Mapping[int, Floats], errors: Ma
         ax.plot(limits, limits, color="black", linewidth=0.7, zorder=0)
         ax.set(xlabel="true atomic energy (eV)", ylabel="learnt atomic energy (eV)", xlim=limits, ylim=limits)
         ax.set_title(f"{n} structures: RMSE/std {errors[n][middle]:.2g}", fontsize="medium")
-        ax.set_aspect("equal")
+        ax.set_box_aspect(1)
     draw_against_size(axes[2], errors, "training structures", "atomic energies, RMSE / standard deviation")
     save_figure(figure, folder.path / "known_energies.png")

@@ -19,7 +19,7 @@ from .. import _core
 from ..analysis.invariants import invariant_energy, short_name
 from ..config import Config
 from ..dataset import Dataset, Structure
-from ..plots import COLORS, panels, save_figure
+from ..plots import COLORS, panels, plain_log_ticks, save_figure
 from ..progress import Reporter
 from ..structures import Floats
 from .before_training import diagnose_crystal, extrapolations
@@ -258,6 +258,8 @@ def draw_mapping(folder: Folder, found: Mapping[str, Finding], perfect: int) -> 
         xlabel="before training: unknown part of the crystal", ylabel="after training: error of the crystal (meV)"
     )
     axes[1].set(xscale="log", yscale="log")
+    plain_log_ticks(axes[1].xaxis)
+    plain_log_ticks(axes[1].yaxis)
     for ax in axes[:2]:
         ax.legend(frameon=False, fontsize="small")
     crystals = {name: np.abs(f.deltas[:, perfect]) for name, f in found.items()}
