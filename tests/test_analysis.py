@@ -12,6 +12,8 @@ from scipy.cluster.hierarchy import linkage
 from checks import silicon_frames, silicon_potential
 from sitewise import Dataset, Error, Potential, SymmetryFunctions, progress
 from sitewise.analysis import (
+    Environments,
+    GSpace,
     JointClustering,
     Placed,
     SumProcess,
@@ -41,6 +43,32 @@ QUIET = progress.Reporter(quiet=True)
 
 def structure(atoms, energy=None, source="memory"):
     return Structure(atoms, energy, None, None, "", source)
+
+
+def test_distance_in_g_space():
+    """sqrt(mean over functions of the squared difference), scaled to [-1, 1] over the training set; a function that is
+    constant there counts nothing, and other structures may lie outside."""
+    owner = np.arange(2)
+    training = Environments(np.array([[0.0, 10.0, 5.0], [2.0, 30.0, 5.0]]), np.zeros(2, dtype=int), owner)
+    others = Environments(np.array([[1.0, 20.0, 7.0], [4.0, 10.0, 5.0]]), np.zeros(2, dtype=int), owner)
+    space = GSpace(training, [3])
+    (a, b), (c, d) = (space.coordinates(environments, 0) for environments in (training, others))
+    assert np.linalg.norm(a - b) == pytest.approx(np.sqrt(8 / 3))
+    assert np.linalg.norm(a - c) == pytest.approx(np.sqrt(2 / 3))
+    assert np.linalg.norm(a - d) == pytest.approx(np.sqrt(16 / 3))
+    assert space.place(others).split(np.arange(2.0)) == [[0.0], [1.0]]
+
+
+def test_big_clusters_have_at_least_n_big_members():
+    """Both sides must have them."""
+    points = np.array([[0.0], [1.0], [2.0], [10.0], [11.0], [50.0]])
+    found = single_linkage(points)
+    assert found.big_merges(2) == [(8.0, 3, 2)]
+    assert found.big_merges(3) == []
+    assert found.r_g(1) == 39.0
+    assert found.r_g_curve([1, 2, 3]) == [(1, 39.0), (2, 8.0), (3, None)]
+    with pytest.raises(Error, match="n_big must be at least 1"):
+        found.r_g(0)
 
 
 def test_equal_ratio_leaves_one_offset_free():

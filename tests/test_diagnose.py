@@ -110,6 +110,57 @@ def test_comparison_and_rigidity(tmp_path):
     assert "nothing tests the atomic energies" in run.stdout
 
 
+def test_invariant_points(tmp_path):
+    """delta is the atomic energy minus E/N, whatever the cell; far crystals are extrapolation, strained ones with
+    atoms that are not equivalent are none; all files of candidates count."""
+    write(tmp_path / "data.xyz", silicon_frames(6))
+    potential = Potential(silicon_potential())
+    potential.save(tmp_path / "potential")
+    perfect = [bulk("Si", "diamond", a=5.43), cell(5.43), bulk("Si", "fcc", a=3.0)]
+    atomic = [potential.evaluate(atoms).energies[0] for atoms in perfect]
+    for atoms, energy, wrong in zip(perfect, atomic, (0.3, -0.2, 0.1), strict=True):
+        atoms.info["REF_energy"] = len(atoms) * (energy - wrong)
+    rattled = cell(5.43, np.random.default_rng(0))
+    rattled.info["REF_energy"] = -40.0
+    write(tmp_path / "one.xyz", perfect[:2])
+    write(tmp_path / "two.xyz", [perfect[2], rattled])
+    options = ("--candidates", tmp_path / "one.xyz", "--candidates", tmp_path / "two.xyz")
+    run = sitewise(
+        *(tmp_path / "data.xyz", "--potential", tmp_path / "potential", *options, "--json", tmp_path / "out.json")
+    )
+    assert run.returncode == 0, run.stderr
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert len(found["candidates"]) == 4
+    points = found["invariants"]
+    assert [point["delta"] for point in points] == pytest.approx([0.3, -0.2, 0.1])
+    assert [point["extrapolation"] for point in points] == [False, False, True]
+    assert points[0]["volume"] == pytest.approx(5.43**3 / 8)
+    assert "2 invariant points: atomic energies wrong by 255.0 meV (RMS), at most +300.0 meV" in run.stdout
+    assert "1 invariant points are extrapolation" in run.stdout
+
+
+def test_an_ad_hoc_mapping_is_told(tmp_path):
+    """Where totals are right and crystals wrong, not where both are."""
+    potential = Potential(silicon_potential())
+    potential.save(tmp_path / "potential")
+    perfect = cell(5.43)
+    perfect.info["REF_energy"] = 8 * (potential.evaluate(perfect).energies[0] - 0.3)
+    write(tmp_path / "perfect.xyz", perfect)
+    for error, told in ((0.001, True), (0.2, False)):
+        frames = silicon_frames(6)
+        for atoms in frames:
+            atoms.calc = None
+            atoms.info["REF_energy"] = potential.evaluate(atoms).energy + error * len(atoms)
+        write(tmp_path / "data.xyz", frames)
+        run = sitewise(
+            *(tmp_path / "data.xyz", "--potential", tmp_path / "potential", "--target", tmp_path / "perfect.xyz"),
+            *("--json", tmp_path / "out.json"),
+        )
+        assert run.returncode == 0, run.stderr
+        assert json.loads((tmp_path / "out.json").read_text())["energy_rmse"] == pytest.approx(error)
+        assert ("ad hoc mapping" in run.stdout) is told
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -209,9 +260,22 @@ def test_identical_atoms_and_one_structure(tmp_path):
     assert "one cluster" in run.stdout
 
 
-def test_element_missing_from_the_potential(shared, tmp_path):
+def test_element_missing_from_the_potential(tmp_path):
     write(tmp_path / "data.xyz", bulk("Ge", "diamond", a=5.66, cubic=True))
-    run = sitewise(tmp_path / "data.xyz", "--potential", shared / "nnp-si")
+    Potential(silicon_potential()).save(tmp_path / "potential")
+    run = sitewise(tmp_path / "data.xyz", "--potential", tmp_path / "potential")
     assert run.returncode == 2
+    assert "data.xyz, structure 0" in run.stderr
     assert "Ge" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_without_targets_the_verdict_asks_for_them(crystals):
+    assert "name such structures by --target" in sitewise(crystals).stdout
+
+
+def test_no_candidate_where_targets_are_determined(crystals, tmp_path):
+    write(tmp_path / "aim.xyz", read(crystals, 0))
+    run = sitewise(crystals, "--target", tmp_path / "aim.xyz", "--candidates", crystals)
+    assert "the target is determined" in run.stdout
+    assert "no candidate is needed" in run.stdout

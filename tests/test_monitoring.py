@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -120,6 +122,17 @@ def test_points_that_are_none(folder, tmp_path, atoms, message):
     with pytest.raises(Error, match=message):
         train(folder(), tmp_path / "out", reporter=QUIET)
     assert not (tmp_path / "out").exists()
+
+
+def test_points_that_are_none_on_the_command_line(folder, tmp_path):
+    write(tmp_path / "crystals.xyz", [crystal(5.4), silicon_frames(1)[0]])
+    command = [sys.executable, "-m", "sitewise", "train", str(folder()), "--out", "out", "-q"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 2
+    assert (
+        "crystals.xyz, structure 1: is not an invariant point: a crystal whose atoms are all equivalent" in run.stderr
+    )
+    assert "Traceback" not in run.stderr
 
 
 def test_unknown_key(folder):

@@ -226,7 +226,7 @@ def panels(count: int, rows: int = 1, square: bool = False) -> tuple[Figure, lis
 
 
 def plain_log_ticks(axis: Axis) -> None:
-    """10, 20, 50 instead of powers of ten, as errors rarely span a decade; those of a linear axis for less than NARROW."""
+    """10, 20, 50 instead of powers of ten, as errors rarely span a decade; of a linear axis for less than NARROW."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
     low, high = sorted(axis.get_data_interval())
