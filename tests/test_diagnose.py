@@ -243,7 +243,11 @@ def test_published_potential_reads_the_expected_energy(shared):
 
 @pytest.mark.parametrize(
     ("structures", "message"),
-    [([Atoms("Si", cell=[9, 9, 9], pbc=True)], "at least two atoms"), ([Atoms()], "no atoms")],
+    [
+        ([Atoms("Si", cell=[9, 9, 9], pbc=True)], "the data have a single atom of Si, at least two are needed"),
+        ([bulk("Si", a=5.43), bulk("Ge", a=5.66)[:1]], "the data have a single atom of Ge"),
+        ([Atoms()], "no atoms"),
+    ],
 )
 def test_too_little(structures, message, tmp_path):
     write(tmp_path / "data.xyz", structures)
@@ -253,11 +257,26 @@ def test_too_little(structures, message, tmp_path):
     assert "Traceback" not in run.stderr
 
 
-def test_identical_atoms_and_one_structure(tmp_path):
-    write(tmp_path / "data.xyz", cell(5.43))
+def test_identical_atoms(tmp_path):
+    """Rounding tells no atoms apart."""
+    turned = cell(5.43)
+    turned.rotate(30, "z", rotate_cell=True)
+    write(tmp_path / "data.xyz", [cell(5.43), cell(5.43) * (2, 1, 1), turned])
+    run = sitewise(tmp_path / "data.xyz", "--json", tmp_path / "out.json")
+    assert run.returncode == 0, run.stderr
+    assert "all atoms of an element have the same environment" in run.stdout
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found["r_g"] in (None, 0)
+    assert found["barcode"] == []
+    assert min(map(min, found["determinability"])) > 0.999
+
+
+def test_one_structure(tmp_path):
+    write(tmp_path / "data.xyz", cell(5.43, np.random.default_rng(0)))
     run = sitewise(tmp_path / "data.xyz")
     assert run.returncode == 0, run.stderr
-    assert "one cluster" in run.stdout
+    assert "a single structure gives a single sum" in run.stdout
+    assert "1 structure, 8 atoms" in run.stdout
 
 
 def test_element_missing_from_the_potential(tmp_path):

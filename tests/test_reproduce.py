@@ -259,7 +259,9 @@ def test_ad_hoc(tmp_path, shrink):
     assert "ad_hoc.png" in result["pictures"]
     assert [row["free"] for row in result["table"]] == [2, 1, 0]
     assert result["one-thickness"]["determinability"] < 0.9 < 0.99 < result["with-bulk"]["determinability"]
-    data = Dataset.read(tmp_path / "two-thicknesses.xyz", reporter=QUIET)  # for one's own experiments
+    crystals = Dataset.read(tmp_path / "crystals.xyz", reporter=QUIET)  # for one's own experiments
+    assert [s.energy / 32 for s in crystals][2] == pytest.approx(-4.3366, abs=1e-4)
+    data = Dataset.read(tmp_path / "two-thicknesses.xyz", reporter=QUIET)
     assert data.groups == ["8 layers", "12 layers"]
     assert data.count("forces") == len(data) == 26
 

@@ -155,6 +155,8 @@ class Diagnosis:
         with self.reporter.task("clustering", len(rows)) as advance:
             parts: list[Clustering] = []
             for e in self.elements:
+                if len(self.placed.points[e]) < 2:
+                    raise Error(f"the data have a single atom of {self.functions.elements[e]}, at least two are needed")
                 parts.append(single_linkage(self.placed.points[e], self.reporter))
                 advance()
         self.clustering = JointClustering(parts, rows, sizes)

@@ -17,7 +17,11 @@ NAMED = 6  # clusters whose free combinations are written out
 def verdict(diagnosis: Diagnosis) -> list[str]:
     """What the data determine, what of it matters to targets, what to add, and how well the potential maps."""
     result = diagnosis.result
-    lines = [f"{result['n_structures']} structures, {result['n_atoms']} atoms", *_cluster_lines(diagnosis)]
+    single = result["n_structures"] == 1
+    lines = [f"{result['n_structures']} structure{'' if single else 's'}, {result['n_atoms']} atoms"]
+    if single:
+        lines.append("a single structure gives a single sum: nothing tells its kinds of atoms apart")
+    lines += _cluster_lines(diagnosis)
     if result["composition_nullity"]:
         lines.append(
             "the elements occur in fixed ratios: energy may move between them unseen, which is harmless where "
@@ -42,6 +46,8 @@ def _cluster_lines(diagnosis: Diagnosis) -> list[str]:
     for element, found in result["elements"].items():
         distance = "one cluster" if found["r_g"] is None else f"r_g {found['r_g']:.3f}"
         lines.append(f"{element}: {distance} (n_big {found['n_big']})")
+    if not any(points.any() for points in diagnosis.placed.points):
+        return [*lines, "all atoms of an element have the same environment: only its energy can be learnt"]
     if entry is None:
         return [*lines, "the environments form one cluster of each element"]
     rows = sorted(result["clusters"], key=lambda row: str(row["name"]))
@@ -51,7 +57,7 @@ def _cluster_lines(diagnosis: Diagnosis) -> list[str]:
     if not entry.nullity:
         return [
             *lines,
-            "no combination of the clusters' energies is quite free; one that is nearly so shows below only",
+            "no combination of the clusters' energies is quite free; nearly free ones show below only",
         ]
     free = "combination of their energies is" if entry.nullity == 1 else "combinations of their energies are"
     lines.append(f"{entry.nullity} {free} free: total energies do not fix {'it' if entry.nullity == 1 else 'them'}")
@@ -79,7 +85,7 @@ def _target_lines(targets: Sequence[dict[str, Any]]) -> list[str]:
     for row in sorted(bad, key=lambda row: -max(row["unknown_energy"], row["null_fraction"]))[:SHOWN]:
         line = f"target {row['name']}: {percent(row['unknown_energy'])} of its energy's variance is open"
         free = row["null_fraction"]
-        lines.append(f"{line}, {percent(free)} of its atoms lie in free combinations" if free > 1e-6 else line)
+        lines.append(f"{line}, {percent(free)} of its counts lie in free combinations" if free > 1e-6 else line)
     return lines
 
 

@@ -15,6 +15,7 @@ from ..symmetry import SymmetryFunctions
 from ..training_set import TrainingSet
 
 Integers = npt.NDArray[np.int64]
+CONSTANT = 1e-10  # range of a function, relative to its values, below which it is constant
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +147,8 @@ class GSpace:
             raise Error(f"the training set has no atom of element number {element}")
         low, high = limits
         mine = environments.features[environments.species == element, :count]
-        width = np.where(high > low, high - low, np.inf)
+        # Rounding alone must not become distances.
+        width = np.where(high - low > CONSTANT * np.maximum(np.abs(low), np.abs(high)), high - low, np.inf)
         centred = (2 * mine - low - high) / width
         return np.asarray(centred / np.sqrt(count))
 

@@ -74,6 +74,7 @@ class Finding:
 def run(settings: Settings, folder: Folder) -> Outcome:
     """Diagnoses each training set, then trains on it."""
     crystals = [labelled(bulk_cell(s), "crystal") for s in STRETCHES]
+    write_structures(folder.path / "crystals.xyz", crystals)
     found = {name: _finding(folder, name, settings, crystals) for name in SETS}
     draw(folder, found)
     columns = ("training set", "clusters", "free", "crystal unknown", "test meV/atom", "eV/Å", "crystal meV")
