@@ -15,7 +15,7 @@ from ..symmetry import SymmetryFunctions
 from ..training_set import TrainingSet
 
 Integers = npt.NDArray[np.int64]
-CONSTANT = 1e-10  # range of a function, relative to its values, below which it is constant
+CONSTANT = 1e-6  # range of a function, relative to its values, that the rounding of positions in files makes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,8 +122,8 @@ class Placed:
 class GSpace:
     """Coordinates in which the distance of two atoms of one element is Euclidean.
 
-    Each function is scaled to [-1, 1] over the training set (0 where it is constant) and divided by the square root
-    of their number, so that d(a, b) = sqrt(mean over functions of (G_a - G_b)^2).
+    Each function is scaled to [-1, 1] over the training set (0 where it varies by rounding alone) and divided by the
+    square root of their number, so that d(a, b) = sqrt(mean over functions of (G_a - G_b)^2).
 
     Parameters
     ----------
@@ -147,7 +147,6 @@ class GSpace:
             raise Error(f"the training set has no atom of element number {element}")
         low, high = limits
         mine = environments.features[environments.species == element, :count]
-        # Rounding alone must not become distances.
         width = np.where(high - low > CONSTANT * np.maximum(np.abs(low), np.abs(high)), high - low, np.inf)
         centred = (2 * mine - low - high) / width
         return np.asarray(centred / np.sqrt(count))
