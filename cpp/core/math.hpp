@@ -2,9 +2,11 @@
 
 #include <cmath>
 
-/// The formulas of this folder are compiled into code for several instruction sets. Always inlined, no copy
-/// of them is left that the linker could share between those.
-#define SITEWISE_INLINE __attribute__((always_inline)) inline
+#include "host_device.hpp"
+
+/// The formulas of this folder are compiled into code for several instruction sets and for CUDA devices.
+/// Always inlined, no copy of them is left that the linker could share between those.
+#define SITEWISE_INLINE SITEWISE_HOST_DEVICE __attribute__((always_inline)) inline
 #define SITEWISE_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace sitewise::core {
@@ -43,7 +45,7 @@ template <class V, int n, class Coefficient>
 SITEWISE_INLINE V horner(const Coefficient (&c)[n], V x) {
     using Real = typename Math<V>::Real;
     V p = x * Real(0) + Real(c[n - 1]);
-#pragma GCC unroll 16
+    SITEWISE_UNROLL
     for (int k = n - 2; k >= 0; --k) p = p * x + Real(c[k]);
     return p;
 }
