@@ -5,10 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "envelope.hpp"
+#include "angular.hpp"
 #include "sitewise/network.hpp"
 
 namespace sitewise {
+
+using core::Power;
 
 template <class T>
 struct Span {
@@ -37,17 +39,6 @@ template <class Real>
 struct RadialTerm {
     int shell, element, output;
     Real weight;
-};
-
-/// A function T of c = cos t: max(1 + lambda c, 0)^zeta, made from another one (zeta = 1 directly, an even
-/// zeta by squaring, an odd one by multiplication, other numbers by pow), or a compact function of the angle.
-template <class Real>
-struct Power {
-    enum class Kind { first, square, next, real, compact };
-    Kind kind;
-    int source;
-    Real lambda, zeta;
-    core::Envelope<Real> angle;
 };
 
 /// G[output] += norm * sum of R_j R_k (R_jk) T

@@ -4,6 +4,7 @@
 
 #include "moments.hpp"
 #include "pairs.hpp"
+#include "shell.hpp"
 
 namespace sitewise::SITEWISE_ISA {
 namespace {
@@ -92,10 +93,10 @@ void tabulate_shell(const ElementPlan<Real>& plan, const Tables<Real>& t, const 
     Real *R = t.R + use.shell * t.stride, *R_slope = t.R_slope + use.shell * t.stride;
     const int first = t.first[use.element], end = first + (t.count[use.element] + L - 1) / L * L;
     for (int k = first; k < end; k += L) {
-        const V d = load(t.r + k) - shell.rs, v = load(f + k);
-        const V e = core::Math<V>::exp(-shell.eta * d * d);
-        store(R + k, e * v);
-        store(R_slope + k, e * (load(slope + k) - (2 * shell.eta) * d * load(t.inverse_r + k) * v));
+        const core::ValueSlope<V> envelope{load(f + k), load(slope + k)};
+        const auto g = core::shell(shell.eta, shell.rs, load(t.r + k), load(t.inverse_r + k), envelope);
+        store(R + k, g.value);
+        store(R_slope + k, g.slope);
     }
 }
 

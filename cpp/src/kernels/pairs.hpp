@@ -111,54 +111,24 @@ struct PairLoop {
     SITEWISE_INLINE V power_of(int p, int n) const { return load(w.power + p * tile + n * L); }
     SITEWISE_INLINE V slope_of(int p, int n) const { return load(w.slope + p * tile + n * L); }
 
-    // The angle of a cosine and its derivative by it; 0 at 0 and 180 degrees, where compact functions have no
-    // slope or are 0
-    static SITEWISE_INLINE core::ValueSlope<V> angle_of(V c) {
-        const V limited = c > Real(1) ? broadcast(Real(1)) : (c < Real(-1) ? broadcast(Real(-1)) : c);
-        const V sine2 = Real(1) - limited * limited;
-        const V slope = Real(-1) / M::sqrt(sine2 > Real(1e-12) ? sine2 : broadcast(Real(1)));
-        return {M::acos(limited), sine2 > Real(1e-12) ? slope : V{}};
-    }
-
     // T and, with slopes, dT/dc of all powers, for vector n of the tile
     template <bool with_slopes>
     SITEWISE_INLINE void powers(int n, V c) const {
-        using Kind = typename Power<Real>::Kind;
-        const core::ValueSlope<V> angle = block.angles ? angle_of(c) : core::ValueSlope<V>{};
+        const core::ValueSlope<V> angle = block.angles ? core::angle_of(c) : core::ValueSlope<V>{};
         for (int p = 0; p < block.powers.size; ++p) {
             const Power<Real>& power = block.powers[p];
-            const V base = Real(1) + power.lambda * c;
-            V T{}, D{};
-            if (power.kind == Kind::square) {
-                const V T0 = power_of(power.source, n);
-                T = T0 * T0;
-                if (with_slopes) D = Real(2) * T0 * slope_of(power.source, n);
-            } else if (power.kind == Kind::first) {
-                // n2p2 too sets the function to 0 where 1 + lambda c is negative
-                T = base > Real(0) ? base : V{};
-                if (with_slopes) D = base > Real(0) ? broadcast(power.lambda) : V{};
-            } else if (power.kind == Kind::next) {
-                const V T0 = power_of(power.source, n), positive = base > Real(0) ? base : V{};
-                T = T0 * positive;
-                if (with_slopes) D = slope_of(power.source, n) * positive + power.lambda * T0;
-            } else if (power.kind == Kind::real) {
-                const V q = M::pow(base > Real(0) ? base : V{}, power.zeta - 1);
-                T = base > Real(0) ? q * base : V{};
-                if (with_slopes) D = base > Real(0) ? power.lambda * power.zeta * q : V{};
-            } else {
-                const auto f = core::compact(power.angle, angle.value);
-                T = f.value;
-                if (with_slopes) D = f.slope * angle.slope;
-            }
-            store(w.power + p * tile + n * L, T);
-            if (with_slopes) store(w.slope + p * tile + n * L, D);
+            core::ValueSlope<V> source{};
+            if (power.source >= 0) source.value = power_of(power.source, n);
+            if (power.source >= 0 && with_slopes) source.slope = slope_of(power.source, n);
+            const core::ValueSlope<V> T = core::angular_power(power, c, angle, source);
+            store(w.power + p * tile + n * L, T.value);
+            if (with_slopes) store(w.slope + p * tile + n * L, T.slope);
         }
     }
 
     // Distances of a vector of pairs; with `lengths` all of them, otherwise squares alone.
-    struct Geometry {
+    struct Geometry : core::Triangle<V> {
         const std::int32_t *j, *k;
-        V c, sj, sk, sjk, rj, rk, rjk, ij, ik, ijk;
     };
 
     SITEWISE_INLINE Geometry geometry(int p, bool inverses) const {
@@ -188,13 +158,7 @@ struct PairLoop {
         if (group.source >= 0 && made) {
             e = integer_power(load(w.gaussian + group.source * tile + n * L), group);
         } else {
-            V squares = g.sj + g.sk;
-            if (family.triangle) squares += g.sjk;
-            if (group.rs != 0) {
-                const V r = family.triangle ? V(g.rj + g.rk + g.rjk) : V(g.rj + g.rk);
-                squares += group.rs * ((family.triangle ? 3 : 2) * group.rs - Real(2) * r);
-            }
-            e = M::exp(-group.eta * squares);
+            e = core::gaussian<V>(group.eta, group.rs, family.triangle, g);
         }
         store(w.gaussian + q * tile + n * L, e);
         return e;
@@ -238,21 +202,18 @@ struct PairLoop {
         }
     }
 
-    // The envelope of r_jk, or 1 where it is not in the functions
     SITEWISE_INLINE core::ValueSlope<V> third(const Family<Real>& family, const Geometry& g) const {
-        if (!family.triangle) return {broadcast(Real(1)), V{}};
-        return core::envelope(plan.envelopes[family.envelope], g.sjk, g.rjk, g.ijk);
+        return core::third_envelope<V>(plan.envelopes[family.envelope], family.triangle, g);
     }
-
-    // Sums over the groups of a family of exp(-eta q) times U = sum of weights * T, for a vector of the tile
-    struct FamilySums {
-        V S{}, C{}, Q{}, H{};  // of U, dU/dc, and -2 eta U and 2 eta rs U, the slopes of the Gaussian
-    };
+    SITEWISE_INLINE core::ValueSlope<V> of_neighbor(const Family<Real>& family,
+                                                    const std::int32_t* i) const {
+        return {take(values(family.envelope), i), take(slopes(family.envelope), i)};
+    }
 
     SITEWISE_INLINE void add_group(int q,
                                    const Family<Real>& family,
                                    const Geometry* g,
-                                   FamilySums* sums) const {
+                                   core::FamilySums<V>* sums) const {
         const Group<Real>& group = block.groups[q];
         const bool made = group.source >= 0 && w.live_groups[group.source];
         V U[N] = {}, W[N] = {};
@@ -265,43 +226,24 @@ struct PairLoop {
             }
         }
         for (int n = 0; n < N; ++n) {
-            const V e = gaussian(q, family, g[n], n, made), eU = e * U[n];
-            sums[n].S += eU;
-            sums[n].C += e * W[n];
-            sums[n].Q -= (2 * group.eta) * eU;
-            if (group.rs != 0) sums[n].H += (2 * group.eta * group.rs) * eU;
+            const V e = gaussian(q, family, g[n], n, made);
+            core::add_group(sums[n], group.eta, group.rs, e, U[n], W[n]);
         }
     }
 
-    // dE/dc, and dE/dr / r of the three distances
-    struct Slopes {
-        V c{}, j{}, k{}, jk{};
-    };
-
     SITEWISE_INLINE void add_family(const Family<Real>& family,
-                                    const FamilySums& sums,
+                                    const core::FamilySums<V>& sums,
                                     const Geometry& g,
-                                    Slopes& d) const {
-        const Real *f = values(family.envelope), *slope = slopes(family.envelope);
-        const V vj = take(f, g.j), vk = take(f, g.k), v = vj * vk;
-        const core::ValueSlope<V> fjk = third(family, g);
-        const V F = v * fjk.value, FQ = F * sums.Q, fS = fjk.value * sums.S;
-        d.c += F * sums.C;
-        d.j += take(slope, g.j) * vk * fS + FQ;
-        d.k += take(slope, g.k) * vj * fS + FQ;
-        if (family.triangle) d.jk += v * fjk.slope * sums.S + FQ;
-        if (!block.shifts) return;
-        const V FH = F * sums.H;
-        d.j += FH * g.ij;
-        d.k += FH * g.ik;
-        if (family.triangle) d.jk += FH * g.ijk;
+                                    core::PairSlopes<V>& d) const {
+        core::add_family<V>(d, sums, of_neighbor(family, g.j), of_neighbor(family, g.k), third(family, g),
+                            family.triangle, block.shifts, g);
     }
 
     // With E = sum over members of weight * function, dE/dr_j = A r_j + X r_k and dE/dr_k = B r_k + X r_j.
     void differentiate() const {
         for (int p = 0; p < list.size; p += tile) {
             Geometry g[N];
-            Slopes d[N];
+            core::PairSlopes<V> d[N];
             for (int n = 0; n < N; ++n) {
                 g[n] = geometry(p + n * L, true);
                 powers<true>(n, g[n].c);
@@ -309,16 +251,16 @@ struct PairLoop {
             for (int i = 0; i < block.families.size; ++i) {
                 if (!w.live_families[i]) continue;
                 const Family<Real>& family = block.families[i];
-                FamilySums sums[N];
+                core::FamilySums<V> sums[N];
                 for (int q = family.first; q < family.first + family.count; ++q)
                     if (w.live_groups[q]) add_group(q, family, g, sums);
                 for (int n = 0; n < N; ++n) add_family(family, sums[n], g[n], d[n]);
             }
             for (int n = 0; n < N; ++n) {
-                const V cc = d[n].c * g[n].c;
-                store(w.X + p + n * L, d[n].c * g[n].ij * g[n].ik - d[n].jk);
-                store(w.A + p + n * L, d[n].j + d[n].jk - cc * g[n].ij * g[n].ij);
-                store(w.B + p + n * L, d[n].k + d[n].jk - cc * g[n].ik * g[n].ik);
+                const core::PairGradient<V> gradient = core::pair_gradient<V>(d[n], g[n]);
+                store(w.X + p + n * L, gradient.X);
+                store(w.A + p + n * L, gradient.A);
+                store(w.B + p + n * L, gradient.B);
             }
         }
     }
@@ -358,43 +300,29 @@ struct PairLoop {
         }
     }
 
-    // The changes of r^2/2 of the three distances and of c along the direction (gx, gy, gz)
-    struct Changes {
-        V j, k, jk, c;
-    };
-
-    SITEWISE_INLINE Changes changes(const Geometry& g) const {
+    SITEWISE_INLINE core::PairChanges<V> changes(const Geometry& g) const {
         const V xj = take(t.x, g.j), yj = take(t.y, g.j), zj = take(t.z, g.j);
         const V xk = take(t.x, g.k), yk = take(t.y, g.k), zk = take(t.z, g.k);
         const V uj = take(t.gx, g.j), vj = take(t.gy, g.j), wj = take(t.gz, g.j);
         const V uk = take(t.gx, g.k), vk = take(t.gy, g.k), wk = take(t.gz, g.k);
         const V j = xj * uj + yj * vj + zj * wj, k = xk * uk + yk * vk + zk * wk;
         const V mixed = xj * uk + yj * vk + zj * wk + xk * uj + yk * vj + zk * wj;
-        return {j, k, j + k - mixed, mixed * g.ij * g.ik - g.c * (j * g.ij * g.ij + k * g.ik * g.ik)};
+        return core::pair_changes<V>(j, k, mixed, g);
     }
 
     // w.sums += the members' derivatives along the direction, for the pairs of the chunk
     void push() const {
         for (int p = 0; p < list.size; p += L) {
             const Geometry g = geometry(p, true);
-            const Changes d = changes(g);
+            const core::PairChanges<V> d = changes(g);
             powers<true>(0, g.c);
             for (const Family<Real>& family : block.families) {
-                const Real *f = values(family.envelope), *slope = slopes(family.envelope);
-                const V fj = take(f, g.j), fk = take(f, g.k);
-                const core::ValueSlope<V> fjk = third(family, g);
-                const V F = fj * fk * fjk.value;
-                const V dF = (take(slope, g.j) * d.j * fk + take(slope, g.k) * d.k * fj) * fjk.value +
-                             fj * fk * fjk.slope * d.jk;
-                V dq = d.j + d.k, ds = d.j * g.ij + d.k * g.ik;  // of the sums of r^2/2 and of r
-                if (family.triangle) {
-                    dq += d.jk;
-                    ds += d.jk * g.ijk;
-                }
+                const auto f = core::family_change<V>(of_neighbor(family, g.j), of_neighbor(family, g.k),
+                                                      third(family, g), family.triangle, d, g);
                 for (int q = family.first; q < family.first + family.count; ++q) {
                     const Group<Real>& group = block.groups[q];
-                    const V e = gaussian(q, family, g, 0, true), R = e * F;
-                    const V dR = e * dF - (2 * group.eta) * (dq - group.rs * ds) * R;
+                    const V e = gaussian(q, family, g, 0, true), R = e * f.F;
+                    const V dR = core::group_change(group.eta, group.rs, e, f);
                     for (int m = group.first; m < group.first + group.count; ++m) {
                         const int power = block.members[m].power;
                         const V change = dR * power_of(power, 0) + R * d.c * slope_of(power, 0);
