@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <string>
 
+#include "bins.hpp"
 #include "kernels.hpp"
 #include "parallel.hpp"
 #include "sitewise/error.hpp"
@@ -14,7 +15,6 @@ namespace {
 
 using Vector = Box::Vector;
 
-constexpr double overlap = 1e-6;        // Angstrom; atoms closer than this are a mistake
 constexpr std::size_t padding = 16;     // what the kernels may read or write behind arrays
 constexpr double most_images = 2000.0;  // cells within the cutoff along one vector
 
@@ -99,9 +99,13 @@ void NeighborRow::reserve(std::size_t n, bool with_shifts) {
     if (with_shifts && shifts.size() < index.size()) shifts.resize(index.size());
 }
 
-NeighborSearch::NeighborSearch(const Atoms& atoms, double cutoff) : box_(atoms), cutoff_(cutoff) {
+void check_cutoff(double cutoff) {
     if (!(cutoff > 0.0) || !std::isfinite(cutoff))
         throw Error("the cutoff of the neighbour list is " + text(cutoff) + ", expected a positive number");
+}
+
+NeighborSearch::NeighborSearch(const Atoms& atoms, double cutoff) : box_(atoms), cutoff_(cutoff) {
+    check_cutoff(cutoff);
     positions_.resize(atoms.size);
     wrap_.resize(atoms.size);
     bin_of_.resize(atoms.size);
@@ -112,12 +116,11 @@ NeighborSearch::NeighborSearch(const Atoms& atoms, double cutoff) : box_(atoms),
     error.rethrow();
     Vector low{}, span{1.0, 1.0, 1.0};
     bound(fraction, low, span);
-    divide(span);
+    bins_ = divide(box_, cutoff_, span, size());
 #pragma omp parallel for schedule(static)
     for (std::size_t i = 0; i < atoms.size; ++i)
         for (int a = 0; a < 3; ++a)
-            bin_of_[i][a] = std::clamp(static_cast<int>((fraction[i][a] - low[a]) / span[a] * count_[a]), 0,
-                                       count_[a] - 1);
+            bin_of_[i][a] = core::bin_of(fraction[i][a], low[a], span[a], bins_.count[a]);
     sort();
 }
 
@@ -151,30 +154,30 @@ void NeighborSearch::bound(const std::vector<Vector>& fraction, Vector& low, Vec
     }
 }
 
-// Bins of about half the cutoff along two axes and of the cutoff along the third, along which the atoms of
-// neighbouring bins are one range; but not more bins than there are atoms.
-void NeighborSearch::divide(const Vector& span) {
+Bins divide(const Box& box, double cutoff, const Box::Vector& span, std::size_t atoms) {
     double total = 1.0;
     Vector wanted;
     for (int a = 0; a < 3; ++a) {
-        wanted[a] = std::max(1.0, span[a] * box_.height(a) / ((a == 2 ? 1.0 : 0.5) * cutoff_));
+        wanted[a] = std::max(1.0, span[a] * box.height(a) / ((a == 2 ? 1.0 : 0.5) * cutoff));
         total *= wanted[a];
     }
-    const double shrink = std::min(1.0, std::cbrt(std::max<double>(1.0, size()) / total));
+    const double shrink = std::min(1.0, std::cbrt(std::max<double>(1.0, atoms) / total));
+    Bins bins;
     for (int a = 0; a < 3; ++a) {
-        count_[a] = std::max(1, static_cast<int>(std::min(wanted[a] * shrink, 1e6)));
-        const double width = span[a] * box_.height(a) / count_[a];
-        const double bins = std::ceil(cutoff_ / width);
-        if (box_.periodic[a] && cutoff_ / box_.height(a) > most_images)
-            throw Error("the cell is " + text(box_.height(a)) + " Angstrom thin, too thin for a cutoff of " +
-                        text(cutoff_));
-        reach_[a] = box_.periodic[a] ? static_cast<int>(bins)
-                                     : static_cast<int>(std::min<double>(bins, count_[a] - 1));
+        bins.count[a] = std::max(1, static_cast<int>(std::min(wanted[a] * shrink, 1e6)));
+        const double width = span[a] * box.height(a) / bins.count[a];
+        const double reach = std::ceil(cutoff / width);
+        if (box.periodic[a] && cutoff / box.height(a) > most_images)
+            throw Error("the cell is " + text(box.height(a)) + " Angstrom thin, too thin for a cutoff of " +
+                        text(cutoff));
+        bins.reach[a] = box.periodic[a] ? static_cast<int>(reach)
+                                        : static_cast<int>(std::min<double>(reach, bins.count[a] - 1));
     }
+    return bins;
 }
 
 void NeighborSearch::sort() {
-    first_.assign(static_cast<std::size_t>(count_[0]) * count_[1] * count_[2] + 1, 0);
+    first_.assign(static_cast<std::size_t>(bins_.count[0]) * bins_.count[1] * bins_.count[2] + 1, 0);
     for (const Triple& b : bin_of_) ++first_[flat(b) + 1];
     for (std::size_t b = 1; b < first_.size(); ++b) first_[b] += first_[b - 1];
     members_.resize(size());
@@ -186,30 +189,23 @@ void NeighborSearch::sort() {
         for (int a = 0; a < 3; ++a) sorted_[a][k] = positions_[members_[k]][a];
 }
 
-// Brings a bin back into the box along one axis; false where there is none.
-bool NeighborSearch::fold(int a, Triple& b, Triple& cell) const {
-    const int n = count_[a];
-    cell[a] = 0;
-    if (b[a] >= 0 && b[a] < n) return true;
-    if (!box_.periodic[a]) return false;
-    cell[a] = (b[a] >= 0 ? b[a] : b[a] - n + 1) / n;
-    b[a] -= cell[a] * n;
-    return true;
-}
-
 // Lists the ranges of atoms in the bins around one.
 void NeighborSearch::look_around(const Triple& bin, Scratch& scratch) const {
     scratch.bin = bin;
     scratch.ranges.clear();
     scratch.cells.clear();
-    for (int x = bin[0] - reach_[0]; x <= bin[0] + reach_[0]; ++x) {
-        for (int y = bin[1] - reach_[1]; y <= bin[1] + reach_[1]; ++y) {
+    const Triple& reach = bins_.reach;
+    const auto fold = [&](int a, Triple& b, Triple& cell) {
+        return core::fold(bins_.count[a], box_.periodic[a], b[a], cell[a]);
+    };
+    for (int x = bin[0] - reach[0]; x <= bin[0] + reach[0]; ++x) {
+        for (int y = bin[1] - reach[1]; y <= bin[1] + reach[1]; ++y) {
             Triple b{x, y, 0}, cell{};
             if (!fold(0, b, cell) || !fold(1, b, cell)) continue;
-            for (int z = bin[2] - reach_[2]; z <= bin[2] + reach_[2];) {
+            for (int z = bin[2] - reach[2]; z <= bin[2] + reach[2];) {
                 b[2] = z;
                 const bool inside = fold(2, b, cell);
-                const int length = std::min(bin[2] + reach_[2] - z + 1, count_[2] - b[2]);
+                const int length = std::min(bin[2] + reach[2] - z + 1, bins_.count[2] - b[2]);
                 if (inside) add_range(b, length, cell, scratch);
                 z += inside ? length : 1;
             }

@@ -23,6 +23,22 @@ struct Box {
     double height(int a) const;  // distance between the faces that vector a crosses
 };
 
+/// Bins along the three vectors of a box, and how many of them to look at on either side of an atom's.
+struct Bins {
+    std::array<int, 3> count{1, 1, 1}, reach{};
+};
+
+/// Bins of about half the cutoff along two axes and of the cutoff along the third, along which the atoms of
+/// neighbouring bins are one range; but not more bins than there are atoms. They fill `span` of the box, which is
+/// 1 along periodic vectors. Throws Error where a periodic cell is far too thin for the cutoff.
+Bins divide(const Box& box, double cutoff, const Box::Vector& span, std::size_t atoms);
+
+/// Throws Error for a cutoff that is not positive and finite.
+void check_cutoff(double cutoff);
+
+/// Atoms closer than this are a mistake, Angstrom.
+constexpr double overlap = 1e-6;
+
 /// The neighbours of one atom, in memory that is reused from atom to atom.
 struct NeighborRow {
     std::size_t size = 0;
@@ -65,20 +81,17 @@ private:
 
     void wrap(const Atoms& atoms, std::size_t i, Vector& fraction);
     void bound(const std::vector<Vector>& fraction, Vector& low, Vector& span) const;
-    void divide(const Vector& span);
     void sort();
     std::size_t flat(const Triple& b) const {
-        return (static_cast<std::size_t>(b[0]) * count_[1] + b[1]) * count_[2] + b[2];
+        return (static_cast<std::size_t>(b[0]) * bins_.count[1] + b[1]) * bins_.count[2] + b[2];
     }
-    bool fold(int a, Triple& b, Triple& cell) const;
     void look_around(const Triple& bin, Scratch& scratch) const;
     void add_range(const Triple& b, int length, const Triple& cell, Scratch& scratch) const;
     [[noreturn]] void report_overlap(std::size_t i, const Scratch& scratch) const;
 
     Box box_;
     double cutoff_;
-    Triple count_{1, 1, 1};
-    Triple reach_{};                 // bins to look at on either side
+    Bins bins_;
     std::vector<Vector> positions_;  // wrapped
     std::vector<Triple> wrap_;       // original = wrapped + wrap . vectors
     std::vector<Triple> bin_of_;

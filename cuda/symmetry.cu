@@ -1,0 +1,508 @@
+#include "symmetry.cuh"
+
+#include "shell.hpp"
+#include "warp.cuh"
+
+namespace sitewise::cuda {
+namespace {
+
+constexpr int most_warps = 4;  // of a block
+constexpr std::size_t preferred_shared = 48 * 1024;
+
+template <class V>
+using ValueSlope = core::ValueSlope<V>;
+
+// What the tables of a warp must hold; the same on host and device.
+struct Shape {
+    int neighbors, elements, envelopes, outputs, powers, members;
+};
+
+// The environment of one atom in shared memory, owned by one warp: neighbours within the cutoff sorted by
+// element, in the order of the list.
+template <class Real>
+struct Tables {
+    Real *x, *y, *z, *inverse_r;  // [neighbors]
+    Real *f, *slope;              // [envelopes][neighbors], and (df/dr)/r
+    Real *gx, *gy, *gz;           // [neighbors], gradient or direction
+    Real *G;                      // [outputs], functions or their weights
+    Real *power, *power_slope;    // [powers][lane]
+    Real *sums;                   // [members][lane]
+    int *order;                   // [neighbors], entry of the list
+    int *first, *count;           // [elements]
+    int stride;                   // of tables of envelopes
+};
+
+// Lays the tables out from `at` on; returns the end.
+template <class Real>
+SITEWISE_HOST_DEVICE Real* lay_out(const Shape& s, Real* at, Tables<Real>& t) {
+    const auto take = [&](Real*& array, std::size_t n) {
+        array = at;
+        at += n;
+    };
+    t.stride = s.neighbors;
+    for (Real** array : {&t.x, &t.y, &t.z, &t.inverse_r, &t.gx, &t.gy, &t.gz}) take(*array, s.neighbors);
+    take(t.f, static_cast<std::size_t>(s.envelopes) * s.neighbors);
+    take(t.slope, static_cast<std::size_t>(s.envelopes) * s.neighbors);
+    take(t.G, s.outputs);
+    take(t.power, static_cast<std::size_t>(s.powers) * warp_size);
+    take(t.power_slope, static_cast<std::size_t>(s.powers) * warp_size);
+    take(t.sums, static_cast<std::size_t>(s.members) * warp_size);
+    int* integers = reinterpret_cast<int*>(at);
+    t.order = integers;
+    t.first = t.order + s.neighbors;
+    t.count = t.first + s.elements;
+    const std::size_t n = s.neighbors + 2 * static_cast<std::size_t>(s.elements);
+    return at + (n * sizeof(int) + 2 * sizeof(Real) - 1) / (2 * sizeof(Real)) * 2;
+}
+
+template <class Real>
+std::size_t bytes_of_warp(const Shape& shape) {
+    Tables<Real> t;
+    alignas(16) static Real origin[1];
+    return static_cast<std::size_t>(lay_out(shape, origin, t) - origin) * sizeof(Real);
+}
+
+// One warp's view of one atom
+template <class Real>
+struct Operator {
+    const ElementPlan<Real>& plan;
+    const List<Real>& list;
+    Tables<Real> t;
+    int lane, begin, end;  // of the row
+
+    __device__ const Real* component(const Real* vectors, int c) const {
+        return vectors + static_cast<std::size_t>(c) * list.entries;
+    }
+
+    // Sorts the neighbours within the cutoff by element and tabulates the envelopes.
+    __device__ void load(const int* species) {
+        const Real *x = component(list.vectors, 0), *y = component(list.vectors, 1),
+                   *z = component(list.vectors, 2);
+        int total = 0;
+        for (int e = 0; e < plan.elements; ++e) {
+            const int first = total;
+            for (int row = begin; row < end; row += warp_size) {
+                const int q = row + lane;
+                const bool mine = q < end && species[list.index[q]] == e &&
+                                  x[q] * x[q] + y[q] * y[q] + z[q] * z[q] < plan.rc2;
+                const unsigned mask = __ballot_sync(all_lanes, mine);
+                if (mine) {
+                    const int at = total + lanes_before(mask);
+                    t.order[at] = q;
+                    t.x[at] = x[q];
+                    t.y[at] = y[q];
+                    t.z[at] = z[q];
+                }
+                total += __popc(mask);
+            }
+            if (lane == 0) {
+                t.first[e] = first;
+                t.count[e] = total - first;
+            }
+        }
+        __syncwarp();
+        for (int k = lane; k < total; k += warp_size) tabulate(k);
+        __syncwarp();
+    }
+
+    __device__ Real square(int k) const { return t.x[k] * t.x[k] + t.y[k] * t.y[k] + t.z[k] * t.z[k]; }
+
+    __device__ void tabulate(int k) {
+        const Real s = square(k), r = core::Math<Real>::sqrt(s);
+        t.inverse_r[k] = Real(1) / r;
+        for (int q = 0; q < plan.envelopes.size; ++q) {
+            const ValueSlope<Real> f = core::envelope(plan.envelopes[q], s, r, t.inverse_r[k]);
+            t.f[q * t.stride + k] = f.value;
+            t.slope[q * t.stride + k] = f.slope;
+        }
+    }
+
+    __device__ int neighbors() const {
+        return t.first[plan.elements - 1] + t.count[plan.elements - 1];
+    }
+    __device__ int end_of(int element) const { return t.first[element] + t.count[element]; }
+    __device__ ValueSlope<Real> of_neighbor(int envelope, int k) const {
+        return {t.f[envelope * t.stride + k], t.slope[envelope * t.stride + k]};
+    }
+    __device__ ValueSlope<Real> shell_of(const RadialTerm<Real>& term, int k) const {
+        const Shell<Real>& shell = plan.shells[term.shell];
+        return core::shell(shell.eta, shell.rs, square(k) * t.inverse_r[k], t.inverse_r[k],
+                           of_neighbor(shell.envelope, k));
+    }
+
+    // The geometry of a pair; false if it is beyond the cutoffs of the block.
+    __device__ bool triangle(const Block<Real>& block, int j, int k, core::Triangle<Real>& g) const {
+        const Real d = t.x[j] * t.x[k] + t.y[j] * t.y[k] + t.z[j] * t.z[k];
+        g.sj = square(j);
+        g.sk = square(k);
+        g.sjk = g.sj + g.sk - Real(2) * d;
+        if (!(g.sj < block.rc2 && g.sk < block.rc2 && g.sjk < block.rc2_jk)) return false;
+        g.ij = t.inverse_r[j];
+        g.ik = t.inverse_r[k];
+        g.c = d * g.ij * g.ik;
+        g.rj = g.sj * g.ij;
+        g.rk = g.sk * g.ik;
+        g.ijk = block.lengths ? Real(1) / core::Math<Real>::sqrt(g.sjk) : Real(0);
+        g.rjk = g.sjk * g.ijk;
+        return true;
+    }
+
+    __device__ ValueSlope<Real> power_of(int p) const {
+        return {t.power[p * warp_size + lane], t.power_slope[p * warp_size + lane]};
+    }
+    // The lane's powers of the cosine c, which are made one from another
+    __device__ void set_powers(const Block<Real>& block, Real c) {
+        const ValueSlope<Real> angle = block.angles ? core::angle_of(c) : ValueSlope<Real>{};
+        for (int p = 0; p < block.powers.size; ++p) {
+            const Power<Real>& power = block.powers[p];
+            const ValueSlope<Real> source = power.source < 0 ? ValueSlope<Real>{} : power_of(power.source);
+            const ValueSlope<Real> T = core::angular_power(power, c, angle, source);
+            t.power[p * warp_size + lane] = T.value;
+            t.power_slope[p * warp_size + lane] = T.slope;
+        }
+    }
+    __device__ ValueSlope<Real> third(const Family<Real>& family, const core::Triangle<Real>& g) const {
+        return core::third_envelope<Real>(plan.envelopes[family.envelope], family.triangle, g);
+    }
+    __device__ static Real gaussian(const Group<Real>& group, const Family<Real>& family, const core::Triangle<Real>& g) {
+        return group.eta == 0 ? Real(1) : core::gaussian<Real>(group.eta, group.rs, family.triangle, g);
+    }
+
+    // visit(j, k, triangle) for the pairs of a block, each by one lane
+    template <class Visit>
+    __device__ void for_each_pair(const Block<Real>& block, const Visit& visit) const {
+        const bool same = block.element1 == block.element2;
+        const int n1 = t.count[block.element1], n2 = t.count[block.element2];
+        int j = 0, k = lane + (same ? 1 : 0);  // of pairs row by row: all k of one j
+        for (;; k += warp_size) {
+            while (j < n1 && k >= n2) {
+                ++j;
+                k = k - n2 + (same ? j + 1 : 0);
+            }
+            if (j >= n1) return;
+            core::Triangle<Real> g;
+            const int at_j = t.first[block.element1] + j, at_k = t.first[block.element2] + k;
+            if (triangle(block, at_j, at_k, g)) visit(at_j, at_k, g);
+        }
+    }
+
+    __device__ void clear_sums(const Block<Real>& block) {
+        for (int m = 0; m < block.members.size; ++m) t.sums[m * warp_size + lane] = 0;
+    }
+    __device__ void add_sums(const Block<Real>& block) {
+        for (int m = 0; m < block.members.size; ++m) {
+            const Real total = warp_sum(t.sums[m * warp_size + lane]);
+            if (lane == 0) t.G[block.members[m].output] += block.members[m].norm * total;
+        }
+    }
+    __device__ void clear_outputs() {
+        for (int o = lane; o < plan.outputs; o += warp_size) t.G[o] = 0;
+        __syncwarp();
+    }
+    __device__ void write_outputs(Real* G, int b, int ld) const {
+        __syncwarp();
+        for (int o = lane; o < plan.outputs; o += warp_size) G[static_cast<std::size_t>(o) * ld + b] = t.G[o];
+    }
+
+    // -- G ------------------------------------------------------------------------------------------
+
+    __device__ void evaluate() {
+        clear_outputs();
+        for (const RadialTerm<Real>& term : plan.radial) {
+            Real total = 0;
+            for (int k = t.first[term.element] + lane; k < end_of(term.element); k += warp_size)
+                total += shell_of(term, k).value;
+            total = warp_sum(total);
+            if (lane == 0) t.G[term.output] += term.weight * total;
+        }
+        for (const Block<Real>& block : plan.blocks) {
+            clear_sums(block);
+            for_each_pair(block, [&](int j, int k, const core::Triangle<Real>& g) { add_pair(block, j, k, g); });
+            add_sums(block);
+        }
+    }
+
+    __device__ void add_pair(const Block<Real>& block, int j, int k, const core::Triangle<Real>& g) {
+        set_powers(block, g.c);
+        for (const Family<Real>& family : block.families) {
+            const Real F = of_neighbor(family.envelope, j).value * of_neighbor(family.envelope, k).value *
+                           third(family, g).value;
+            for (int q = family.first; q < family.first + family.count; ++q) {
+                const Group<Real>& group = block.groups[q];
+                const Real R = F * gaussian(group, family, g);
+                for (int m = group.first; m < group.first + group.count; ++m)
+                    t.sums[m * warp_size + lane] += R * power_of(block.members[m].power).value;
+            }
+        }
+    }
+
+    // -- (dG/dr)^T u: what a lane adds to is its own, neighbours are dealt out to lanes ----------------
+
+    __device__ void differentiate() {
+        const int n = neighbors();
+        for (int k = lane; k < n; k += warp_size) t.gx[k] = t.gy[k] = t.gz[k] = 0;
+        for (const RadialTerm<Real>& term : plan.radial) {
+            const Real a = t.G[term.output] * term.weight;
+            const int first = t.first[term.element];
+            for (int k = own_from(first); k < end_of(term.element); k += warp_size)
+                add_gradient(k, a * shell_of(term, k).slope, k);
+        }
+        for (const Block<Real>& block : plan.blocks) {
+            const bool same = block.element1 == block.element2;
+            for (int j = t.first[block.element1]; j < end_of(block.element1); ++j)
+                differentiate_row(block, j, same ? j + 1 : t.first[block.element2]);
+        }
+    }
+
+    // The first neighbour from k on that is this lane's
+    __device__ int own_from(int k) const {
+        const int at = k / warp_size * warp_size + lane;
+        return at < k ? at + warp_size : at;
+    }
+    // gradient of k += a times the vector of `along`
+    __device__ void add_gradient(int k, Real a, int along) {
+        t.gx[k] += a * t.x[along];
+        t.gy[k] += a * t.y[along];
+        t.gz[k] += a * t.z[along];
+    }
+
+    // The pairs of j with the neighbours from `from` on
+    __device__ void differentiate_row(const Block<Real>& block, int j, int from) {
+        Real A = 0, x = 0, y = 0, z = 0;
+        for (int k = own_from(from); k < end_of(block.element2); k += warp_size) {
+            core::Triangle<Real> g;
+            if (!triangle(block, j, k, g)) continue;
+            const core::PairGradient<Real> pair = core::pair_gradient(slopes_of(block, j, k, g), g);
+            add_gradient(k, pair.B, k);
+            add_gradient(k, pair.X, j);
+            A += pair.A;
+            x += pair.X * t.x[k];
+            y += pair.X * t.y[k];
+            z += pair.X * t.z[k];
+        }
+        A = warp_sum(A);
+        x = warp_sum(x);
+        y = warp_sum(y);
+        z = warp_sum(z);
+        if (j % warp_size != lane) return;
+        add_gradient(j, A, j);
+        t.gx[j] += x;
+        t.gy[j] += y;
+        t.gz[j] += z;
+    }
+
+    __device__ core::PairSlopes<Real> slopes_of(const Block<Real>& block,
+                                                int j,
+                                                int k,
+                                                const core::Triangle<Real>& g) {
+        set_powers(block, g.c);
+        core::PairSlopes<Real> slopes;
+        for (const Family<Real>& family : block.families) {
+            core::FamilySums<Real> sums;
+            for (int q = family.first; q < family.first + family.count; ++q) {
+                const Group<Real>& group = block.groups[q];
+                Real U = 0, dU = 0;
+                for (int m = group.first; m < group.first + group.count; ++m) {
+                    const Member<Real>& member = block.members[m];
+                    const Real a = t.G[member.output] * member.norm;
+                    const ValueSlope<Real> T = power_of(member.power);
+                    U += a * T.value;
+                    dU += a * T.slope;
+                }
+                core::add_group(sums, group.eta, group.rs, gaussian(group, family, g), U, dU);
+            }
+            core::add_family(slopes, sums, of_neighbor(family.envelope, j), of_neighbor(family.envelope, k),
+                             third(family, g), family.triangle, block.shifts, g);
+        }
+        return slopes;
+    }
+
+    // -- (dG/dr) v ----------------------------------------------------------------------------------
+
+    __device__ void push() {
+        clear_outputs();
+        for (const RadialTerm<Real>& term : plan.radial) {
+            Real total = 0;
+            for (int k = t.first[term.element] + lane; k < end_of(term.element); k += warp_size)
+                total += shell_of(term, k).slope * along(k, k);
+            total = warp_sum(total);
+            if (lane == 0) t.G[term.output] += term.weight * total;
+        }
+        for (const Block<Real>& block : plan.blocks) {
+            clear_sums(block);
+            for_each_pair(block,
+                          [&](int j, int k, const core::Triangle<Real>& g) { push_pair(block, j, k, g); });
+            add_sums(block);
+        }
+    }
+
+    // r_j . v_k
+    __device__ Real along(int j, int k) const {
+        return t.x[j] * t.gx[k] + t.y[j] * t.gy[k] + t.z[j] * t.gz[k];
+    }
+
+    __device__ void push_pair(const Block<Real>& block, int j, int k, const core::Triangle<Real>& g) {
+        const core::PairChanges<Real> d =
+            core::pair_changes(along(j, j), along(k, k), along(j, k) + along(k, j), g);
+        set_powers(block, g.c);
+        for (const Family<Real>& family : block.families) {
+            const auto f = core::family_change(of_neighbor(family.envelope, j), of_neighbor(family.envelope, k),
+                                               third(family, g), family.triangle, d, g);
+            for (int q = family.first; q < family.first + family.count; ++q) {
+                const Group<Real>& group = block.groups[q];
+                const Real e = gaussian(group, family, g), R = e * f.F;
+                const Real dR = core::group_change(group.eta, group.rs, e, f);
+                for (int m = group.first; m < group.first + group.count; ++m) {
+                    const ValueSlope<Real> T = power_of(block.members[m].power);
+                    t.sums[m * warp_size + lane] += dR * T.value + R * d.c * T.slope;
+                }
+            }
+        }
+    }
+};
+
+template <class Real>
+struct Arguments {
+    ElementPlan<Real> plan;
+    List<Real> list;
+    const int* species;
+    Centers centers;
+    Shape shape;
+};
+
+// Puts the warp's atom into place; false if there is none for it.
+template <class Real>
+__device__ bool begin(const Arguments<Real>& a, Real* shared, Operator<Real>& op) {
+    const int b = warp_index();
+    if (b >= a.centers.n) return false;
+    Real* const origin = lay_out<Real>(a.shape, shared, op.t);
+    const std::size_t stride = origin - shared;
+    lay_out<Real>(a.shape, shared + stride * (threadIdx.x / warp_size), op.t);
+    const int i = a.centers.atoms[b];
+    op.lane = lane_index();
+    op.begin = a.list.first[i];
+    op.end = a.list.first[i + 1];
+    op.load(a.species);
+    return true;
+}
+
+template <class Real>
+__global__ void __launch_bounds__(most_warps* warp_size) evaluate_atoms(Arguments<Real> a, Real* G) {
+    SITEWISE_DYNAMIC_SHARED(Real, shared);
+    Operator<Real> op{a.plan, a.list, {}, 0, 0, 0};
+    if (!begin(a, shared, op)) return;
+    op.evaluate();
+    op.write_outputs(G, warp_index(), a.centers.ld);
+}
+
+template <class Real>
+__global__ void __launch_bounds__(most_warps* warp_size)
+    differentiate_atoms(Arguments<Real> a, const Real* u, Real* gradient) {
+    SITEWISE_DYNAMIC_SHARED(Real, shared);
+    Operator<Real> op{a.plan, a.list, {}, 0, 0, 0};
+    if (!begin(a, shared, op)) return;
+    for (int o = op.lane; o < a.plan.outputs; o += warp_size)
+        op.t.G[o] = u[static_cast<std::size_t>(o) * a.centers.ld + warp_index()];
+    Real *gx = gradient, *gy = gx + a.list.entries, *gz = gy + a.list.entries;
+    for (int q = op.begin + op.lane; q < op.end; q += warp_size) gx[q] = gy[q] = gz[q] = 0;
+    __syncwarp();
+    op.differentiate();
+    for (int k = op.lane; k < op.neighbors(); k += warp_size) {
+        gx[op.t.order[k]] = op.t.gx[k];
+        gy[op.t.order[k]] = op.t.gy[k];
+        gz[op.t.order[k]] = op.t.gz[k];
+    }
+}
+
+template <class Real>
+__global__ void __launch_bounds__(most_warps* warp_size) push_atoms(Arguments<Real> a, const Real* v, Real* dG) {
+    SITEWISE_DYNAMIC_SHARED(Real, shared);
+    Operator<Real> op{a.plan, a.list, {}, 0, 0, 0};
+    if (!begin(a, shared, op)) return;
+    for (int k = op.lane; k < op.neighbors(); k += warp_size) {
+        op.t.gx[k] = op.component(v, 0)[op.t.order[k]];
+        op.t.gy[k] = op.component(v, 1)[op.t.order[k]];
+        op.t.gz[k] = op.component(v, 2)[op.t.order[k]];
+    }
+    __syncwarp();
+    op.push();
+    op.write_outputs(dG, warp_index(), a.centers.ld);
+}
+
+// Launches kernel(arguments, matrices...) with as many warps in a block as their tables leave room for.
+template <class Real, class Kernel, class... More>
+void launch(const char* name,
+            Kernel kernel,
+            const DevicePlan<Real>& plan,
+            const List<Real>& list,
+            const int* species,
+            const Centers& centers,
+            cudaStream_t stream,
+            More... more) {
+    if (centers.n == 0) return;
+    const Arguments<Real> arguments{plan.plan,
+                                    list,
+                                    species,
+                                    centers,
+                                    {list.widest, plan.plan.elements, plan.plan.envelopes.size,
+                                     plan.plan.outputs, plan.powers, plan.members}};
+    const std::size_t bytes = bytes_of_warp<Real>(arguments.shape);
+    const int fitting = static_cast<int>(preferred_shared / bytes);
+    const int warps = fitting < 1 ? 1 : (fitting < most_warps ? fitting : most_warps);
+    if (bytes > preferred_shared &&
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)) !=
+            cudaSuccess)
+        throw Error("CUDA: an atom has " + std::to_string(list.widest) +
+                    " neighbours, too many for the device's shared memory with these symmetry functions");
+    const dim3 blocks((centers.n + warps - 1) / warps), threads(warps * warp_size);
+    ::sitewise::cuda::launch(name, kernel, blocks, threads, warps * bytes, stream, arguments, more...);
+    check(cudaGetLastError());
+}
+
+}  // namespace
+
+template <class Real>
+void launch_evaluate(const DevicePlan<Real>& plan,
+                     const List<Real>& list,
+                     const int* species,
+                     const Centers& centers,
+                     Real* G,
+                     cudaStream_t stream) {
+    check(cudaMemsetAsync(G, 0, sizeof(Real) * plan.plan.outputs * centers.ld, stream));
+    launch("evaluate_atoms", evaluate_atoms<Real>, plan, list, species, centers, stream, G);
+}
+
+template <class Real>
+void launch_vjp(const DevicePlan<Real>& plan,
+                const List<Real>& list,
+                const int* species,
+                const Centers& centers,
+                const Real* u,
+                Real* gradient,
+                cudaStream_t stream) {
+    launch("differentiate_atoms", differentiate_atoms<Real>, plan, list, species, centers, stream, u, gradient);
+}
+
+template <class Real>
+void launch_jvp(const DevicePlan<Real>& plan,
+                const List<Real>& list,
+                const int* species,
+                const Centers& centers,
+                const Real* v,
+                Real* dG,
+                cudaStream_t stream) {
+    check(cudaMemsetAsync(dG, 0, sizeof(Real) * plan.plan.outputs * centers.ld, stream));
+    launch("push_atoms", push_atoms<Real>, plan, list, species, centers, stream, v, dG);
+}
+
+#define SITEWISE_OPERATORS(Real)                                                                              \
+    template void launch_evaluate(const DevicePlan<Real>&, const List<Real>&, const int*, const Centers&,     \
+                                  Real*, cudaStream_t);                                                       \
+    template void launch_vjp(const DevicePlan<Real>&, const List<Real>&, const int*, const Centers&,          \
+                             const Real*, Real*, cudaStream_t);                                               \
+    template void launch_jvp(const DevicePlan<Real>&, const List<Real>&, const int*, const Centers&,          \
+                             const Real*, Real*, cudaStream_t);
+SITEWISE_OPERATORS(float)
+SITEWISE_OPERATORS(double)
+
+}  // namespace sitewise::cuda

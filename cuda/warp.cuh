@@ -1,0 +1,32 @@
+#pragma once
+
+// Operations of the 32 threads of a warp, all of which must take part.
+
+#include "portable.cuh"
+
+namespace sitewise::cuda {
+
+constexpr int warp_size = 32;
+constexpr unsigned all_lanes = 0xffffffffu;
+
+__device__ inline int lane_index() {
+    return static_cast<int>(threadIdx.x) % warp_size;
+}
+/// The warp's number in the grid.
+__device__ inline int warp_index() {
+    return static_cast<int>(blockIdx.x * (blockDim.x / warp_size) + threadIdx.x / warp_size);
+}
+
+/// The sum over the lanes in a fixed order, in every lane.
+template <class T>
+__device__ T warp_sum(T value) {
+    for (int step = warp_size / 2; step > 0; step /= 2) value += __shfl_xor_sync(all_lanes, value, step);
+    return value;
+}
+
+/// How many lanes before this one are in the mask, and in all.
+__device__ inline int lanes_before(unsigned mask) {
+    return __popc(mask & ((1u << lane_index()) - 1u));
+}
+
+}  // namespace sitewise::cuda
