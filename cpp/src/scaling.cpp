@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "scaling.hpp"
 #include "sitewise/error.hpp"
 
 namespace sitewise {
@@ -57,16 +58,13 @@ Scaling::Scaling(ScalingType type, double smin, double smax, std::vector<Feature
 void Scaling::apply(int element, double* G) const {
     const auto& factor = factor_[element];
     const auto& origin = origin_[element];
-    for (std::size_t i = 0; i < factor.size(); ++i) G[i] = factor[i] * (G[i] - origin[i]) + offset_;
+    for (std::size_t i = 0; i < factor.size(); ++i) G[i] = core::scaled(G[i], factor[i], origin[i], offset_);
 }
 
 int Scaling::extrapolations(int element, const double* G) const {
     const FeatureStatistics& s = statistics_[element];
     int outside = 0;
-    for (std::size_t i = 0; i < s.min.size(); ++i) {
-        const double tolerance = 1e-9 * (s.max[i] - s.min[i]);
-        outside += G[i] < s.min[i] - tolerance || G[i] > s.max[i] + tolerance;
-    }
+    for (std::size_t i = 0; i < s.min.size(); ++i) outside += core::outside(G[i], s.min[i], s.max[i]);
     return outside;
 }
 

@@ -33,6 +33,8 @@ public:
     double smax() const { return smax_; }
     const FeatureStatistics& statistics(int element) const { return statistics_[element]; }
     const std::vector<double>& factor(int element) const { return factor_[element]; }
+    const std::vector<double>& origin(int element) const { return origin_[element]; }
+    double offset() const { return offset_; }
     /// x of one atom, in place.
     void apply(int element, double* G) const;
     /// Number of functions of one atom outside [min, max] of the training set; the tolerance of 1e-9 of

@@ -1,0 +1,18 @@
+#pragma once
+
+#include "math.hpp"
+
+namespace sitewise::core {
+
+/// The network input of a function G.
+SITEWISE_INLINE double scaled(double G, double factor, double origin, double offset) {
+    return factor * (G - origin) + offset;
+}
+
+/// Whether G is outside of the training range; the tolerance is that of sitewise/scaling.hpp.
+SITEWISE_INLINE bool outside(double G, double least, double most) {
+    const double tolerance = 1e-9 * (most - least);
+    return G < least - tolerance || G > most + tolerance;
+}
+
+}  // namespace sitewise::core
