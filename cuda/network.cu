@@ -1,0 +1,444 @@
+#include <algorithm>
+#include <string>
+
+#include "activation.hpp"
+#include "network.cuh"
+#include "sitewise/error.hpp"
+
+namespace sitewise::cuda {
+namespace {
+
+// A block works on a tile of atoms, which are the lanes of its warps; a layer is a matrix product whose rows,
+// 8 a warp at a time, are in registers, and whose matrix goes through shared memory panel by panel.
+constexpr int tile = 32, warp_rows = 8, panel_depth = 32;
+constexpr int network_warps = 4, gradient_warps = 8, reduction_warps = 8;
+constexpr int most_layers = 32, most_blocks = 512;
+constexpr int network_arrays = 2, gradient_arrays = 5;  // [node][tile], of all nodes but the inputs
+// What both sm_80 and sm_90 have for a block (163 KiB), less panel and padding
+constexpr std::size_t most_shared = 144 * 1024;
+
+template <class Real>
+struct Layers {
+    Layer<Real> layer[most_layers];
+    int size, nodes, weights;  // nodes of all layers but the inputs
+};
+
+/// As many numbers as one instruction loads
+template <class Real>
+struct alignas(16) Pack {
+    static constexpr int size = 16 / sizeof(Real);
+    Real v[size];
+};
+
+/// A panel [panel_depth][rows] of a matrix, with a pack of padding for writes across the rows
+template <class Real, int warps>
+struct Panel {
+    static constexpr int rows = warps * warp_rows, packs = rows / Pack<Real>::size + 1;
+    Pack<Real> pack[panel_depth * packs];
+};
+
+struct Thread {
+    int lane, warp;
+    __device__ Thread()
+        : lane(static_cast<int>(threadIdx.x) % tile), warp(static_cast<int>(threadIdx.x) / tile) {}
+};
+
+// Rows [o, ...) and columns [k, k + depth) of W^T or, transposed, of W, with zeros behind the last row
+template <bool transposed, int warps, class Real>
+__device__ void stage(const Layer<Real>& l, int o, int k, int depth, Panel<Real, warps>& panel) {
+    using P = Panel<Real, warps>;
+    const int rows = transposed ? l.in : l.out;
+    for (int q = static_cast<int>(threadIdx.x); q < panel_depth * P::rows; q += warps * tile) {
+        const int c = transposed ? q % panel_depth : q / P::rows,
+                  r = transposed ? q / panel_depth : q % P::rows;
+        if (c >= depth) continue;
+        const std::size_t row = o + r, column = k + c;
+        const std::size_t at = transposed ? row * l.out + column : column * l.out + row;
+        panel.pack[c * P::packs + r / Pack<Real>::size].v[r % Pack<Real>::size] =
+            o + r < rows ? l.W[at] : Real(0);
+    }
+}
+
+// y += panel x for the first `packs` packs of the warp's rows
+template <int packs, class Real>
+__device__ void accumulate(int depth,
+                           const Pack<Real>* panel,
+                           int step,
+                           const Real* x,
+                           std::size_t ld,
+                           Real (&y)[warp_rows]) {
+    constexpr int width = Pack<Real>::size;
+#pragma unroll 4
+    for (int k = 0; k < depth; ++k) {
+        const Real xk = x[k * ld];
+        SITEWISE_UNROLL
+        for (int p = 0; p < packs; ++p) {
+            const Pack<Real> a = panel[k * step + p];
+            SITEWISE_UNROLL
+            for (int c = 0; c < width; ++c) y[p * width + c] += a.v[c] * xk;
+        }
+    }
+}
+
+// Calls finish(row, y) for each row of y = W^T x or, transposed, of W x; x is [.][ld] from the lane's atom
+// on. What other threads wrote to x need not be waited for before; what finish writes is seen after a
+// barrier.
+template <bool transposed, int warps, class Real, class Finish>
+__device__ void product(const Layer<Real>& l,
+                        const Real* x,
+                        std::size_t ld,
+                        Panel<Real, warps>& panel,
+                        Finish finish) {
+    using P = Panel<Real, warps>;
+    const int n = transposed ? l.out : l.in, rows = transposed ? l.in : l.out;
+    const int first = Thread().warp * warp_rows;
+    for (int o = 0; o < rows; o += P::rows) {
+        Real y[warp_rows] = {};
+        for (int k = 0; k < n; k += panel_depth) {
+            const int depth = n - k < panel_depth ? n - k : panel_depth;
+            __syncthreads();
+            stage<transposed>(l, o, k, depth, panel);
+            __syncthreads();
+            const Pack<Real>* packs = panel.pack + first / Pack<Real>::size;
+            if (o + first + Pack<Real>::size < rows)
+                accumulate<warp_rows / Pack<Real>::size>(depth, packs, P::packs, x + k * ld, ld, y);
+            else if (o + first < rows)
+                accumulate<1>(depth, packs, P::packs, x + k * ld, ld, y);
+        }
+        SITEWISE_UNROLL
+        for (int r = 0; r < warp_rows; ++r)
+            if (o + first + r < rows) finish(o + first + r, y[r]);
+    }
+}
+
+// h, scale f' and, unless null, scale^2 f'' of all nodes [node][tile]; x is [.][ld] from the lane's atom on
+template <int warps, class Real>
+__device__ void forward(const Layers<Real>& net,
+                        const Real* x,
+                        std::size_t ld,
+                        Real* value,
+                        Real* slope,
+                        Real* curvature,
+                        Panel<Real, warps>& panel) {
+    const Thread thread;
+    int at = thread.lane;
+    for (int q = 0; q < net.size; ++q) {
+        const Layer<Real>& l = net.layer[q];
+        product<false>(l, x, ld, panel, [&](int o, Real z) { value[at + o * tile] = z; });
+        __syncthreads();
+        for (int o = thread.warp; o < l.out; o += warps) {
+            const int to = at + o * tile;
+            const auto f = core::activate(l.activation, l.scale * (value[to] + l.b[o]));
+            value[to] = f.value;
+            slope[to] = l.scale * f.first;
+            if (curvature) curvature[to] = l.scale * l.scale * f.second;
+        }
+        x = value + at;
+        ld = tile;
+        at += l.out * tile;
+    }
+}
+
+// From the last layer down, out of dE/dz of each layer dE/dh g of the one below: finish(node, g)
+template <int warps, class Real, class Finish>
+__device__ void backward(const Layers<Real>& net,
+                         const Real* zbar,
+                         Panel<Real, warps>& panel,
+                         Finish finish) {
+    int at = net.nodes * tile + Thread().lane;
+    for (int q = net.size - 1; q > 0; --q) {
+        const Layer<Real>& l = net.layer[q];
+        at -= l.out * tile;
+        const int below = at - l.in * tile;
+        product<true>(l, zbar + at, tile, panel, [&](int i, Real g) { finish(below + i * tile, g); });
+    }
+}
+
+/// Memory of a block, in shared memory or in its part of `scratch`
+template <bool shared, class Real>
+__device__ Real* block_memory(Real* scratch, std::size_t size) {
+    SITEWISE_DYNAMIC_SHARED(Real, memory);
+    return shared ? memory : scratch + blockIdx.x * size;
+}
+
+template <class Real, bool shared>
+__global__ void __launch_bounds__(network_warps* tile, 4) evaluate_network(Layers<Real> net,
+                                                                        int tiles,
+                                                                        std::size_t ld,
+                                                                        const Real* x,
+                                                                        Real* energies,
+                                                                        Real* dedx,
+                                                                        Real* scratch) {
+    using P = Panel<Real, network_warps>;
+    SITEWISE_SHARED(P, panel, 1);
+    const std::size_t size = static_cast<std::size_t>(net.nodes) * tile;
+    Real* const value = block_memory<shared>(scratch, network_arrays * size);
+    Real* const slope = value + size;
+    const Thread thread;
+    for (int t = static_cast<int>(blockIdx.x); t < tiles; t += static_cast<int>(gridDim.x)) {
+        const std::size_t atom = static_cast<std::size_t>(t) * tile + thread.lane;
+        forward(net, x + atom, ld, value, slope, static_cast<Real*>(nullptr), panel[0]);
+        const std::size_t last = size - tile + thread.lane;
+        if (thread.warp == 0) {
+            energies[atom] = value[last];
+            value[last] = slope[last];  // values are not needed any more and make room for dE/dz
+        }
+        if (!dedx) continue;
+        backward(net, value, panel[0], [&](int i, Real g) { value[i] = g * slope[i]; });
+        product<true>(net.layer[0], value + thread.lane, tile, panel[0],
+                      [&](int i, Real g) { dedx[i * ld + atom] = g; });
+    }
+}
+
+/// An array [node][ld] of the atoms of a tile
+template <class Real>
+struct Rows {
+    const Real* data;
+    std::size_t ld;
+};
+
+// sum[r][c] += left[i + r] . right[o + c] over the atoms of a tile; a row behind the last one of the left is the
+// inputs of the biases. Lanes begin at different atoms, which are different banks of shared memory.
+template <int n, class Real>
+__device__ void add_products(Rows<Real> left,
+                             int i,
+                             int rows,
+                             Real bias,
+                             const Real* right,
+                             int o,
+                             int columns,
+                             double (&sum)[n][n]) {
+#pragma unroll 2
+    for (int s = 0; s < tile; ++s) {
+        const int b = (s + Thread().lane) % tile;
+        double y[n];
+        SITEWISE_UNROLL
+        for (int c = 0; c < n; ++c) y[c] = right[(o + c < columns ? o + c : o) * tile + b];
+        SITEWISE_UNROLL
+        for (int r = 0; r < n; ++r) {
+            const double x = i + r < rows ? left.data[(i + r) * left.ld + b] : bias;
+            SITEWISE_UNROLL
+            for (int c = 0; c < n; ++c) sum[r][c] += x * y[c];
+        }
+    }
+}
+
+// h z + d q of the atoms of a tile to `partial` [in + 1][out]: the biases are the weights of an input that is 1.
+template <int warps, class Real>
+__device__ void outer_products(const Layer<Real>& l,
+                               Rows<Real> h,
+                               Rows<Real> d,
+                               const Real* z,
+                               const Real* q,
+                               bool first,
+                               double* partial) {
+    constexpr int n = 4;
+    const int columns = (l.out + n - 1) / n, units = (l.in + n) / n * columns;
+    for (int unit = static_cast<int>(threadIdx.x); unit < units; unit += warps * tile) {
+        const int i = unit / columns * n, o = unit % columns * n;
+        double sum[n][n] = {};
+        add_products(h, i, l.in, Real(1), z, o, l.out, sum);
+        if (d.data) add_products(d, i, l.in, Real(0), q, o, l.out, sum);
+        SITEWISE_UNROLL
+        for (int r = 0; r < n; ++r) {
+            SITEWISE_UNROLL
+            for (int c = 0; c < n; ++c) {
+                if (i + r > l.in || o + c >= l.out) continue;
+                double& to = partial[static_cast<std::size_t>(i + r) * l.out + o + c];
+                to = first ? sum[r][c] : to + sum[r][c];
+            }
+        }
+    }
+}
+
+// Tangents d along t of all nodes, and zbar = g f'' u with u = d W of the layer, in place of g f''
+template <int warps, class Real>
+__device__ void forward_tangents(const Layers<Real>& net,
+                                 const Real* t,
+                                 std::size_t ld,
+                                 const Real* slope,
+                                 Real* d,
+                                 Real* zbar,
+                                 Panel<Real, warps>& panel) {
+    int at = Thread().lane;
+    for (int q = 0; q < net.size; ++q) {
+        const Layer<Real>& l = net.layer[q];
+        product<false>(l, t, ld, panel, [&](int o, Real u) {
+            const int to = at + o * tile;
+            d[to] = slope[to] * u;
+            zbar[to] *= u;
+        });
+        t = d + at;
+        ld = tile;
+        at += l.out * tile;
+    }
+}
+
+// For each block and its tiles, partial [blocks][weights]; the formulas are those of
+// cpp/src/kernels/network_gradient.hpp, curvature and zbar share their place.
+template <class Real, bool shared>
+__global__ void __launch_bounds__(gradient_warps* tile, shared ? 2 : 1) partial_gradients(Layers<Real> net,
+                                                                          int tiles,
+                                                                          std::size_t ld,
+                                                                          const Real* x,
+                                                                          const Real* a,
+                                                                          const Real* t,
+                                                                          double* partial,
+                                                                          Real* scratch) {
+    using P = Panel<Real, gradient_warps>;
+    SITEWISE_SHARED(P, panel, 1);
+    const std::size_t size = static_cast<std::size_t>(net.nodes) * tile;
+    Real* const value = block_memory<shared>(scratch, gradient_arrays * size);
+    Real *const slope = value + size, *const adjoint = slope + size, *const zbar = adjoint + size,
+                *const d = zbar + size;
+    partial += static_cast<std::size_t>(blockIdx.x) * net.weights;
+    const Thread thread;
+    for (int k = static_cast<int>(blockIdx.x); k < tiles; k += static_cast<int>(gridDim.x)) {
+        const std::size_t first = static_cast<std::size_t>(k) * tile, atom = first + thread.lane;
+        const std::size_t last = size - tile + thread.lane;
+        forward(net, x + atom, ld, value, slope, zbar, panel[0]);
+        if (thread.warp == 0) adjoint[last] = slope[last];
+        backward(net, adjoint, panel[0], [&](int i, Real g) {
+            adjoint[i] = g * slope[i];
+            zbar[i] *= g;
+        });
+        if (t)
+            forward_tangents(net, t + atom, ld, slope, d, zbar, panel[0]);
+        else
+            for (int o = thread.warp; o < net.nodes; o += gradient_warps) zbar[o * tile + thread.lane] = 0;
+        __syncthreads();
+        if (thread.warp == 0) zbar[last] += slope[last] * a[atom];
+        backward(net, zbar, panel[0], [&](int i, Real hbar) { zbar[i] += slope[i] * hbar; });
+        __syncthreads();
+        Rows<Real> h{x + first, ld}, tangents{t ? t + first : nullptr, ld};
+        double* to = partial;
+        for (std::size_t q = 0, at = 0; q < static_cast<std::size_t>(net.size); ++q) {
+            const Layer<Real>& l = net.layer[q];
+            outer_products<gradient_warps>(l, h, tangents, zbar + at, adjoint + at,
+                                           k < static_cast<int>(gridDim.x), to);
+            h = {value + at, tile};
+            if (t) tangents = {d + at, tile};
+            to += static_cast<std::size_t>(l.in + 1) * l.out;
+            at += static_cast<std::size_t>(l.out) * tile;
+        }
+    }
+}
+
+// gradient += sum over blocks of partial [blocks][weights], always in the same order
+__global__ void __launch_bounds__(reduction_warps* tile)
+    add_partials(int blocks, int weights, const double* partial, double* gradient) {
+    SITEWISE_SHARED(double, part, reduction_warps* tile);
+    const Thread thread;
+    const int w = static_cast<int>(blockIdx.x) * tile + thread.lane;
+    double sum = 0;
+    for (int b = thread.warp; w < weights && b < blocks; b += reduction_warps)
+        sum += partial[static_cast<std::size_t>(b) * weights + w];
+    part[threadIdx.x] = sum;
+    __syncthreads();
+    if (thread.warp > 0 || w >= weights) return;
+    for (int r = 1; r < reduction_warps; ++r) sum += part[r * tile + thread.lane];
+    gradient[w] += sum;
+}
+
+template <class Real>
+Layers<Real> layers_of(const NetworkView<Real>& net) {
+    if (net.layers.size > most_layers)
+        throw Error("CUDA: a network has " + std::to_string(net.layers.size) + " layers, expected at most " +
+                    std::to_string(most_layers));
+    Layers<Real> all{};
+    for (const Layer<Real>& l : net.layers) {
+        all.layer[all.size++] = l;
+        all.nodes += l.out;
+        all.weights += (l.in + 1) * l.out;
+    }
+    return all;
+}
+
+int tiles_of(int n) {
+    return (n + tile - 1) / tile;
+}
+
+/// Bytes of `arrays` arrays of all nodes for a block
+template <class Real>
+std::size_t block_bytes(const Layers<Real>& net, int arrays) {
+    return sizeof(Real) * arrays * net.nodes * tile;
+}
+
+/// Blocks for n atoms; those that have no shared memory have scratch memory, which is limited so.
+int blocks_of(int n, bool limited) {
+    return limited ? std::min(tiles_of(n), most_blocks) : tiles_of(n);
+}
+
+template <class Kernel, class... Arguments>
+void launch_blocks(const char* name,
+                   Kernel kernel,
+                   int blocks,
+                   int warps,
+                   std::size_t shared,
+                   cudaStream_t stream,
+                   Arguments... arguments) {
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+    launch(name, kernel, dim3(blocks), dim3(warps * tile), shared, stream, arguments...);
+}
+
+}  // namespace
+
+template <class Real>
+std::size_t network_scratch(const NetworkView<Real>& net, int n) {
+    const Layers<Real> layers = layers_of(net);
+    const std::size_t bytes = block_bytes(layers, gradient_arrays), blocks = blocks_of(n, true);
+    // the arrays of evaluate_network are fewer, and it has no partial gradients
+    return blocks * (layers.weights + (bytes > most_shared ? bytes / sizeof(double) : 0));
+}
+
+template <class Real>
+void launch_network(const NetworkView<Real>& net,
+                    int n,
+                    std::size_t ld,
+                    const Real* x,
+                    Real* energies,
+                    Real* dedx,
+                    double* scratch,
+                    cudaStream_t stream) {
+    if (n == 0) return;
+    const Layers<Real> layers = layers_of(net);
+    const std::size_t bytes = block_bytes(layers, network_arrays);
+    const bool large = bytes > most_shared;
+    launch_blocks("evaluate_network", large ? evaluate_network<Real, false> : evaluate_network<Real, true>,
+                  blocks_of(n, large), network_warps, large ? 0 : bytes, stream, layers, tiles_of(n), ld, x,
+                  energies, dedx, reinterpret_cast<Real*>(scratch));
+}
+
+template <class Real>
+void launch_weight_gradient(const NetworkView<Real>& net,
+                            int n,
+                            std::size_t ld,
+                            const Real* x,
+                            const Real* a,
+                            const Real* t,
+                            double* gradient,
+                            double* scratch,
+                            cudaStream_t stream) {
+    if (n == 0) return;
+    const Layers<Real> layers = layers_of(net);
+    const std::size_t bytes = block_bytes(layers, gradient_arrays);
+    const bool large = bytes > most_shared;
+    const int blocks = blocks_of(n, true);
+    Real* const memory = reinterpret_cast<Real*>(scratch + static_cast<std::size_t>(blocks) * layers.weights);
+    launch_blocks("partial_gradients", large ? partial_gradients<Real, false> : partial_gradients<Real, true>,
+                  blocks, gradient_warps, large ? 0 : bytes, stream, layers, tiles_of(n), ld, x, a, t,
+                  scratch, memory);
+    launch_blocks("add_partials", add_partials, tiles_of(layers.weights), reduction_warps, 0, stream, blocks,
+                  layers.weights, scratch, gradient);
+}
+
+#define SITEWISE_INSTANTIATE(Real)                                                                      \
+    template std::size_t network_scratch(const NetworkView<Real>&, int);                                \
+    template void launch_network(const NetworkView<Real>&, int, std::size_t, const Real*, Real*, Real*, \
+                                 double*, cudaStream_t);                                                \
+    template void launch_weight_gradient(const NetworkView<Real>&, int, std::size_t, const Real*,       \
+                                         const Real*, const Real*, double*, double*, cudaStream_t);
+SITEWISE_INSTANTIATE(float)
+SITEWISE_INSTANTIATE(double)
+
+}  // namespace sitewise::cuda
