@@ -68,7 +68,7 @@ __device__ void accumulate(int depth,
                            std::size_t ld,
                            Real (&y)[warp_rows]) {
     constexpr int width = Pack<Real>::size;
-#pragma unroll 4
+    SITEWISE_UNROLL_BY(4)
     for (int k = 0; k < depth; ++k) {
         const Real xk = x[k * ld];
         SITEWISE_UNROLL
@@ -163,12 +163,12 @@ __device__ Real* block_memory(Real* scratch, std::size_t size) {
 
 template <class Real, bool shared>
 __global__ void __launch_bounds__(network_warps* tile, 4) evaluate_network(Layers<Real> net,
-                                                                        int tiles,
-                                                                        std::size_t ld,
-                                                                        const Real* x,
-                                                                        Real* energies,
-                                                                        Real* dedx,
-                                                                        Real* scratch) {
+                                                                           int tiles,
+                                                                           std::size_t ld,
+                                                                           const Real* x,
+                                                                           Real* energies,
+                                                                           Real* dedx,
+                                                                           Real* scratch) {
     using P = Panel<Real, network_warps>;
     SITEWISE_SHARED(P, panel, 1);
     const std::size_t size = static_cast<std::size_t>(net.nodes) * tile;
@@ -197,8 +197,8 @@ struct Rows {
     std::size_t ld;
 };
 
-// sum[r][c] += left[i + r] . right[o + c] over the atoms of a tile; a row behind the last one of the left is the
-// inputs of the biases. Lanes begin at different atoms, which are different banks of shared memory.
+// sum[r][c] += left[i + r] . right[o + c] over the atoms of a tile; a row behind the last one of the left is
+// the inputs of the biases. Lanes begin at different atoms, which are different banks of shared memory.
 template <int n, class Real>
 __device__ void add_products(Rows<Real> left,
                              int i,
@@ -208,7 +208,7 @@ __device__ void add_products(Rows<Real> left,
                              int o,
                              int columns,
                              double (&sum)[n][n]) {
-#pragma unroll 2
+    SITEWISE_UNROLL_BY(2)
     for (int s = 0; s < tile; ++s) {
         const int b = (s + Thread().lane) % tile;
         double y[n];
@@ -223,7 +223,8 @@ __device__ void add_products(Rows<Real> left,
     }
 }
 
-// h z + d q of the atoms of a tile to `partial` [in + 1][out]: the biases are the weights of an input that is 1.
+// h z + d q of the atoms of a tile to `partial` [in + 1][out]: the biases are the weights of an input that
+// is 1.
 template <int warps, class Real>
 __device__ void outer_products(const Layer<Real>& l,
                                Rows<Real> h,
@@ -278,13 +279,13 @@ __device__ void forward_tangents(const Layers<Real>& net,
 // cpp/src/kernels/network_gradient.hpp, curvature and zbar share their place.
 template <class Real, bool shared>
 __global__ void __launch_bounds__(gradient_warps* tile, shared ? 2 : 1) partial_gradients(Layers<Real> net,
-                                                                          int tiles,
-                                                                          std::size_t ld,
-                                                                          const Real* x,
-                                                                          const Real* a,
-                                                                          const Real* t,
-                                                                          double* partial,
-                                                                          Real* scratch) {
+                                                                                          int tiles,
+                                                                                          std::size_t ld,
+                                                                                          const Real* x,
+                                                                                          const Real* a,
+                                                                                          const Real* t,
+                                                                                          double* partial,
+                                                                                          Real* scratch) {
     using P = Panel<Real, gradient_warps>;
     SITEWISE_SHARED(P, panel, 1);
     const std::size_t size = static_cast<std::size_t>(net.nodes) * tile;
@@ -302,10 +303,9 @@ __global__ void __launch_bounds__(gradient_warps* tile, shared ? 2 : 1) partial_
             adjoint[i] = g * slope[i];
             zbar[i] *= g;
         });
-        if (t)
-            forward_tangents(net, t + atom, ld, slope, d, zbar, panel[0]);
-        else
-            for (int o = thread.warp; o < net.nodes; o += gradient_warps) zbar[o * tile + thread.lane] = 0;
+        if (t) forward_tangents(net, t + atom, ld, slope, d, zbar, panel[0]);
+        __syncthreads();
+        for (int o = thread.warp; !t && o < net.nodes; o += gradient_warps) zbar[o * tile + thread.lane] = 0;
         __syncthreads();
         if (thread.warp == 0) zbar[last] += slope[last] * a[atom];
         backward(net, zbar, panel[0], [&](int i, Real hbar) { zbar[i] += slope[i] * hbar; });
@@ -424,10 +424,10 @@ void launch_weight_gradient(const NetworkView<Real>& net,
     const std::size_t bytes = block_bytes(layers, gradient_arrays);
     const bool large = bytes > most_shared;
     const int blocks = blocks_of(n, true);
-    Real* const memory = reinterpret_cast<Real*>(scratch + static_cast<std::size_t>(blocks) * layers.weights);
+    double* const memory = large ? scratch + static_cast<std::size_t>(blocks) * layers.weights : nullptr;
     launch_blocks("partial_gradients", large ? partial_gradients<Real, false> : partial_gradients<Real, true>,
                   blocks, gradient_warps, large ? 0 : bytes, stream, layers, tiles_of(n), ld, x, a, t,
-                  scratch, memory);
+                  scratch, reinterpret_cast<Real*>(memory));
     launch_blocks("add_partials", add_partials, tiles_of(layers.weights), reduction_warps, 0, stream, blocks,
                   layers.weights, scratch, gradient);
 }
