@@ -4,13 +4,14 @@
 #include "activation.hpp"
 #include "network.cuh"
 #include "sitewise/error.hpp"
+#include "warp.cuh"
 
 namespace sitewise::cuda {
 namespace {
 
 // A block works on a tile of atoms, which are the lanes of its warps; a layer is a matrix product whose rows,
 // 8 a warp at a time, are in registers, and whose matrix goes through shared memory panel by panel.
-constexpr int tile = 32, warp_rows = 8, panel_depth = 32;
+constexpr int tile = warp_size, warp_rows = 8, panel_depth = 32;
 constexpr int network_warps = 4, gradient_warps = 8, reduction_warps = 8;
 constexpr int most_layers = 32, most_blocks = 512;
 constexpr int network_arrays = 2, gradient_arrays = 5;  // [node][tile], of all nodes but the inputs
@@ -37,10 +38,9 @@ struct Panel {
     Pack<Real> pack[panel_depth * packs];
 };
 
+/// The atom in the tile and the warp in the block
 struct Thread {
-    int lane, warp;
-    __device__ Thread()
-        : lane(static_cast<int>(threadIdx.x) % tile), warp(static_cast<int>(threadIdx.x) / tile) {}
+    int lane = lane_index(), warp = static_cast<int>(threadIdx.x) / warp_size;
 };
 
 // Rows [o, ...) and columns [k, k + depth) of W^T or, transposed, of W, with zeros behind the last row
