@@ -57,6 +57,14 @@ __global__ void __launch_bounds__(threads)
 
 template <class Real>
 __global__ void __launch_bounds__(threads)
+    spread(Centers centers, const int* structure, const double* values, double unit, Real* columns) {
+    const int b = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+    if (b >= centers.ld) return;
+    columns[b] = b < centers.n ? static_cast<Real>(values[structure[centers.atoms[b]]] * unit) : Real(0);
+}
+
+template <class Real>
+__global__ void __launch_bounds__(threads)
     to_rows(Centers centers, int functions, int width, const Real* columns, double* rows) {
     const Place p(centers.ld);
     if (p.b >= centers.n) return;
@@ -116,6 +124,17 @@ void launch_energies(const Centers& centers,
 }
 
 template <class Real>
+void launch_spread(const Centers& centers,
+                   const int* structure,
+                   const double* values,
+                   double unit,
+                   Real* columns,
+                   cudaStream_t stream) {
+    SITEWISE_LAUNCH(spread<Real>, grid_for(centers.ld, 1), dim3(threads), 0, stream, centers, structure, values, unit,
+                    columns);
+}
+
+template <class Real>
 void launch_to_rows(const Centers& centers,
                     int functions,
                     int width,
@@ -142,6 +161,7 @@ void launch_to_columns(const Centers& centers,
     template void launch_multiply(const ScalingView&, double, int, int, const Real*, bool, Real*, cudaStream_t); \
     template void launch_extrapolations(const ScalingView&, const Centers&, const Real*, int*, cudaStream_t);   \
     template void launch_energies(const Centers&, const Real*, double, double, double*, cudaStream_t);          \
+    template void launch_spread(const Centers&, const int*, const double*, double, Real*, cudaStream_t);        \
     template void launch_to_rows(const Centers&, int, int, const Real*, double*, cudaStream_t);                 \
     template void launch_to_columns(const Centers&, int, int, const double*, Real*, cudaStream_t);
 SITEWISE_COLUMNS(float)

@@ -47,6 +47,15 @@ void launch_energies(const Centers& centers,
                      double* energies,
                      cudaStream_t stream);
 
+/// columns [ld] = unit * value of the structure of each atom, 0 from n on; structure [atoms of the batch].
+template <class Real>
+void launch_spread(const Centers& centers,
+                   const int* structure,
+                   const double* values,
+                   double unit,
+                   Real* columns,
+                   cudaStream_t stream);
+
 /// Columns of doubles [atoms][width], row by row: the way out, NaN behind the last function, and in.
 template <class Real>
 void launch_to_rows(const Centers& centers,

@@ -5,6 +5,7 @@
 // launches as below, and include nothing else of CUDA.
 
 #include <cstddef>
+#include <string>
 #include <utility>
 
 #ifdef __CUDACC__
@@ -28,6 +29,13 @@ void launch(const char*,
             A&&... a) {
     kernel<<<grid, block, shared, s>>>(static_cast<P>(std::forward<A>(a))...);
 }
+
+/// Of the first device.
+inline std::string device_name() {
+    cudaDeviceProp properties;
+    const cudaError_t code = cudaGetDeviceProperties(&properties, 0);
+    return code == cudaSuccess ? properties.name : cudaGetErrorString(code);
+}
 }  // namespace sitewise::cuda
 
 #else
@@ -48,6 +56,10 @@ void launch(const char* name,
             cudaStream_t s,
             A&&... a) {
     ::hostexec::launch_kernel(name, kernel, grid, block, shared, s, std::forward<A>(a)...);
+}
+
+inline std::string device_name() {
+    return "executed on the processor, for tests";
 }
 }  // namespace sitewise::cuda
 #endif

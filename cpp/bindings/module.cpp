@@ -16,6 +16,7 @@
 #include <omp.h>
 #endif
 
+#include "backend.hpp"
 #include "sitewise/ensemble.hpp"
 #include "sitewise/error.hpp"
 #include "sitewise/training.hpp"
@@ -81,6 +82,26 @@ struct Structure {
     }
 };
 
+Device parse_device(const std::string& name) {
+    if (name == "cpu") return Device::cpu;
+    if (name == "cuda") return Device::cuda;
+    throw Error("device \"" + name + "\" is unknown, expected cpu or cuda");
+}
+
+// Null for the processor
+std::shared_ptr<Backend> backend_of(const std::string& device) {
+    return parse_device(device) == Device::cpu ? nullptr : cuda_backend();
+}
+
+std::vector<std::string> devices() {
+    try {
+        cuda_backend();
+        return {"cpu", "cuda"};
+    } catch (const Error&) {
+        return {"cpu"};
+    }
+}
+
 // The operators on all environments of a structure, for tests and features; one thread is enough there.
 class Environments {
 public:
@@ -123,8 +144,18 @@ private:
     NeighborList list_;
 };
 
-Floats evaluate(const SymmetryFunctions& functions, Ints species, Floats positions, Floats cell, Flags pbc) {
+Floats evaluate(const SymmetryFunctions& functions,
+                Ints species,
+                Floats positions,
+                Floats cell,
+                Flags pbc,
+                const std::string& device) {
     const Structure structure(species, positions, cell, pbc);
+    if (const auto backend = backend_of(device)) {
+        Floats G({structure.size(), functions.max_count()});
+        backend->evaluate(functions, structure.view(), G.mutable_data());
+        return G;
+    }
     Environments all(functions, structure);
     Floats G = all.rows();
     all.for_each([&](std::size_t i, std::size_t, std::size_t) {
@@ -138,11 +169,16 @@ py::tuple vjp(const SymmetryFunctions& functions,
               Floats positions,
               Floats cell,
               Flags pbc,
-              Floats u) {
+              Floats u,
+              const std::string& device) {
     const Structure structure(species, positions, cell, pbc);
+    require(u, {py::ssize_t(structure.size()), py::ssize_t(functions.max_count())}, "u");
+    std::vector<double> gradient(3 * structure.size()), strain(9), g;
+    if (const auto backend = backend_of(device)) {
+        backend->vjp(functions, structure.view(), u.data(), gradient.data(), strain.data());
+        return py::make_tuple(array({py::ssize_t(structure.size()), 3}, gradient), array({3, 3}, strain));
+    }
     Environments all(functions, structure);
-    require(u, {py::ssize_t(all.size()), py::ssize_t(all.width())}, "u");
-    std::vector<double> gradient(3 * all.size()), strain(9), g;
     all.for_each([&](std::size_t i, std::size_t first, std::size_t m) {
         g.resize(3 * m);
         functions.vjp(all.environment, u.data() + i * all.width(), g.data());
@@ -163,11 +199,17 @@ Floats jvp(const SymmetryFunctions& functions,
            Floats cell,
            Flags pbc,
            Floats v,
-           Floats strain) {
+           Floats strain,
+           const std::string& device) {
     const Structure structure(species, positions, cell, pbc);
-    Environments all(functions, structure);
-    require(v, {py::ssize_t(all.size()), 3}, "v");
+    require(v, {py::ssize_t(structure.size()), 3}, "v");
     require(strain, {3, 3}, "strain");
+    if (const auto backend = backend_of(device)) {
+        Floats dG({structure.size(), functions.max_count()});
+        backend->jvp(functions, structure.view(), v.data(), strain.data(), dG.mutable_data());
+        return dG;
+    }
+    Environments all(functions, structure);
     Floats dG = all.rows();
     std::vector<double> w;
     all.for_each([&](std::size_t i, std::size_t first, std::size_t m) {
@@ -502,11 +544,14 @@ py::tuple predict(const TrainingSet& set, const Potential& potential, std::size_
     return py::make_tuple(energy, forces, stress);
 }
 
-py::tuple neighbor_list(Floats positions, Floats cell, Flags pbc, double cutoff) {
+py::tuple neighbor_list(Floats positions, Floats cell, Flags pbc, double cutoff, const std::string& device) {
     if (positions.ndim() != 2) throw Error("positions must be an array [n, 3]");
     Ints species(positions.shape(0));
     std::fill_n(species.mutable_data(), species.size(), 0);
-    const NeighborList list = build_neighbors(Structure(species, positions, cell, pbc).view(), cutoff);
+    const Structure structure(species, positions, cell, pbc);
+    const auto backend = backend_of(device);
+    const NeighborList list = backend ? backend->neighbors(structure.view(), cutoff)
+                                      : build_neighbors(structure.view(), cutoff);
     const auto m = py::ssize_t(list.index.size());
     Ints i(m), j(m), shifts({m, py::ssize_t{3}});
     for (std::size_t a = 0; a < list.centers(); ++a)
@@ -533,7 +578,7 @@ py::dict info() {
 #else
     d["openmp"] = "no";
 #endif
-    d["cuda"] = "built without CUDA";
+    d["cuda"] = cuda_status();
     return d;
 }
 
@@ -635,9 +680,12 @@ PYBIND11_MODULE(_core, m) {
                  check_element(f, element);
                  return f.functions(element);
              })
-        .def("evaluate", &evaluate)
-        .def("vjp", &vjp)
-        .def("jvp", &jvp);
+        .def("evaluate", &evaluate, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
+             py::arg("device") = "cpu")
+        .def("vjp", &vjp, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
+             py::arg("u"), py::arg("device") = "cpu")
+        .def("jvp", &jvp, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
+             py::arg("v"), py::arg("strain"), py::arg("device") = "cpu");
 
     m.def(
         "read_functions",
@@ -754,6 +802,9 @@ Error
             "precision",
             [](const Potential& p) { return p.precision() == Precision::float32 ? "float32" : "float64"; },
             [](Potential& p, const std::string& name) { p.set_precision(parse_precision(name)); })
+        .def_property(
+            "device", [](const Potential& p) { return p.device() == Device::cuda ? "cuda" : "cpu"; },
+            [](Potential& p, const std::string& name) { p.set_device(parse_device(name)); })
         .def("compute", &compute<Potential>, py::arg("species"), py::arg("positions"), py::arg("cell"),
              py::arg("pbc"), py::arg("features") = false, py::arg("virials") = false,
              py::arg("neighbors") = nullptr);
@@ -808,7 +859,8 @@ Error
         .def("predict", &predict);
 
     m.def("neighbor_list", &neighbor_list, py::arg("positions"), py::arg("cell"), py::arg("pbc"),
-          py::arg("cutoff"));
+          py::arg("cutoff"), py::arg("device") = "cpu");
+    m.def("devices", &devices);
     m.def("info", &info);
     m.def("get_threads", &get_threads);
     m.def("set_threads", &set_threads, py::arg("n"));

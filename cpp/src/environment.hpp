@@ -126,6 +126,8 @@ private:
 struct PlanAccess {
     template <class Real>
     static const ElementPlan<Real>& plan(const SymmetryFunctions& functions, int element);
+    /// The same functions, all computed from pairs.
+    static SymmetryFunctions of_pairs(const SymmetryFunctions& functions);
 };
 
 }  // namespace sitewise

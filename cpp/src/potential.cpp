@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "backend.hpp"
 #include "environment.hpp"
 #include "members.hpp"
 #include "neighbor_search.hpp"
@@ -290,6 +291,8 @@ std::vector<double> compute_members(const std::vector<const Potential*>& members
                                     std::size_t n_atoms,
                                     Potential::Output out) {
     check_species(species, n_atoms, static_cast<int>(members.front()->elements().size()));
+    if (Backend* backend = BackendAccess::of(*members.front()))
+        return backend->compute(members, neighbors, species, n_atoms, out);
     return compute_all(members, {&neighbors, nullptr}, species, n_atoms, out);
 }
 
@@ -297,6 +300,8 @@ std::vector<double> compute_members(const std::vector<const Potential*>& members
                                     const Atoms& atoms,
                                     Potential::Output out) {
     check_species(atoms.species, atoms.size, static_cast<int>(members.front()->elements().size()));
+    if (Backend* backend = BackendAccess::of(*members.front()))
+        return backend->compute(members, std::vector<Atoms>{atoms}, {out});
     const NeighborSearch search(atoms, members.front()->cutoff());
     return compute_all(members, {nullptr, &search}, atoms.species, atoms.size, out);
 }
@@ -370,6 +375,29 @@ void Potential::compute(const NeighborView& neighbors,
 
 void Potential::compute(const Atoms& atoms, Output out) const {
     compute_members({this}, atoms, out);
+}
+
+void Potential::compute(const std::vector<Atoms>& structures, const std::vector<Output>& out) const {
+    for (const Atoms& atoms : structures)
+        check_species(atoms.species, atoms.size, static_cast<int>(elements_.size()));
+    if (backend_) {
+        backend_->compute({this}, structures, out);
+        return;
+    }
+    for (std::size_t s = 0; s < structures.size(); ++s) compute(structures[s], out[s]);
+}
+
+void Potential::compute_on_device(const Atoms& atoms, Output out, void* stream) const {
+    if (!backend_) throw Error("arrays on a device need a potential with device cuda, this one's is cpu");
+    check_species(atoms.species, atoms.size, static_cast<int>(elements_.size()));
+    backend_->compute_on_device({this}, atoms, out, stream);
+}
+
+void Potential::set_device(Device device) {
+    if (device == Device::cpu)
+        backend_.reset();
+    else
+        backend_ = cuda_backend();
 }
 
 }  // namespace sitewise

@@ -462,6 +462,7 @@ private:
 
 struct SymmetryFunctions::Plan {
     Cutoff cutoff;
+    std::vector<int> atomic_numbers;
     double rc = 0.0;
     std::vector<std::vector<SymmetryFunction>> functions;  // [element], which the compilers refer to
     std::vector<Compiler<double>> float64;
@@ -481,6 +482,7 @@ SymmetryFunctions::SymmetryFunctions(int n_elements,
                     std::to_string(n_elements) + " elements");
     auto plan = std::make_shared<Plan>();
     plan->cutoff = cutoff;
+    plan->atomic_numbers = atomic_numbers;
     plan->functions.resize(n_elements);
     for (const SymmetryFunction& given : functions) {
         const SymmetryFunction f = canonical(given);
@@ -536,6 +538,13 @@ const ElementPlan<double>& PlanAccess::plan(const SymmetryFunctions& functions, 
 template <>
 const ElementPlan<float>& PlanAccess::plan(const SymmetryFunctions& functions, int element) {
     return functions.plan_->float32[element].plan();
+}
+
+SymmetryFunctions PlanAccess::of_pairs(const SymmetryFunctions& functions) {
+    const SymmetryFunctions::Plan& plan = *functions.plan_;
+    std::vector<SymmetryFunction> all;
+    for (const auto& list : plan.functions) all.insert(all.end(), list.begin(), list.end());
+    return {static_cast<int>(plan.functions.size()), all, plan.cutoff, plan.atomic_numbers, Moments::never};
 }
 
 // -- the operators -------------------------------------------------------------------------------------

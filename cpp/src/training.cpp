@@ -1,11 +1,13 @@
 #include "sitewise/training.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <string>
 #include <utility>
 
+#include "backend.hpp"
 #include "kernels.hpp"
 #include "network_of.hpp"
 #include "parallel.hpp"
@@ -168,6 +170,12 @@ struct TrainingSet::Data {
     std::size_t width;
     Relevant relevant;
     std::vector<Structure> structures;
+    std::uint64_t state = new_state();  // another one after each change
+
+    static std::uint64_t new_state() {
+        static std::atomic<std::uint64_t> last{0};
+        return ++last;
+    }
 
     // -- preparation ---------------------------------------------------------------------------------
 
@@ -523,7 +531,8 @@ private:
 
 TrainingSet::TrainingSet(const SymmetryFunctions& functions, std::size_t memory_budget)
     : data_(std::make_unique<Data>(
-          Data{functions, memory_budget, 0, functions.max_count(), relevant_functions(functions), {}})) {}
+          Data{functions, memory_budget, 0, functions.max_count(), relevant_functions(functions), {},
+               Data::new_state()})) {}
 TrainingSet::~TrainingSet() = default;
 TrainingSet::TrainingSet(TrainingSet&&) noexcept = default;
 TrainingSet& TrainingSet::operator=(TrainingSet&&) noexcept = default;
@@ -569,6 +578,7 @@ void TrainingSet::add(std::size_t count,
     in_parallel([&](std::size_t q, Scratch& scratch) { d.fill(added[q], stored[q], scratch); });
     d.used = used;
     std::move(added.begin(), added.end(), std::back_inserter(d.structures));
+    d.state = Data::new_state();
 }
 
 int TrainingSet::elements() const {
@@ -645,6 +655,7 @@ std::vector<FeatureStatistics> TrainingSet::statistics(const std::vector<std::si
 }
 
 void TrainingSet::set_weights(std::size_t structure, double weight, const double* force_weights) {
+    data_->state = Data::new_state();
     Structure& s = data_->structures[structure];
     s.weight = weight;
     s.force_weights.assign(s.size, weight);
@@ -704,6 +715,41 @@ void add_errors(Slot& slot, double* forces, const Counts& n, LossWeights weights
     }
 }
 
+void append(const Structure& s, LabelledBatch& batch) {
+    const int atoms = static_cast<int>(batch.species.size()), entries = static_cast<int>(batch.index.size());
+    batch.species.insert(batch.species.end(), s.species.begin(), s.species.end());
+    batch.first_atom.push_back(static_cast<int>(batch.species.size()));
+    for (std::size_t i = 1; i < s.first.size(); ++i)
+        batch.first.push_back(entries + static_cast<int>(s.first[i]));
+    for (int j : s.index) batch.index.push_back(atoms + j);
+    batch.vectors.insert(batch.vectors.end(), s.vectors.begin(), s.vectors.end());
+    batch.volume.push_back(s.volume);
+    batch.energy.push_back(s.energy);
+    batch.weight.push_back(s.weight);
+    const auto known = [](const std::vector<double>& values, std::size_t n, std::vector<double>& all) {
+        if (values.empty())
+            all.insert(all.end(), n, unknown);
+        else
+            all.insert(all.end(), values.begin(), values.end());
+    };
+    known(s.stress, 6, batch.stress);
+    known(s.forces, 3 * s.size, batch.forces);
+    for (std::size_t i = 0; i < s.size; ++i)
+        batch.force_weights.push_back(s.force_weights.empty() ? 1.0 : s.force_weights[i]);
+}
+
+LabelledBatch batch_of(const std::vector<Structure>& all,
+                       const std::vector<std::size_t>& chosen,
+                       const Counts& counts) {
+    LabelledBatch batch;
+    batch.first_atom = batch.first = {0};
+    batch.energies = counts.energies;
+    batch.force_components = counts.forces;
+    batch.stress_components = counts.stresses;
+    for (std::size_t q : chosen) append(all[q], batch);
+    return batch;
+}
+
 }  // namespace
 
 Loss TrainingSet::loss(const Potential& potential,
@@ -718,6 +764,13 @@ Loss TrainingSet::loss(const Potential& potential,
         counts.energies += s.has_energy();
         counts.forces += static_cast<double>(s.forces.size());
         counts.stresses += static_cast<double>(s.stress.size());
+    }
+
+    if (Backend* backend = BackendAccess::of(potential)) {
+        std::vector<std::uint64_t> key(structures.begin(), structures.end());
+        key.push_back(d.state);
+        return backend->loss(
+            potential, key, [&] { return batch_of(d.structures, structures, counts); }, weights, gradient);
     }
 
     // A fixed number of groups, each summed in order, makes the result independent of the threads.

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "sitewise/device.hpp"
 #include "sitewise/neighbors.hpp"
 #include "sitewise/network.hpp"
 #include "sitewise/scaling.hpp"
@@ -11,6 +13,8 @@
 #include "sitewise/types.hpp"
 
 namespace sitewise {
+
+class Backend;
 
 /// Units of the network's output, n2p2's data set normalisation included:
 /// E [eV] of an atom = e / conv_energy + mean_energy + atom_energy[element].
@@ -67,6 +71,11 @@ public:
     Precision precision() const { return precision_; }
     void set_precision(Precision precision) { precision_ = precision; }
 
+    /// Where compute() and TrainingSet::loss() run, the processor unless set. A potential is sent to a device when it
+    /// is used there. Throws Error if this build or this machine has no CUDA device, see cuda_status().
+    Device device() const { return backend_ ? Device::cuda : Device::cpu; }
+    void set_device(Device device);
+
     /// Results to add to, so the caller sets them to zero or lets them collect; a null pointer is left alone. With
     /// E the energy of the centres and n the number of atoms that the list may index (ghosts included):
     struct Output {
@@ -93,6 +102,14 @@ public:
     /// The same with a neighbour list of our own; every atom is a centre. Throws Error as build_neighbors does too.
     void compute(const Atoms& atoms, Output out) const;
 
+    /// The same for many structures, which a device works on together; as many outputs.
+    void compute(const std::vector<Atoms>& structures, const std::vector<Output>& out) const;
+
+    /// The same where the positions and energy, energies, forces and virial lie on the device, in double precision:
+    /// overwritten, not added to; other outputs are ignored. `stream`, a cudaStream_t, is waited for first, and the
+    /// results are there on return. Throws Error on the processor.
+    void compute_on_device(const Atoms& atoms, Output out, void* stream) const;
+
 private:
     std::vector<std::string> elements_;
     std::vector<int> atomic_numbers_;
@@ -102,6 +119,9 @@ private:
     std::vector<double> atom_energies_;
     Normalization normalization_;
     Precision precision_ = Precision::float64;
+
+    friend struct BackendAccess;
+    std::shared_ptr<Backend> backend_;  // null: the processor
 };
 
 /// The elements (sorted by atomic number) and symmetry functions of an input.nn, whose networks and

@@ -1,0 +1,16 @@
+// In place of cuda/ in a build without it.
+
+#include "backend.hpp"
+#include "sitewise/error.hpp"
+
+namespace sitewise {
+
+std::string cuda_status() {
+    return "built without CUDA";
+}
+
+std::shared_ptr<Backend> cuda_backend() {
+    throw Error("device cuda: sitewise was built without CUDA");
+}
+
+}  // namespace sitewise

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "engine.cuh"
+#include "loss.cuh"
+
+namespace sitewise::cuda {
+
+/// The loss and its gradient over structures that stay on the device from call to call, with their neighbour
+/// lists and symmetry functions; the derivatives of those are recomputed.
+template <class Real>
+class Trainer {
+public:
+    explicit Trainer(cudaStream_t stream) : stream_(stream), engine_(stream) {}
+
+    /// See Backend::loss.
+    Loss loss(const Potential& potential,
+              const std::vector<std::uint64_t>& key,
+              const std::function<LabelledBatch()>& make,
+              LossWeights weights,
+              double* gradient);
+
+private:
+    void load(const LabelledBatch& batch);
+
+    cudaStream_t stream_;
+    Engine<Real> engine_;
+    std::vector<std::uint64_t> key_;
+    std::vector<std::size_t> counts_;
+    LossInput labels_{};
+    Packet packet_;
+    Buffer<double> slopes_, scratch_, gradient_, energies_;
+};
+
+}  // namespace sitewise::cuda
