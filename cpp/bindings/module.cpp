@@ -17,6 +17,7 @@
 #endif
 
 #include "backend.hpp"
+#include "device_array.hpp"
 #include "sitewise/ensemble.hpp"
 #include "sitewise/error.hpp"
 #include "sitewise/training.hpp"
@@ -394,6 +395,64 @@ py::dict compute(const Model& model,
     return result;
 }
 
+// With features; what compute() gives for each structure.
+py::list compute_many(const Potential& potential, const std::vector<std::tuple<Ints, Floats, Floats, Flags>>& given) {
+    std::vector<Structure> structures;
+    std::vector<Atoms> atoms;
+    std::vector<double> energies(given.size());
+    std::vector<Potential::Output> out;
+    py::list results;
+    for (const auto& [species, positions, cell, pbc] : given) {
+        structures.emplace_back(species, positions, cell, pbc);
+        atoms.push_back(structures.back().view());
+        const std::size_t n = atoms.back().size;
+        Floats of_atoms(n), forces({n, std::size_t{3}}), virial({3, 3}), x({n, potential.functions().max_count()});
+        Ints extrapolations(n);
+        for (Floats* values : {&of_atoms, &forces, &virial})
+            std::fill_n(values->mutable_data(), values->size(), 0.0);
+        out.push_back({&energies[out.size()], of_atoms.mutable_data(), forces.mutable_data(),
+                       virial.mutable_data(), nullptr, x.mutable_data(), extrapolations.mutable_data()});
+        py::dict result;
+        result["energies"] = of_atoms;
+        result["forces"] = forces;
+        result["virial"] = virial;
+        result["features"] = x;
+        result["extrapolations"] = extrapolations;
+        results.append(result);
+    }
+    {
+        py::gil_scoped_release release;
+        potential.compute(atoms, out);
+    }
+    for (std::size_t s = 0; s < energies.size(); ++s) results[s]["energy"] = energies[s];
+    return results;
+}
+
+// energy [1], energies, forces and virial on the device, of positions there
+py::dict compute_on_device(const Potential& potential, Ints species, py::object positions, Floats cell, Flags pbc) {
+    const std::int64_t n = species.size();
+    const DeviceView view(positions, {n, 3}, "positions");
+    const Structure structure(species, Floats({n, std::int64_t{3}}), cell, pbc);
+    Atoms atoms = structure.view();
+    atoms.positions = view.data();
+    const DeviceArray energy({1}), energies({n}), forces({n, 3}), virial({3, 3});
+    Potential::Output out;
+    out.energy = energy.data();
+    out.energies = energies.data();
+    out.forces = forces.data();
+    out.virial = virial.data();
+    {
+        py::gil_scoped_release release;
+        potential.compute_on_device(atoms, out, view.stream());
+    }
+    py::dict result;
+    result["energy"] = energy;
+    result["energies"] = energies;
+    result["forces"] = forces;
+    result["virial"] = virial;
+    return result;
+}
+
 // Raised by TrainingSet.add; Python finds the structure's place in the attribute `index`.
 struct StructureError {
     std::string message;
@@ -764,6 +823,18 @@ Error
         .def_property_readonly("skin", &VerletList::skin, "Angstrom.")
         .def_property_readonly("builds", &VerletList::builds, "How often the list was built.");
 
+    py::class_<DeviceArray>(m, "DeviceArray",
+                            R"(An array of float64 on the CUDA device.
+
+Taken by what knows DLPack (`torch.from_dlpack`, `cupy.from_dlpack`) or `__cuda_array_interface__` (`cupy.asarray`,
+`numba.cuda.as_cuda_array`), without a copy.)")
+        .def(py::init(&DeviceArray::upload), py::arg("values"), "A copy of an array on the host.")
+        .def_property_readonly("shape", &DeviceArray::shape)
+        .def("numpy", &DeviceArray::numpy, "A copy on the host.")
+        .def_property_readonly("__cuda_array_interface__", &DeviceArray::cuda_array_interface)
+        .def("__dlpack_device__", [](const DeviceArray&) { return py::make_tuple(dlpack::cuda, 0); })
+        .def("__dlpack__", [](const DeviceArray& a, const py::args&, const py::kwargs&) { return a.dlpack(); });
+
     py::class_<Potential>(m, "Potential")
         .def(py::init([](std::vector<std::string> elements, const SymmetryFunctions& functions,
                          const Scaling& scaling, std::vector<Network> networks,
@@ -807,7 +878,10 @@ Error
             [](Potential& p, const std::string& name) { p.set_device(parse_device(name)); })
         .def("compute", &compute<Potential>, py::arg("species"), py::arg("positions"), py::arg("cell"),
              py::arg("pbc"), py::arg("features") = false, py::arg("virials") = false,
-             py::arg("neighbors") = nullptr);
+             py::arg("neighbors") = nullptr)
+        .def("compute_many", &compute_many, py::arg("structures"))
+        .def("compute_on_device", &compute_on_device, py::arg("species"), py::arg("positions"), py::arg("cell"),
+             py::arg("pbc"));
 
     py::class_<Ensemble>(m, "Ensemble")
         .def(py::init<std::vector<Potential>>(), py::arg("members"))

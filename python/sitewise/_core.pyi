@@ -85,9 +85,17 @@ class SymmetryFunctions:
     def count(self, element: int) -> int: ...
     def functions(self, element: int) -> list[SymmetryFunction]: ...
     # species [n] int32, positions [n, 3], cell [3, 3], pbc [3]; G is raw, [n, max_count]
-    def evaluate(self, species: Ints, positions: Floats, cell: Floats, pbc: npt.NDArray[np.bool_]) -> Floats: ...
+    def evaluate(
+        self, species: Ints, positions: Floats, cell: Floats, pbc: npt.NDArray[np.bool_], device: str = "cpu"
+    ) -> Floats: ...
     def vjp(
-        self, species: Ints, positions: Floats, cell: Floats, pbc: npt.NDArray[np.bool_], u: Floats
+        self,
+        species: Ints,
+        positions: Floats,
+        cell: Floats,
+        pbc: npt.NDArray[np.bool_],
+        u: Floats,
+        device: str = "cpu",
     ) -> tuple[Floats, Floats]:
         """d(sum u G)/d(positions) [n, 3] and d(sum u G)/d(strain) [3, 3]."""
     def jvp(
@@ -98,6 +106,7 @@ class SymmetryFunctions:
         pbc: npt.NDArray[np.bool_],
         v: Floats,
         strain: Floats,
+        device: str = "cpu",
     ) -> Floats:
         """Change of G [n, max_count] for displacements v [n, 3] and a strain [3, 3] (r -> r + r strain^T)."""
 
@@ -147,6 +156,24 @@ class NeighborList:
     @property
     def builds(self) -> int: ...
 
+class DeviceArray:
+    """An array of float64 on the CUDA device, for DLPack and `__cuda_array_interface__`."""
+    def __init__(self, values: Floats) -> None: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def numpy(self) -> Floats:
+        """A copy on the host."""
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+    def __dlpack__(self, *args: Any, **kwargs: Any) -> object: ...
+
+class DeviceResult(TypedDict):
+    energy: DeviceArray  # [1]
+    energies: DeviceArray  # [n]
+    forces: DeviceArray  # [n, 3]
+    virial: DeviceArray  # [3, 3], dE/d(strain)
+
 class Potential:
     def __init__(
         self,
@@ -178,6 +205,15 @@ class Potential:
         """mean_energy (eV) and conv_energy (1/eV): E = e / conv_energy + mean_energy + atom_energy."""
     weights: Floats  # all networks, in the order of the elements
     precision: str  # "float64" or "float32"
+    device: str  # "cpu" or "cuda"
+    def compute_many(
+        self, structures: Sequence[tuple[Ints, Floats, Floats, npt.NDArray[np.bool_]]]
+    ) -> list[Result]:
+        """`compute` with features of each (species, positions, cell, pbc), on a device of all together."""
+    def compute_on_device(
+        self, species: Ints, positions: object, cell: Floats, pbc: npt.NDArray[np.bool_]
+    ) -> DeviceResult:
+        """Of positions [n, 3], float64, on the CUDA device that the potential computes on."""
     def compute(
         self,
         species: Ints,
@@ -255,12 +291,15 @@ class TrainingSet:
         """Energy, forces [n, 3] and stress [6] (NaN without a volume)."""
 
 def neighbor_list(
-    positions: Floats, cell: Floats, pbc: npt.NDArray[np.bool_], cutoff: float
+    positions: Floats, cell: Floats, pbc: npt.NDArray[np.bool_], cutoff: float, device: str = "cpu"
 ) -> tuple[Ints, Ints, Floats, Ints]:
     """i [m], j [m], vectors r_ij [m, 3] and shifts S [m, 3] of all pairs closer than the cutoff."""
 
 def info() -> dict[str, str]:
-    """Version, compiler, instruction set and whether CUDA is built in."""
+    """Version, compiler, instruction set and what there is of CUDA."""
+
+def devices() -> list[str]:
+    """What can be computed on: "cpu" and, if this build and this machine have it, "cuda"."""
 
 def get_threads() -> int: ...
 def set_threads(n: int) -> None: ...

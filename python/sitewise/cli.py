@@ -39,6 +39,7 @@ CfEnergy = Annotated[
 EnergyKey = Annotated[str | None, typer.Option(help="Name of the energy in the files.")]
 ForcesKey = Annotated[str | None, typer.Option(help="Name of the forces in the files.")]
 StressKey = Annotated[str | None, typer.Option(help="Name of the stress in the files.")]
+DeviceName = Annotated[Literal["cpu", "cuda"], typer.Option("--device", help="Where to compute.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages, for batch jobs.")]
 
 Recipe = Literal["default", "seed-adam", "seed-lbfgs"]
@@ -84,6 +85,7 @@ def train(
         Recipe | None, typer.Option(help="Optimiser and its settings, in place of the recipe in RUN.toml.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    device: DeviceName = "cpu",
     quiet: Quiet = False,
 ) -> None:
     """Train a potential; `mpirun -n K sitewise train RUN.toml` shares the structures among K processes."""
@@ -93,7 +95,7 @@ def train(
 
     out = out or Path(run.stem)
     with all_ranks() as ranks:
-        train_potential(Config.load(run, recipe), out, resume, Reporter(quiet), ranks=ranks)
+        train_potential(Config.load(run, recipe), out, resume, Reporter(quiet), ranks=ranks, device=device)
     errors = json.loads((out / "errors.json").read_text(encoding="utf-8"))
     _print_errors({name: errors[name] for name in ("train", "test") if name in errors})
     print(
@@ -141,6 +143,7 @@ def evaluate(
     energy_key: EnergyKey = None,
     forces_key: ForcesKey = None,
     stress_key: StressKey = None,
+    device: DeviceName = "cpu",
     quiet: Quiet = False,
 ) -> None:
     """Errors of a potential against labelled structures, in total and by group."""
@@ -151,7 +154,7 @@ def evaluate(
     from .plots import save_correlation
 
     reporter = Reporter(quiet)
-    loaded = load_potential(potential, cflength, cfenergy)
+    loaded = load_potential(potential, cflength, cfenergy, device)
     keys = {"energy": energy_key, "forces": forces_key, "stress": stress_key}
     given = {label: key for label, key in keys.items() if key is not None}
     comparison = compare(loaded, Dataset.read(data, keys=given, reporter=reporter), "evaluating", reporter)
@@ -170,6 +173,7 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", help="Extended XYZ to write.")],
     cflength: CfLength = 1.0,
     cfenergy: CfEnergy = 1.0,
+    device: DeviceName = "cpu",
     quiet: Quiet = False,
 ) -> None:
     """Energy, forces, stress, atomic energies and extrapolation of structures, as extended XYZ.
@@ -179,7 +183,7 @@ def predict(
     """
     from .predictions import write_predictions
 
-    write_predictions(potential, data, output, cflength, cfenergy, Reporter(quiet))
+    write_predictions(potential, data, output, cflength, cfenergy, Reporter(quiet), device)
 
 
 @command

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import _core
 from ._core import Error
-from .potential import Evaluation, Potential, Precision
+from .potential import Device, Evaluation, Potential, Precision
 from .structures import Floats
 from .symmetry import SymmetryFunctions
 
@@ -58,10 +58,16 @@ class Ensemble:
 
     @classmethod
     def load(
-        cls, path: str | Path, cflength: float = 1.0, cfenergy: float = 1.0, precision: Precision = "float64"
+        cls,
+        path: str | Path,
+        cflength: float = 1.0,
+        cfenergy: float = 1.0,
+        precision: Precision = "float64",
+        device: Device = "cpu",
     ) -> Ensemble:
         """Reads a directory whose subdirectories 0, 1, ... are potentials; see `Potential.load`."""
-        return cls([Potential.load(member, cflength, cfenergy, precision) for member in _members(Path(path))])
+        members = _members(Path(path))
+        return cls([Potential.load(member, cflength, cfenergy, precision, device) for member in members])
 
     def save(self, path: str | Path, comments: str = "") -> None:
         """Writes the directory that `load` reads."""
@@ -131,10 +137,12 @@ class Ensemble:
 SPREADS = tuple(field.name for field in fields(EnsembleEvaluation) if field.name.endswith("_spread"))
 
 
-def load_potential(path: str | Path, cflength: float = 1.0, cfenergy: float = 1.0) -> Potential | Ensemble:
+def load_potential(
+    path: str | Path, cflength: float = 1.0, cfenergy: float = 1.0, device: Device = "cpu"
+) -> Potential | Ensemble:
     """A potential or an ensemble, whichever the directory holds."""
     kind = Ensemble if _members(Path(path)) else Potential
-    return kind.load(path, cflength, cfenergy)
+    return kind.load(path, cflength, cfenergy, device=device)
 
 
 def _members(path: Path) -> list[Path]:

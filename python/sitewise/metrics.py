@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .dataset import Dataset
+from ._core import Error
+from .dataset import Dataset, Structure
 from .ensemble import Ensemble
 from .potential import Evaluation, Potential
 from .progress import Reporter
@@ -20,6 +21,7 @@ KINDS = {"energy": "eV/atom", "force": "eV/Angstrom", "stress": "eV/Angstrom^3"}
 # counts as no less than a part of the median of all but rounding errors, as perfect crystals have in their forces.
 OUTLYING, SMALL_GROUP, LEAST_OF_ALL = 6.0, 8, 0.1
 ROUNDING = 1e-9  # errors that tell nothing
+TOGETHER = 20_000  # atoms that a device works on at a time
 Outlier: TypeAlias = tuple[str, str, str, float, float]
 OUTLIER_COLUMNS = ("structure", "group", "kind", "rms_error", "times_median")
 
@@ -108,13 +110,43 @@ class Comparison:
 def evaluate_all(
     potential: Potential | Ensemble, data: Dataset, title: str, reporter: Reporter
 ) -> Iterator[Evaluation]:
-    """Evaluates one structure after the other; an Error names file and structure."""
+    """Evaluates one structure after the other, or on a device many together; an Error names file and structure."""
     with reporter.task(title, len(data)) as advance:
-        for structure in data:
-            with structure.named():
-                result = potential.evaluate(structure.atoms)
-            yield result
-            advance()
+        for part in _parts(potential, data):
+            for result in _evaluate_part(potential, part):
+                yield result
+                advance()
+
+
+def _parts(potential: Potential | Ensemble, data: Dataset) -> Iterator[list[Structure]]:
+    """Structures to evaluate together: enough atoms to fill a device, on the processor one at a time."""
+    at_most = TOGETHER if isinstance(potential, Potential) and potential.device == "cuda" else 0
+    part: list[Structure] = []
+    atoms = 0
+    for structure in data:
+        if part and atoms + len(structure.atoms) > at_most:
+            yield part
+            part, atoms = [], 0
+        part.append(structure)
+        atoms += len(structure.atoms)
+    if part:
+        yield part
+
+
+def _evaluate_part(potential: Potential | Ensemble, part: list[Structure]) -> Iterator[Evaluation]:
+    if isinstance(potential, Potential) and len(part) > 1:
+        try:
+            return iter(potential.evaluate_many([structure.atoms for structure in part]))
+        except Error:
+            pass  # one by one, to tell which
+    return _one_by_one(potential, part)
+
+
+def _one_by_one(potential: Potential | Ensemble, part: list[Structure]) -> Iterator[Evaluation]:
+    for structure in part:
+        with structure.named():
+            result = potential.evaluate(structure.atoms)
+        yield result
 
 
 def compare(potential: Potential | Ensemble, data: Dataset, title: str, reporter: Reporter) -> Comparison:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .calculator import SitewiseCalculator
 
 Precision: TypeAlias = Literal["float64", "float32"]
+Device: TypeAlias = Literal["cpu", "cuda"]
 
 VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy, the order of ASE
 
@@ -66,7 +68,12 @@ class Potential:
 
     @classmethod
     def load(
-        cls, path: str | Path, cflength: float = 1.0, cfenergy: float = 1.0, precision: Precision = "float64"
+        cls,
+        path: str | Path,
+        cflength: float = 1.0,
+        cfenergy: float = 1.0,
+        precision: Precision = "float64",
+        device: Device = "cpu",
     ) -> Potential:
         """Reads a directory with `input.nn`, `scaling.data` and `weights.ZZZ.data`.
 
@@ -80,14 +87,18 @@ class Potential:
         precision
             Of the arithmetic: "float64", or the faster "float32", whose forces differ by about 1e-5 of the
             largest one. Energies and forces of atoms are added up in float64 in any case.
+        device
+            Where to compute: "cpu", or "cuda" for the first CUDA device.
 
         Raises
         ------
         Error
-            That names file and line of what is missing or wrong.
+            That names file and line of what is missing or wrong; for "cuda" where this build or this machine has no
+            CUDA device.
         """
         core = _core.Potential.load(str(path), cflength, cfenergy)
         core.precision = precision
+        core.device = device
         return cls(core)
 
     def save(self, path: str | Path, comments: str = "", units: str = "eV and Angstrom") -> None:
@@ -141,7 +152,41 @@ class Potential:
             a periodic cell without volume or overlapping atoms; if the list's cutoff is below the potential's.
         """
         arrays = core_arrays(atoms, self.elements, "the potential")
-        result = self.core.compute(*arrays, features=True, neighbors=neighbors)
+        return self._evaluation(atoms, self.core.compute(*arrays, features=True, neighbors=neighbors))
+
+    def evaluate_many(self, structures: Sequence[Atoms]) -> list[Evaluation]:
+        """`evaluate` for each of the structures, which a CUDA device works on together."""
+        arrays = [core_arrays(atoms, self.elements, "the potential") for atoms in structures]
+        results = self.core.compute_many(arrays)
+        return [self._evaluation(atoms, result) for atoms, result in zip(structures, results, strict=True)]
+
+    def evaluate_on_device(self, atoms: Atoms, positions: object = None) -> _core.DeviceResult:
+        """Energy, atomic energies, forces and virial as arrays on the CUDA device, of positions there.
+
+        Parameters
+        ----------
+        atoms
+            Elements, cell and periodicity; its positions if no others are given.
+        positions
+            [n, 3] in Angstrom, float64 and contiguous, on the device: of any library that knows DLPack or
+            `__cuda_array_interface__`. What its stream was given to do is waited for.
+
+        Returns
+        -------
+        dict
+            `energy` [1], `energies` [n], `forces` [n, 3] and `virial` [3, 3] (dE/d(strain), eV), each a `DeviceArray`
+            that `torch.from_dlpack` or `cupy.asarray` take without a copy.
+
+        Raises
+        ------
+        Error
+            If the potential's device is not "cuda", if positions are of another kind, and as `evaluate`.
+        """
+        species, own, cell, pbc = core_arrays(atoms, self.elements, "the potential")
+        given = _core.DeviceArray(own) if positions is None else positions
+        return self.core.compute_on_device(species, given, cell, pbc)
+
+    def _evaluation(self, atoms: Atoms, result: _core.Result) -> Evaluation:
         virial = (result["virial"] + result["virial"].T) / 2
         periodic = bool(np.all(atoms.pbc))
         return Evaluation(
@@ -197,6 +242,11 @@ class Potential:
     def precision(self) -> str:
         """Of the arithmetic, "float64" or "float32"."""
         return self.core.precision
+
+    @property
+    def device(self) -> str:
+        """Where it computes, "cpu" or "cuda"."""
+        return self.core.device
 
     @property
     def elements(self) -> tuple[str, ...]:

@@ -11,11 +11,18 @@ from .dataset import Dataset
 from .ensemble import SPREADS, load_potential
 from .files import atomic
 from .metrics import evaluate_all
+from .potential import Device
 from .progress import Reporter
 
 
 def write_predictions(
-    potential: Path, data: Sequence[Path], output: Path, cflength: float, cfenergy: float, reporter: Reporter
+    potential: Path,
+    data: Sequence[Path],
+    output: Path,
+    cflength: float,
+    cfenergy: float,
+    reporter: Reporter,
+    device: Device = "cpu",
 ) -> None:
     """Writes the structures as extended XYZ with energy, forces, stress (where periodic in three directions)
     and, for each atom, `energies` (eV) and `extrapolation` (number of functions outside the training range), for an
@@ -24,7 +31,7 @@ def write_predictions(
     from ase.calculators.singlepoint import SinglePointCalculator
     from ase.io import write
 
-    loaded = load_potential(potential, cflength, cfenergy)
+    loaded = load_potential(potential, cflength, cfenergy, device)
     structures = Dataset.read(data, require_labels=False, reporter=reporter)
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as file:
         for structure, result in zip(structures, evaluate_all(loaded, structures, "predicting", reporter), strict=True):

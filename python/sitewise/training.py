@@ -31,7 +31,7 @@ from .gdf import gdf_weights
 from .metrics import KINDS, OUTLIER_COLUMNS, Comparison, compare
 from .model import Parameters, atomic_offsets, initial_potential
 from .optimizers import silent_line_searches
-from .potential import Potential
+from .potential import Device, Potential
 from .preparation import LOSSES, PreparedData, choose_functions, read_data, unselected_functions, useless_functions
 from .progress import Advance, Reporter
 from .ranks import Ranks
@@ -63,6 +63,7 @@ def train(
     reporter: Reporter | None = None,
     data: tuple[Dataset, Dataset] | None = None,
     ranks: Ranks | None = None,
+    device: Device = "cpu",
 ) -> Potential | Ensemble:
     """Trains a potential.
 
@@ -84,6 +85,9 @@ def train(
         Training and test data, in place of those that the configuration names.
     ranks
         Among which the structures are shared, from `sitewise.ranks.all_ranks`; this process alone if not given.
+    device
+        Where the loss and its gradient are computed, "cpu" or "cuda"; neighbour lists, features and the Gauss-Newton
+        matrix of the preconditioner come from the processor.
 
     Returns
     -------
@@ -103,7 +107,7 @@ def train(
     if not isinstance(config, Config):
         config = Config.load(config)
     with run_folder(out, resume), stop_signals() as stop:
-        inputs = Inputs(config, reporter or Reporter(), data, ranks)
+        inputs = Inputs(config, reporter or Reporter(), data, ranks, device)
         replicas = range(config.training.replicas)
         folders = [out] if len(replicas) == 1 else [out / f"replica-{r}" for r in replicas]
         runs = [Run(inputs, folder, stop, r) for r, folder in enumerate(folders)]
@@ -151,6 +155,7 @@ class Inputs:
         reporter: Reporter,
         data: tuple[Dataset, Dataset] | None = None,
         ranks: Ranks | None = None,
+        device: Device = "cpu",
     ) -> None:
         self.config, self.reporter, self.ranks = config, reporter, ranks or Ranks()
         self.began = time.monotonic(), self.ranks.usage()[0]
@@ -170,6 +175,7 @@ class Inputs:
         self.test.weigh(settings.weight)
         offsets = atomic_offsets(train_data, self.functions.elements)
         self.potential = initial_potential(self.functions, table.scaling, config.network, self.train.prepared, offsets)
+        self.potential.device = device
         self.parameters = Parameters(self.potential, self.train.prepared, table.whiten)
         self.hashes = {"training data": train_data.hash(), "test data": test_data.hash()}
         self.logged = [self._subset(len(train_data), LOGGED_TRAIN), self._subset(len(test_data), LOGGED_TEST)]
