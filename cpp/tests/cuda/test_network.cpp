@@ -1,44 +1,25 @@
 // Networks on the device against those of the processor, and derivatives against differences.
-#include <algorithm>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "../check.hpp"
-#include "memory.cuh"
+#include "device.hpp"
 #include "network.cuh"
 #include "sitewise/network.hpp"
 
 using namespace sitewise;
 using cuda::Buffer;
+using device::difference;
+using device::Numbers;
+using device::random_numbers;
+using device::Uploaded;
 
 namespace {
-
-using Numbers = std::vector<double>;
-
-std::mt19937 random_engine(7);
-
-Numbers random_numbers(std::size_t n, double scale) {
-    std::normal_distribution<double> normal(0.0, scale);
-    Numbers x(n);
-    for (double& value : x) value = normal(random_engine);
-    return x;
-}
 
 /// As much as single and double precision are to agree with the processor, relative to the largest number
 template <class Real>
 constexpr double tolerance = sizeof(Real) == 4 ? 1e-5 : 1e-12;
-
-// NaN is far from everything.
-double difference(const Numbers& a, const Numbers& b) {
-    double most = 0.0, scale = 1e-300;
-    for (std::size_t i = 0; i < b.size(); ++i) {
-        scale = std::max(scale, std::fabs(b[i]));
-        if (!(std::fabs(a[i] - b[i]) <= most)) most = std::fabs(a[i] - b[i]);
-    }
-    return a.size() == b.size() ? most / scale : HUGE_VAL;
-}
 
 /// Some atoms and what the weight gradient is asked for: x and t [atom][node] as for Network, a [atom]
 struct Case {
@@ -106,11 +87,6 @@ Results on_processor(const Case& c) {
                               r.energy_gradient.data());
     return r;
 }
-
-template <class T>
-struct Uploaded : Buffer<T> {
-    explicit Uploaded(const std::vector<T>& values) { this->upload(values.data(), values.size(), nullptr); }
-};
 
 template <class Real>
 Results on_device(const Case& c) {
