@@ -111,7 +111,27 @@ __device__ void product(const Layer<Real>& l,
     }
 }
 
-// h, scale f' and, unless null, scale^2 f'' of all nodes [node][tile]; x is [.][ld] from the lane's atom on
+// For each layer finish(node, y) of all rows y = W^T h, then done(layer, node of the first row); h is x
+// [.][ld] for the first layer, `below` [node][tile] for the others: apart, as these are in shared memory.
+template <int warps, class Real, class Finish, class Done>
+__device__ void forward_products(const Layers<Real>& net,
+                                 const Real* x,
+                                 std::size_t ld,
+                                 const Real* below,
+                                 Panel<Real, warps>& panel,
+                                 Finish finish,
+                                 Done done) {
+    int at = Thread().lane;
+    const auto run = [&](const Layer<Real>& l, const Real* h, std::size_t step) {
+        product<false>(l, h, step, panel, [&](int o, Real y) { finish(at + o * tile, y); });
+        done(l, at);
+        at += l.out * tile;
+    };
+    run(net.layer[0], x, ld);
+    for (int q = 1; q < net.size; ++q) run(net.layer[q], below + at - net.layer[q].in * tile, tile);
+}
+
+// h, scale f' and, unless null, scale^2 f'' of all nodes [node][tile]
 template <int warps, class Real>
 __device__ void forward(const Layers<Real>& net,
                         const Real* x,
@@ -120,23 +140,18 @@ __device__ void forward(const Layers<Real>& net,
                         Real* slope,
                         Real* curvature,
                         Panel<Real, warps>& panel) {
-    const Thread thread;
-    int at = thread.lane;
-    for (int q = 0; q < net.size; ++q) {
-        const Layer<Real>& l = net.layer[q];
-        product<false>(l, x, ld, panel, [&](int o, Real z) { value[at + o * tile] = z; });
+    const auto activate = [&](const Layer<Real>& l, int at) {
         __syncthreads();
-        for (int o = thread.warp; o < l.out; o += warps) {
+        const int warp = Thread().warp;
+        for (int o = warp; o < l.out; o += warps) {
             const int to = at + o * tile;
             const auto f = core::activate(l.activation, l.scale * (value[to] + l.b[o]));
             value[to] = f.value;
             slope[to] = l.scale * f.first;
             if (curvature) curvature[to] = l.scale * l.scale * f.second;
         }
-        x = value + at;
-        ld = tile;
-        at += l.out * tile;
-    }
+    };
+    forward_products(net, x, ld, value, panel, [&](int to, Real z) { value[to] = z; }, activate);
 }
 
 // From the last layer down, out of dE/dz of each layer dE/dh g of the one below: finish(node, g)
@@ -261,18 +276,11 @@ __device__ void forward_tangents(const Layers<Real>& net,
                                  Real* d,
                                  Real* zbar,
                                  Panel<Real, warps>& panel) {
-    int at = Thread().lane;
-    for (int q = 0; q < net.size; ++q) {
-        const Layer<Real>& l = net.layer[q];
-        product<false>(l, t, ld, panel, [&](int o, Real u) {
-            const int to = at + o * tile;
-            d[to] = slope[to] * u;
-            zbar[to] *= u;
-        });
-        t = d + at;
-        ld = tile;
-        at += l.out * tile;
-    }
+    const auto finish = [&](int to, Real u) {
+        d[to] = slope[to] * u;
+        zbar[to] *= u;
+    };
+    forward_products(net, t, ld, d, panel, finish, [](const Layer<Real>&, int) {});
 }
 
 // For each block and its tiles, partial [blocks][weights]; the formulas are those of
@@ -310,16 +318,18 @@ __global__ void __launch_bounds__(gradient_warps* tile, shared ? 2 : 1) partial_
         if (thread.warp == 0) zbar[last] += slope[last] * a[atom];
         backward(net, zbar, panel[0], [&](int i, Real hbar) { zbar[i] += slope[i] * hbar; });
         __syncthreads();
-        Rows<Real> h{x + first, ld}, tangents{t ? t + first : nullptr, ld};
         double* to = partial;
-        for (std::size_t q = 0, at = 0; q < static_cast<std::size_t>(net.size); ++q) {
-            const Layer<Real>& l = net.layer[q];
+        std::size_t at = 0;
+        const auto add = [&](const Layer<Real>& l, Rows<Real> h, Rows<Real> tangents) {
             outer_products<gradient_warps>(l, h, tangents, zbar + at, adjoint + at,
                                            k < static_cast<int>(gridDim.x), to);
-            h = {value + at, tile};
-            if (t) tangents = {d + at, tile};
             to += static_cast<std::size_t>(l.in + 1) * l.out;
             at += static_cast<std::size_t>(l.out) * tile;
+        };
+        add(net.layer[0], {x + first, ld}, {t ? t + first : nullptr, ld});
+        for (int q = 1; q < net.size; ++q) {
+            const std::size_t below = at - static_cast<std::size_t>(net.layer[q].in) * tile;
+            add(net.layer[q], {value + below, tile}, {t ? d + below : nullptr, tile});
         }
     }
 }
