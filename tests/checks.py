@@ -11,6 +11,15 @@ from sitewise.runner import read_runner
 RNG_SEED = 20190725
 BOHR, HARTREE = 1.8897261328, 0.0367493254  # Angstrom and eV in the units of published directories
 
+# Where the tests of the kernels run. A build with SITEWISE_CUDA=HOST executes the CUDA kernels on the processor, a
+# thousand times slower than the processor's own: what asks for many evaluations runs a part of its cases there.
+DEVICES = _core.devices()
+
+
+def cases(cpu, cuda):
+    """(device, case) of the cases of each device that is there."""
+    return [(device, case) for device in DEVICES for case in (cpu if device == "cpu" else cuda)]
+
 
 def directional_derivative(f, h=1e-3):
     """df/dx at 0 of a function of one number, five points, error of order h^4."""
@@ -140,7 +149,7 @@ def all_functions(cutoff=4.3):
     return functions
 
 
-def random_potential(seed=RNG_SEED, cutoff=4.3, functions=None, **plan):
+def random_potential(seed=RNG_SEED, cutoff=4.3, functions=None, device="cpu", **plan):
     """A potential for O and Si with random weights, different networks, and inputs of order 1 in `structures()`, or
     activation functions would be saturated and forces 0; `plan` as in `compiled`."""
     rng = np.random.default_rng(seed)
@@ -156,7 +165,9 @@ def random_potential(seed=RNG_SEED, cutoff=4.3, functions=None, **plan):
         network.weights = rng.normal(0, 0.4, network.weights.size)
         networks.append(network)
     scaling = _core.Scaling("minmax", -1.0, 1.0, statistics)
-    return _core.Potential(["O", "Si"], plan, scaling, networks, [-1.5, 0.25])
+    potential = _core.Potential(["O", "Si"], plan, scaling, networks, [-1.5, 0.25])
+    potential.device = device
+    return potential
 
 
 def silicon_potential(seed=RNG_SEED):

@@ -6,9 +6,10 @@ from ase.neighborlist import primitive_neighbor_list
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from checks import RNG_SEED, arrays, assert_close, random_potential, strained, structures
+from checks import DEVICES, RNG_SEED, arrays, assert_close, random_potential, strained, structures
 from sitewise import Error, NeighborList, _core
 
+every_device = pytest.mark.parametrize("device", DEVICES)
 numbers = st.floats(-1, 1)
 vectors = st.tuples(numbers, numbers, numbers)
 
@@ -17,6 +18,7 @@ def rows(*columns):
     return sorted(map(tuple, np.column_stack(columns).tolist()))
 
 
+@every_device
 @given(
     cell=st.tuples(vectors, vectors, vectors),
     size=st.floats(1.5, 8),
@@ -25,30 +27,32 @@ def rows(*columns):
     spread=st.floats(0.5, 30),
     cutoff=st.floats(0.5, 7),
 )
-def test_equal_to_ase(cell, size, pbc, atoms, spread, cutoff):
+def test_equal_to_ase(device, cell, size, pbc, atoms, spread, cutoff):
     cell = size * (np.eye(3) + 0.4 * np.array(cell))
     positions = spread * np.array(atoms)
     assume(abs(np.linalg.det(cell)) > 0.1 * size**3)
     i, j, distance, shift = primitive_neighbor_list("ijdS", pbc, cell, positions, cutoff + 1e-9, self_interaction=False)
     assume(np.all(distance > 1e-3) and np.all(np.abs(distance - cutoff) > 2e-9))
-    a, b, r, s = _core.neighbor_list(positions, cell, np.array(pbc), cutoff)
+    a, b, r, s = _core.neighbor_list(positions, cell, np.array(pbc), cutoff, device)
     assert rows(a, b, s) == rows(i, j, shift)
     assert np.abs(r - (positions[b] - positions[a] + s @ cell)).max(initial=0) < 1e-10
 
 
-def test_zero_vectors_along_open_directions():
+@every_device
+def test_zero_vectors_along_open_directions(device):
     positions = np.random.default_rng(1).uniform(0, 9, (40, 3))
     for pbc in ((False, False, False), (True, False, False), (True, True, False)):
         cell = np.diag([9.0 if p else 0.0 for p in pbc])
         full = np.diag([9.0 if p else 100.0 for p in pbc])
-        a, b, _, s = _core.neighbor_list(positions, cell, np.array(pbc), 4.0)
+        a, b, _, s = _core.neighbor_list(positions, cell, np.array(pbc), 4.0, device)
         i, j, shift = primitive_neighbor_list("ijS", pbc, full, positions, 4.0)
         assert rows(a, b, s) == rows(i, j, shift)
 
 
-def test_every_pair_has_its_mirror():
-    rng = np.random.default_rng(2)
-    i, j, _, s = _core.neighbor_list(rng.uniform(0, 3, (3, 3)), np.diag([3.0, 2.0, 2.5]), np.ones(3, bool), 6.0)
+@every_device
+def test_every_pair_has_its_mirror(device):
+    positions = np.random.default_rng(2).uniform(0, 3, (3, 3))
+    i, j, _, s = _core.neighbor_list(positions, np.diag([3.0, 2.0, 2.5]), np.ones(3, bool), 6.0, device)
     assert rows(i, j, s) == rows(j, i, -s)
 
 
@@ -66,13 +70,15 @@ def test_order_does_not_depend_on_threads():
             assert np.array_equal(x, y)
 
 
-def test_the_cutoff_itself_is_outside():
+@every_device
+def test_the_cutoff_itself_is_outside(device):
     positions = np.array([[0.0, 0, 0], [2.0, 0, 0]])
     arguments = (positions, np.zeros((3, 3)), np.zeros(3, bool))
-    assert len(_core.neighbor_list(*arguments, 2.0)[0]) == 0
-    assert len(_core.neighbor_list(*arguments, np.nextafter(2.0, 3.0))[0]) == 2
+    assert len(_core.neighbor_list(*arguments, 2.0, device)[0]) == 0
+    assert len(_core.neighbor_list(*arguments, np.nextafter(2.0, 3.0), device)[0]) == 2
 
 
+@every_device
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -84,7 +90,7 @@ def test_the_cutoff_itself_is_outside():
         ({"cell": np.diag([5.0, 5.0, 1e-4])}, "too thin"),
     ],
 )
-def test_bad_input_is_named(change, message):
+def test_bad_input_is_named(change, message, device):
     good = {
         "positions": np.array([[0.0, 0, 0], [2.0, 0, 0]]),
         "cell": 5 * np.eye(3),
@@ -92,7 +98,7 @@ def test_bad_input_is_named(change, message):
         "cutoff": 3.0,
     }
     with pytest.raises(Error, match=message):
-        _core.neighbor_list(**(good | change))
+        _core.neighbor_list(**(good | change), device=device)
 
 
 @pytest.mark.parametrize("name", ["mixed", "cluster", "slab", "one-atom crystal", "outside the cell"])

@@ -6,29 +6,39 @@ from ase.units import Bohr
 
 from checks import (
     CUTOFFS,
+    DEVICES,
     RNG_SEED,
     arrays,
     assert_close,
+    cases,
     directional_derivative,
     random_potential,
     strained,
     structures,
 )
-from sitewise import Error, _core
+from sitewise import Error, NeighborList, _core
 
 STRUCTURES = structures()
+every_device = pytest.mark.parametrize("device", DEVICES)
+SMALL = ("slab", "one-atom crystal", "isolated pair")  # that the CUDA kernels are quick with where they are executed
+every_structure = pytest.mark.parametrize(("device", "name"), cases(STRUCTURES, SMALL))
 BOHR_HARTREE = (1.8897261328, 0.0367493254)  # the cflength and cfenergy of both published potentials
 
 
-def reference_structures(shared, name):
+def reference_structures(shared, name, device="cpu"):
+    """All of them, for CUDA the smallest."""
     reference = np.load(shared / name / "reference.npz", allow_pickle=False)
+    sizes = np.diff(reference["offset"])
     for s, (a, b) in enumerate(zip(reference["offset"][:-1], reference["offset"][1:], strict=True)):
-        yield reference, s, slice(a, b)
+        if device == "cpu" or s == np.argmin(sizes):
+            yield reference, s, slice(a, b)
 
 
-def test_published_silicon_potential(shared):
+@every_device
+def test_published_silicon_potential(shared, device):
     potential = _core.Potential.load(str(shared / "nnp-si"), *BOHR_HARTREE)
-    for reference, s, atoms in reference_structures(shared, "nnp-si"):
+    potential.device = device
+    for reference, s, atoms in reference_structures(shared, "nnp-si", device):
         positions = reference["positions_A"][atoms]
         result = potential.compute(
             np.zeros(len(positions), np.int32), positions, reference["cells_A"][s], np.ones(3, bool), features=True
@@ -39,11 +49,13 @@ def test_published_silicon_potential(shared):
         assert_close(result["features"], reference["G_scaled"][atoms], 1e-9)
 
 
-def test_published_water_potential(shared):
+@every_device
+def test_published_water_potential(shared, device):
     """In Bohr and Hartree throughout, with a normalised data set and two elements."""
     potential = _core.Potential.load(str(shared / "nnp-h2o"))
+    potential.device = device
     assert potential.elements == ["H", "O"]
-    for reference, s, atoms in reference_structures(shared, "nnp-h2o"):
+    for reference, s, atoms in reference_structures(shared, "nnp-h2o", device):
         species = (reference["symbols"][atoms] == "O").astype(np.int32)
         result = potential.compute(
             species, reference["positions"][atoms], reference["cells"][s], np.ones(3, bool), features=True
@@ -129,9 +141,9 @@ def test_unknown_precision_is_refused():
         random_potential().precision = "float16"
 
 
-@pytest.mark.parametrize("name", STRUCTURES)
-def test_forces_and_virial_are_derivatives_of_the_energy(name):
-    potential = random_potential()
+@every_structure
+def test_forces_and_virial_are_derivatives_of_the_energy(device, name):
+    potential = random_potential(device=device)
     species, positions, cell, pbc = arrays(STRUCTURES[name])
     rng = np.random.default_rng(RNG_SEED)
     result = potential.compute(species, positions, cell, pbc)
@@ -152,9 +164,9 @@ def test_forces_and_virial_are_derivatives_of_the_energy(name):
         assert abs(directional_derivative(stretched, 3e-5) - np.sum(result["virial"] * strain)) < 1e-7 * scale
 
 
-@pytest.mark.parametrize("name", STRUCTURES)
-def test_invariances(name):
-    potential = random_potential()
+@every_structure
+def test_invariances(device, name):
+    potential = random_potential(device=device)
     atoms = STRUCTURES[name]
     species, positions, cell, pbc = arrays(atoms)
     result = potential.compute(species, positions, cell, pbc)
@@ -173,8 +185,9 @@ def test_invariances(name):
     assert_close([big["energy"]], [copies * result["energy"]], 1e-12)
 
 
-def test_energies_sum_to_the_energy_and_isolated_atoms_count():
-    potential = random_potential()
+@every_device
+def test_energies_sum_to_the_energy_and_isolated_atoms_count(device):
+    potential = random_potential(device=device)
     result = potential.compute(*arrays(STRUCTURES["isolated pair"]))
     assert_close([result["energy"]], [result["energies"].sum()], 1e-14)
     assert np.all(result["forces"] == 0.0)
@@ -182,8 +195,9 @@ def test_energies_sum_to_the_energy_and_isolated_atoms_count():
     assert_close(result["energies"], alone, 1e-14)
 
 
-def test_no_atoms():
-    result = random_potential().compute(np.zeros(0, np.int32), np.zeros((0, 3)), np.eye(3), np.ones(3, bool))
+@every_device
+def test_no_atoms(device):
+    result = random_potential(device=device).compute(np.zeros(0, np.int32), np.zeros((0, 3)), np.eye(3), np.ones(3, bool))
     assert result["energy"] == 0.0
     assert result["forces"].shape == (0, 3)
 
@@ -208,7 +222,8 @@ def test_threads_change_only_the_last_digits():
         assert_close(other["virial"], results[0]["virial"], 1e-12)
 
 
-def test_extrapolations_count_functions_outside_the_training_range():
+@every_device
+def test_extrapolations_count_functions_outside_the_training_range(device):
     make = _core.SymmetryFunction
     plan = _core.SymmetryFunctions(1, [make(2, 0, 0, eta=eta, cutoff=5.0) for eta in (0.1, 0.2)])
     network = _core.Network([2, 1], "l")
@@ -218,11 +233,13 @@ def test_extrapolations_count_functions_outside_the_training_range():
         statistics = np.array([low, high, low, np.ones(2)], float)
         scaling = _core.Scaling("center", 0, 1, [statistics])
         potential = _core.Potential(["Si"], plan, scaling, [network], [0.0])
+        potential.device = device
         assert potential.compute(*dimer)["extrapolations"].tolist() == [expected] * 2
 
 
+@every_device
 @pytest.mark.parametrize("kind", ["none", "minmax", "center", "minmax_center", "sigma"])
-def test_scalings(kind):
+def test_scalings(kind, device):
     make = _core.SymmetryFunction
     plan = _core.SymmetryFunctions(1, [make(2, 0, 0, eta=eta, cutoff=5.0) for eta in (0.1, 0.2, 0.3)])
     low, high, mean, sigma = (
@@ -238,6 +255,7 @@ def test_scalings(kind):
         [_core.Network([3, 1], "l")],
         [0.0],
     )
+    potential.device = device
     dimer = (np.zeros(2, np.int32), np.array([[0.0, 0, 0], [2.0, 0, 0]]), np.zeros((3, 3)), np.zeros(3, bool))
     G = plan.evaluate(*dimer)[0]
     with np.errstate(divide="ignore"):
@@ -252,8 +270,9 @@ def test_scalings(kind):
     assert_close(potential.compute(*dimer, features=True)["features"][0], expected, 1e-13)
 
 
-def test_bad_structures_are_refused():
-    potential = random_potential()
+@every_device
+def test_bad_structures_are_refused(device):
+    potential = random_potential(device=device)
     species, positions, cell, pbc = arrays(STRUCTURES["mixed"])
     bad = positions.copy()
     bad[2, 1] = np.nan
@@ -269,3 +288,72 @@ def test_bad_structures_are_refused():
         potential.compute(species + 5, positions, cell, pbc)
     with pytest.raises(Error, match="positions has shape"):
         potential.compute(species, positions[:-1], cell, pbc)
+
+
+@every_device
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_a_device_gives_what_the_processor_gives(precision, device):
+    """With a list that is built, with one that is kept, and of many structures together."""
+    expected, potential = random_potential(), random_potential(device=device)
+    potential.precision = precision
+    tolerance = 1e-12 if precision == "float64" else 1e-5
+    many = potential.compute_many([arrays(atoms) for atoms in STRUCTURES.values()])
+    for atoms, together in zip(STRUCTURES.values(), many, strict=True):
+        exact = expected.compute(*arrays(atoms), features=True, virials=True)
+        alone = potential.compute(*arrays(atoms), features=True, virials=True)
+        kept = potential.compute(*arrays(atoms), virials=True, neighbors=NeighborList(potential.cutoff))
+        for result in (alone, kept, together):
+            for key in result:
+                # an energy is a sum that may be small, and the forces of a crystal are 0
+                found, wanted = np.nan_to_num(result[key]), np.nan_to_num(exact[key])
+                assert_close(found, wanted, tolerance, floor=1.0)
+
+
+def test_members_of_an_ensemble_on_a_device():
+    for device in DEVICES:
+        members = [random_potential(seed, device=device) for seed in (1, 2, 3)]
+        parts = arrays(STRUCTURES["mixed"])
+        alone = [member.compute(*parts) for member in members]
+        together = _core.Ensemble(members).compute(*parts)
+        for key in ("energy", "energies", "forces", "virial"):
+            assert_close(together[key], np.mean([result[key] for result in alone], axis=0), 1e-12)
+        assert_close(together["energies_spread"], np.std([result["energies"] for result in alone], axis=0, ddof=1), 1e-10)
+
+
+@pytest.mark.skipif("cuda" not in DEVICES, reason="no CUDA device")
+@pytest.mark.parametrize("protocol", ["__cuda_array_interface__", "__dlpack__"])
+def test_arrays_on_the_device(protocol):
+    class Foreign:
+        """Of another library, which knows one of the protocols."""
+
+        def __init__(self, array):
+            setattr(self, protocol, getattr(array, protocol))
+            self.__dlpack_device__ = array.__dlpack_device__
+
+    potential = random_potential(device="cuda")
+    species, positions, cell, pbc = arrays(STRUCTURES["mixed"])
+    expected = potential.compute(species, positions, cell, pbc)
+    array = _core.DeviceArray(positions)
+    result = potential.compute_on_device(species, Foreign(array), cell, pbc)
+    for key, values in result.items():
+        assert values.shape == np.shape(np.atleast_1d(expected[key]))
+        assert np.array_equal(values.numpy(), np.atleast_1d(expected[key]))
+    again = potential.compute_on_device(species, Foreign(_core.DeviceArray(positions)), cell, pbc)
+    assert np.array_equal(again["forces"].numpy(), result["forces"].numpy())
+    with pytest.raises(Error, match=r"positions has shape \(4, 3\), expected \(5, 3\)"):
+        potential.compute_on_device(species, Foreign(_core.DeviceArray(positions[:4])), cell, pbc)
+    with pytest.raises(Error, match="positions is no array on a device"):
+        potential.compute_on_device(species, positions, cell, pbc)
+    with pytest.raises(Error, match="need a potential with device cuda"):
+        random_potential().compute_on_device(species, Foreign(array), cell, pbc)
+
+
+def test_unknown_device_is_refused():
+    with pytest.raises(Error, match='device "tpu" is unknown, expected cpu or cuda'):
+        random_potential(device="tpu")
+
+
+@pytest.mark.skipif("cuda" in DEVICES, reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_told():
+    with pytest.raises(Error, match="device cuda: (sitewise was built without CUDA|no GPU: .+)"):
+        random_potential(device="cuda")

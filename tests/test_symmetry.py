@@ -6,9 +6,11 @@ import pytest
 from checks import (
     ATOMIC_NUMBERS,
     CUTOFFS,
+    DEVICES,
     RNG_SEED,
     arrays,
     assert_close,
+    cases,
     compiled,
     directional_derivative,
     strained,
@@ -17,6 +19,7 @@ from checks import (
 from sitewise import Error, _core
 
 STRUCTURES = structures()
+every_device = pytest.mark.parametrize("device", DEVICES)
 
 
 def cutoff_function(kind, alpha, rc, r):
@@ -83,11 +86,11 @@ def formula(f, kind, alpha, species, vectors):
 
 
 @pytest.mark.parametrize(("kind", "alpha"), CUTOFFS)
-@pytest.mark.parametrize("name", ["mixed", "cluster"])
-def test_values_equal_the_formulas(name, kind, alpha):
+@pytest.mark.parametrize(("device", "name"), cases(["mixed", "cluster"], ["cluster"]))
+def test_values_equal_the_formulas(device, name, kind, alpha):
     species, positions, cell, pbc = arrays(STRUCTURES[name])
     plan = compiled(kind, alpha)
-    G = plan.evaluate(species, positions, cell, pbc)
+    G = plan.evaluate(species, positions, cell, pbc, device)
     i, j, vectors, _ = _core.neighbor_list(positions, cell, pbc, plan.cutoff)
     for atom in range(len(species)):
         mine = i == atom
@@ -121,18 +124,32 @@ def test_jvp_equals_finite_differences(name, kind, alpha):
 
 
 @pytest.mark.parametrize(("kind", "alpha"), CUTOFFS)
-@pytest.mark.parametrize("name", STRUCTURES)
-def test_vjp_is_adjoint_of_jvp(name, kind, alpha):
+@pytest.mark.parametrize(("device", "name"), cases(STRUCTURES, ["one-atom crystal"]))
+def test_vjp_is_adjoint_of_jvp(device, name, kind, alpha):
     species, positions, cell, pbc = arrays(STRUCTURES[name])
     plan = compiled(kind, alpha)
     rng = np.random.default_rng(RNG_SEED)
     v, strain = rng.normal(size=positions.shape), rng.normal(size=(3, 3))
     u = rng.normal(size=(len(species), plan.max_count))
-    gradient, by_strain = plan.vjp(species, positions, cell, pbc, u)
-    dG = plan.jvp(species, positions, cell, pbc, v, strain)
+    gradient, by_strain = plan.vjp(species, positions, cell, pbc, u, device)
+    dG = plan.jvp(species, positions, cell, pbc, v, strain, device)
     left, right = np.nansum(u * dG), np.sum(gradient * v) + np.sum(by_strain * strain)
     scale = np.nansum(np.abs(u * dG)) + 1e-300
     assert abs(left - right) <= 1e-12 * scale
+
+
+@every_device
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_devices_agree(name, device):
+    parts = arrays(STRUCTURES[name])
+    rng = np.random.default_rng(RNG_SEED)
+    plan = compiled(4, 0.4)
+    v, strain = rng.normal(size=parts[1].shape), rng.normal(size=(3, 3))
+    u = rng.normal(size=(len(parts[0]), plan.max_count))
+    for operator, arguments in ((plan.evaluate, ()), (plan.vjp, (u,)), (plan.jvp, (v, strain))):
+        found, expected = operator(*parts, *arguments, device), operator(*parts, *arguments)
+        for a, b in zip(np.atleast_1d(found), np.atleast_1d(expected), strict=True):
+            assert_close(np.nan_to_num(a), np.nan_to_num(b), 1e-12, floor=1e-3)
 
 
 def test_vjp_of_one_function_is_a_row_of_the_jacobian():
@@ -154,29 +171,34 @@ def rotation(seed=3):
     return q
 
 
-@pytest.mark.parametrize("name", STRUCTURES)
-def test_invariances(name):
+@pytest.mark.parametrize(("device", "name"), cases(STRUCTURES, ["slab"]))
+def test_invariances(device, name):
     atoms = STRUCTURES[name]
     plan = compiled()
+
+    def evaluate(*parts):
+        return np.nan_to_num(plan.evaluate(*parts, device))
+
     species, positions, cell, pbc = arrays(atoms)
-    G = np.nan_to_num(plan.evaluate(species, positions, cell, pbc))
+    G = evaluate(species, positions, cell, pbc)
     R = rotation()
     order = np.random.default_rng(5).permutation(len(atoms))
     shift = np.array([0.3, -11.0, 7.7])
-    assert_close(np.nan_to_num(plan.evaluate(species, positions @ R.T, cell @ R.T, pbc)), G, 1e-11)
-    assert_close(np.nan_to_num(plan.evaluate(species, positions + shift, cell, pbc)), G, 1e-11)
-    assert_close(np.nan_to_num(plan.evaluate(species[order], positions[order], cell, pbc)), G[order], 1e-12)
+    assert_close(evaluate(species, positions @ R.T, cell @ R.T, pbc), G, 1e-11)
+    assert_close(evaluate(species, positions + shift, cell, pbc), G, 1e-11)
+    assert_close(evaluate(species[order], positions[order], cell, pbc), G[order], 1e-12)
     supercell = atoms.repeat([2 if p else 1 for p in atoms.pbc])
-    repeated = np.nan_to_num(plan.evaluate(*arrays(supercell)))
+    repeated = evaluate(*arrays(supercell))
     assert_close(repeated, np.tile(G, (len(supercell) // len(atoms), 1)), 1e-11)
 
 
-def test_isolated_atoms_have_no_features_and_no_gradient():
+@every_device
+def test_isolated_atoms_have_no_features_and_no_gradient(device):
     species, positions, cell, pbc = arrays(STRUCTURES["isolated pair"])
     plan = compiled()
     u = np.ones((2, plan.max_count))
-    assert np.nanmax(np.abs(plan.evaluate(species, positions, cell, pbc))) == 0.0
-    assert np.abs(plan.vjp(species, positions, cell, pbc, u)[0]).max() == 0.0
+    assert np.nanmax(np.abs(plan.evaluate(species, positions, cell, pbc, device))) == 0.0
+    assert np.abs(plan.vjp(species, positions, cell, pbc, u, device)[0]).max() == 0.0
 
 
 def moment_functions(cutoff):

@@ -145,7 +145,7 @@ class Inputs:
 
     Parameters
     ----------
-    config, reporter, data, ranks
+    config, reporter, data, ranks, device
         See `train`.
     """
 
