@@ -7,6 +7,7 @@ import re
 import stat
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -264,6 +265,22 @@ def test_installed_command(folder):
     module = [sys.executable, "-m", "sitewise", "info"]
     result = subprocess.run(module, capture_output=True, text=True, check=True)
     assert "version" in result.stdout
+
+
+def test_learning_curve_killed_leaves_no_process_and_goes_on(folder):
+    (folder / "run.toml").write_text((folder / "run.toml").read_text().replace("iterations = 20", "iterations = 400"))
+    command = [sys.executable, "-m", "sitewise", "learning-curve", "run.toml", "--sizes", "3,6", "--seeds", "1"]
+    process = subprocess.Popen([*command, "--jobs", "2", "--quiet"], stderr=subprocess.PIPE)
+    out = folder / "run-curve"
+    while not (out / "6-0" / "checkpoint.npz").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.communicate(timeout=60)  # until all that have its stderr are gone
+    assert not (out / "6-0" / "errors.json").exists()
+    begun = (out / "6-0" / "log.csv").read_text().splitlines()[:-1]  # the last row may be ahead of the checkpoint
+    assert sitewise("learning-curve", "run.toml", "--sizes", "6", "--seeds", "1", "--quiet").exit_code == 0
+    assert (out / "6-0" / "log.csv").read_text().splitlines()[: len(begun)] == begun
 
 
 def test_learning_curve(folder):

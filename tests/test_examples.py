@@ -78,7 +78,7 @@ def test_run_tomls_are_right(path):
 
 
 def test_a_short_run_learns_silicon(tmp_path):
-    """A sixth of the README's run; energies spread by 380 meV/atom, forces by 0.82 eV/Angstrom, 20 and 0.23 are left."""
+    """A sixth of the README's run: of 380 meV/atom and 0.82 eV/Angstrom, the labels' spread, 20 and 0.23 are left."""
     config = Config.load(SILICON / "si.toml")
     shorter = config.training.model_copy(update={"iterations": 40})
     train(config.model_copy(update={"training": shorter}), tmp_path / "out", reporter=QUIET)

@@ -14,7 +14,7 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
-from checks import assert_close, rattled, silicon_frames
+from checks import assert_close, directional_derivative, rattled, silicon_frames
 from sitewise import Dataset, Ensemble, Error, Potential, SymmetryFunctions, _core, train
 from sitewise.checkpoint import State
 from sitewise.config import Config
@@ -22,6 +22,7 @@ from sitewise.metrics import Comparison, Pairs, compare
 from sitewise.model import Parameters, atomic_offsets, initial_potential
 from sitewise.preparation import PreparedData, choose_functions, read_data
 from sitewise.progress import Reporter
+from sitewise.signals import Stop
 from sitewise.training import Inputs, Run
 
 QUIET = Reporter(quiet=True)
@@ -512,6 +513,71 @@ def test_state_comes_back(tmp_path):
         assert np.array_equal(getattr(loaded, name), value, equal_nan=name == "log")
     assert isinstance(loaded.iteration, int)
     assert isinstance(loaded.stopped, bool)
+
+
+def oxide_frames(count):
+    """Two elements with random labels of all kinds, some of which are missing, in groups."""
+    for seed in range(count):
+        atoms = rattled(bulk("Si", "diamond", a=5.0, cubic=True), 0.1, seed)
+        atoms.symbols[:3] = "O"
+        rng = np.random.default_rng(seed)
+        labels = {"energy": rng.normal(), "forces": rng.normal(size=(8, 3)), "stress": 0.1 * rng.normal(size=6)}
+        labels.pop(("energy", "forces", "stress", "")[seed % 4], None)
+        atoms.calc = SinglePointCalculator(atoms, **labels)
+        atoms.info["config_type"] = "odd" if seed % 2 else "even"
+        yield atoms
+
+
+def loss_by_definition(core, data, settings, penalized):
+    """Of the potential's predictions; `penalized` are the weights in the L2 term."""
+    energy, forces, stress = [], [], []
+    for s in data:
+        found, weight = Potential(core).evaluate(s.atoms), settings.weight(s.group)
+        if s.energy is not None:
+            energy.append(weight * ((found.energy - s.energy) / len(s.atoms)) ** 2)
+        if s.forces is not None:
+            forces.append(weight * (found.forces - s.forces).ravel() ** 2)
+        if s.stress is not None:
+            stress.append(weight * (found.stress - s.stress) ** 2)
+    errors = np.mean(energy), np.mean(np.concatenate(forces)), np.mean(np.concatenate(stress))
+    return errors @ np.array([1, settings.force_weight, settings.stress_weight]) + settings.l2 * np.sum(penalized**2)
+
+
+@pytest.mark.parametrize("whiten", [True, False])
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs", "gn-lbfgs", "lm"])
+def test_optimizers_see_loss_and_slope_of_the_labels(tmp_path, optimizer, whiten):
+    """Of each replica; the slope is that by finite differences of the definition."""
+    write(tmp_path / "train.xyz", list(oxide_frames(8)))
+    settings = {"force_weight": 0.3, "stress_weight": 3.0, "l2": 1e-2, "memory_budget": 0.0, "replicas": 2}
+    settings |= {"optimizer": optimizer, "group_weights": {"odd": 2.5}} | (
+        {"batch_size": 8} if optimizer == "adam" else {}
+    )
+    tables = {
+        "data": {"train": [str(tmp_path / "train.xyz")], "test": 0},
+        "symmetry_functions": {"preset": "auto", "cutoff": 4.0, "whiten": whiten},
+        "network": {"hidden": [3, 2]},
+        "training": {"iterations": 1, **settings},
+    }
+    inputs = Inputs(Config.parse(tables), QUIET)
+    for replica in range(2):
+        run = Run(inputs, tmp_path / str(replica), Stop(), replica)
+        run.start(resume=False)
+        theta, memory = run.state.theta, run.state.memory
+        if optimizer == "adam":
+            _, loss = run.optimizer.step(theta, memory, 0)
+            slope = memory["mean"] / (1 - 0.9)
+        else:
+            loss, slope = float(memory["value"]), memory["slope"]
+        direction = np.random.default_rng(replica).normal(size=theta.size)
+
+        def expected(h, moves=(theta, direction), run=run):
+            moved = moves[0] + h * moves[1]
+            run.potential.weights = run.parameters.weights(moved)
+            matrices = moved[run.parameters.penalized == 1]
+            return loss_by_definition(run.potential, inputs.train.data, inputs.config.training, matrices)
+
+        assert loss == pytest.approx(expected(0.0), rel=1e-10)
+        assert slope @ direction == pytest.approx(directional_derivative(expected, 1e-4), rel=1e-7)
 
 
 def test_iterations_are_those_of_adam(folder, tmp_path):

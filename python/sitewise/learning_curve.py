@@ -8,7 +8,9 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -69,7 +71,7 @@ def learning_curve(
     rows = []
     with _single_threads(), reporter.task("learning curve", len(tasks), lines=True) as advance:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(jobs, mp_context=context, initializer=_core.set_threads, initargs=(1,)) as pool:
+        with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin) as pool:
             futures = [pool.submit(_one, config, out / f"{size}-{seed}", size, seed) for size, seed in tasks]
             try:
                 for future in as_completed(futures):
@@ -95,6 +97,19 @@ def _one(config: Config, out: Path, size: int, seed: int) -> list[float]:
     train(config.model_copy(update={"training": training}), out, resume=True, reporter=quiet, data=(chosen, test))
     errors: dict[str, Any] = json.loads((out / "errors.json").read_text(encoding="utf-8"))["test"]
     return [float(size), float(seed), *(float(errors.get(kind, np.nan)) for kind in KINDS)]
+
+
+def _begin() -> None:
+    """A process has one thread, and does not outlive the command: it would write beside the one that goes on."""
+    _core.set_threads(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with(parent: BaseProcess) -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=end_with, args=(parent,), daemon=True).start()
 
 
 def _rng(*seed: int) -> np.random.Generator:
