@@ -22,7 +22,7 @@ from sitewise.metrics import Comparison, Pairs, compare
 from sitewise.model import Parameters, atomic_offsets, initial_potential
 from sitewise.preparation import PreparedData, choose_functions, read_data
 from sitewise.progress import Reporter
-from sitewise.signals import Stop
+from sitewise.signals import Interrupted, Stop
 from sitewise.training import Inputs, Run
 
 QUIET = Reporter(quiet=True)
@@ -274,6 +274,31 @@ def test_replicas_are_an_ensemble(folder, tmp_path):
     run = folder(iterations=20, more="replicas = 3", optimizer="gn-lbfgs")
     again = train(run, tmp_path / "out", resume=True, reporter=QUIET)
     assert np.array_equal(again.members[2].core.weights, members[2].core.weights)
+
+
+def test_replicas_stop_and_go_on_together(folder, tmp_path, monkeypatch):
+    run = folder(iterations=30, more="replicas = 2", optimizer="gn-lbfgs")
+    train(run, tmp_path / "whole", reporter=QUIET)
+    iterate = Run._iterate
+
+    def stopping(self):
+        if self.replica == 1 and self.state.iteration == 13:
+            self.stop(signal.SIGTERM, None)
+        iterate(self)
+
+    monkeypatch.setattr(Run, "_iterate", stopping)
+    with pytest.raises(Interrupted, match="of 30; go on with --resume"):
+        train(run, tmp_path / "out", reporter=QUIET)
+    monkeypatch.setattr(Run, "_iterate", iterate)
+    assert not (tmp_path / "out" / "potential").exists()
+    train(run, tmp_path / "out", resume=True, reporter=QUIET)
+    for replica in ("replica-0", "replica-1"):
+        folders = [tmp_path / name / replica for name in ("out", "whole")]
+        assert np.array_equal(*map(weights, folders))
+        assert len(rows_of(folders[0])) == 30
+    errors = json.loads((tmp_path / "out" / "errors.json").read_text())
+    each = [json.loads((tmp_path / "out" / f"replica-{r}" / "errors.json").read_text()) for r in range(2)]
+    assert errors["cpu_seconds"] == pytest.approx(sum(e["cpu_seconds"] for e in each), abs=0.1)
 
 
 def test_functions_that_tell_nothing_are_dropped(folder, tmp_path):
