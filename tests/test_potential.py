@@ -197,7 +197,9 @@ def test_energies_sum_to_the_energy_and_isolated_atoms_count(device):
 
 @every_device
 def test_no_atoms(device):
-    result = random_potential(device=device).compute(np.zeros(0, np.int32), np.zeros((0, 3)), np.eye(3), np.ones(3, bool))
+    result = random_potential(device=device).compute(
+        np.zeros(0, np.int32), np.zeros((0, 3)), np.eye(3), np.ones(3, bool)
+    )
     assert result["energy"] == 0.0
     assert result["forces"].shape == (0, 3)
 
@@ -317,7 +319,9 @@ def test_members_of_an_ensemble_on_a_device():
         together = _core.Ensemble(members).compute(*parts)
         for key in ("energy", "energies", "forces", "virial"):
             assert_close(together[key], np.mean([result[key] for result in alone], axis=0), 1e-12)
-        assert_close(together["energies_spread"], np.std([result["energies"] for result in alone], axis=0, ddof=1), 1e-10)
+        assert_close(
+            together["energies_spread"], np.std([result["energies"] for result in alone], axis=0, ddof=1), 1e-10
+        )
 
 
 @pytest.mark.skipif("cuda" not in DEVICES, reason="no CUDA device")

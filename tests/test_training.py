@@ -14,7 +14,7 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
-from checks import assert_close, directional_derivative, rattled, silicon_frames
+from checks import DEVICES, assert_close, directional_derivative, rattled, silicon_frames
 from sitewise import Dataset, Ensemble, Error, Potential, SymmetryFunctions, _core, train
 from sitewise.checkpoint import State
 from sitewise.config import Config
@@ -274,6 +274,14 @@ def test_replicas_are_an_ensemble(folder, tmp_path):
     run = folder(iterations=20, more="replicas = 3", optimizer="gn-lbfgs")
     again = train(run, tmp_path / "out", resume=True, reporter=QUIET)
     assert np.array_equal(again.members[2].core.weights, members[2].core.weights)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_runs_are_on_the_device_asked_for(folder, tmp_path, device):
+    config = Config.load(folder(more="replicas = 2"))
+    inputs = Inputs(config, QUIET, device=device)
+    runs = [Run(inputs, tmp_path / str(replica), Stop(), replica) for replica in range(2)]
+    assert {run.optimizer.objective.potential.device for run in runs} == {device}
 
 
 def test_replicas_stop_and_go_on_together(folder, tmp_path, monkeypatch):

@@ -206,9 +206,7 @@ class Potential:
     weights: Floats  # all networks, in the order of the elements
     precision: str  # "float64" or "float32"
     device: str  # "cpu" or "cuda"
-    def compute_many(
-        self, structures: Sequence[tuple[Ints, Floats, Floats, npt.NDArray[np.bool_]]]
-    ) -> list[Result]:
+    def compute_many(self, structures: Sequence[tuple[Ints, Floats, Floats, npt.NDArray[np.bool_]]]) -> list[Result]:
         """`compute` with features of each (species, positions, cell, pbc), on a device of all together."""
     def compute_on_device(
         self, species: Ints, positions: object, cell: Floats, pbc: npt.NDArray[np.bool_]

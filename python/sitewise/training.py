@@ -425,8 +425,8 @@ class Run:
 
 def optimize_all(inputs: Inputs, runs: Sequence[Run], stop: Stop) -> None:
     """Replicas run at the same time, each in a thread of its own, and share the threads of the kernels. Where ranks
-    share the structures, all of them work on one replica after the other."""
-    at_once = len(runs) if inputs.ranks.size == 1 else 1
+    share the structures, or on a device, all work on one replica after the other."""
+    at_once = len(runs) if inputs.ranks.size == 1 and inputs.potential.device == "cpu" else 1
     iterations, done = sum(run.total for run in runs), sum(run.state.iteration for run in runs)
     lock = Lock()
     with stop.deferred(), silent_line_searches(), inputs.reporter.task("training", iterations, done, True) as advance:
@@ -450,9 +450,11 @@ def optimize_all(inputs: Inputs, runs: Sequence[Run], stop: Stop) -> None:
 
 
 def copied(potential: _core.Potential) -> _core.Potential:
-    """The same with weights of its own."""
+    """The same, on the same device, with weights of its own."""
     networks, offsets = potential.networks, potential.atom_energies
-    return _core.Potential(potential.elements, potential.functions, potential.scaling, networks, offsets)
+    copy = _core.Potential(potential.elements, potential.functions, potential.scaling, networks, offsets)
+    copy.device = potential.device
+    return copy
 
 
 def finish_ensemble(inputs: Inputs, out: Path, runs: Sequence[Run]) -> Ensemble:

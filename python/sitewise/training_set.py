@@ -269,9 +269,10 @@ class _Part:
     def _made(self, made_of: bytes, weights: Floats) -> _core.Potential:
         """The potential of rank 0."""
         if self._potential is None or self._potential[0] != made_of:
-            elements, scaling, networks, offsets = pickle.loads(made_of)
+            elements, scaling, networks, offsets, device = pickle.loads(made_of)
             parts = _core.Scaling(*scaling), [_core.Network(*network) for network in networks]
             self._potential = made_of, _core.Potential(elements, self._functions.core, *parts, offsets)
+            self._potential[1].device = device
         self._potential[1].weights = weights
         return self._potential[1]
 
@@ -398,4 +399,4 @@ def _made_of(potential: _core.Potential) -> bytes:
     statistics = [scaling.statistics(e) for e in range(len(potential.elements))]
     networks = [(network.nodes, network.activations) for network in potential.networks]
     of_scaling = (scaling.type, scaling.smin, scaling.smax, statistics)
-    return pickle.dumps((potential.elements, of_scaling, networks, potential.atom_energies))
+    return pickle.dumps((potential.elements, of_scaling, networks, potential.atom_energies, potential.device))
