@@ -104,7 +104,10 @@ def _potential_lines(result: dict[str, Any]) -> list[str]:
     lines = []
     rmse = result.get("energy_rmse")
     if rmse is not None:
-        lines.append(f"total energies of the data: wrong by {1e3 * rmse:.1f} meV/atom (RMS)")
+        other = (
+            ": are its units (--cflength, --cfenergy) right, and is it of the method of the data?" if rmse > 1 else ""
+        )
+        lines.append(f"total energies of the data: wrong by {1e3 * rmse:.1f} meV/atom (RMS){other}")
     points = result.get("invariants", [])
     counted = [point for point in points if not point["extrapolation"]]
     if counted:

@@ -99,7 +99,7 @@ class Folder:
 
     def __init__(self, path: Path, identity: dict[str, Any], reporter: Reporter) -> None:
         self.path, self.reporter = path, reporter
-        self.cpu_seconds = 0.0
+        self._start, self._earlier = _cpu_seconds(), 0.0
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -112,13 +112,13 @@ class Folder:
     def part(self, name: str, make: Callable[[], Any]) -> Any:
         """What `make` gives, JSON, kept in `NAME.json`: when the experiment is started again it is read from there."""
         file = self.path / f"{name}.json"
-        if not file.exists():
+        if file.exists():
+            self._earlier += _read(file)["cpu_seconds"]
+        else:
             before = _cpu_seconds()
             content = {"content": make(), "cpu_seconds": round(_cpu_seconds() - before, 2)}
             write_text(file, json.dumps(content) + "\n")
-        kept = _read(file)
-        self.cpu_seconds += kept["cpu_seconds"]
-        return kept["content"]
+        return _read(file)["content"]
 
     def finish(self, name: str, title: str, settings: Any, outcome: Outcome) -> None:
         """Writes `result.json`."""
@@ -127,7 +127,7 @@ class Folder:
             "title": title,
             "sitewise": version("sitewise"),
             "settings": asdict(settings),
-            "cpu_seconds": round(self.cpu_seconds, 2),
+            "cpu_seconds": round(self._earlier + _cpu_seconds() - self._start, 2),
             "passed": outcome.passed,
             "checks": [{**_finite(asdict(check)), "passed": check.passed} for check in outcome.checks],
             "table": [dict(zip(outcome.columns, row, strict=True)) for row in outcome.rows],
