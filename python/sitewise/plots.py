@@ -116,7 +116,7 @@ def _invariant_panel(ax: Axes, table: Mapping[str, Floats], points: Sequence[str
         ax.plot(table["iteration"], rms, color=COLORS[1], linewidth=1.8, label=f"RMS of {len(counted)}")
     ax.set(xlabel="iteration", ylabel="|atomic energy - E/N| of crystals (meV)", yscale="log")
     ax.set_ylim(bottom=max(ax.get_ylim()[0], 0.1))  # where a line crosses zero it has no lower end
-    ax.yaxis.set_major_formatter("{x:g}")
+    plain_log_ticks(ax.yaxis)
     ax.legend(edgecolor="none", framealpha=0.8)  # over the lines
 
 
