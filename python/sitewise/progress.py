@@ -113,5 +113,5 @@ class _Lines:
     def _line(self, now: float) -> str:
         rate = (self.done - self.first) / (now - self.start)
         of = "" if self.total is None else f"/{self.total}"
-        left = "" if self.total is None or not rate else f", {(self.total - self.done) / rate:.0f} s left"
+        left = "" if self.total is None or not rate else f", {max(self.total - self.done, 0) / rate:.0f} s left"
         return f"{self.title} {self.done}{of}, {rate:.4g}/s{left}  {self.note}".rstrip()
