@@ -64,6 +64,24 @@ def test_potential_saved_and_back(tmp_path):
     assert_close(read_potential(tmp_path / "again").evaluate(atoms).forces, one.forces, 1e-11)
 
 
+def test_potential_saved_of_a_normalized_data_set_with_a_constant_function(tmp_path):
+    """Mean and unit of the energy go into the last layer, and a function that never changed is a constant input."""
+    core = simple_potential().core
+    statistics = [core.scaling.statistics(element) for element in (0, 1)]
+    statistics[1][1, 2], statistics[1][3, 2] = statistics[1][0, 2], 0.0
+    scaling = _core.Scaling("minmax", -1.0, 1.0, statistics)
+    made = _core.Potential(core.elements, core.functions, scaling, core.networks, core.atom_energies)
+    Potential(made).save(tmp_path / "potential")
+    with (tmp_path / "potential" / "input.nn").open("a") as file:
+        file.write("mean_energy -0.7\nconv_energy 2.5\nconv_length 1.5\n")
+    potential, atoms = Potential.load(tmp_path / "potential"), structure()
+    assert potential.core.normalization == (-0.7, 2.5)
+    write_potential(potential, tmp_path / "potential_saved")
+    one, two = potential.evaluate(atoms), read_potential(tmp_path / "potential_saved").evaluate(atoms)
+    assert_close(two.energies, one.energies, 1e-12)
+    assert_close(two.forces, one.forces, 1e-11)
+
+
 POTENTIAL_SAVED = """ELEM_LIST Si O
 
 POT Si 4.0

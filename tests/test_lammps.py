@@ -471,14 +471,16 @@ def test_constant_pressure(environment, tmp_path):
 def test_a_plugin_for_another_lammps_stays_out(environment, tmp_path):
     found = ours.Lammps.find()
     ours.plugin(found)
-    library = tmp_path / "lammps" / "liblammps.so"
-    library.parent.mkdir()
+    library = tmp_path / "lammps" / "lib" / "x86_64-linux-gnu" / "liblammps.so"  # as Debian has it
+    library.parent.mkdir(parents=True)
     content = bytearray(found.library.read_bytes())
     build = bytes.fromhex(found.build_id)
     at = content.index(build)
     content[at : at + len(build)] = build[::-1]
     library.write_bytes(content)
-    shutil.copytree(found.headers, tmp_path / "lammps" / "include" / "lammps")
+    headers = tmp_path / "lammps" / "include" / "lammps"
+    shutil.copytree(found.headers, headers)
+    (headers / "json_fwd.h").unlink(missing_ok=True)  # as in the wheels up to 2025.7.22.2
     other = ours.Lammps.find(tmp_path / "lammps")
     assert other.build_id == build[::-1].hex()
     text = f"plugin load {ours.plugin(other)}\npair_style sitewise\n"
@@ -502,6 +504,10 @@ def test_what_is_missing_is_told(tmp_path, monkeypatch, capsys):
         ours.plugin(found)
     without = tmp_path / "liblammps.so"
     without.write_bytes(found.library.read_bytes().replace(b"plugin_load", b"plugin_none"))
+    old = tmp_path / "old.so"
+    old.write_bytes(found.library.read_bytes().replace(b"5Error3allERKNSt7__cxx11", b"5Error3allERKSs__________"))
+    with pytest.raises(Error, match=r"old\.so: was built with _GLIBCXX_USE_CXX11_ABI=0"):
+        ours.plugin(ours.Lammps(old, found.headers, found.mpi))
     monkeypatch.setattr(ours.Lammps, "find", lambda: ours.Lammps(without, found.headers, found.mpi))
     with pytest.raises(Error, match="without LAMMPS's package PLUGIN"):
         ours.plugin(ours.Lammps.find())
@@ -549,6 +555,7 @@ def test_the_ten_lines(environment, tmp_path):
     trajectory = read(tmp_path / "silicon.dump", ":")
     assert len(trajectory) == 11
     assert len(trajectory[0]) == 64
+    assert set(trajectory[-1].symbols) == {"Si"}
     moved = trajectory[-1].positions - trajectory[0].positions
     assert 0.01 < np.sqrt((moved**2).mean()) < 0.5
     rows = [line.split() for line in result.stdout.splitlines()]
