@@ -242,6 +242,9 @@ def test_bonded_atoms_are_neighbors(environment, tmp_path, ranks):
     output, status = lammps(environment, tmp_path, text, ranks)
     assert status not in (0, -11)
     assert re.search("special_bonds keeps atom [157] out of the neighbours of atom [157], expected", output)
+    output, status = lammps(environment, tmp_path, f"special_bonds lj/coul 1 0 1\n{text}", ranks)
+    assert status not in (0, -11)
+    assert re.search("keeps atom [17] out of the neighbours of atom [17], expected", output)  # bonded to the same
     for factors in ("1 1 1", "1e-50 1e-50 1e-50"):
         output, status = lammps(environment, tmp_path, f"special_bonds lj/coul {factors}\n{text}", ranks)
         assert status == 0, output
@@ -295,6 +298,13 @@ def test_an_ensemble(environment, tmp_path, ranks):
     assert_close(table[:, 7], expected.energies, 1e-10)
     assert np.array_equal(table[:, 23], expected.extrapolation)
     assert_close(table[:, 24], expected.energies_spread, 1e-10)
+    energy = UNITS["real"][1]
+    real = text.replace("units metal", "units real")
+    output, status = lammps(environment, tmp_path, real, ranks)
+    assert status == 0, output
+    values, table = thermo(output), np.loadtxt(tmp_path / "results.dump", skiprows=9)
+    assert_close(values["c_spread[1]"], expected.energy_spread * energy, 1e-6)
+    assert_close(table[:, 24], expected.energies_spread * energy, 1e-6)
     single = text.replace("/potential Si O", "/potential/0 Si O").replace("c_spread[1]", "pe")
     output, status = lammps(environment, tmp_path, single)
     assert status != 0
@@ -336,6 +346,9 @@ def test_too_many_extrapolations_stop_the_run(environment, tmp_path, ranks):
     assert f"outside the training range {5 * a_step} times from step 0 to 4 " in told[0]
     assert f" (Si) with {a_step // len(atoms)} functions, of which function 1 of 5 is at " in told[0]
     assert f"; maxew allows {4 * a_step}" in told[0]
+    output, status = lammps(environment, tmp_path, text.replace("showewsum 0", "showewsum 2"), ranks)
+    assert status != 0
+    assert f"outside the training range {2 * a_step} times from step 2 to 4 " in output  # after 3 a_step before
     output, status = lammps(environment, tmp_path, text.replace(f"maxew {4 * a_step}", f"maxew {11 * a_step}"), ranks)
     assert status == 0, output
     assert "done" in output
