@@ -296,7 +296,8 @@ void PairSitewise::number_atoms() {
     if (atom->molecular == Atom::MOLECULAR) check_bonds();
 }
 
-// LAMMPS leaves bonded atoms out of its list where both factors of special_bonds are 0, as they are unless given.
+// LAMMPS leaves bonded atoms out of its list where both factors of special_bonds are 0, as they are unless
+// given.
 void PairSitewise::check_bonds() {
     for (std::size_t k = 0; k + 1 < first_.size(); ++k) {
         const int i = atoms_[k], *counts = atom->nspecial[i];

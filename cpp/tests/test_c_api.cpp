@@ -1,5 +1,6 @@
 // The C functions tell every failure by their result and a sentence.
 
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <string>
@@ -44,6 +45,14 @@ void check_failures(const sitewise_potential* p) {
     CHECK(sitewise_compute_list(p, 2, species, 2, first, index, positions, out) == 1 && told("names atom 2"));
     CHECK(sitewise_compute_list(p, 2, species, 2, backwards, swapped, positions, out) == 1 && told("row 1"));
     CHECK(sitewise_compute_list(p, 2, species, 3, first, index, positions, out) == 1 && told("3 centers"));
+    CHECK(sitewise_compute_list(p, 2, species, 2, first, nullptr, positions, out) == 1 &&
+          told("index is NULL"));
+    CHECK(sitewise_compute_list(p, 2, species, 2, first, index, nullptr, out) == 1 &&
+          told("vectors is NULL"));
+    CHECK(sitewise_compute_list(p, 2, species, 2, nullptr, index, positions, out) == 1 &&
+          told("first is NULL"));
+    CHECK(sitewise_compute(nullptr, 2, species, positions, nullptr, nullptr, out) == 1 &&
+          told("potential is NULL"));
 }
 
 void check_results(const sitewise_potential* p) {
@@ -51,14 +60,23 @@ void check_results(const sitewise_potential* p) {
     const double positions[6] = {0, 0, 0, 0, 0, 2.4}, vectors[6] = {0, 0, 2.4, 0, 0, -2.4};
     const size_t first[3] = {0, 1, 2};
     double energy[2] = {}, energies[2] = {}, forces[2][6] = {}, virial[2][9] = {};
-    const sitewise_output own = {&energy[0], energies, forces[0], virial[0]};
-    const sitewise_output list = {&energy[1], nullptr, forces[1], virial[1]};
+    int outside[2] = {7, 7};
+    const sitewise_output own = {&energy[0], energies, forces[0], virial[0], outside, nullptr};
+    const sitewise_output list = {&energy[1], nullptr, forces[1], virial[1], nullptr, nullptr};
     CHECK(sitewise_compute(p, 2, species, positions, nullptr, nullptr, own) == 0);
     CHECK(sitewise_compute_list(p, 2, species, 2, first, index, vectors, list) == 0);
     CHECK(energy[0] == energy[1] && energies[0] + energies[1] == energy[0] && energy[0] != 0.0);
     CHECK(std::memcmp(forces[0], forces[1], sizeof forces[0]) == 0 && forces[0][2] == -forces[0][5]);
     CHECK(std::memcmp(virial[0], virial[1], sizeof virial[0]) == 0);
     CHECK_CLOSE(virial[0][8], -2.4 * forces[0][5], 1e-14);
+    CHECK(outside[0] == 0 && outside[1] == 0);
+    const sitewise_output crowded = {nullptr, nullptr, nullptr, nullptr, outside, nullptr};
+    const int many[5] = {}, star[4] = {1, 2, 3, 4};  // four neighbours at 0.1 Angstrom: G above 2
+    const double near[12] = {0.1, 0, 0, 0, 0.1, 0, 0, 0, 0.1, -0.1, 0, 0};
+    const size_t row[2] = {0, 4};
+    CHECK(sitewise_compute_list(p, 5, many, 1, row, star, near, crowded) == 0 && outside[0] == 1);
+    const size_t none[2] = {0, 0};
+    CHECK(sitewise_compute_list(p, 1, many, 1, none, nullptr, nullptr, crowded) == 0 && outside[0] == 0);
 }
 
 // Two potentials that differ by 2 eV an atom
@@ -68,10 +86,11 @@ void check_ensemble(const std::filesystem::path& folder) {
     std::filesystem::remove_all(folder);
     const int species[1] = {0};
     const double position[3] = {};
-    double energy = 0.0;
+    double energy = 0.0, spread = -1.0;
     CHECK(p && sitewise_compute(p, 1, species, position, nullptr, nullptr,
-                                {&energy, nullptr, nullptr, nullptr}) == 0);
+                                {&energy, nullptr, nullptr, nullptr, nullptr, &spread}) == 0);
     CHECK_CLOSE(energy, 0.5 + 1.0 - 1.0, 1e-14);
+    CHECK_CLOSE(spread, std::sqrt(2.0), 1e-14);
     sitewise_free(p);
 }
 

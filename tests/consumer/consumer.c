@@ -1,7 +1,7 @@
-/* consumer_c POTENTIAL STRUCTURE CFLENGTH CFENERGY: a MD code in miniature, with ghost atoms and a neighbour list
- * by brute force. Prints energy and virial, then energy and force of each atom (forces of ghosts carried back to
- * their atoms); after these the energy from the library's own list, and what it says of an element that does not
- * exist. The structure is that of consumer.cpp. */
+/* consumer_c POTENTIAL STRUCTURE CFLENGTH CFENERGY: a MD code in miniature, with ghost atoms and a neighbour
+ * list by brute force. Prints energy and virial, then energy and force of each atom (forces of ghosts carried
+ * back to their atoms); after these the energy from the library's own list, and what it says of an element
+ * that does not exist. The structure is that of consumer.cpp. */
 
 #include <math.h>
 #include <sitewise/c_api.h>

@@ -1,6 +1,7 @@
-// consumer_cpp POTENTIAL STRUCTURE CFLENGTH CFENERGY: a structure in several threads that share the potential; prints
-// energy and virial, then energy and force of each atom, if all threads found the same. The structure: n, then 9
-// numbers of the cell, 3 of its periodicity, then an element index and a position a line.
+// consumer_cpp POTENTIAL STRUCTURE CFLENGTH CFENERGY: a structure in several threads that share the
+// potential; prints energy and virial, then energy and force of each atom, if all threads found the same. The
+// structure: n, then 9 numbers of the cell, 3 of its periodicity, then an element index and a position a
+// line.
 
 #include <cstdio>
 #include <cstdlib>

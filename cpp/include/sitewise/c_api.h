@@ -17,7 +17,7 @@ typedef struct {
     double* energy;   /* eV, added to */
     double* energies; /* [centers], eV, added to; every atom is a center of sitewise_compute */
     double* forces;   /* [n][3], -dE/dr, eV/Angstrom, added to */
-    double* virial;   /* [3][3], dE/d(strain), eV, added to; by the volume it is the stress, tensile positive */
+    double* virial; /* [3][3], dE/d(strain), eV, added to; by the volume it is the stress, tensile positive */
     int* extrapolations;     /* [centers], functions outside the training range, overwritten */
     double* energies_spread; /* [centers], of an ensemble's atomic energies, eV, overwritten; NaN for one
                                 potential */
@@ -35,14 +35,14 @@ void sitewise_free(sitewise_potential* potential);
 /* The largest cutoff of the symmetry functions, Angstrom; the potential is not NULL here and below. */
 double sitewise_cutoff(const sitewise_potential* potential);
 
-/* Index of an element by its symbol, as in "Si", what `species` below holds; -1 if the potential does not have
- * it. */
+/* Index of an element by its symbol, as in "Si", what `species` below holds; -1 if the potential does not
+ * have it. */
 int sitewise_species(const sitewise_potential* potential, const char* symbol);
 
-/* Energy and its derivatives of n atoms with a neighbour list of our own: species [n], positions [n][3]. Rows of
- * cell [3][3] are the lattice vectors, periodic [3] is 0 or 1 along each of them; both are NULL for a cluster.
- * Returns 0, or 1 on failure: a NULL that is not allowed, an element index out of range, positions or a cell that
- * are not finite, a periodic cell without volume, atoms closer than 1e-6 Angstrom. */
+/* Energy and its derivatives of n atoms with a neighbour list of our own: species [n], positions [n][3]. Rows
+ * of cell [3][3] are the lattice vectors, periodic [3] is 0 or 1 along each of them; both are NULL for a
+ * cluster. Returns 0, or 1 on failure: a NULL that is not allowed, an element index out of range, positions
+ * or a cell that are not finite, a periodic cell without volume, atoms closer than 1e-6 Angstrom. */
 int sitewise_compute(const sitewise_potential* potential,
                      size_t n,
                      const int* species,
@@ -53,9 +53,9 @@ int sitewise_compute(const sitewise_potential* potential,
 
 /* The same with the caller's full neighbour list. Atoms 0 to centers - 1 have rows, entries first[i] to
  * first[i + 1] - 1 of index and vectors [3]; index is below n, ghost atoms stand behind the centers and get
- * forces of their own, to be added to those of the atoms that they are images of; vectors are r_j - r_i. Pairs
- * beyond the cutoff may be among them, all within it must be: one that is missing cannot be told. Returns 1 too
- * where the list names atoms that there are not. */
+ * forces of their own, to be added to those of the atoms that they are images of; vectors are r_j - r_i.
+ * Pairs beyond the cutoff may be among them, all within it must be: one that is missing cannot be told.
+ * Returns 1 too where the list names atoms that there are not. */
 int sitewise_compute_list(const sitewise_potential* potential,
                           size_t n,
                           const int* species,

@@ -27,8 +27,8 @@ struct Normalization {
 };
 
 /// A Behler-Parrinello potential. All quantities are in eV and Angstrom; a directory in other units is
-/// converted when it is loaded. Const functions may run in several threads at once, each with a team of OpenMP
-/// threads of its own (omp_set_num_threads).
+/// converted when it is loaded. Const functions may run in several threads at once, each with a team of
+/// OpenMP threads of its own (omp_set_num_threads).
 class Potential {
 public:
     /// Elements by their symbols, sorted by atomic number; one network per element.
@@ -76,8 +76,8 @@ public:
     Device device() const { return backend_ ? Device::cuda : Device::cpu; }
     void set_device(Device device);
 
-    /// Results to add to, so the caller sets them to zero or lets them collect; a null pointer is left alone. With
-    /// E the energy of the centres and n the number of atoms that the list may index (ghosts included):
+    /// Results to add to, so the caller sets them to zero or lets them collect; a null pointer is left alone.
+    /// With E the energy of the centres and n the number of atoms that the list may index (ghosts included):
     struct Output {
         double* energy = nullptr;    ///< E, eV
         double* energies = nullptr;  ///< [centers], eV
@@ -90,16 +90,18 @@ public:
         int* extrapolations = nullptr;  ///< [centers], functions outside the training range; overwritten
     };
 
-    /// Energies and their derivatives from a neighbour list with all pairs within cutoff(), others may be among
-    /// them; species [n_atoms] has the element index of every atom that the list names, centres first. Forces
-    /// of ghost atoms belong to the atoms that they are images of, for the caller to add. OpenMP over atoms;
-    /// results for one atom do not depend on the number of threads, sums over atoms do to rounding (1e-12).
+    /// Energies and their derivatives from a neighbour list with all pairs within cutoff(), others may be
+    /// among them; species [n_atoms] has the element index of every atom that the list names, centres first.
+    /// Forces of ghost atoms belong to the atoms that they are images of, for the caller to add. OpenMP over
+    /// atoms; results for one atom do not depend on the number of threads, sums over atoms do to rounding
+    /// (1e-12).
     ///
     /// Throws Error for an element index out of range; nothing is added then. Not checked are indices of
     /// neighbours, which must be below n_atoms, and vectors, whose NaN makes results NaN.
     void compute(const NeighborView& neighbors, const int* species, std::size_t n_atoms, Output out) const;
 
-    /// The same with a neighbour list of our own; every atom is a centre. Throws Error as build_neighbors does too.
+    /// The same with a neighbour list of our own; every atom is a centre. Throws Error as build_neighbors
+    /// does too.
     void compute(const Atoms& atoms, Output out) const;
 
     /// The same for many structures, which a device works on together; as many outputs.
