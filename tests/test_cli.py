@@ -16,7 +16,7 @@ from ase.io import read, write
 from typer.testing import CliRunner
 
 from checks import silicon_frames, silicon_potential
-from sitewise import Potential
+from sitewise import Ensemble, Potential
 from sitewise.cli import app
 
 
@@ -103,6 +103,21 @@ def test_predict(folder):
     assert np.allclose(crystal.get_stress(), potential.evaluate(crystal).stress, rtol=0, atol=1e-7)
     assert "stress" not in cluster.calc.results
     assert crystal.info["config_type"] == "even"
+
+
+def test_predict_by_an_ensemble(folder):
+    """With its spreads, as a whole and per atom."""
+    ensemble = Ensemble([Potential(silicon_potential(seed)) for seed in (1, 2)])
+    ensemble.save("ensemble")
+    result = sitewise("predict", "ensemble", "data.xyz", "-o", "out.xyz")
+    assert result.exit_code == 0, result.output
+    for atoms in read("out.xyz", ":"):
+        exact = ensemble.evaluate(atoms)
+        assert atoms.get_potential_energy() == pytest.approx(exact.energy, abs=1e-6)
+        assert atoms.info["energy_spread"] == pytest.approx(exact.energy_spread, abs=1e-6)
+        assert np.allclose(atoms.arrays["energies_spread"], exact.energies_spread, rtol=0, atol=1e-6)
+        assert np.allclose(atoms.arrays["forces_spread"], exact.forces_spread, rtol=0, atol=1e-6)
+        assert np.array_equal(atoms.arrays["extrapolation"], exact.extrapolation)
 
 
 def test_features(folder):

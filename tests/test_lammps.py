@@ -507,6 +507,24 @@ def test_a_plugin_for_another_lammps_stays_out(environment, tmp_path):
     assert "Unrecognized pair style 'sitewise'" in result.stdout + result.stderr
 
 
+def test_a_plugin_by_cmake(environment, tmp_path):
+    """As for a LAMMPS and a sitewise that are installed somewhere; here those in the Python packages."""
+    found, atoms, potential = ours.Lammps.find(), silicon("small"), Potential(silicon_potential())
+    paths = {**environment, "PATH": f"{SCRIPTS}:{environment['PATH']}"}
+    prefixes = f"-DCMAKE_PREFIX_PATH={ours.PACKAGE};{found.library.parent}"
+    for command in (["-S", ROOT / "cpp" / "lammps", "-B", tmp_path, prefixes], ["--build", tmp_path]):
+        result = subprocess.run(
+            [shutil.which("cmake", path=paths["PATH"]), *command], env=paths, capture_output=True, text=True
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+    text = script(in_lammps(atoms), tmp_path, potential, ["Si"])
+    alone = {**environment, "SITEWISE_CACHE": str(tmp_path / "cache"), "CXX": "no-such-compiler"}
+    output, status = lammps(alone, tmp_path, f"plugin load {tmp_path / 'sitewiseplugin.so'}\n{text}")
+    assert status == 0, output
+    assert "pair_style sitewise is not available" in output  # the one that the Python package would have compiled
+    assert_close(thermo(output)["PotEng"], potential.evaluate(atoms).energy, 1e-10)
+
+
 def test_what_is_missing_is_told(tmp_path, monkeypatch, capsys):
     with pytest.raises(Error, match=r"has no include/lammps/pair\.h or no liblammps\.so"):
         ours.Lammps.find(tmp_path)
