@@ -86,7 +86,8 @@ def formula(f, kind, alpha, species, vectors):
 
 
 @pytest.mark.parametrize(("kind", "alpha"), CUTOFFS)
-@pytest.mark.parametrize(("device", "name"), cases(["mixed", "cluster"], ["cluster"]))
+@pytest.mark.parametrize("name", ["mixed", "cluster"])
+@every_device
 def test_values_equal_the_formulas(device, name, kind, alpha):
     species, positions, cell, pbc = arrays(STRUCTURES[name])
     plan = compiled(kind, alpha)
@@ -98,24 +99,24 @@ def test_values_equal_the_formulas(device, name, kind, alpha):
         assert_close(G[atom], expected, 1e-12)
 
 
-@pytest.mark.parametrize(("kind", "alpha"), CUTOFFS)
+@pytest.mark.parametrize(("device", "cutoff"), cases(CUTOFFS, CUTOFFS[1:2]))
 @pytest.mark.parametrize("name", STRUCTURES)
-def test_jvp_equals_finite_differences(name, kind, alpha):
+def test_jvp_equals_finite_differences(name, device, cutoff):
     species, positions, cell, pbc = arrays(STRUCTURES[name])
-    plan = compiled(kind, alpha)
+    plan = compiled(*cutoff)
     rng = np.random.default_rng(RNG_SEED)
     v, strain = rng.normal(size=positions.shape), rng.normal(size=(3, 3)) * 0.3
 
     def moved(h):
-        return plan.evaluate(species, positions + h * v, cell, pbc)
+        return plan.evaluate(species, positions + h * v, cell, pbc, device)
 
     def stretched(h):
-        return plan.evaluate(species, *strained(positions, cell, h * strain), pbc)
+        return plan.evaluate(species, *strained(positions, cell, h * strain), pbc, device)
 
     zero = np.zeros_like
     for f, exact in (
-        (moved, plan.jvp(species, positions, cell, pbc, v, zero(strain))),
-        (stretched, plan.jvp(species, positions, cell, pbc, zero(v), strain)),
+        (moved, plan.jvp(species, positions, cell, pbc, v, zero(strain), device)),
+        (stretched, plan.jvp(species, positions, cell, pbc, zero(v), strain, device)),
     ):
         exact = exact[~np.isnan(exact)]
         numerical = directional_derivative(f, 2e-4)
@@ -124,7 +125,8 @@ def test_jvp_equals_finite_differences(name, kind, alpha):
 
 
 @pytest.mark.parametrize(("kind", "alpha"), CUTOFFS)
-@pytest.mark.parametrize(("device", "name"), cases(STRUCTURES, ["one-atom crystal"]))
+@pytest.mark.parametrize("name", STRUCTURES)
+@every_device
 def test_vjp_is_adjoint_of_jvp(device, name, kind, alpha):
     species, positions, cell, pbc = arrays(STRUCTURES[name])
     plan = compiled(kind, alpha)
@@ -148,7 +150,8 @@ def test_devices_agree(name, device):
     u = rng.normal(size=(len(parts[0]), plan.max_count))
     for operator, arguments in ((plan.evaluate, ()), (plan.vjp, (u,)), (plan.jvp, (v, strain))):
         found, expected = operator(*parts, *arguments, device), operator(*parts, *arguments)
-        for a, b in zip(np.atleast_1d(found), np.atleast_1d(expected), strict=True):
+        pairs = zip(found, expected, strict=True) if isinstance(found, tuple) else [(found, expected)]
+        for a, b in pairs:
             assert_close(np.nan_to_num(a), np.nan_to_num(b), 1e-12, floor=1e-3)
 
 
@@ -171,7 +174,8 @@ def rotation(seed=3):
     return q
 
 
-@pytest.mark.parametrize(("device", "name"), cases(STRUCTURES, ["slab"]))
+@pytest.mark.parametrize("name", STRUCTURES)
+@every_device
 def test_invariances(device, name):
     atoms = STRUCTURES[name]
     plan = compiled()
