@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from checks import (
+    DEVICES,
     RNG_SEED,
     arrays,
     assert_close,
@@ -16,6 +17,8 @@ from sitewise import Error, _core
 STRUCTURES = structures()
 PERIODIC = ("mixed", "one-atom crystal", "two-atom crystal", "outside the cell")
 PLENTY, NONE = 1 << 30, 0
+TOLERANCES = {"float64": 1e-12, "float32": 1e-5}  # between devices
+every_device = pytest.mark.parametrize("device", DEVICES)
 
 
 def labelled(name, energy=True, forces=True, stress=True):
@@ -32,11 +35,22 @@ def labelled(name, energy=True, forces=True, stress=True):
     }
 
 
-def training_set(budget=PLENTY, **kinds):
+def training_set(budget=PLENTY, names=STRUCTURES, **kinds):
     potential = random_potential()
     data = _core.TrainingSet(potential.functions, budget)
-    data.add([labelled(name, **kinds) for name in STRUCTURES])
+    data.add([labelled(name, **kinds) for name in names])
     return data, potential, list(range(len(data)))
+
+
+def assert_devices_agree(data, potential, chosen, weights, device):
+    """Losses and gradients in both precisions against those of the processor in double precision."""
+    loss, gradient = data.loss(potential, chosen, *weights)
+    potential.device = device
+    for precision, tolerance in TOLERANCES.items():
+        potential.precision = precision
+        found, slope = data.loss(potential, chosen, *weights)
+        assert_close([found[kind] for kind in loss], list(loss.values()), tolerance)
+        assert_close(slope, gradient, tolerance)
 
 
 @pytest.mark.parametrize("budget", [PLENTY, NONE])
@@ -81,6 +95,43 @@ def test_gradient_equals_finite_differences(budget, kinds, force_weight, stress_
 
         assert_close([gradient @ direction], [directional_derivative(value, 5e-5)], 1e-6)
         potential.weights = w
+
+
+@every_device
+@pytest.mark.parametrize("weights", [(0.7, 3.0), (0.7, 0.0), (0.0, 0.0)], ids=["all", "no stress", "energy"])
+def test_devices_give_the_loss_of_the_processor(device, weights):
+    names = ("one-atom crystal", "isolated pair", "slab", "two-atom crystal")
+    data, potential, everything = training_set(NONE, names)
+    data.set_weights(2, 0.4, np.arange(1.0, data.species(2).size + 1))
+    assert_devices_agree(data, potential, everything, weights, device)
+
+
+@every_device
+@pytest.mark.parametrize(("name", "units"), [("nnp-si", (1.8897261328, 0.0367493254)), ("nnp-h2o", (1.0, 1.0))])
+def test_devices_train_the_published_potentials(shared, name, units, device):
+    """The smallest structure of each, with two elements and a normalised data set in the second."""
+    potential = _core.Potential.load(str(shared / name), *units)
+    reference = np.load(shared / name / "reference.npz", allow_pickle=False)
+    smallest = np.argmin(np.diff(reference["offset"]))
+    atoms = slice(*reference["offset"][smallest : smallest + 2])
+    positions = reference["positions_A" if name == "nnp-si" else "positions"][atoms]
+    species = np.zeros(len(positions)) if name == "nnp-si" else reference["symbols"][atoms] == "O"
+    rng = np.random.default_rng(RNG_SEED)
+    data = _core.TrainingSet(potential.functions, NONE)
+    data.add(
+        [
+            {
+                "species": species.astype(np.int32),
+                "positions": positions,
+                "cell": reference["cells_A" if name == "nnp-si" else "cells"][smallest],
+                "pbc": np.ones(3, bool),
+                "energy": float(rng.normal()) * len(positions),
+                "forces": rng.normal(size=positions.shape),
+                "stress": rng.normal(size=6) * 0.1,
+            }
+        ]
+    )
+    assert_devices_agree(data, potential, [0], (0.7, 3.0), device)
 
 
 def test_loss_is_made_of_mean_squared_errors():
@@ -148,8 +199,9 @@ def test_weights_multiply_the_errors():
     assert_close([gradient @ direction], [directional_derivative(value, 5e-5)], 1e-6)
 
 
-def test_missing_labels_leave_the_others():
-    potential = random_potential()
+@every_device
+def test_missing_labels_leave_the_others(device):
+    potential = random_potential(device=device)
     data = _core.TrainingSet(potential.functions, PLENTY)
     data.add([labelled("mixed", forces=False, stress=False), labelled("cluster", energy=False)])
     both, _ = data.loss(potential, [0, 1], 1.0, 1.0)

@@ -201,8 +201,7 @@ void test_differences() {
 
 }  // namespace
 
-// With the argument "small", networks of both precisions for a few atoms, in the order that HOSTEXEC_SEED
-// says
+// With the argument "small", each kernel once or a few times, in the order that HOSTEXEC_SEED says
 int main(int argc, char** argv) {
     if (argc > 1 && std::string(argv[1]) == "small") {
         const Case c = make_case({9, 10, 1}, {Activation::tanh, Activation::linear}, true, 40);
