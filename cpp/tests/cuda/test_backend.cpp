@@ -1,6 +1,6 @@
-// The whole CUDA backend against the processor's on small structures with two elements: neighbour lists, the three
-// operators, potentials, lists with ghosts, many structures at once, and the loss with its gradient. "small" is a
-// shorter run; 77 is returned where there is no device.
+// The whole CUDA backend against the processor's on small structures with two elements: neighbour lists, the
+// three operators, potentials, lists with ghosts, many structures at once, and the loss with its gradient.
+// "small" is a shorter run; 77 is returned where there is no device.
 
 #include <algorithm>
 #include <cmath>
@@ -31,7 +31,8 @@ std::vector<double> normals(std::size_t n) {
 // Every kind of function for the centre; compact ones get a window.
 std::vector<SymmetryFunction> functions(bool small) {
     std::vector<SymmetryFunction> all;
-    const std::vector<int> types = small ? std::vector<int>{2, 3, 9} : std::vector<int>{2, 3, 9, 12, 13, 20, 21, 22, 23, 24, 25};
+    const std::vector<int> types =
+        small ? std::vector<int>{2, 3, 9} : std::vector<int>{2, 3, 9, 12, 13, 20, 21, 22, 23, 24, 25};
     for (int center : {0, 1})
         for (int type : types)
             for (int shape = 0; shape < (small ? 2 : 4); ++shape) {
@@ -62,8 +63,8 @@ Potential potential(bool small, Cutoff cutoff = {}) {
     std::vector<Network> networks;
     for (int e : {0, 1}) {
         const std::size_t n = set.count(e);
-        statistics.push_back({std::vector<double>(n, 0.0), std::vector<double>(n, 2.0), std::vector<double>(n, 0.7),
-                              std::vector<double>(n, 0.5)});
+        statistics.push_back({std::vector<double>(n, 0.0), std::vector<double>(n, 2.0),
+                              std::vector<double>(n, 0.7), std::vector<double>(n, 0.5)});
         Network network({static_cast<int>(n), 6, 5, 1},
                         {Activation::tanh, Activation::softplus, Activation::linear});
         std::vector<double> weights = normals(network.n_weights());
@@ -71,8 +72,8 @@ Potential potential(bool small, Cutoff cutoff = {}) {
         network.set_weights(weights);
         networks.push_back(network);
     }
-    return Potential({"O", "Si"}, set, Scaling(ScalingType::minmax, -1.0, 1.0, statistics), networks, {-1.0, 0.5},
-                     {true, 0.3, 2.0, 1.0});
+    return Potential({"O", "Si"}, set, Scaling(ScalingType::minmax, -1.0, 1.0, statistics), networks,
+                     {-1.0, 0.5}, {true, 0.3, 2.0, 1.0});
 }
 
 // A structure and its labels, kept where Atoms points to
@@ -81,7 +82,9 @@ struct Sample {
     std::vector<double> positions, forces, stress;
     Atoms atoms;
 
-    Sample(std::vector<int> e, std::vector<double> r, std::array<std::array<double, 3>, 3> cell,
+    Sample(std::vector<int> e,
+           std::vector<double> r,
+           std::array<std::array<double, 3>, 3> cell,
            std::array<bool, 3> periodic)
         : species(std::move(e)),
           positions(std::move(r)),
@@ -99,7 +102,8 @@ std::vector<std::unique_ptr<Sample>> samples(bool small) {
     add(std::vector<int>{1, 0, 1}, std::vector<double>{0, 0, 0, 1.9, 0.4, 0.2, 0.8, 1.8, 1.6},
         std::array<std::array<double, 3>, 3>{{{3.4, 0.2, 0}, {0.9, 3.1, 0.3}, {-0.5, 0.4, 3.3}}},
         std::array<bool, 3>{true, true, true});
-    add(std::vector<int>{0, 1, 1, 0}, std::vector<double>{0, 0, 0, 2.1, 0.1, 0, -0.2, 2.0, 0.4, 1.2, 1.1, 1.7},
+    add(std::vector<int>{0, 1, 1, 0},
+        std::vector<double>{0, 0, 0, 2.1, 0.1, 0, -0.2, 2.0, 0.4, 1.2, 1.1, 1.7},
         std::array<std::array<double, 3>, 3>{}, std::array<bool, 3>{});
     if (small) return all;
     add(std::vector<int>{1, 0, 1}, std::vector<double>{0, 0, 0, 1.4, 1.3, 1.5, 0.3, 1.9, 3.1},
@@ -136,7 +140,11 @@ void check_lists(Backend& backend, const Sample& s, double cutoff) {
 struct Expected {
     std::vector<double> G, gradient, strain, dG;
 };
-Expected operators(const SymmetryFunctions& f, const Atoms& atoms, const double* u, const double* v, const double* strain) {
+Expected operators(const SymmetryFunctions& f,
+                   const Atoms& atoms,
+                   const double* u,
+                   const double* v,
+                   const double* strain) {
     const std::size_t n = atoms.size, width = f.max_count();
     const NeighborList list = build_neighbors(atoms, f.cutoff());
     Expected x{std::vector<double>(n * width, NAN), std::vector<double>(3 * n), std::vector<double>(9),
@@ -190,7 +198,8 @@ struct Result {
         virials.assign(9 * atoms, 0.0);
         features.assign(centers * width, 0.0);
         outside.assign(centers, -1);
-        return {&energy, energies.data(), forces.data(), virial.data(), virials.data(), features.data(), outside.data()};
+        return {&energy,        energies.data(), forces.data(), virial.data(),
+                virials.data(), features.data(), outside.data()};
     }
 };
 

@@ -204,9 +204,12 @@ void test_differences() {
 // With the argument "small", each kernel once or a few times, in the order that HOSTEXEC_SEED says
 int main(int argc, char** argv) {
     if (argc > 1 && std::string(argv[1]) == "small") {
-        const Case c = make_case({9, 10, 1}, {Activation::tanh, Activation::linear}, true, 40);
+        const auto t = Activation::tanh, l = Activation::linear;
+        const Case c = make_case({9, 10, 1}, {t, l}, true, 40);
         compare<double>(c, 0);
         compare<float>(c, 0);
+        compare<double>(make_case({1, 290, 1}, {t, l}, false, 2), 0);
+        compare<float>(make_case({1, 580, 1}, {t, l}, false, 2), 0);
         return check::failures();
     }
     test_topologies();
