@@ -1,13 +1,12 @@
 // The backend of cpp/src/backend.hpp on the first CUDA device, in a stream of its own.
 
-#include "backend.hpp"
-
 #include <algorithm>
 #include <cmath>
 #include <mutex>
 
-#include "training.cuh"
+#include "backend.hpp"
 #include "sitewise/error.hpp"
+#include "training.cuh"
 
 namespace sitewise {
 namespace cuda {
@@ -20,8 +19,9 @@ void add(const double* values, std::size_t n, double* sum) {
 void check_species(const Atoms& atoms, int elements) {
     for (std::size_t i = 0; i < atoms.size; ++i)
         if (atoms.species[i] < 0 || atoms.species[i] >= elements)
-            throw Error("atom " + std::to_string(i) + " has element index " + std::to_string(atoms.species[i]) +
-                        ", there are " + std::to_string(elements) + " elements");
+            throw Error("atom " + std::to_string(i) + " has element index " +
+                        std::to_string(atoms.species[i]) + ", there are " + std::to_string(elements) +
+                        " elements");
 }
 
 class Stream {
@@ -181,7 +181,8 @@ private:
         return cuda::download(data, n, stream);
     }
     void copy(const double* from, std::size_t n, double* to) {
-        if (to && n > 0) check(cudaMemcpyAsync(to, from, n * sizeof(double), cudaMemcpyDeviceToDevice, stream_));
+        if (to && n > 0)
+            check(cudaMemcpyAsync(to, from, n * sizeof(double), cudaMemcpyDeviceToDevice, stream_));
     }
 
     void load(const SymmetryFunctions& functions, const Atoms& atoms) {

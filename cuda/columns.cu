@@ -1,5 +1,4 @@
 #include "columns.cuh"
-
 #include "scaling.hpp"
 
 namespace sitewise::cuda {
@@ -25,7 +24,8 @@ template <class Real>
 __global__ void __launch_bounds__(threads) scale(ScalingView s, int n, int ld, const Real* G, Real* x) {
     const Place p(ld);
     if (p.b >= ld) return;
-    x[p.at] = p.b < n ? static_cast<Real>(core::scaled(G[p.at], s.factor[p.f], s.origin[p.f], s.offset)) : Real(0);
+    x[p.at] =
+        p.b < n ? static_cast<Real>(core::scaled(G[p.at], s.factor[p.f], s.origin[p.f], s.offset)) : Real(0);
 }
 
 template <class Real>
@@ -86,7 +86,8 @@ __global__ void __launch_bounds__(threads)
 
 template <class Real>
 void launch_scale(const ScalingView& scaling, int n, int ld, const Real* G, Real* x, cudaStream_t stream) {
-    SITEWISE_LAUNCH(scale<Real>, grid_for(ld, scaling.functions), dim3(threads), 0, stream, scaling, n, ld, G, x);
+    SITEWISE_LAUNCH(scale<Real>, grid_for(ld, scaling.functions), dim3(threads), 0, stream, scaling, n, ld, G,
+                    x);
 }
 
 template <class Real>
@@ -98,8 +99,8 @@ void launch_multiply(const ScalingView& scaling,
                      bool add,
                      Real* out,
                      cudaStream_t stream) {
-    SITEWISE_LAUNCH(multiply<Real>, grid_for(ld, scaling.functions), dim3(threads), 0, stream, scaling, unit, n, ld,
-                    in, add, out);
+    SITEWISE_LAUNCH(multiply<Real>, grid_for(ld, scaling.functions), dim3(threads), 0, stream, scaling, unit,
+                    n, ld, in, add, out);
 }
 
 template <class Real>
@@ -108,8 +109,8 @@ void launch_extrapolations(const ScalingView& scaling,
                            const Real* G,
                            int* outside,
                            cudaStream_t stream) {
-    SITEWISE_LAUNCH(count_outside<Real>, grid_for(centers.n, 1), dim3(threads), 0, stream, scaling, centers, G,
-                    outside);
+    SITEWISE_LAUNCH(count_outside<Real>, grid_for(centers.n, 1), dim3(threads), 0, stream, scaling, centers,
+                    G, outside);
 }
 
 template <class Real>
@@ -119,8 +120,8 @@ void launch_energies(const Centers& centers,
                      double shift,
                      double* energies,
                      cudaStream_t stream) {
-    SITEWISE_LAUNCH(to_energies<Real>, grid_for(centers.n, 1), dim3(threads), 0, stream, centers, e, conversion,
-                    shift, energies);
+    SITEWISE_LAUNCH(to_energies<Real>, grid_for(centers.n, 1), dim3(threads), 0, stream, centers, e,
+                    conversion, shift, energies);
 }
 
 template <class Real>
@@ -130,8 +131,8 @@ void launch_spread(const Centers& centers,
                    double unit,
                    Real* columns,
                    cudaStream_t stream) {
-    SITEWISE_LAUNCH(spread<Real>, grid_for(centers.ld, 1), dim3(threads), 0, stream, centers, structure, values, unit,
-                    columns);
+    SITEWISE_LAUNCH(spread<Real>, grid_for(centers.ld, 1), dim3(threads), 0, stream, centers, structure,
+                    values, unit, columns);
 }
 
 template <class Real>
@@ -141,8 +142,8 @@ void launch_to_rows(const Centers& centers,
                     const Real* columns,
                     double* rows,
                     cudaStream_t stream) {
-    SITEWISE_LAUNCH(to_rows<Real>, grid_for(centers.n, width), dim3(threads), 0, stream, centers, functions, width,
-                    columns, rows);
+    SITEWISE_LAUNCH(to_rows<Real>, grid_for(centers.n, width), dim3(threads), 0, stream, centers, functions,
+                    width, columns, rows);
 }
 
 template <class Real>
@@ -152,17 +153,19 @@ void launch_to_columns(const Centers& centers,
                        const double* rows,
                        Real* columns,
                        cudaStream_t stream) {
-    SITEWISE_LAUNCH(to_columns<Real>, grid_for(centers.ld, functions), dim3(threads), 0, stream, centers, width, rows,
-                    columns);
+    SITEWISE_LAUNCH(to_columns<Real>, grid_for(centers.ld, functions), dim3(threads), 0, stream, centers,
+                    width, rows, columns);
 }
 
-#define SITEWISE_COLUMNS(Real)                                                                                  \
-    template void launch_scale(const ScalingView&, int, int, const Real*, Real*, cudaStream_t);                 \
-    template void launch_multiply(const ScalingView&, double, int, int, const Real*, bool, Real*, cudaStream_t); \
-    template void launch_extrapolations(const ScalingView&, const Centers&, const Real*, int*, cudaStream_t);   \
-    template void launch_energies(const Centers&, const Real*, double, double, double*, cudaStream_t);          \
-    template void launch_spread(const Centers&, const int*, const double*, double, Real*, cudaStream_t);        \
-    template void launch_to_rows(const Centers&, int, int, const Real*, double*, cudaStream_t);                 \
+#define SITEWISE_COLUMNS(Real)                                                                           \
+    template void launch_scale(const ScalingView&, int, int, const Real*, Real*, cudaStream_t);          \
+    template void launch_multiply(const ScalingView&, double, int, int, const Real*, bool, Real*,        \
+                                  cudaStream_t);                                                         \
+    template void launch_extrapolations(const ScalingView&, const Centers&, const Real*, int*,           \
+                                        cudaStream_t);                                                   \
+    template void launch_energies(const Centers&, const Real*, double, double, double*, cudaStream_t);   \
+    template void launch_spread(const Centers&, const int*, const double*, double, Real*, cudaStream_t); \
+    template void launch_to_rows(const Centers&, int, int, const Real*, double*, cudaStream_t);          \
     template void launch_to_columns(const Centers&, int, int, const double*, Real*, cudaStream_t);
 SITEWISE_COLUMNS(float)
 SITEWISE_COLUMNS(double)

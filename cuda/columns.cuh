@@ -1,7 +1,7 @@
 #pragma once
 
-// What stands between symmetry functions and networks: matrices [functions][ld] whose columns are the atoms of
-// one element.
+// What stands between symmetry functions and networks: matrices [functions][ld] whose columns are the atoms
+// of one element.
 
 #include "symmetry.cuh"
 

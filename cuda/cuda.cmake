@@ -18,7 +18,9 @@ elseif(SITEWISE_CUDA)
         set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
     endif()
     enable_language(CUDA)
-    set_target_properties(sitewise PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON CUDA_RUNTIME_LIBRARY Static)
+    set_target_properties(
+        sitewise PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON CUDA_RUNTIME_LIBRARY Static
+                            CUDA_ARCHITECTURES "${CMAKE_CUDA_ARCHITECTURES}")
     target_sources(sitewise PRIVATE ${cuda_sources})
     target_include_directories(sitewise PRIVATE cuda)
 else()

@@ -1,7 +1,6 @@
-#include "engine.cuh"
-
 #include <algorithm>
 
+#include "engine.cuh"
 #include "network.cuh"
 #include "sitewise/error.hpp"
 
@@ -30,7 +29,8 @@ void Engine<Real>::load(const NeighborView& neighbors, const int* species, std::
         index(neighbors.index, neighbors.index + entries);
     std::vector<Real> vectors(3 * entries);
     for (std::size_t e = 0; e < entries; ++e)
-        for (int c = 0; c < 3; ++c) vectors[c * entries + e] = static_cast<Real>(neighbors.vectors[3 * e + c]);
+        for (int c = 0; c < 3; ++c)
+            vectors[c * entries + e] = static_cast<Real>(neighbors.vectors[3 * e + c]);
     take_list(first, index, vectors, atoms);
     take_atoms(species, centers, atoms, {0, static_cast<int>(atoms)});
 }
@@ -58,7 +58,8 @@ void Engine<Real>::take_list(const std::vector<int>& first,
     for (std::size_t e = 0; e < index.size(); ++e) incoming[next[index[e]]++] = static_cast<int>(e);
     list_ = {};
     list_.entries = static_cast<int>(index.size());
-    for (std::size_t i = 0; i + 1 < first.size(); ++i) list_.widest = std::max(list_.widest, first[i + 1] - first[i]);
+    for (std::size_t i = 0; i + 1 < first.size(); ++i)
+        list_.widest = std::max(list_.widest, first[i + 1] - first[i]);
     list_packet_.pack(
         [&](Packet& p) {
             list_.first = p.add(first);
@@ -183,7 +184,8 @@ void Engine<Real>::push(const double* v, const double* strain) {
     launch_directions(list_, centers_, v, structure_, strain, pairs_.data(), stream_);
     for (int e = 0; e < model_.elements(); ++e)
         if (centers_of_[e].n > 0)
-            launch_jvp(model_.plan(e), list_, species_, centers_of_[e], pairs_.data(), of(e, u_.data()), stream_);
+            launch_jvp(model_.plan(e), list_, species_, centers_of_[e], pairs_.data(), of(e, u_.data()),
+                       stream_);
 }
 
 template <class Real>
@@ -196,9 +198,10 @@ void Engine<Real>::weight_gradient(const double* a, bool tangents, double* gradi
             Real *t = tangents ? of(e, dedx_.data()) : nullptr, *weights = e_.data() + first_column(e);
             const double unit = 1.0 / member.conversion;
             launch_spread(c, structure_, a, unit, weights, stream_);
-            if (tangents) launch_multiply(member.scaling, unit, c.n, c.ld, of(e, u_.data()), false, t, stream_);
-            launch_weight_gradient(member.network(), c.n, c.ld, of(e, x_.data()), weights, t, gradient, scratch,
-                                   stream_);
+            if (tangents)
+                launch_multiply(member.scaling, unit, c.n, c.ld, of(e, u_.data()), false, t, stream_);
+            launch_weight_gradient(member.network(), c.n, c.ld, of(e, x_.data()), weights, t, gradient,
+                                   scratch, stream_);
         }
         for (const Layer<Real>& layer : member.layers) gradient += (layer.in + std::size_t{1}) * layer.out;
     }
@@ -210,7 +213,8 @@ void Engine<Real>::write_rows(const Real* columns, double* rows) {
     double* on_device = rows_.reserve(n);
     for (int e = 0; e < model_.elements(); ++e)
         if (centers_of_[e].n > 0)
-            launch_to_rows(centers_of_[e], model_.outputs(e), model_.width(), of(e, columns), on_device, stream_);
+            launch_to_rows(centers_of_[e], model_.outputs(e), model_.width(), of(e, columns), on_device,
+                           stream_);
     const std::vector<double> values = download(on_device, n, stream_);
     std::copy(values.begin(), values.end(), rows);
 }
@@ -221,7 +225,8 @@ void Engine<Real>::read_rows(const double* rows, Real* columns) {
         rows_.upload(rows, static_cast<std::size_t>(centers_) * model_.width(), stream_);
     for (int e = 0; e < model_.elements(); ++e)
         if (centers_of_[e].n > 0)
-            launch_to_columns(centers_of_[e], model_.outputs(e), model_.width(), on_device, of(e, columns), stream_);
+            launch_to_columns(centers_of_[e], model_.outputs(e), model_.width(), on_device, of(e, columns),
+                              stream_);
 }
 
 template <class Real>
@@ -229,7 +234,8 @@ void Engine<Real>::extrapolations(int* outside) {
     int* on_device = outside_.reserve(centers_);
     for (int e = 0; e < model_.elements(); ++e)
         if (centers_of_[e].n > 0)
-            launch_extrapolations(model_.member(0, e).scaling, centers_of_[e], of(e, G_.data()), on_device, stream_);
+            launch_extrapolations(model_.member(0, e).scaling, centers_of_[e], of(e, G_.data()), on_device,
+                                  stream_);
     const std::vector<int> values = download(on_device, centers_, stream_);
     std::copy(values.begin(), values.end(), outside);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
-// The flow from structures to results on the device, in one precision: list -> functions -> networks -> forces.
+// The flow from structures to results on the device, in one precision: list -> functions -> networks ->
+// forces.
 
 #include "backend.hpp"
 #include "forces.cuh"
@@ -8,8 +9,8 @@
 
 namespace sitewise::cuda {
 
-/// What a step leaves on the device; energies [members][centers], forces [atoms][3], virials [atoms][3][3] and their
-/// sums [structures][3][3].
+/// What a step leaves on the device; energies [members][centers], forces [atoms][3], virials [atoms][3][3]
+/// and their sums [structures][3][3].
 struct Results {
     double *energies, *forces, *virials, *virial;
 };
@@ -23,20 +24,20 @@ public:
         model_.load(functions, members, stream_);
     }
 
-    /// Structures with a list of their own; their positions lie on the device, one behind the other, or on the
-    /// host if null.
+    /// Structures with a list of their own; their positions lie on the device, one behind the other, or on
+    /// the host if null.
     void load(const std::vector<Atoms>& structures, double cutoff, const double* positions = nullptr);
     /// Atoms with a list that is given, whose rows are those of the first atoms.
     void load(const NeighborView& neighbors, const int* species, std::size_t atoms);
     /// Structures with labels.
     void load(const LabelledBatch& batch);
 
-    void evaluate();                                       ///< G
-    void networks(bool gradients, double* energies);       ///< [members][centers] and, if wanted, dE/dG
-    void pull(Results& results);                           ///< forces and virials from dE/dG
-    void push(const double* v, const double* strain);      ///< dG in place of dE/dG, see launch_directions
-    /// gradient [weights of the potential] += that of sum a_s E_s + t . dE/dx, for the change t of x that push()
-    /// left in dG.
+    void evaluate();                                   ///< G
+    void networks(bool gradients, double* energies);   ///< [members][centers] and, if wanted, dE/dG
+    void pull(Results& results);                       ///< forces and virials from dE/dG
+    void push(const double* v, const double* strain);  ///< dG in place of dE/dG, see launch_directions
+    /// gradient [weights of the potential] += that of sum a_s E_s + t . dE/dx, for the change t of x that
+    /// push() left in dG.
     void weight_gradient(const double* a, bool tangents, double* gradient);
 
     /// Rows [centers][width] of G, x or dG to and from the host.
@@ -53,7 +54,7 @@ public:
     int width() const { return model_.width(); }
     std::size_t members() const { return model_.members(); }
     Real* G() const { return G_.data(); }
-    Real* x() const { return x_.data(); }   ///< of the first member
+    Real* x() const { return x_.data(); }         ///< of the first member
     Real* dG() { return u_.reserve(columns()); }  ///< dE/dG, or the change of G
 
 private:
@@ -67,7 +68,8 @@ private:
     // The part of an array of matrices, or of columns alone, that is an element's
     template <class T>
     T* of(int element, T* all) const {
-        for (int e = 0; e < element; ++e) all += static_cast<std::size_t>(model_.outputs(e)) * centers_of_[e].ld;
+        for (int e = 0; e < element; ++e)
+            all += static_cast<std::size_t>(model_.outputs(e)) * centers_of_[e].ld;
         return all;
     }
     int first_column(int element) const {

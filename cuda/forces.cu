@@ -1,5 +1,4 @@
 #include "forces.cuh"
-
 #include "warp.cuh"
 
 namespace sitewise::cuda {
@@ -80,11 +79,16 @@ void launch_forces(const List<Real>& list,
                    double* forces,
                    double* virials,
                    cudaStream_t stream) {
-    SITEWISE_LAUNCH(gather<Real>, blocks_for(static_cast<std::size_t>(atoms) * warp_size, threads), dim3(threads), 0,
-                    stream, list, atoms, centers, gradient, forces, virials);
+    SITEWISE_LAUNCH(gather<Real>, blocks_for(static_cast<std::size_t>(atoms) * warp_size, threads),
+                    dim3(threads), 0, stream, list, atoms, centers, gradient, forces, virials);
 }
 
-void launch_sums(int ranges, const int* first, int width, const double* values, double* sums, cudaStream_t stream) {
+void launch_sums(int ranges,
+                 const int* first,
+                 int width,
+                 const double* values,
+                 double* sums,
+                 cudaStream_t stream) {
     SITEWISE_LAUNCH(sum_ranges, dim3(ranges, width), dim3(threads), 0, stream, first, width, values, sums);
 }
 
@@ -100,9 +104,9 @@ void launch_directions(const List<Real>& list,
                     dim3(threads), 0, stream, list, atoms, v, structure, strain, directions);
 }
 
-#define SITEWISE_FORCES(Real)                                                                                        \
-    template void launch_forces(const List<Real>&, int, int, const Real*, double*, double*, cudaStream_t);           \
-    template void launch_directions(const List<Real>&, int, const double*, const int*, const double*, Real*,         \
+#define SITEWISE_FORCES(Real)                                                                                \
+    template void launch_forces(const List<Real>&, int, int, const Real*, double*, double*, cudaStream_t);   \
+    template void launch_directions(const List<Real>&, int, const double*, const int*, const double*, Real*, \
                                     cudaStream_t);
 SITEWISE_FORCES(float)
 SITEWISE_FORCES(double)

@@ -1,6 +1,5 @@
-#include "model.cuh"
-
 #include "environment.hpp"
+#include "model.cuh"
 
 namespace sitewise::cuda {
 
@@ -9,7 +8,8 @@ void Model<Real>::load(const SymmetryFunctions& functions,
                        const std::vector<const Potential*>& members,
                        cudaStream_t stream) {
     const std::uint64_t id = functions.elements() ? PlanAccess::plan<Real>(functions, 0).id : 0;
-    if (!functions_ || id != made_of_) functions_ = std::make_unique<SymmetryFunctions>(PlanAccess::of_pairs(functions));
+    if (!functions_ || id != made_of_)
+        functions_ = std::make_unique<SymmetryFunctions>(PlanAccess::of_pairs(functions));
     made_of_ = id;
     width_ = static_cast<int>(functions.max_count());
     packet_.pack(
@@ -19,7 +19,8 @@ void Model<Real>::load(const SymmetryFunctions& functions,
             for (int e = 0; e < functions.elements(); ++e)
                 plans_.push_back(to_device(PlanAccess::plan<Real>(*functions_, e), packet));
             for (const Potential* potential : members)
-                for (int e = 0; e < functions.elements(); ++e) members_.push_back(pack(*potential, e, packet));
+                for (int e = 0; e < functions.elements(); ++e)
+                    members_.push_back(pack(*potential, e, packet));
         },
         stream);
 }
@@ -29,12 +30,12 @@ typename Model<Real>::Member Model<Real>::pack(const Potential& potential, int e
     const Scaling& scaling = potential.scaling();
     const FeatureStatistics& range = scaling.statistics(element);
     const Normalization& unit = potential.normalization();
-    Member member{{packet.add(scaling.factor(element)), packet.add(scaling.origin(element)),
-                   packet.add(range.min), packet.add(range.max), scaling.offset(),
-                   static_cast<int>(range.min.size())},
-                  {},
-                  unit.mean_energy + potential.atom_energies()[element],
-                  unit.conv_energy};
+    Member member{
+        {packet.add(scaling.factor(element)), packet.add(scaling.origin(element)), packet.add(range.min),
+         packet.add(range.max), scaling.offset(), static_cast<int>(range.min.size())},
+        {},
+        unit.mean_energy + potential.atom_energies()[element],
+        unit.conv_energy};
     const NetworkOf<Real> network(potential.network(element));
     for (Layer<Real> layer : network.view().layers) {
         layer.W = packet.add(layer.W, static_cast<std::size_t>(layer.in) * layer.out);

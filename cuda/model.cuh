@@ -11,7 +11,8 @@
 
 namespace sitewise::cuda {
 
-/// Symmetry functions and, of potentials that share them, scalings and networks; sent again where they change.
+/// Symmetry functions and, of potentials that share them, scalings and networks; sent again where they
+/// change.
 template <class Real>
 class Model {
 public:

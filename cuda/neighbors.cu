@@ -1,10 +1,9 @@
-#include "neighbors.cuh"
-
 #include <algorithm>
 #include <limits>
 
 #include "bins.hpp"
 #include "neighbor_search.hpp"
+#include "neighbors.cuh"
 #include "scan.cuh"
 #include "sitewise/error.hpp"
 #include "warp.cuh"
@@ -47,7 +46,8 @@ __global__ void __launch_bounds__(threads) wrap_atoms(SearchView s) {
     if (!good) atomicMin(&s.summary[0], s.structure[i]);
 }
 
-// The least and the largest fractional coordinate of each structure along each axis: bounds [structures][3][2]
+// The least and the largest fractional coordinate of each structure along each axis: bounds
+// [structures][3][2]
 __global__ void __launch_bounds__(threads) bound_fractions(SearchView s, double* bounds) {
     SITEWISE_SHARED(double, least, threads);
     SITEWISE_SHARED(double, most, threads);
@@ -158,7 +158,8 @@ __global__ void __launch_bounds__(threads) find_rows(SearchView s, RowsOut<doubl
     for_each_range(s, grid, s.bin[i], [&](int first, int count, const int* cell) {
         double shift[3];
         for (int c = 0; c < 3; ++c)
-            shift[c] = cell[0] * grid.vectors[0][c] + cell[1] * grid.vectors[1][c] + cell[2] * grid.vectors[2][c];
+            shift[c] =
+                cell[0] * grid.vectors[0][c] + cell[1] * grid.vectors[1][c] + cell[2] * grid.vectors[2][c];
         for (int q = 0; q < count; q += warp_size) {
             const int k = first + q + lane;
             double r[3] = {}, square = s.cutoff2;
@@ -188,10 +189,14 @@ __global__ void __launch_bounds__(threads) find_rows(SearchView s, RowsOut<doubl
     if (overlapping > 1) atomicMin(&s.summary[0], s.structure[i]);
 }
 
-// The entry of each pair seen from the other atom. Atoms do not tell it, as in small cells a pair of atoms has
-// many entries: it is (j, i, -S).
-__global__ void __launch_bounds__(threads)
-    find_reverse(int atoms, int entries, const int* first, const int* index, const int* shifts, int* reverse) {
+// The entry of each pair seen from the other atom. Atoms do not tell it, as in small cells a pair of atoms
+// has many entries: it is (j, i, -S).
+__global__ void __launch_bounds__(threads) find_reverse(int atoms,
+                                                        int entries,
+                                                        const int* first,
+                                                        const int* index,
+                                                        const int* shifts,
+                                                        int* reverse) {
     const int i = warp_index();
     if (i >= atoms) return;
     const int *x = shifts, *y = x + entries, *z = y + entries;
@@ -356,11 +361,12 @@ void Search::report(const Atoms& atoms, const Grid& grid, double cutoff, cudaStr
 template <class Real>
 List<Real> Search::list(cudaStream_t stream) {
     const std::size_t n = 3 * static_cast<std::size_t>(entries_);
-    List<Real> list{first_.data(), index_.data(), nullptr, first_.data(), incoming_.data(), entries_, widest_};
+    List<Real> list{first_.data(),    index_.data(), nullptr, first_.data(),
+                    incoming_.data(), entries_,      widest_};
     if (n > 0)
         SITEWISE_LAUNCH(find_reverse, blocks_for(static_cast<std::size_t>(view_.atoms) * warp_size, threads),
-                        dim3(threads), 0, stream, view_.atoms, entries_, list.first, list.index, shifts_.data(),
-                        incoming_.data());
+                        dim3(threads), 0, stream, view_.atoms, entries_, list.first, list.index,
+                        shifts_.data(), incoming_.data());
     if constexpr (sizeof(Real) == 8) {
         list.vectors = vectors_.data();
     } else {

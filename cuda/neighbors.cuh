@@ -9,9 +9,9 @@
 
 namespace sitewise::cuda {
 
-/// A full neighbour list on the device. Row i is [first[i], first[i + 1]); every entry e is that of an atom i,
-/// its neighbour index[e] and the vector r_ij, whose components lie `entries` apart. incoming: of atom j the
-/// entries whose neighbour it is, [incoming_first[j], incoming_first[j + 1]). The order of all is fixed.
+/// A full neighbour list on the device. Row i is [first[i], first[i + 1]); every entry e is that of an atom
+/// i, its neighbour index[e] and the vector r_ij, whose components lie `entries` apart. incoming: of atom j
+/// the entries whose neighbour it is, [incoming_first[j], incoming_first[j + 1]). The order of all is fixed.
 template <class Real>
 struct List {
     const int *first, *index;

@@ -1,5 +1,4 @@
 #include "scan.cuh"
-
 #include "warp.cuh"
 
 namespace sitewise::cuda {

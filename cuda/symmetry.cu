@@ -1,6 +1,5 @@
-#include "symmetry.cuh"
-
 #include "shell.hpp"
+#include "symmetry.cuh"
 #include "warp.cuh"
 
 namespace sitewise::cuda {
@@ -24,10 +23,10 @@ struct Tables {
     Real *x, *y, *z, *inverse_r;  // [neighbors]
     Real *f, *slope;              // [envelopes][neighbors], and (df/dr)/r
     Real *gx, *gy, *gz;           // [neighbors], gradient or direction
-    Real *G;                      // [outputs], functions or their weights
+    Real* G;                      // [outputs], functions or their weights
     Real *power, *power_slope;    // [powers][lane]
-    Real *sums;                   // [members][lane]
-    int *order;                   // [neighbors], entry of the list
+    Real* sums;                   // [members][lane]
+    int* order;                   // [neighbors], entry of the list
     int *first, *count;           // [elements]
     int stride;                   // of tables of envelopes
 };
@@ -117,9 +116,7 @@ struct Operator {
         }
     }
 
-    __device__ int neighbors() const {
-        return t.first[plan.elements - 1] + t.count[plan.elements - 1];
-    }
+    __device__ int neighbors() const { return t.first[plan.elements - 1] + t.count[plan.elements - 1]; }
     __device__ int end_of(int element) const { return t.first[element] + t.count[element]; }
     __device__ ValueSlope<Real> of_neighbor(int envelope, int k) const {
         return {t.f[envelope * t.stride + k], t.slope[envelope * t.stride + k]};
@@ -164,7 +161,9 @@ struct Operator {
     __device__ ValueSlope<Real> third(const Family<Real>& family, const core::Triangle<Real>& g) const {
         return core::third_envelope<Real>(plan.envelopes[family.envelope], family.triangle, g);
     }
-    __device__ static Real gaussian(const Group<Real>& group, const Family<Real>& family, const core::Triangle<Real>& g) {
+    __device__ static Real gaussian(const Group<Real>& group,
+                                    const Family<Real>& family,
+                                    const core::Triangle<Real>& g) {
         return group.eta == 0 ? Real(1) : core::gaussian<Real>(group.eta, group.rs, family.triangle, g);
     }
 
@@ -217,7 +216,8 @@ struct Operator {
         }
         for (const Block<Real>& block : plan.blocks) {
             clear_sums(block);
-            for_each_pair(block, [&](int j, int k, const core::Triangle<Real>& g) { add_pair(block, j, k, g); });
+            for_each_pair(block,
+                          [&](int j, int k, const core::Triangle<Real>& g) { add_pair(block, j, k, g); });
             add_sums(block);
         }
     }
@@ -346,8 +346,9 @@ struct Operator {
             core::pair_changes(along(j, j), along(k, k), along(j, k) + along(k, j), g);
         set_powers(block, g.c);
         for (const Family<Real>& family : block.families) {
-            const auto f = core::family_change(of_neighbor(family.envelope, j), of_neighbor(family.envelope, k),
-                                               third(family, g), family.triangle, d, g);
+            const auto f =
+                core::family_change(of_neighbor(family.envelope, j), of_neighbor(family.envelope, k),
+                                    third(family, g), family.triangle, d, g);
             for (int q = family.first; q < family.first + family.count; ++q) {
                 const Group<Real>& group = block.groups[q];
                 const Real e = gaussian(group, family, g), R = e * f.F;
@@ -415,7 +416,8 @@ __global__ void __launch_bounds__(most_warps* warp_size)
 }
 
 template <class Real>
-__global__ void __launch_bounds__(most_warps* warp_size) push_atoms(Arguments<Real> a, const Real* v, Real* dG) {
+__global__ void __launch_bounds__(most_warps* warp_size)
+    push_atoms(Arguments<Real> a, const Real* v, Real* dG) {
     SITEWISE_DYNAMIC_SHARED(Real, shared);
     Operator<Real> op{a.plan, a.list, {}, 0, 0, 0};
     if (!begin(a, shared, op)) return;
@@ -449,9 +451,8 @@ void launch(const char* name,
     const std::size_t bytes = bytes_of_warp<Real>(arguments.shape);
     const int fitting = static_cast<int>(preferred_shared / bytes);
     const int warps = fitting < 1 ? 1 : (fitting < most_warps ? fitting : most_warps);
-    if (bytes > preferred_shared &&
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)) !=
-            cudaSuccess)
+    if (bytes > preferred_shared && cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                                         static_cast<int>(bytes)) != cudaSuccess)
         throw Error("CUDA: an atom has " + std::to_string(list.widest) +
                     " neighbours, too many for the device's shared memory with these symmetry functions");
     const dim3 blocks((centers.n + warps - 1) / warps), threads(warps * warp_size);
@@ -480,7 +481,8 @@ void launch_vjp(const DevicePlan<Real>& plan,
                 const Real* u,
                 Real* gradient,
                 cudaStream_t stream) {
-    launch("differentiate_atoms", differentiate_atoms<Real>, plan, list, species, centers, stream, u, gradient);
+    launch("differentiate_atoms", differentiate_atoms<Real>, plan, list, species, centers, stream, u,
+           gradient);
 }
 
 template <class Real>
@@ -495,12 +497,12 @@ void launch_jvp(const DevicePlan<Real>& plan,
     launch("push_atoms", push_atoms<Real>, plan, list, species, centers, stream, v, dG);
 }
 
-#define SITEWISE_OPERATORS(Real)                                                                              \
-    template void launch_evaluate(const DevicePlan<Real>&, const List<Real>&, const int*, const Centers&,     \
-                                  Real*, cudaStream_t);                                                       \
-    template void launch_vjp(const DevicePlan<Real>&, const List<Real>&, const int*, const Centers&,          \
-                             const Real*, Real*, cudaStream_t);                                               \
-    template void launch_jvp(const DevicePlan<Real>&, const List<Real>&, const int*, const Centers&,          \
+#define SITEWISE_OPERATORS(Real)                                                                          \
+    template void launch_evaluate(const DevicePlan<Real>&, const List<Real>&, const int*, const Centers&, \
+                                  Real*, cudaStream_t);                                                   \
+    template void launch_vjp(const DevicePlan<Real>&, const List<Real>&, const int*, const Centers&,      \
+                             const Real*, Real*, cudaStream_t);                                           \
+    template void launch_jvp(const DevicePlan<Real>&, const List<Real>&, const int*, const Centers&,      \
                              const Real*, Real*, cudaStream_t);
 SITEWISE_OPERATORS(float)
 SITEWISE_OPERATORS(double)

@@ -1,7 +1,7 @@
 #pragma once
 
-// The three operators of the symmetry functions (sitewise/symmetry.hpp) for all atoms of one element: one warp
-// for each atom, whose neighbours are tabulated in shared memory.
+// The three operators of the symmetry functions (sitewise/symmetry.hpp) for all atoms of one element: one
+// warp for each atom, whose neighbours are tabulated in shared memory.
 
 #include "neighbors.cuh"
 #include "plan.cuh"

@@ -1,6 +1,6 @@
-#include "training.cuh"
-
 #include <algorithm>
+
+#include "training.cuh"
 
 namespace sitewise::cuda {
 

@@ -361,5 +361,5 @@ def test_unknown_device_is_refused():
 
 @pytest.mark.skipif("cuda" in DEVICES, reason="there is a CUDA device")
 def test_a_device_that_is_not_there_is_told():
-    with pytest.raises(Error, match="device cuda: (sitewise was built without CUDA|no GPU: .+)"):
+    with pytest.raises(Error, match=r"device cuda: (sitewise was built without CUDA|no GPU: .+)"):
         random_potential(device="cuda")

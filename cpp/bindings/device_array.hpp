@@ -1,6 +1,7 @@
 #pragma once
 
-// Arrays of doubles on a CUDA device, to and from other libraries by __cuda_array_interface__ (version 3) and DLPack.
+// Arrays of doubles on a CUDA device, to and from other libraries by __cuda_array_interface__ (version 3) and
+// DLPack.
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -84,8 +85,16 @@ public:
     /// A capsule "dltensor"; whoever takes it renames it and calls its deleter.
     py::object dlpack() const {
         auto* managed = new Shared{{}, shape_, memory_};
-        managed->tensor = {data(), dlpack::cuda, 0, static_cast<std::int32_t>(shape_.size()), dlpack::floating, 64, 1,
-                           managed->shape.data(), nullptr, 0};
+        managed->tensor = {data(),
+                           dlpack::cuda,
+                           0,
+                           static_cast<std::int32_t>(shape_.size()),
+                           dlpack::floating,
+                           64,
+                           1,
+                           managed->shape.data(),
+                           nullptr,
+                           0};
         managed->context = managed;
         managed->deleter = [](dlpack::Managed* m) { delete static_cast<Shared*>(m->context); };
         return py::reinterpret_steal<py::object>(
@@ -118,7 +127,8 @@ public:
         else if (py::hasattr(array, "__dlpack__"))
             take_dlpack(array);
         else
-            throw Error(name + " is no array on a device: it has neither __cuda_array_interface__ nor __dlpack__");
+            throw Error(name +
+                        " is no array on a device: it has neither __cuda_array_interface__ nor __dlpack__");
     }
     ~DeviceView() {
         if (managed_ && managed_->deleter) managed_->deleter(managed_);
@@ -164,7 +174,8 @@ private:
 
     void check_strides(const std::vector<std::int64_t>& strides, std::int64_t unit) const {
         for (std::size_t a = expected_.size(); a-- > 0; unit *= expected_[a])
-            if (expected_[a] > 1 && strides[a] != unit) throw Error(name_ + " must be contiguous, row by row");
+            if (expected_[a] > 1 && strides[a] != unit)
+                throw Error(name_ + " must be contiguous, row by row");
     }
 
     std::string name_;

@@ -396,7 +396,8 @@ py::dict compute(const Model& model,
 }
 
 // With features; what compute() gives for each structure.
-py::list compute_many(const Potential& potential, const std::vector<std::tuple<Ints, Floats, Floats, Flags>>& given) {
+py::list compute_many(const Potential& potential,
+                      const std::vector<std::tuple<Ints, Floats, Floats, Flags>>& given) {
     std::vector<Structure> structures;
     std::vector<Atoms> atoms;
     std::vector<double> energies(given.size());
@@ -406,7 +407,8 @@ py::list compute_many(const Potential& potential, const std::vector<std::tuple<I
         structures.emplace_back(species, positions, cell, pbc);
         atoms.push_back(structures.back().view());
         const std::size_t n = atoms.back().size;
-        Floats of_atoms(n), forces({n, std::size_t{3}}), virial({3, 3}), x({n, potential.functions().max_count()});
+        Floats of_atoms(n), forces({n, std::size_t{3}}), virial({3, 3}),
+            x({n, potential.functions().max_count()});
         Ints extrapolations(n);
         for (Floats* values : {&of_atoms, &forces, &virial})
             std::fill_n(values->mutable_data(), values->size(), 0.0);
@@ -429,7 +431,11 @@ py::list compute_many(const Potential& potential, const std::vector<std::tuple<I
 }
 
 // energy [1], energies, forces and virial on the device, of positions there
-py::dict compute_on_device(const Potential& potential, Ints species, py::object positions, Floats cell, Flags pbc) {
+py::dict compute_on_device(const Potential& potential,
+                           Ints species,
+                           py::object positions,
+                           Floats cell,
+                           Flags pbc) {
     const std::int64_t n = species.size();
     const DeviceView view(positions, {n, 3}, "positions");
     const Structure structure(species, Floats({n, std::int64_t{3}}), cell, pbc);
@@ -609,8 +615,8 @@ py::tuple neighbor_list(Floats positions, Floats cell, Flags pbc, double cutoff,
     std::fill_n(species.mutable_data(), species.size(), 0);
     const Structure structure(species, positions, cell, pbc);
     const auto backend = backend_of(device);
-    const NeighborList list = backend ? backend->neighbors(structure.view(), cutoff)
-                                      : build_neighbors(structure.view(), cutoff);
+    const NeighborList list =
+        backend ? backend->neighbors(structure.view(), cutoff) : build_neighbors(structure.view(), cutoff);
     const auto m = py::ssize_t(list.index.size());
     Ints i(m), j(m), shifts({m, py::ssize_t{3}});
     for (std::size_t a = 0; a < list.centers(); ++a)
@@ -833,7 +839,8 @@ Taken by what knows DLPack (`torch.from_dlpack`, `cupy.from_dlpack`) or `__cuda_
         .def("numpy", &DeviceArray::numpy, "A copy on the host.")
         .def_property_readonly("__cuda_array_interface__", &DeviceArray::cuda_array_interface)
         .def("__dlpack_device__", [](const DeviceArray&) { return py::make_tuple(dlpack::cuda, 0); })
-        .def("__dlpack__", [](const DeviceArray& a, const py::args&, const py::kwargs&) { return a.dlpack(); });
+        .def("__dlpack__",
+             [](const DeviceArray& a, const py::args&, const py::kwargs&) { return a.dlpack(); });
 
     py::class_<Potential>(m, "Potential")
         .def(py::init([](std::vector<std::string> elements, const SymmetryFunctions& functions,
@@ -880,8 +887,8 @@ Taken by what knows DLPack (`torch.from_dlpack`, `cupy.from_dlpack`) or `__cuda_
              py::arg("pbc"), py::arg("features") = false, py::arg("virials") = false,
              py::arg("neighbors") = nullptr)
         .def("compute_many", &compute_many, py::arg("structures"))
-        .def("compute_on_device", &compute_on_device, py::arg("species"), py::arg("positions"), py::arg("cell"),
-             py::arg("pbc"));
+        .def("compute_on_device", &compute_on_device, py::arg("species"), py::arg("positions"),
+             py::arg("cell"), py::arg("pbc"));
 
     py::class_<Ensemble>(m, "Ensemble")
         .def(py::init<std::vector<Potential>>(), py::arg("members"))

@@ -4,8 +4,9 @@
 
 namespace sitewise::core {
 
-/// Neighbours j, k of an atom: squares s, lengths r and inverse lengths i of r_j, r_k and r_jk, and the cosine
-/// c of the angle between r_j and r_k. Lengths are not looked at where no function of a block needs them.
+/// Neighbours j, k of an atom: squares s, lengths r and inverse lengths i of r_j, r_k and r_jk, and the
+/// cosine c of the angle between r_j and r_k. Lengths are not looked at where no function of a block needs
+/// them.
 template <class V>
 struct Triangle {
     V c, sj, sk, sjk, rj, rk, rjk, ij, ik, ijk;
@@ -105,7 +106,8 @@ struct PairSlopes {
     V c{}, j{}, k{}, jk{};
 };
 
-/// Adds the functions of a family with the envelopes fj, fk and fjk (third_envelope); `shifts`: some rs is not 0.
+/// Adds the functions of a family with the envelopes fj, fk and fjk (third_envelope); `shifts`: some rs is
+/// not 0.
 template <class V>
 SITEWISE_INLINE void add_family(PairSlopes<V>& d,
                                 const FamilySums<V>& sums,
@@ -153,7 +155,8 @@ SITEWISE_INLINE PairChanges<V> pair_changes(V j, V k, V mixed, const Triangle<V>
     return {j, k, j + k - mixed, mixed * t.ij * t.ik - t.c * (j * t.ij * t.ij + k * t.ik * t.ik)};
 }
 
-/// The product F of a family's envelopes, its change, and those of the sums of r^2/2 and of r in its Gaussians.
+/// The product F of a family's envelopes, its change, and those of the sums of r^2/2 and of r in its
+/// Gaussians.
 template <class V>
 struct FamilyChange {
     V F, dF, dq, ds;

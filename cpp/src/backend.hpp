@@ -14,16 +14,17 @@ namespace sitewise {
 
 /// Structures with labels, one behind the other, for the loss on a device.
 struct LabelledBatch {
-    std::vector<int> species, first_atom;  // [atoms], [structures + 1]
-    std::vector<int> first, index;         // neighbour list, [atoms + 1], [entries]
-    std::vector<double> vectors;           // [entries][3]
+    std::vector<int> species, first_atom;                // [atoms], [structures + 1]
+    std::vector<int> first, index;                       // neighbour list, [atoms + 1], [entries]
+    std::vector<double> vectors;                         // [entries][3]
     std::vector<double> volume, energy, stress, weight;  // [structures], stress [structures][6]; NaN: unknown
     std::vector<double> forces, force_weights;           // [atoms][3], [atoms]
     double energies = 0, force_components = 0, stress_components = 0;  // how many labels there are
 };
 
-/// What computes on a device in place of the processor; the results are the same to rounding. One implementation,
-/// the kernels in cuda/, is made by make_cuda(); calls from several threads wait for each other.
+/// What computes on a device in place of the processor; the results are the same to rounding. One
+/// implementation, the kernels in cuda/, is made by make_cuda(); calls from several threads wait for each
+/// other.
 class Backend {
 public:
     using Members = std::vector<const Potential*>;
@@ -56,9 +57,9 @@ public:
     virtual std::vector<double> compute(const Members& members,
                                         const std::vector<Atoms>& structures,
                                         const std::vector<Potential::Output>& out) = 0;
-    /// Of one structure whose positions, and whose results, lie on the device: energy [1], energies, forces and
-    /// virial may be asked for and are overwritten. `ready`, the CUDA stream that the arrays are used on, is
-    /// waited for; results are there on return.
+    /// Of one structure whose positions, and whose results, lie on the device: energy [1], energies, forces
+    /// and virial may be asked for and are overwritten. `ready`, the CUDA stream that the arrays are used on,
+    /// is waited for; results are there on return.
     virtual void compute_on_device(const Members& members,
                                    const Atoms& atoms,
                                    Potential::Output out,

@@ -29,8 +29,8 @@ struct Bins {
 };
 
 /// Bins of about half the cutoff along two axes and of the cutoff along the third, along which the atoms of
-/// neighbouring bins are one range; but not more bins than there are atoms. They fill `span` of the box, which is
-/// 1 along periodic vectors. Throws Error where a periodic cell is far too thin for the cutoff.
+/// neighbouring bins are one range; but not more bins than there are atoms. They fill `span` of the box,
+/// which is 1 along periodic vectors. Throws Error where a periodic cell is far too thin for the cutoff.
 Bins divide(const Box& box, double cutoff, const Box::Vector& span, std::size_t atoms);
 
 /// Throws Error for a cutoff that is not positive and finite.

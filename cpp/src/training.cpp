@@ -530,9 +530,13 @@ private:
 }  // namespace
 
 TrainingSet::TrainingSet(const SymmetryFunctions& functions, std::size_t memory_budget)
-    : data_(std::make_unique<Data>(
-          Data{functions, memory_budget, 0, functions.max_count(), relevant_functions(functions), {},
-               Data::new_state()})) {}
+    : data_(std::make_unique<Data>(Data{functions,
+                                        memory_budget,
+                                        0,
+                                        functions.max_count(),
+                                        relevant_functions(functions),
+                                        {},
+                                        Data::new_state()})) {}
 TrainingSet::~TrainingSet() = default;
 TrainingSet::TrainingSet(TrainingSet&&) noexcept = default;
 TrainingSet& TrainingSet::operator=(TrainingSet&&) noexcept = default;

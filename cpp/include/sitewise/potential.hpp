@@ -71,8 +71,9 @@ public:
     Precision precision() const { return precision_; }
     void set_precision(Precision precision) { precision_ = precision; }
 
-    /// Where compute() and TrainingSet::loss() run, the processor unless set. A potential is sent to a device when it
-    /// is used there. Throws Error if this build or this machine has no CUDA device, see cuda_status().
+    /// Where compute() and TrainingSet::loss() run, the processor unless set. A potential is sent to a device
+    /// when it is used there. Throws Error if this build or this machine has no CUDA device, see
+    /// cuda_status().
     Device device() const { return backend_ ? Device::cuda : Device::cpu; }
     void set_device(Device device);
 
@@ -107,9 +108,9 @@ public:
     /// The same for many structures, which a device works on together; as many outputs.
     void compute(const std::vector<Atoms>& structures, const std::vector<Output>& out) const;
 
-    /// The same where the positions and energy, energies, forces and virial lie on the device, in double precision:
-    /// overwritten, not added to; other outputs are ignored. `stream`, a cudaStream_t, is waited for first, and the
-    /// results are there on return. Throws Error on the processor.
+    /// The same where the positions and energy, energies, forces and virial lie on the device, in double
+    /// precision: overwritten, not added to; other outputs are ignored. `stream`, a cudaStream_t, is waited
+    /// for first, and the results are there on return. Throws Error on the processor.
     void compute_on_device(const Atoms& atoms, Output out, void* stream) const;
 
 private:

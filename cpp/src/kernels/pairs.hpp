@@ -205,8 +205,7 @@ struct PairLoop {
     SITEWISE_INLINE core::ValueSlope<V> third(const Family<Real>& family, const Geometry& g) const {
         return core::third_envelope<V>(plan.envelopes[family.envelope], family.triangle, g);
     }
-    SITEWISE_INLINE core::ValueSlope<V> of_neighbor(const Family<Real>& family,
-                                                    const std::int32_t* i) const {
+    SITEWISE_INLINE core::ValueSlope<V> of_neighbor(const Family<Real>& family, const std::int32_t* i) const {
         return {take(values(family.envelope), i), take(slopes(family.envelope), i)};
     }
 
