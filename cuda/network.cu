@@ -2,8 +2,8 @@
 #include <string>
 
 #include "activation.hpp"
+#include "memory.cuh"
 #include "network.cuh"
-#include "sitewise/error.hpp"
 #include "warp.cuh"
 
 namespace sitewise::cuda {
@@ -15,8 +15,6 @@ constexpr int tile = warp_size, warp_rows = 8, panel_depth = 32;
 constexpr int network_warps = 4, gradient_warps = 8, reduction_warps = 8;
 constexpr int most_layers = 32, most_blocks = 512;
 constexpr int network_arrays = 2, gradient_arrays = 5;  // [node][tile], of all nodes but the inputs
-// What both sm_80 and sm_90 have for a block (163 KiB), less panel and padding
-constexpr std::size_t most_shared = 144 * 1024;
 
 template <class Real>
 struct Layers {
@@ -374,6 +372,12 @@ std::size_t block_bytes(const Layers<Real>& net, int arrays) {
     return sizeof(Real) * arrays * net.nodes * tile;
 }
 
+/// Whether the arrays of a block do not fit into shared memory beside the larger of the panels.
+bool is_large(std::size_t bytes) {
+    static const std::size_t most = most_shared() - sizeof(Panel<double, gradient_warps>);
+    return bytes > most;
+}
+
 /// Blocks for n atoms; those that have no shared memory have scratch memory, which is limited so.
 int blocks_of(int n, bool limited) {
     return limited ? std::min(tiles_of(n), most_blocks) : tiles_of(n);
@@ -387,7 +391,8 @@ void launch_blocks(const char* name,
                    std::size_t shared,
                    cudaStream_t stream,
                    Arguments... arguments) {
-    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+    check(
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)));
     launch(name, kernel, dim3(blocks), dim3(warps * tile), shared, stream, arguments...);
 }
 
@@ -398,7 +403,7 @@ std::size_t network_scratch(const NetworkView<Real>& net, int n) {
     const Layers<Real> layers = layers_of(net);
     const std::size_t bytes = block_bytes(layers, gradient_arrays), blocks = blocks_of(n, true);
     // the arrays of evaluate_network are fewer, and it has no partial gradients
-    return blocks * (layers.weights + (bytes > most_shared ? bytes / sizeof(double) : 0));
+    return blocks * (layers.weights + (is_large(bytes) ? bytes / sizeof(double) : 0));
 }
 
 template <class Real>
@@ -413,7 +418,7 @@ void launch_network(const NetworkView<Real>& net,
     if (n == 0) return;
     const Layers<Real> layers = layers_of(net);
     const std::size_t bytes = block_bytes(layers, network_arrays);
-    const bool large = bytes > most_shared;
+    const bool large = is_large(bytes);
     launch_blocks("evaluate_network", large ? evaluate_network<Real, false> : evaluate_network<Real, true>,
                   blocks_of(n, large), network_warps, large ? 0 : bytes, stream, layers, tiles_of(n), ld, x,
                   energies, dedx, reinterpret_cast<Real*>(scratch));
@@ -432,7 +437,7 @@ void launch_weight_gradient(const NetworkView<Real>& net,
     if (n == 0) return;
     const Layers<Real> layers = layers_of(net);
     const std::size_t bytes = block_bytes(layers, gradient_arrays);
-    const bool large = bytes > most_shared;
+    const bool large = is_large(bytes);
     const int blocks = blocks_of(n, true);
     double* const memory = large ? scratch + static_cast<std::size_t>(blocks) * layers.weights : nullptr;
     launch_blocks("partial_gradients", large ? partial_gradients<Real, false> : partial_gradients<Real, true>,

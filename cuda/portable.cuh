@@ -36,6 +36,12 @@ inline std::string device_name() {
     const cudaError_t code = cudaGetDeviceProperties(&properties, 0);
     return code == cudaSuccess ? properties.name : cudaGetErrorString(code);
 }
+/// Bytes of shared memory that a block may have on the first device.
+inline std::size_t most_shared() {
+    int bytes = 48 * 1024;
+    cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0);
+    return static_cast<std::size_t>(bytes);
+}
 }  // namespace sitewise::cuda
 
 #else
@@ -60,6 +66,9 @@ void launch(const char* name,
 
 inline std::string device_name() {
     return "executed on the processor, for tests";
+}
+inline std::size_t most_shared() {
+    return 99 * 1024;  // as on devices of sm_86, the least since sm_80
 }
 }  // namespace sitewise::cuda
 #endif
