@@ -151,15 +151,16 @@ public:
         });
     }
 
-    Loss loss(const Potential& potential,
+    Loss loss(const SymmetryFunctions& functions,
+              const Potential& potential,
               const std::vector<std::uint64_t>& key,
               const std::function<LabelledBatch()>& make,
               LossWeights weights,
               double* gradient) override {
         const std::lock_guard<std::mutex> lock(mutex_);
         if (potential.precision() == Precision::float32)
-            return trainer32_.loss(potential, key, make, weights, gradient);
-        return trainer64_.loss(potential, key, make, weights, gradient);
+            return trainer32_.loss(functions, potential, key, make, weights, gradient);
+        return trainer64_.loss(functions, potential, key, make, weights, gradient);
     }
 
     void* allocate(std::size_t bytes) override {

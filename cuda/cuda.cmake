@@ -18,11 +18,22 @@ elseif(SITEWISE_CUDA)
         set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
     endif()
     enable_language(CUDA)
+    # Objects, so that those who link the library need no CUDA compiler, only the static runtime.
+    add_library(sitewise_cuda OBJECT ${cuda_sources})
     set_target_properties(
-        sitewise PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON CUDA_RUNTIME_LIBRARY Static
-                            CUDA_ARCHITECTURES "${CMAKE_CUDA_ARCHITECTURES}")
-    target_sources(sitewise PRIVATE ${cuda_sources})
+        sitewise_cuda PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON
+                                 CUDA_ARCHITECTURES "${CMAKE_CUDA_ARCHITECTURES}")
+    target_include_directories(sitewise_cuda PRIVATE $<TARGET_PROPERTY:sitewise,INCLUDE_DIRECTORIES>)
     target_include_directories(sitewise PRIVATE cuda)
+    target_sources(sitewise PRIVATE $<TARGET_OBJECTS:sitewise_cuda>)
+    get_filename_component(cuda_bin ${CMAKE_CUDA_COMPILER} DIRECTORY)
+    find_library(
+        SITEWISE_CUDART cudart_static HINTS ${CMAKE_CUDA_IMPLICIT_LINK_DIRECTORIES} ${cuda_bin}/../lib ${cuda_bin}/../lib64
+        REQUIRED)
+    find_package(Threads REQUIRED)
+    target_link_libraries(
+        sitewise PUBLIC $<BUILD_INTERFACE:${SITEWISE_CUDART}> $<INSTALL_INTERFACE:cudart_static> ${CMAKE_DL_LIBS} rt
+                        ${CMAKE_THREAD_LIBS_INIT})
 else()
     target_sources(sitewise PRIVATE cpp/src/no_cuda.cpp)
 endif()

@@ -28,12 +28,13 @@ void Trainer<Real>::load(const LabelledBatch& batch) {
 }
 
 template <class Real>
-Loss Trainer<Real>::loss(const Potential& potential,
+Loss Trainer<Real>::loss(const SymmetryFunctions& functions,
+                         const Potential& potential,
                          const std::vector<std::uint64_t>& key,
                          const std::function<LabelledBatch()>& make,
                          LossWeights weights,
                          double* gradient) {
-    engine_.load(potential.functions(), {&potential});
+    engine_.load(functions, {&potential});
     if (key != key_) {
         key_.clear();
         load(make());

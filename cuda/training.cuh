@@ -13,7 +13,8 @@ public:
     explicit Trainer(cudaStream_t stream) : stream_(stream), engine_(stream) {}
 
     /// See Backend::loss.
-    Loss loss(const Potential& potential,
+    Loss loss(const SymmetryFunctions& functions,
+              const Potential& potential,
               const std::vector<std::uint64_t>& key,
               const std::function<LabelledBatch()>& make,
               LossWeights weights,
@@ -25,7 +26,6 @@ private:
     cudaStream_t stream_;
     Engine<Real> engine_;
     std::vector<std::uint64_t> key_;
-    std::vector<std::size_t> counts_;
     LossInput labels_{};
     Packet packet_;
     Buffer<double> slopes_, scratch_, gradient_, energies_;

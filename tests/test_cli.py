@@ -15,7 +15,7 @@ from ase import Atoms
 from ase.io import read, write
 from typer.testing import CliRunner
 
-from checks import silicon_frames, silicon_potential
+from checks import DEVICES, assert_close, silicon_frames, silicon_potential
 from sitewise import Ensemble, Potential
 from sitewise.cli import app
 
@@ -73,6 +73,34 @@ def test_evaluate(folder):
     assert errors["groups"]["odd"]["n_structures"] == 4
     assert (folder / "picture.png").read_bytes().startswith(b"\x89PNG")
     assert {p.name for p in folder.iterdir()} == {"data.xyz", "potential", "run.toml", "errors.json", "picture.png"}
+
+
+@pytest.mark.skipif("cuda" not in DEVICES, reason="no CUDA device")
+def test_commands_on_cuda(folder):
+    """The numbers of the processor; a bad structure is named though many are computed together."""
+    for device in DEVICES:
+        result = sitewise("evaluate", "potential", "data.xyz", "--json", f"{device}.json", "--device", device)
+        assert result.exit_code == 0, result.output
+        assert sitewise("predict", "potential", "data.xyz", "-o", f"{device}.xyz", "--device", device).exit_code == 0
+        assert sitewise("train", "run.toml", "--out", device, "--quiet", "--device", device).exit_code == 0
+    cpu, cuda = (json.loads((folder / f"{device}.json").read_text()) for device in DEVICES)
+    assert cuda["force_rmse"] == pytest.approx(cpu["force_rmse"], rel=1e-12)
+    cpu, cuda = (read(folder / f"{device}.xyz", index=":") for device in DEVICES)
+    for a, b in zip(cpu, cuda, strict=True):
+        assert_close(a.get_forces(), b.get_forces(), 1e-7)  # as they are written
+    cpu, cuda = (np.genfromtxt(folder / device / "log.csv", delimiter=",", names=True) for device in DEVICES)
+    assert cuda["loss"][:2] == pytest.approx(cpu["loss"][:2], rel=1e-6)  # later they part, by rounding
+    frames = silicon_frames(8)
+    frames[5].positions[1] = frames[5].positions[0]
+    write(folder / "bad.xyz", frames)
+    assert_refused(sitewise("evaluate", "potential", "bad.xyz", "--device", "cuda"), "bad.xyz", "5", "0 and 1")
+
+
+@pytest.mark.skipif("cuda" in DEVICES, reason="there is a CUDA device")
+def test_cuda_that_is_not_there(folder):
+    refused = sitewise("evaluate", "potential", "data.xyz", "--device", "cuda")
+    assert_refused(refused, "device cuda: ")
+    assert "without CUDA" in sitewise("info").stdout or "no GPU" in sitewise("info").stdout
 
 
 def test_evaluate_with_named_labels(folder):

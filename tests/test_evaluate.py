@@ -5,7 +5,16 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from checks import arrays, assert_close, directional_derivative, random_potential, rattled, strained, structures
+from checks import (
+    DEVICES,
+    arrays,
+    assert_close,
+    directional_derivative,
+    random_potential,
+    rattled,
+    strained,
+    structures,
+)
 from sitewise import Error, Potential
 
 
@@ -27,6 +36,27 @@ def test_results_are_those_of_the_library(potential):
         for name in ("energies", "forces", "features"):
             assert np.array_equal(getattr(result, name), exact[name], equal_nan=True)
         assert np.array_equal(result.extrapolation, exact["extrapolations"])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_many_structures_give_what_each_gives(device):
+    potential = Potential(random_potential(device=device))
+    assert potential.device == device
+    for atoms, result in zip(structures().values(), potential.evaluate_many([*structures().values()]), strict=True):
+        alone = potential.evaluate(atoms)
+        assert_close([result.energy], [alone.energy], 1e-14)
+        for name in ("energies", "forces", "stress", "features", "extrapolation"):
+            if getattr(alone, name) is not None:
+                found, expected = (np.nan_to_num(getattr(r, name)) for r in (result, alone))
+                assert_close(found, expected, 1e-14, floor=1.0)
+
+
+@pytest.mark.skipif("cuda" not in DEVICES, reason="no CUDA device")
+def test_results_as_arrays_on_cuda():
+    potential, atoms = Potential(random_potential(device="cuda")), crystal()
+    expected, result = potential.evaluate(atoms), potential.evaluate_on_device(atoms)
+    assert np.array_equal(result["forces"].numpy(), expected.forces)
+    assert_close(result["energy"].numpy(), [expected.energy], 1e-14)
 
 
 @pytest.mark.parametrize("component", range(6))

@@ -148,7 +148,7 @@ def test_forces_and_virial_are_derivatives_of_the_energy(device, name):
     result = potential.compute(species, positions, cell, pbc)
     # The offsets would drown what changes: energies are compared without them.
     offset = sum(potential.atom_energies[s] for s in species)
-    for _ in range(3):
+    for _ in range(3 if device == "cpu" else 1):
         v, strain = rng.normal(size=positions.shape), rng.normal(size=(3, 3)) * 0.3
 
         def moved(h, v=v):

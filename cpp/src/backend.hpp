@@ -65,9 +65,10 @@ public:
                                    Potential::Output out,
                                    void* ready) = 0;
 
-    /// TrainingSet::loss of the structures that make() gives, unless `key` is that of the call before, whose
-    /// structures are still on the device.
-    virtual Loss loss(const Potential& potential,
+    /// TrainingSet::loss, with its functions, of the structures that make() gives, unless `key` is that of
+    /// the call before, whose structures are still on the device.
+    virtual Loss loss(const SymmetryFunctions& functions,
+                      const Potential& potential,
                       const std::vector<std::uint64_t>& key,
                       const std::function<LabelledBatch()>& make,
                       LossWeights weights,

@@ -774,7 +774,8 @@ Loss TrainingSet::loss(const Potential& potential,
         std::vector<std::uint64_t> key(structures.begin(), structures.end());
         key.push_back(d.state);
         return backend->loss(
-            potential, key, [&] { return batch_of(d.structures, structures, counts); }, weights, gradient);
+            d.functions, potential, key, [&] { return batch_of(d.structures, structures, counts); }, weights,
+            gradient);
     }
 
     // A fixed number of groups, each summed in order, makes the result independent of the threads.
