@@ -89,6 +89,7 @@ void launch_sums(int ranges,
                  const double* values,
                  double* sums,
                  cudaStream_t stream) {
+    if (ranges == 0) return;
     SITEWISE_LAUNCH(sum_ranges, dim3(ranges, width), dim3(threads), 0, stream, first, width, values, sums);
 }
 

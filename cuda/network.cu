@@ -394,6 +394,7 @@ void launch_blocks(const char* name,
     check(
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)));
     launch(name, kernel, dim3(blocks), dim3(warps * tile), shared, stream, arguments...);
+    check(cudaGetLastError());
 }
 
 }  // namespace
