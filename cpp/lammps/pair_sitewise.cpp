@@ -328,7 +328,7 @@ void PairSitewise::fill_rows() {
             const int j = list->firstneigh[i][n] & NEIGHMASK;
             const double r[3] = {(x[j][0] - x[i][0]) * scale, (x[j][1] - x[i][1]) * scale,
                                  (x[j][2] - x[i][2]) * scale};
-            if (!(r[0] * r[0] + r[1] * r[1] + r[2] * r[2] < reach) || place_[j] < 0) continue;
+            if (r[0] * r[0] + r[1] * r[1] + r[2] * r[2] >= reach || place_[j] < 0) continue;
             index_[entries] = place_[j];
             std::copy_n(r, 3, &vectors_[3 * entries++]);
         }

@@ -57,6 +57,15 @@ void check_species(const int* species, std::size_t n_atoms, int n_elements) {
                         ", the potential has " + std::to_string(n_elements) + " elements");
 }
 
+// For the kernels a pair at NaN is beyond the cutoff, and would be left out without a word.
+void require_finite(std::size_t atom, const double* vectors, std::size_t size) {
+    bool finite = true;
+    for (std::size_t k = 0; k < 3 * size; ++k) finite &= std::fabs(vectors[k]) < INFINITY;
+    if (!finite)
+        throw Error("the neighbour list has a vector of atom " + std::to_string(atom) +
+                    " that is not finite");
+}
+
 // What one thread adds up; threads are summed in their order, so a number of threads gives one result.
 struct Partial {
     std::vector<double> forces, virials;
@@ -172,8 +181,9 @@ private:
 
     Row take_row(std::size_t i, NeighborRow& found) {
         if (const NeighborView* list = neighbors_.list) {
-            const std::size_t first = list->first[i];
-            return {list->first[i + 1] - first, list->index + first, list->vectors + 3 * first};
+            const std::size_t first = list->first[i], size = list->first[i + 1] - first;
+            require_finite(i, list->vectors + 3 * first, size);
+            return {size, list->index + first, list->vectors + 3 * first};
         }
         neighbors_.search->find(i, false, search_, found);
         return {found.size, found.index.data(), found.vectors.data()};

@@ -51,6 +51,10 @@ void check_failures(const sitewise_potential* p) {
           told("vectors is NULL"));
     CHECK(sitewise_compute_list(p, 2, species, 2, nullptr, index, positions, out) == 1 &&
           told("first is NULL"));
+    const double lost[6] = {0, 0, 2.4, 0, std::nan(""), 0};
+    const int both[2] = {1, 0};
+    CHECK(sitewise_compute_list(p, 2, species, 2, first, both, lost, out) == 1 &&
+          told("a vector of atom 1 that is not finite"));
     CHECK(sitewise_compute(nullptr, 2, species, positions, nullptr, nullptr, out) == 1 &&
           told("potential is NULL"));
 }

@@ -97,8 +97,8 @@ public:
     /// atoms; results for one atom do not depend on the number of threads, sums over atoms do to rounding
     /// (1e-12).
     ///
-    /// Throws Error for an element index out of range; nothing is added then. Not checked are indices of
-    /// neighbours, which must be below n_atoms, and vectors, whose NaN makes results NaN.
+    /// Throws Error for an element index out of range and for vectors that are not finite; nothing is added
+    /// then. Not checked are indices of neighbours, which must be below n_atoms.
     void compute(const NeighborView& neighbors, const int* species, std::size_t n_atoms, Output out) const;
 
     /// The same with a neighbour list of our own; every atom is a centre. Throws Error as build_neighbors
