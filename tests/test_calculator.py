@@ -16,6 +16,7 @@ from ase.optimize import BFGS
 
 from checks import (
     BOHR,
+    DEVICES,
     HARTREE,
     arrays,
     assert_close,
@@ -106,6 +107,17 @@ def test_a_kept_list_gives_what_a_new_one_gives():
         atoms.positions += rng.normal(0, 0.06, atoms.positions.shape)
         assert_close(atoms.get_forces(), potential.evaluate(atoms).forces, 1e-11)
     assert 1 < atoms.calc._neighbors.builds < 20
+
+
+@pytest.mark.skipif("cuda" not in DEVICES, reason="no CUDA device")
+def test_a_calculator_on_cuda():
+    results = []
+    for device in DEVICES:
+        atoms = structures()["mixed"]
+        atoms.calc = Potential(random_potential(device=device)).calculator()
+        results.append([atoms.get_potential_energies(), atoms.get_forces(), atoms.get_stress(), atoms.get_stresses()])
+    for cpu, cuda in zip(*results, strict=True):
+        assert_close(cpu, cuda, 1e-12)
 
 
 def test_one_calculator_for_all():

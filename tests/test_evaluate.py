@@ -42,6 +42,7 @@ def test_results_are_those_of_the_library(potential):
 def test_many_structures_give_what_each_gives(device):
     potential = Potential(random_potential(device=device))
     assert potential.device == device
+    assert potential.evaluate_many([]) == []
     for atoms, result in zip(structures().values(), potential.evaluate_many([*structures().values()]), strict=True):
         alone = potential.evaluate(atoms)
         assert_close([result.energy], [alone.energy], 1e-14)

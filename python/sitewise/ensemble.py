@@ -116,6 +116,11 @@ class Ensemble:
         return self.members[0].outside(atoms, atom)
 
     @property
+    def device(self) -> str:
+        """Where it computes; see `Potential.device`."""
+        return self.members[0].device
+
+    @property
     def elements(self) -> tuple[str, ...]:
         """Chemical symbols, sorted by atomic number."""
         return self.members[0].elements
