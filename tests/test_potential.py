@@ -311,7 +311,7 @@ def test_a_device_gives_what_the_processor_gives(precision, device):
                 assert_close(found, wanted, tolerance, floor=1.0)
 
 
-def test_members_of_an_ensemble_on_a_device():
+def test_members_of_an_ensemble_on_cuda_and_cpu():
     for device in DEVICES:
         members = [random_potential(seed, device=device) for seed in (1, 2, 3)]
         parts = arrays(STRUCTURES["mixed"])
@@ -326,7 +326,7 @@ def test_members_of_an_ensemble_on_a_device():
 
 @pytest.mark.skipif("cuda" not in DEVICES, reason="no CUDA device")
 @pytest.mark.parametrize("protocol", ["__cuda_array_interface__", "__dlpack__"])
-def test_arrays_on_the_device(protocol):
+def test_arrays_on_cuda(protocol):
     class Foreign:
         """Of another library, which knows one of the protocols."""
 
