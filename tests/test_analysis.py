@@ -253,6 +253,16 @@ def test_targets_that_a_thickness_leaves_open(thicknesses):
     assert "2 combinations of their energies are free" in text
 
 
+def test_a_target_far_from_all_data_is_not_determined(thicknesses):
+    """Though no free combination of clusters is in it."""
+    known = thicknesses["C"]
+    aim = Dataset([structure(bulk("Si", "fcc", a=3.9), source="fcc")])
+    (row,) = Diagnosis(known.data, known.functions, None, None, aim, reporter=QUIET).result["targets"]
+    assert row["null_fraction"] == pytest.approx(0, abs=1e-9)
+    assert row["unknown_energy"] > 0.9
+    assert not row["determined"]
+
+
 def test_candidates_are_ranked_by_what_they_tell(thicknesses):
     """For these targets bulk or a second thickness tells most, another slab of eight layers nothing."""
     ranked = thicknesses["A"].result["candidates"]
