@@ -1,20 +1,24 @@
 """Training from files to potential: errors, CPU seconds and memory, for several seeds of one or more RUN.tomls.
 
-    python benchmarks/training.py RUN.toml... [--seeds 5] [--json FILE]
+    python benchmarks/training.py RUN.toml... [--seeds 5] [--json FILE] [--picture FILE]
 
 Each seed is a `sitewise train` of its own process, pinned to one core, everything included from reading the files to
 drawing the pictures. Before them the time of an epoch (loss and gradient with cached derivatives), beside the time in
 which the core reads as much memory, and the time in which it multiplies as many matrix elements; then how much longer
-an epoch takes whose derivatives are recomputed or read from a file, and what such a file costs and saves.
+an epoch takes whose derivatives are recomputed or read from a file, and what such a file costs and saves. The picture
+has the test errors against the CPU seconds, reading and features included, a line for each run.
 """
 
 import argparse
+import csv
 import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,12 +31,14 @@ from sitewise import optimizers
 from sitewise.config import Config
 from sitewise.files import write_text
 from sitewise.model import Parameters, atomic_offsets, initial_potential
+from sitewise.plots import COLORS, SHOWN, panels, plain_log_ticks, save_figure
 from sitewise.preparation import PreparedData, choose_functions, read_data
 from sitewise.progress import Reporter
 
 KINDS = ("energy_rmse", "energy_mae", "force_rmse", "force_mae")
 UNITS = {"energy": 1e3, "force": 1.0}  # meV/atom and eV/Angstrom
 REPEATS = 15
+POLL_SECONDS = 0.05
 MUCH = 1 << 40  # bytes
 MATRIX = 1024  # rows of the matrices whose product is the arithmetic floor
 
@@ -105,19 +111,58 @@ def _products(atoms: int, cached_bytes: int, nodes: list[int]) -> float:
 
 
 def run(config: Config, seed: int, folder: Path, core: int) -> dict[str, Any]:
-    """errors.json of one run."""
+    """errors.json of one run, and its `curve`: CPU seconds and test RMSE of energies and forces."""
     tables = config.tables()
     tables["training"]["seed"] = seed
-    write_text(folder / f"{seed}.toml", tomli_w.dumps(tables))
-    out = folder / str(seed)
-    subprocess.run(
-        [sys.executable, "-m", "sitewise", "train", folder / f"{seed}.toml", "--out", out, "--quiet"],
-        check=True,
+    settings, out = folder / "run.toml", folder / f"seed-{seed}"
+    write_text(settings, tomli_w.dumps(tables))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sitewise", "train", str(settings), "--out", str(out), "--quiet"],
         stdout=subprocess.DEVNULL,
         preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )
+    log = out / ("replica-0" if config.training.replicas > 1 else ".") / "log.csv"
+    curve = list(followed(process, log))
+    if process.returncode:
+        raise SystemExit(f"the run of seed {seed} failed")
     result: dict[str, Any] = json.loads((out / "errors.json").read_text())
-    return result
+    return {**result, "curve": curve}
+
+
+def followed(process: subprocess.Popen[bytes], log: Path) -> Iterator[tuple[float, float, float]]:
+    """CPU seconds, and test RMSE of energies and forces, whenever the log of a process has become longer."""
+    rows = 0
+    while process.poll() is None:
+        time.sleep(POLL_SECONDS)
+        if not log.exists():
+            continue
+        with log.open(encoding="utf-8") as file:
+            table = list(csv.DictReader(file))
+        try:
+            used = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+        except OSError:  # it has ended
+            continue
+        if len(table) > rows:
+            rows, last = len(table), table[-1]
+            seconds = sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
+            yield seconds, float(last["test_energy_rmse"]), float(last["test_force_rmse"])
+
+
+def draw(path: Path, curves: dict[str, list[list[tuple[float, float, float]]]]) -> None:
+    """Test errors of all runs against the CPU seconds."""
+    figure, axes = panels(2)
+    for (name, runs), color in zip(curves.items(), COLORS, strict=False):
+        for k, ax in enumerate(axes):
+            kind, unit, factor = list(SHOWN.values())[k]
+            for n, curve in enumerate(runs):
+                seconds, errors = [point[0] for point in curve], [factor * point[1 + k] for point in curve]
+                ax.plot(seconds, errors, color=color, linewidth=1, alpha=0.7, label=None if n else name)
+            ax.set(xlabel="CPU seconds", ylabel=f"test {kind} RMSE ({unit})", xscale="log", yscale="log")
+    for ax in axes:
+        plain_log_ticks(ax.xaxis)
+        plain_log_ticks(ax.yaxis)
+        ax.legend(frameon=False, fontsize="small")
+    save_figure(figure, path)
 
 
 def row(name: str, table: dict[str, Any], more: tuple[str, ...]) -> list[str]:
@@ -155,6 +200,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--core", type=int, default=0, help="to pin the runs to")
     parser.add_argument("--json", type=Path, help="file for the results")
+    parser.add_argument("--picture", type=Path, help="file for the errors against the CPU seconds")
     options = parser.parse_args()
     pin(options.core)
     results = {}
@@ -168,6 +214,8 @@ def main() -> None:
             "runs": measure(config, options.seeds, options.core),
         }
         sys.stdout.flush()
+    if options.picture:
+        draw(options.picture, {Path(p).stem: [r["curve"] for r in of["runs"]] for p, of in results.items()})
     write_json(options.json, {"environment": environment(["numpy", "scipy"]), "results": results})
 
 

@@ -79,7 +79,7 @@ struct Kernels {
                             double* scratch,
                             double* gradient);
 
-    /// Cached derivatives D [count][width] of the functions f[count]: y += sum of u[f] D_f
+    /// Cached derivatives D [count][width] of the functions f[count]: y = sum of u[f] D_f
     void (*pull)(std::size_t count,
                  std::size_t width,
                  const int* f,

@@ -1,8 +1,14 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <new>
 #include <vector>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 namespace sitewise {
 
@@ -43,6 +49,39 @@ public:
 private:
     static std::size_t whole_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
     std::vector<std::byte, LineAligned<std::byte>> buffer_;
+};
+
+/// Arrays that all live as long as this does, in large pages where the system has them: where hundreds of
+/// megabytes are read one after the other, looking up the addresses of small pages takes as long as reading.
+template <class T>
+class LargePages {
+public:
+    /// n elements, not set to anything
+    T* take(std::size_t n) {
+        if (n > left_) {
+            const std::size_t bytes = (std::max(n * sizeof(T), chunk) + page - 1) / page * page;
+            chunks_.emplace_back(static_cast<T*>(::operator new(bytes, std::align_val_t{page})));
+#ifdef __linux__
+            madvise(chunks_.back().get(), bytes,
+                    MADV_HUGEPAGE);  // a wish; nothing is lost where it is refused
+#endif
+            at_ = chunks_.back().get();
+            left_ = bytes / sizeof(T);
+        }
+        T* const taken = at_;
+        at_ += n;
+        left_ -= n;
+        return taken;
+    }
+
+private:
+    static constexpr std::size_t page = 1 << 21, chunk = 1 << 25;  // bytes
+    struct Free {
+        void operator()(T* p) const { ::operator delete(p, std::align_val_t{page}); }
+    };
+    std::vector<std::unique_ptr<T, Free>> chunks_;
+    T* at_ = nullptr;
+    std::size_t left_ = 0;
 };
 
 }  // namespace sitewise

@@ -9,6 +9,7 @@
 
 #include "backend.hpp"
 #include "kernels.hpp"
+#include "memory.hpp"
 #include "network_of.hpp"
 #include "parallel.hpp"
 #include "sitewise/error.hpp"
@@ -37,14 +38,14 @@ struct Structure {
     std::vector<double> vectors;
     std::vector<double> G;              // [size][width]
     std::vector<std::size_t> cache_at;  // [size + 1], where each atom's derivatives begin, and the end
-    std::vector<float> cache;           // empty: stored
+    float* cache = nullptr;             // null: stored
     const float* stored = nullptr;      // null: recompute
     double energy = unknown;
     std::vector<double> forces, stress;  // empty if unknown
     double weight = 1.0;                 // of energy and stress in the loss
     std::vector<double> force_weights;   // [size], empty: 1
 
-    const float* derivatives() const { return cache.empty() ? stored : cache.data(); }
+    const float* derivatives() const { return cache ? cache : stored; }
     bool has_energy() const { return !std::isnan(energy); }
     std::size_t neighbors(std::size_t i) const { return first[i + 1] - first[i]; }
 };
@@ -154,7 +155,7 @@ std::size_t for_each_block(const Structure& s, const Relevant& relevant, std::si
 // Memory of one thread for one atom.
 struct Scratch {
     Environment environment;
-    std::vector<double> unit, gradient, padded, G;
+    std::vector<double> unit, gradient, G;
 };
 
 using Lines = std::vector<double, LineAligned<double>>;
@@ -170,6 +171,7 @@ struct TrainingSet::Data {
     std::size_t width;
     Relevant relevant;
     std::vector<Structure> structures;
+    LargePages<float> memory;  // of their caches
     std::uint64_t state = new_state();  // another one after each change
 
     static std::uint64_t new_state() {
@@ -185,7 +187,7 @@ struct TrainingSet::Data {
     }
 
     // Grants the cache to whole structures in their order, so that it does not depend on threads.
-    void grant(Structure& s, const Stored& stored, std::size_t& used_bytes) const {
+    void grant(Structure& s, const Stored& stored, std::size_t& used_bytes) {
         std::size_t total = 0;
         s.cache_at.resize(s.size + 1);
         for (std::size_t i = 0; i < s.size; ++i) {
@@ -199,20 +201,20 @@ struct TrainingSet::Data {
         s.stored = stored.derivatives;
         if (used_bytes + total * sizeof(float) > budget) return;
         used_bytes += total * sizeof(float);
-        s.cache.resize(total);
+        s.cache = memory.take(total);
     }
 
     void fill(Structure& s, const Stored& stored, Scratch& scratch) const {
         if (stored.features) {
             s.G.assign(stored.features, stored.features + s.size * width);
-            std::copy_n(stored.derivatives, s.cache.size(), s.cache.data());
+            if (s.cache) std::copy_n(stored.derivatives, s.cache_at[s.size], s.cache);
             return;
         }
         s.G.assign(s.size * width, unknown);
         for (std::size_t i = 0; i < s.size; ++i) {
             load(s, i, scratch.environment);
             functions.evaluate(scratch.environment, &s.G[i * width]);
-            if (!s.cache.empty()) fill_cache(s, i, scratch);
+            if (s.cache) fill_cache(s, i, scratch);
         }
     }
 
@@ -230,13 +232,15 @@ struct TrainingSet::Data {
                 const auto row = std::find(rows.begin(), rows.end(), static_cast<int>(f));
                 if (row == rows.end()) return;
                 float* D = &s.cache[s.cache_at[i] + block.offset + (row - rows.begin()) * block.width];
-                std::copy_n(&scratch.gradient[3 * block.begin], 3 * block.count, D);
+                std::copy_n(scratch.gradient.data() + 3 * block.begin, 3 * block.count, D);
+                std::fill(D + 3 * block.count, D + block.width, 0.0f);
             });
         }
     }
 
     // -- the operators, cached or not ------------------------------------------------------------------
 
+    // gradient [3 neighbours] and `padding` more, which may be overwritten
     void vjp(const Structure& s, std::size_t i, const double* u, double* gradient, Scratch& scratch) const {
         if (!s.derivatives()) {
             load(s, i, scratch.environment);
@@ -244,13 +248,12 @@ struct TrainingSet::Data {
         }
         const float* D = s.derivatives() + s.cache_at[i];
         for_each_block(s, relevant, i, [&](const CacheBlock& block) {
-            scratch.padded.assign(block.width, 0.0);
             kernels().pull(block.functions->size(), block.width, block.functions->data(), D + block.offset, u,
-                           scratch.padded.data());
-            std::copy_n(scratch.padded.data(), 3 * block.count, gradient + 3 * block.begin);
+                           gradient + 3 * block.begin);
         });
     }
 
+    // v [3 neighbours] and `padding` more, which are finite
     void jvp(const Structure& s, std::size_t i, const double* v, double* dG, Scratch& scratch) const {
         if (!s.derivatives()) {
             load(s, i, scratch.environment);
@@ -259,10 +262,24 @@ struct TrainingSet::Data {
         const float* D = s.derivatives() + s.cache_at[i];
         std::fill_n(dG, functions.count(s.species[i]), 0.0);
         for_each_block(s, relevant, i, [&](const CacheBlock& block) {
-            scratch.padded.assign(block.width, 0.0);
-            std::copy_n(v + 3 * block.begin, 3 * block.count, scratch.padded.data());
             kernels().push(block.functions->size(), block.width, block.functions->data(), D + block.offset,
-                           scratch.padded.data(), dG);
+                           v + 3 * block.begin, dG);
+        });
+    }
+
+    // Minus the change of G_i as `atom`, in all its places among the neighbours, moves along an axis: columns
+    // of the cached derivatives
+    void pull_on_neighbor(const Structure& s, std::size_t i, std::size_t atom, int axis, double* dG) const {
+        const float* D = s.derivatives() + s.cache_at[i];
+        std::fill_n(dG, functions.count(s.species[i]), 0.0);
+        for_each_block(s, relevant, i, [&](const CacheBlock& block) {
+            const int* row = &s.index[s.first[i] + block.begin];
+            for (std::size_t k = 0; k < block.count; ++k) {
+                if (row[k] != static_cast<int>(atom)) continue;
+                const float* column = D + block.offset + 3 * k + axis;
+                for (std::size_t q = 0; q < block.functions->size(); ++q)
+                    dG[(*block.functions)[q]] -= column[q * block.width];
+            }
         });
     }
 };
@@ -365,7 +382,8 @@ public:
                 if (!slot.forces && !slot.stress) continue;
                 tangents = true;
                 set_direction(slot, atom);
-                set_tangent(static_cast<int>(e), slot, atom, b, of.tangent);
+                data_.jvp(*slot.s, atom, direction_.data(), scratch_.G.data(), scratch_);
+                set_tangent(static_cast<int>(e), b, of.tangent);
             }
             if (!of.places.empty()) weight_gradient(e, of, tangents, gradient);
             gradient += potential_.network(static_cast<int>(e)).n_weights();
@@ -393,11 +411,8 @@ public:
             if (!gathered_[e].places.empty()) {
                 gather(e);
                 for (std::size_t b = 0; b < gathered_[e].places.size(); ++b) {
-                    const std::size_t i = gathered_[e].places[b].atom;
-                    direction_.assign(3 * s.neighbors(i), 0.0);
-                    for (std::size_t k = 0; k < s.neighbors(i); ++k)
-                        direction_[3 * k + axis] = (i == atom) - (s.index[s.first[i] + k] == int(atom));
-                    set_tangent(static_cast<int>(e), slots.front(), i, b, gathered_[e].tangent);
+                    change_with(s, gathered_[e].places[b].atom, atom, axis);
+                    set_tangent(static_cast<int>(e), b, gathered_[e].tangent);
                 }
                 weight_gradient(e, gathered_[e], true, row);
             }
@@ -439,7 +454,7 @@ private:
     void add_forces(Slot& slot, std::size_t i) {
         const Structure& s = *slot.s;
         const std::size_t m = s.neighbors(i), first = s.first[i];
-        scratch_.gradient.resize(3 * m);
+        scratch_.gradient.resize(3 * m + padding);
         data_.vjp(s, i, scratch_.G.data(), scratch_.gradient.data(), scratch_);
         double* const F = forces(slot);
         double own[3] = {};
@@ -461,11 +476,16 @@ private:
     void set_direction(const Slot& slot, std::size_t i) {
         const Structure& s = *slot.s;
         const std::size_t m = s.neighbors(i), first = s.first[i];
-        direction_.assign(3 * m, 0.0);
-        const double* v = slot.forces ? forces(slot) : nullptr;
-        for (std::size_t k = 0; v && k < m; ++k) {
-            const double* vj = v + 3 * static_cast<std::size_t>(s.index[first + k]);
-            for (int a = 0; a < 3; ++a) direction_[3 * k + a] = v[3 * i + a] - vj[a];
+        direction_.resize(3 * m + padding);
+        std::fill_n(direction_.data() + (slot.forces ? 3 * m : 0), slot.forces ? padding : 3 * m + padding,
+                    0.0);
+        if (slot.forces) {
+            const double *v = forces(slot), *vi = v + 3 * i;
+            const double own[3] = {vi[0], vi[1], vi[2]};
+            for (std::size_t k = 0; k < m; ++k) {
+                const double* vj = v + 3 * static_cast<std::size_t>(s.index[first + k]);
+                for (int a = 0; a < 3; ++a) direction_[3 * k + a] = own[a] - vj[a];
+            }
         }
         if (!slot.stress) return;
         const double* sigma = slot.sigma;
@@ -480,11 +500,19 @@ private:
         }
     }
 
-    // Lane b of t: the change of the network's inputs of an atom along direction_
-    void set_tangent(int e, const Slot& slot, std::size_t i, std::size_t b, Lines& t) {
+    // scratch_.G: minus the change of G_i as an atom moves along an axis
+    void change_with(const Structure& s, std::size_t i, std::size_t atom, int axis) {
+        if (i != atom && s.derivatives()) return data_.pull_on_neighbor(s, i, atom, axis, scratch_.G.data());
+        direction_.assign(3 * s.neighbors(i) + padding, 0.0);
+        for (std::size_t k = 0; k < s.neighbors(i); ++k)
+            direction_[3 * k + axis] = (i == atom) - (s.index[s.first[i] + k] == static_cast<int>(atom));
+        data_.jvp(s, i, direction_.data(), scratch_.G.data(), scratch_);
+    }
+
+    // Lane b of t: the change of the network's inputs of an atom whose functions change by scratch_.G
+    void set_tangent(int e, std::size_t b, Lines& t) {
         const std::size_t n = networks_[e].inputs();
         const double* factor = potential_.scaling().factor(e).data();
-        data_.jvp(*slot.s, i, direction_.data(), scratch_.G.data(), scratch_);
         for (std::size_t f = 0; f < n; ++f)
             t[lane(b, n) + f * batch_size] = scratch_.G[f] * unit_ * factor[f];
     }
@@ -535,6 +563,7 @@ TrainingSet::TrainingSet(const SymmetryFunctions& functions, std::size_t memory_
                                         0,
                                         functions.max_count(),
                                         relevant_functions(functions),
+                                        {},
                                         {},
                                         Data::new_state()})) {}
 TrainingSet::~TrainingSet() = default;

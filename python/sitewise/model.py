@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _core
 from .config import ActivationName, NetworkShape
@@ -25,6 +26,8 @@ ACTIVATION_LETTERS = dict(zip(get_args(ActivationName), "tsprgcSehl", strict=Tru
 DROPPED, RIDGE = 1e-6, 1e-4
 
 LAST_LAYER = 0.1
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 ScalingType = Literal["minmax", "center", "minmax_center", "sigma", "none"]
 
@@ -127,11 +130,12 @@ class Parameters:
             pieces += [outer.ravel(), bias - mean @ outer, rest]
         return np.concatenate(pieces)
 
-    def gradient(self, weight_gradient: Floats) -> Floats:
+    def gradient(self, weight_gradient: npt.NDArray[Real]) -> npt.NDArray[Real]:
         """d/d(theta) from d/d(weights), by the chain rule: the transpose of `weights`; of one row or of many."""
-        pieces: list[Floats] = []
+        pieces: list[npt.NDArray[Real]] = []
         start = 0
-        for (transform, mean), nodes in zip(self.transforms, self._networks, strict=True):
+        of_type = [(A.astype(weight_gradient.dtype), m.astype(weight_gradient.dtype)) for A, m in self.transforms]
+        for (transform, mean), nodes in zip(of_type, self._networks, strict=True):
             n, hidden = mean.size, nodes[1]
             bias_at, rest_at = start + n * hidden, start + (n + 1) * hidden
             end = rest_at + _size(nodes[1:])

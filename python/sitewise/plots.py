@@ -240,5 +240,9 @@ def save_figure(figure: Figure, path: Path) -> None:
     known: dict[str, Any] = figure.canvas.get_supported_filetypes()
     if path.suffix.lower().lstrip(".") not in known:
         raise Error(f"{path}: is no kind of picture that is known, expected {', '.join(sorted(known))}")
+    engine = figure.get_layout_engine()
+    if engine is not None:  # savefig would draw everything once more to lay it out
+        engine.execute(figure)
+        figure.set_layout_engine("none")
     with atomic(path) as temporary:
         figure.savefig(temporary)

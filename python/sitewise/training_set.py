@@ -73,9 +73,9 @@ class LocalSet(_core.TrainingSet):
         each structure; derivatives are those by theta. The product is taken in single precision."""
         if not structures:
             return np.zeros((parameters.size, parameters.size))
-        rows = self.jacobian(potential, structures, components)
-        rows *= np.concatenate(scales)[:, None]
-        J = parameters.gradient(rows).astype(np.float32)
+        rows = self.jacobian(potential, structures, components).astype(np.float32)
+        rows *= np.concatenate(scales).astype(np.float32)[:, None]
+        J = parameters.gradient(rows)
         matrix: Floats = (J.T @ J).astype(np.float64)
         return matrix
 

@@ -23,6 +23,7 @@ SITEWISE_INLINE void row_blocks(size_t count, size_t q, Work work) {
 
 void pull(size_t count, size_t width, const int* f, const float* D, const double* u, double* y) {
     using V = Vector<double>;
+    for (size_t k = 0; count == 0 && k < width; ++k) y[k] = 0.0;
     row_blocks<8>(
         count, 0, [&](auto rows, size_t q) __attribute__((always_inline)) {
             constexpr int n = decltype(rows)::value;
@@ -30,7 +31,7 @@ void pull(size_t count, size_t width, const int* f, const float* D, const double
             V a[n];
             for (int r = 0; r < n; ++r) a[r] = broadcast(u[f[q + r]]);
             for (size_t k = 0; k < width; k += lanes<double>) {
-                V sum = load(y + k);
+                V sum = q ? load(y + k) : V{};
                 for (int r = 0; r < n; ++r) {
                     const float* row = A + r * width + k;
                     __builtin_prefetch(reinterpret_cast<const char*>(row) + prefetch_distance);
@@ -52,7 +53,13 @@ void push(size_t count, size_t width, const int* f, const float* D, const double
                 const V x = load(w + k);
                 for (int r = 0; r < n; ++r) total[r] += x * widen(A + r * width + k);
             }
-            for (int r = 0; r < n; ++r) t[f[q + r]] += sum<double>(total[r]);
+            double s[n];
+            if constexpr (n % 4 == 0)
+                for (int r = 0; r < n; r += 4)
+                    sums<double>(total[r], total[r + 1], total[r + 2], total[r + 3], s + r);
+            else
+                for (int r = 0; r < n; ++r) s[r] = sum<double>(total[r]);
+            for (int r = 0; r < n; ++r) t[f[q + r]] += s[r];
         });
 }
 

@@ -60,9 +60,15 @@ SITEWISE_INLINE void store(Real* p, Vector<Real> v) {
     *reinterpret_cast<typename VectorOf<Real>::unaligned*>(p) = v;
 }
 
-/// As many floats as a vector has doubles.
+/// As many floats as a vector has doubles, by the one instruction that GCC makes three of.
 SITEWISE_INLINE Vector<double> widen(const float* p) {
+#if defined(__AVX512F__)
+    return (Vector<double>)_mm512_cvtps_pd(_mm256_loadu_ps(p));
+#elif defined(__AVX2__)
+    return (Vector<double>)_mm256_cvtps_pd(_mm_loadu_ps(p));
+#else
     return __builtin_convertvector(*reinterpret_cast<const VectorOf<double>::narrow*>(p), Vector<double>);
+#endif
 }
 
 /// An int that is known when compiled, for the parameters of lambdas

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import _core
 from .._core import Error
 from ..dataset import Structure
 from ..structures import Flags, Floats
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 SYMMETRY_PRECISION = 1e-3  # Angstrom
+EQUALLY_NEAR = 10 * SYMMETRY_PRECISION  # both ends of several pairs, and the cell, may be off by it
 SMALLEST = 0.010  # eV: no warning below
 TIMES_RMSE = 10.0
 STALLED = 0.8  # of the error a fifth of the run ago
@@ -26,13 +28,22 @@ def is_invariant(atoms: Atoms) -> bool:
     """Whether the structure is periodic in three directions with all atoms equivalent by symmetry."""
     import spglib
 
-    if not len(atoms) or not np.all(atoms.pbc) or not abs(atoms.cell.volume) > 0:
+    if not len(atoms) or not np.all(atoms.pbc) or not abs(atoms.cell.volume) > 0 or not _equally_near(atoms):
         return False
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of spglib's own error handling, from version 2.7
         found = spglib.get_symmetry_dataset(cell, symprec=SYMMETRY_PRECISION)
     return found is not None and len(set(found.equivalent_atoms)) == 1
+
+
+def _equally_near(atoms: Atoms) -> bool:
+    """Whether the nearest neighbours of all atoms are as far, which is quickly seen and no disordered structure has."""
+    cutoff = 2 * (abs(atoms.cell.volume) / len(atoms)) ** (1 / 3)
+    pairs = _core.neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
+    nearest = np.full(len(atoms), cutoff)
+    np.minimum.at(nearest, pairs[0], np.linalg.norm(pairs[2], axis=1))
+    return bool(np.ptp(nearest) <= EQUALLY_NEAR)
 
 
 def invariant_energy(structure: Structure) -> float:
@@ -62,17 +73,19 @@ def spread(points: Floats) -> float:
 
     Not the largest one, which a single outlier sets.
     """
-    from scipy.spatial.distance import cdist
-
     if len(points) < 2:
         return 0.0
     sample = np.random.default_rng(0).permutation(len(points))[:SAMPLE]
-    nearest = np.full(len(sample), np.inf)
+    chosen, nearest = points[sample], np.full(len(sample), np.inf)
     for first in range(0, len(points), SAMPLE):
-        distances = cdist(points[sample], points[first : first + SAMPLE])
+        part = points[first : first + SAMPLE]
+        # |a - b|^2 less |a|^2: a product of matrices; which point is nearest is all that is asked of it
+        squares = np.einsum("ij,ij->i", part, part) - 2 * chosen @ part.T
         here = (sample >= first) & (sample < first + SAMPLE)
-        distances[here, sample[here] - first] = np.inf
-        nearest = np.minimum(nearest, distances.min(axis=1))
+        squares[here, sample[here] - first] = np.inf
+        distances = np.linalg.norm(chosen - part[np.argmin(squares, axis=1)], axis=1)
+        distances[np.isinf(squares.min(axis=1))] = np.inf
+        nearest = np.minimum(nearest, distances)
     return float(np.quantile(nearest, SPREAD, method="higher"))
 
 
