@@ -147,7 +147,7 @@ void compare(int elements, Precision precision) {
     check({8}, {0.3, 20.0}, true);        // an element is missing
     check({1}, {0.3, 20.0}, true);        // two atoms, no stress
     check({}, {0.3, 20.0}, true);
-    Numbers weights = p.weights();        // other weights for the batch that is on the device
+    Numbers weights = p.weights();  // other weights for the batch that is on the device
     for (double& w : weights) w *= 0.9;
     p.set_weights(weights.data());
     check({1}, {0.3, 20.0}, true);
