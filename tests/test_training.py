@@ -277,11 +277,14 @@ def test_replicas_are_an_ensemble(folder, tmp_path):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_runs_are_on_the_device_asked_for(folder, tmp_path, device):
+def test_replicas_have_a_potential_each_on_the_device_asked_for(folder, tmp_path, device):
     config = Config.load(folder(more="replicas = 2"))
     inputs = Inputs(config, QUIET, device=device)
     runs = [Run(inputs, tmp_path / str(replica), Stop(), replica) for replica in range(2)]
-    assert {run.optimizer.objective.potential.device for run in runs} == {device}
+    potentials = [run.optimizer.objective.potential for run in runs]
+    assert {potential.device for potential in potentials} == {device}
+    potentials[0].weights = np.ones_like(potentials[0].weights)
+    assert not potentials[1].weights.any()
 
 
 def test_replicas_stop_and_go_on_together(folder, tmp_path, monkeypatch):
