@@ -58,9 +58,10 @@ void check_species(const int* species, std::size_t n_atoms, int n_elements) {
 }
 
 // For the kernels a pair at NaN is beyond the cutoff, and would be left out without a word.
-void require_finite(std::size_t atom, const double* vectors, std::size_t size) {
+void require_finite(const NeighborView& list, std::size_t atom) {
     bool finite = true;
-    for (std::size_t k = 0; k < 3 * size; ++k) finite &= std::fabs(vectors[k]) < INFINITY;
+    for (std::size_t k = 3 * list.first[atom]; k < 3 * list.first[atom + 1]; ++k)
+        finite &= std::fabs(list.vectors[k]) < INFINITY;
     if (!finite)
         throw Error("the neighbour list has a vector of atom " + std::to_string(atom) +
                     " that is not finite");
@@ -181,9 +182,9 @@ private:
 
     Row take_row(std::size_t i, NeighborRow& found) {
         if (const NeighborView* list = neighbors_.list) {
-            const std::size_t first = list->first[i], size = list->first[i + 1] - first;
-            require_finite(i, list->vectors + 3 * first, size);
-            return {size, list->index + first, list->vectors + 3 * first};
+            require_finite(*list, i);
+            const std::size_t first = list->first[i];
+            return {list->first[i + 1] - first, list->index + first, list->vectors + 3 * first};
         }
         neighbors_.search->find(i, false, search_, found);
         return {found.size, found.index.data(), found.vectors.data()};
@@ -301,8 +302,10 @@ std::vector<double> compute_members(const std::vector<const Potential*>& members
                                     std::size_t n_atoms,
                                     Potential::Output out) {
     check_species(species, n_atoms, static_cast<int>(members.front()->elements().size()));
-    if (Backend* backend = BackendAccess::of(*members.front()))
+    if (Backend* backend = BackendAccess::of(*members.front())) {
+        for (std::size_t i = 0; i < neighbors.centers; ++i) require_finite(neighbors, i);
         return backend->compute(members, neighbors, species, n_atoms, out);
+    }
     return compute_all(members, {&neighbors, nullptr}, species, n_atoms, out);
 }
 
