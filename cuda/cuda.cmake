@@ -21,7 +21,7 @@ elseif(SITEWISE_CUDA)
     # Objects, so that those who link the library need no CUDA compiler, only the static runtime.
     add_library(sitewise_cuda OBJECT ${cuda_sources})
     set_target_properties(
-        sitewise_cuda PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON
+        sitewise sitewise_cuda PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON
                                  CUDA_ARCHITECTURES "${CMAKE_CUDA_ARCHITECTURES}")
     target_include_directories(sitewise_cuda PRIVATE $<TARGET_PROPERTY:sitewise,INCLUDE_DIRECTORIES>)
     target_include_directories(sitewise PRIVATE cuda)
