@@ -391,6 +391,9 @@ void Potential::compute(const Atoms& atoms, Output out) const {
 }
 
 void Potential::compute(const std::vector<Atoms>& structures, const std::vector<Output>& out) const {
+    if (out.size() != structures.size())
+        throw Error(std::to_string(out.size()) + " outputs for " + std::to_string(structures.size()) +
+                    " structures");
     for (const Atoms& atoms : structures)
         check_species(atoms.species, atoms.size, static_cast<int>(elements_.size()));
     if (backend_) {

@@ -105,7 +105,8 @@ public:
     /// does too.
     void compute(const Atoms& atoms, Output out) const;
 
-    /// The same for many structures, which a device works on together; as many outputs.
+    /// The same for many structures, which a device works on together. Throws Error unless there are
+    /// as many outputs.
     void compute(const std::vector<Atoms>& structures, const std::vector<Output>& out) const;
 
     /// The same where the positions and energy, energies, forces and virial lie on the device, in double

@@ -283,6 +283,7 @@ void check_messages(const Potential& p) {
     CHECK_THROWS(device.compute(s.atoms, {}), "atom 1 has the coordinate nan");
     s.positions[4] = 2.0;
     device.compute(s.atoms, {});
+    CHECK_THROWS(device.compute({s.atoms}, std::vector<Potential::Output>(2)), "2 outputs for 1 structures");
 }
 
 }  // namespace
