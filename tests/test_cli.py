@@ -78,6 +78,8 @@ def test_evaluate(folder):
 @pytest.mark.skipif("cuda" not in DEVICES, reason="no CUDA device")
 def test_commands_on_cuda(folder):
     """The numbers of the processor; a bad structure is named though many are computed together."""
+    short = (folder / "run.toml").read_text().replace("iterations = 20", "iterations = 2")
+    (folder / "run.toml").write_text(short)
     for device in DEVICES:
         result = sitewise("evaluate", "potential", "data.xyz", "--json", f"{device}.json", "--device", device)
         assert result.exit_code == 0, result.output
@@ -89,7 +91,7 @@ def test_commands_on_cuda(folder):
     for a, b in zip(cpu, cuda, strict=True):
         assert_close(a.get_forces(), b.get_forces(), 1e-7)  # as they are written
     cpu, cuda = (np.genfromtxt(folder / device / "log.csv", delimiter=",", names=True) for device in DEVICES)
-    assert cuda["loss"][:2] == pytest.approx(cpu["loss"][:2], rel=1e-6)  # later they part, by rounding
+    assert cuda["loss"] == pytest.approx(cpu["loss"], rel=1e-6)  # many iterations would part, by rounding
     frames = silicon_frames(8)
     frames[5].positions[1] = frames[5].positions[0]
     write(folder / "bad.xyz", frames)
