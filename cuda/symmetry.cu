@@ -451,10 +451,13 @@ void launch(const char* name,
     const std::size_t bytes = bytes_of_warp<Real>(arguments.shape);
     const int fitting = static_cast<int>(preferred_shared / bytes);
     const int warps = fitting < 1 ? 1 : (fitting < most_warps ? fitting : most_warps);
-    if (bytes > preferred_shared && cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                         static_cast<int>(bytes)) != cudaSuccess)
-        throw Error("CUDA: an atom has " + std::to_string(list.widest) +
-                    " neighbours, too many for the device's shared memory with these symmetry functions");
+    if (bytes > preferred_shared) {
+        if (bytes > most_shared())
+            throw Error("CUDA: an atom has " + std::to_string(list.widest) +
+                        " neighbours, too many for the device's shared memory with these symmetry functions");
+        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                   static_cast<int>(bytes)));
+    }
     const dim3 blocks((centers.n + warps - 1) / warps), threads(warps * warp_size);
     ::sitewise::cuda::launch(name, kernel, blocks, threads, warps * bytes, stream, arguments, more...);
     check(cudaGetLastError());

@@ -354,6 +354,22 @@ def test_arrays_on_cuda(protocol):
         random_potential().compute_on_device(species, Foreign(array), cell, pbc)
 
 
+@pytest.mark.skipif("cuda" not in DEVICES, reason="no CUDA device")
+def test_atoms_with_many_neighbors_on_cuda():
+    """More than a block's shared memory has room for by default; then more than it can have."""
+    make = _core.SymmetryFunction
+    plan = _core.SymmetryFunctions(1, [make(2, 0, 0, eta=0.1, cutoff=5.0)])
+    scaling = _core.Scaling("none", 0.0, 1.0, [np.ones((4, 1))])
+    potential = _core.Potential(["Si"], plan, scaling, [_core.Network([1, 1], "l")], [0.0])
+    one = (np.zeros(1, np.int32), np.zeros((1, 3)))
+    periodic = np.ones(3, bool)
+    expected = potential.compute(*one, 0.87 * np.eye(3), periodic, features=True)["features"]
+    potential.device = "cuda"
+    assert_close(potential.compute(*one, 0.87 * np.eye(3), periodic, features=True)["features"], expected, 1e-12)
+    with pytest.raises(Error, match="an atom has [0-9]+ neighbours, too many"):
+        potential.compute(*one, 0.5 * np.eye(3), periodic)
+
+
 def test_unknown_device_is_refused():
     with pytest.raises(Error, match='device "tpu" is unknown, expected cpu or cuda'):
         random_potential(device="tpu")
