@@ -366,7 +366,7 @@ def test_atoms_with_many_neighbors_on_cuda():
     expected = potential.compute(*one, 0.87 * np.eye(3), periodic, features=True)["features"]
     potential.device = "cuda"
     assert_close(potential.compute(*one, 0.87 * np.eye(3), periodic, features=True)["features"], expected, 1e-12)
-    with pytest.raises(Error, match="an atom has [0-9]+ neighbours, too many"):
+    with pytest.raises(Error, match=r"an atom has [0-9]+ neighbours, too many"):
         potential.compute(*one, 0.5 * np.eye(3), periodic)
 
 
