@@ -106,7 +106,8 @@ class Parameters:
     def project(self, prepared: TrainingSet, potential: _core.Potential) -> None:
         """Lets structures keep derivatives of z, of which there are fewer than of x; `potential` has the scaling. Then
         only weights that `weights` made may be asked about."""
-        if any(len(transform) < mean.size for transform, mean in self.transforms):
+        sizes = [(len(transform), mean.size) for transform, mean in self.transforms]
+        if all(few for few, _ in sizes) and any(few < many for few, many in sizes):
             prepared.project(potential, [(A, m, np.linalg.pinv(A).T) for A, m in self.transforms])
 
     @property
