@@ -170,61 +170,6 @@ def test_jacobian_rows_are_gradients(budget):
         assert_close(rows[i] @ direction, expected, 1e-6)
 
 
-def in_coordinates(potential, count):
-    """Projections of each element, after its first layer was made one of so many coordinates."""
-    rng = np.random.default_rng(RNG_SEED)
-    projections, pieces, start = [], [], 0
-    for network in potential.networks:
-        n, hidden = network.nodes[:2]
-        A, origin = rng.normal(size=(count, n)), rng.normal(size=n)
-        projections.append((A, origin, np.linalg.pinv(A).T))
-        pieces += [(A.T @ rng.normal(0, 0.4 / n, (count, hidden))).ravel()]
-        end = start + network.weights.size
-        pieces += [potential.weights[start + n * hidden : end]]
-        start = end
-    potential.weights = np.concatenate(pieces)
-    return projections
-
-
-def with_respect_to_coordinates(rows, potential, projections):
-    """Derivatives with respect to the first layer's weights as those with respect to W', see Projection."""
-    pieces, start = [], 0
-    for network, (A, origin, _) in zip(potential.networks, projections, strict=True):
-        n, hidden = network.nodes[:2]
-        matrix, rest, end = start + n * hidden, start + (n + 1) * hidden, start + network.weights.size
-        W, b = rows[:, start:matrix].reshape(-1, n, hidden), rows[:, matrix:rest]
-        pieces += [(A @ (W - origin[:, None] * b[:, None])).reshape(len(rows), -1), b, rows[:, rest:end]]
-        start = end
-    return np.concatenate(pieces, axis=1)
-
-
-@pytest.mark.parametrize("budget", [PLENTY, NONE])
-def test_projection_changes_nothing_that_depends_on_it(budget):
-    data, potential, everything = training_set(budget)
-    projections = in_coordinates(potential, 3)
-    components = [[0, 3 * data.species(i).size - 1] for i in everything]
-
-    def results():
-        loss, gradient = data.loss(potential, everything, 0.7, 3.0)
-        rows = np.vstack([gradient, data.jacobian(potential, everything, components)])
-        _, forces, stress = data.predict(potential, 0)
-        return [loss["value"]], forces, stress, with_respect_to_coordinates(rows, potential, projections)
-
-    before, memory = results(), data.cached_bytes
-    assert data.project(potential, projections)
-    assert data.cached_bytes < memory or budget == NONE
-    for found, expected in zip(results(), before, strict=True):
-        assert_close(found, expected, 1e-11 if budget == NONE else 1e-5)
-
-
-def test_projection_onto_more_coordinates_than_functions_is_left_out():
-    data, potential, everything = training_set()
-    expected, _ = data.loss(potential, everything, 0.7, 3.0)
-    many = [(np.eye(n), np.zeros(n), np.eye(n)) for n in (network.nodes[0] for network in potential.networks)]
-    assert not data.project(potential, many)
-    assert data.loss(potential, everything, 0.7, 3.0)[0] == expected
-
-
 def test_weights_multiply_the_errors():
     data, potential, everything = training_set()
     plain, _ = data.loss(potential, everything, 0.5, 2.0)

@@ -5,7 +5,6 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -565,28 +564,6 @@ py::tuple loss(const TrainingSet& set,
     return py::make_tuple(result, gradient ? py::object(slope) : py::none());
 }
 
-bool project(TrainingSet& set,
-             const Potential& potential,
-             const std::vector<std::array<Floats, 3>>& projections) {
-    check_potential(set, potential);
-    if (projections.size() != static_cast<std::size_t>(set.elements()))
-        throw Error("a projection must be given for each element");
-    std::vector<Projection> all;
-    for (std::size_t e = 0; e < projections.size(); ++e) {
-        const auto& [A, origin, B] = projections[e];
-        const py::ssize_t n = potential.network(static_cast<int>(e)).nodes()[0];
-        if (A.ndim() != 2 || A.shape(1) != n || origin.ndim() != 1 || origin.shape(0) != n || B.ndim() != 2 ||
-            B.shape(0) != A.shape(0) || B.shape(1) != n)
-            throw Error("a projection is expected as A [count, n], origin [n] and B [count, n]");
-        const auto values = [](const Floats& a) {
-            return std::vector<double>(a.data(), a.data() + a.size());
-        };
-        all.push_back({static_cast<std::size_t>(A.shape(0)), values(A), values(origin), values(B)});
-    }
-    py::gil_scoped_release release;
-    return set.project(potential, all);
-}
-
 Floats jacobian(const TrainingSet& set,
                 const Potential& potential,
                 const std::vector<std::size_t>& structures,
@@ -956,7 +933,6 @@ Taken by what knows DLPack (`torch.from_dlpack`, `cupy.from_dlpack`) or `__cuda_
              })
         .def("loss", &loss, py::arg("potential"), py::arg("structures"), py::arg("force_weight"),
              py::arg("stress_weight"), py::arg("gradient") = true)
-        .def("project", &project, py::arg("potential"), py::arg("projections"))
         .def("jacobian", &jacobian, py::arg("potential"), py::arg("structures"), py::arg("components"))
         .def("set_weights", &set_structure_weights, py::arg("structure"), py::arg("weight"),
              py::arg("force_weights") = py::none())

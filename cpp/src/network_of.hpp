@@ -35,7 +35,6 @@ public:
     }
 
     std::size_t inputs() const { return layers_.front().in; }
-    std::size_t n_weights() const { return weights_.size(); }
     std::size_t nodes() const { return nodes_; }  ///< of all layers but the inputs
     /// For the kernels trace and weight_gradient.
     NetworkView<Real> view() const { return {{layers_.data(), static_cast<int>(layers_.size())}}; }

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <string>
 #include <utility>
 
@@ -38,10 +37,8 @@ struct Structure {
     std::vector<int> index;
     std::vector<double> vectors;
     std::vector<double> G;              // [size][width]
-    std::vector<double> z;              // [size][width] if there are projections
     std::vector<std::size_t> cache_at;  // [size + 1], where each atom's derivatives begin, and the end
     float* cache = nullptr;             // null: stored
-    bool projected = false;             // whether the cached derivatives are those of z, see Projection
     const float* stored = nullptr;      // null: recompute
     double energy = unknown;
     std::vector<double> forces, stress;  // empty if unknown
@@ -155,52 +152,10 @@ std::size_t for_each_block(const Structure& s, const Relevant& relevant, std::si
     return offset;
 }
 
-// y [cols] = a^T x of a [rows][cols], and y [rows] = a x
-void multiply_transposed(std::size_t rows, std::size_t cols, const double* a, const double* x, double* y) {
-    std::fill_n(y, cols, 0.0);
-    for (std::size_t r = 0; r < rows; ++r)
-        for (std::size_t c = 0; c < cols; ++c) y[c] += a[r * cols + c] * x[r];
-}
-
-void multiply(std::size_t rows, std::size_t cols, const double* a, const double* x, double* y) {
-    for (std::size_t r = 0; r < rows; ++r) y[r] = std::inner_product(x, x + cols, a + r * cols, 0.0);
-}
-
-// The network of a projection's coordinates: W' = B W, b' = b + origin^T W
-Network projected(const Network& network, const Projection& p) {
-    std::vector<int> nodes = network.nodes();
-    const std::size_t n = nodes[0], h = nodes[1];
-    nodes[0] = static_cast<int>(p.count);
-    const std::vector<double>& w = network.weights();
-    std::vector<double> weights(p.count * h, 0.0), shift(h);
-    for (std::size_t c = 0; c < p.count; ++c)
-        for (std::size_t i = 0; i < n; ++i)
-            for (std::size_t o = 0; o < h; ++o) weights[c * h + o] += p.B[c * n + i] * w[i * h + o];
-    multiply_transposed(n, h, w.data(), p.origin.data(), shift.data());
-    weights.insert(weights.end(), w.begin() + static_cast<std::ptrdiff_t>(n * h), w.end());
-    for (std::size_t o = 0; o < h; ++o) weights[p.count * h + o] += shift[o];
-    Network result(nodes, network.activations());
-    result.set_weights(std::move(weights));
-    return result;
-}
-
-// Adds the derivative with respect to the weights of a network for that of the projected one: W's is B^T
-// times that of W' and origin times that of b'.
-void add_unprojected(const Network& network, const Projection& p, const double* from, double* to) {
-    const std::size_t n = network.nodes()[0], h = network.nodes()[1], rest = network.n_weights() - n * h;
-    const double* bias = from + p.count * h;
-    for (std::size_t i = 0; i < n; ++i)
-        for (std::size_t o = 0; o < h; ++o) to[i * h + o] += p.origin[i] * bias[o];
-    for (std::size_t c = 0; c < p.count; ++c)
-        for (std::size_t i = 0; i < n; ++i)
-            for (std::size_t o = 0; o < h; ++o) to[i * h + o] += p.B[c * n + i] * from[c * h + o];
-    for (std::size_t k = 0; k < rest; ++k) to[n * h + k] += bias[k];
-}
-
 // Memory of one thread for one atom.
 struct Scratch {
     Environment environment;
-    std::vector<double> unit, gradient, G, raw;
+    std::vector<double> unit, gradient, G;
 };
 
 using Lines = std::vector<double, LineAligned<double>>;
@@ -216,11 +171,8 @@ struct TrainingSet::Data {
     std::size_t width;
     Relevant relevant;
     std::vector<Structure> structures;
-    LargePages<float> memory;                  // of their caches
-    std::vector<Projection> projections;       // of each element, or none
-    std::vector<std::vector<double>> reduced;  // A times the scaling's factor, [count][n] of each element
-    Relevant components;                       // all of z, for each pair of elements
-    std::uint64_t state = new_state();         // another one after each change
+    LargePages<float> memory;  // of their caches
+    std::uint64_t state = new_state();  // another one after each change
 
     static std::uint64_t new_state() {
         static std::atomic<std::uint64_t> last{0};
@@ -286,122 +238,48 @@ struct TrainingSet::Data {
         }
     }
 
-    // Derivatives of z in place of those of the functions, block by block: they are never more.
-    void project(Structure& s, const Potential& potential, std::vector<double>& block_of_z) const {
-        s.z.assign(s.size * width, unknown);
-        std::vector<double> x;
-        for (std::size_t i = 0; i < s.size; ++i) {
-            const int e = s.species[i];
-            const Projection& p = projections[e];
-            const std::size_t n = functions.count(e);
-            x.assign(&s.G[i * width], &s.G[i * width] + n);
-            potential.scaling().apply(e, x.data());
-            for (std::size_t f = 0; f < n; ++f) x[f] -= p.origin[f];
-            multiply(p.count, n, p.A.data(), x.data(), &s.z[i * width]);
-        }
-        if (!s.cache) return;
-        std::size_t to = 0;
-        for (std::size_t i = 0; i < s.size; ++i) {
-            const std::size_t n = functions.count(s.species[i]), rows = projections[s.species[i]].count;
-            const float* D = s.cache + s.cache_at[i];
-            const std::size_t start = to;
-            for_each_block(s, relevant, i, [&](const CacheBlock& block) {
-                block_of_z.assign(rows * block.width, 0.0);
-                for (std::size_t r = 0; r < rows; ++r)
-                    for (std::size_t q = 0; q < block.functions->size(); ++q) {
-                        const double a = reduced[s.species[i]][r * n + (*block.functions)[q]];
-                        const float* row = D + block.offset + q * block.width;
-                        for (std::size_t k = 0; k < block.width; ++k)
-                            block_of_z[r * block.width + k] += a * row[k];
-                    }
-                std::transform(block_of_z.begin(), block_of_z.end(), s.cache + to,
-                               [](double d) { return static_cast<float>(d); });
-                to += block_of_z.size();
-            });
-            s.cache_at[i] = start;
-        }
-        s.cache_at[s.size] = to;
-        s.projected = true;
-    }
-
     // -- the operators, cached or not ------------------------------------------------------------------
-    // of the functions G or, with projections, of z
-
-    // The derivatives with respect to G for those with respect to z
-    const double* of_functions(const Structure& s, std::size_t i, const double* u, Scratch& scratch) const {
-        if (s.projected || projections.empty()) return u;
-        const std::size_t n = functions.count(s.species[i]);
-        scratch.raw.resize(n);
-        multiply_transposed(projections[s.species[i]].count, n, reduced[s.species[i]].data(), u,
-                            scratch.raw.data());
-        return scratch.raw.data();
-    }
-
-    const Relevant& rows_of(const Structure& s) const { return s.projected ? components : relevant; }
 
     // gradient [3 neighbours] and `padding` more, which may be overwritten
     void vjp(const Structure& s, std::size_t i, const double* u, double* gradient, Scratch& scratch) const {
-        u = of_functions(s, i, u, scratch);
         if (!s.derivatives()) {
             load(s, i, scratch.environment);
             return functions.vjp(scratch.environment, u, gradient);
         }
         const float* D = s.derivatives() + s.cache_at[i];
-        for_each_block(s, rows_of(s), i, [&](const CacheBlock& block) {
+        for_each_block(s, relevant, i, [&](const CacheBlock& block) {
             kernels().pull(block.functions->size(), block.width, block.functions->data(), D + block.offset, u,
                            gradient + 3 * block.begin);
         });
     }
 
-    // Calls work(array for the change of G) and leaves that of z, or of G without projections, in change.
-    template <class Work>
-    void to_coordinates(const Structure& s, std::size_t i, double* change, Scratch& scratch, Work work)
-        const {
-        const std::size_t n = functions.count(s.species[i]);
-        if (s.projected || projections.empty()) {
-            std::fill_n(change, n, 0.0);
-            return work(change);
+    // v [3 neighbours] and `padding` more, which are finite
+    void jvp(const Structure& s, std::size_t i, const double* v, double* dG, Scratch& scratch) const {
+        if (!s.derivatives()) {
+            load(s, i, scratch.environment);
+            return functions.jvp(scratch.environment, v, dG);
         }
-        scratch.raw.assign(n, 0.0);
-        work(scratch.raw.data());
-        multiply(projections[s.species[i]].count, n, reduced[s.species[i]].data(), scratch.raw.data(),
-                 change);
-    }
-
-    // v [3 neighbours] and `padding` more, which are finite; change has room for all functions
-    void jvp(const Structure& s, std::size_t i, const double* v, double* change, Scratch& scratch) const {
-        to_coordinates(s, i, change, scratch, [&](double* dG) {
-            if (!s.derivatives()) {
-                load(s, i, scratch.environment);
-                return functions.jvp(scratch.environment, v, dG);
-            }
-            const float* D = s.derivatives() + s.cache_at[i];
-            for_each_block(s, rows_of(s), i, [&](const CacheBlock& block) {
-                kernels().push(block.functions->size(), block.width, block.functions->data(),
-                               D + block.offset, v + 3 * block.begin, dG);
-            });
+        const float* D = s.derivatives() + s.cache_at[i];
+        std::fill_n(dG, functions.count(s.species[i]), 0.0);
+        for_each_block(s, relevant, i, [&](const CacheBlock& block) {
+            kernels().push(block.functions->size(), block.width, block.functions->data(), D + block.offset,
+                           v + 3 * block.begin, dG);
         });
     }
 
-    // Minus the change as `atom`, in all its places among the neighbours of atom i, moves along an axis:
-    // columns of the cached derivatives
-    void pull_on_neighbor(const Structure& s,
-                          std::size_t i,
-                          std::size_t atom,
-                          int axis,
-                          double* change,
-                          Scratch& scratch) const {
+    // Minus the change of G_i as `atom`, in all its places among the neighbours, moves along an axis: columns
+    // of the cached derivatives
+    void pull_on_neighbor(const Structure& s, std::size_t i, std::size_t atom, int axis, double* dG) const {
         const float* D = s.derivatives() + s.cache_at[i];
-        to_coordinates(s, i, change, scratch, [&](double* dG) {
-            for_each_block(s, rows_of(s), i, [&](const CacheBlock& block) {
-                const int* row = &s.index[s.first[i] + block.begin];
-                for (std::size_t k = 0; k < block.count; ++k) {
-                    if (row[k] != static_cast<int>(atom)) continue;
-                    const float* column = D + block.offset + 3 * k + axis;
-                    for (std::size_t q = 0; q < block.functions->size(); ++q)
-                        dG[(*block.functions)[q]] -= column[q * block.width];
-                }
-            });
+        std::fill_n(dG, functions.count(s.species[i]), 0.0);
+        for_each_block(s, relevant, i, [&](const CacheBlock& block) {
+            const int* row = &s.index[s.first[i] + block.begin];
+            for (std::size_t k = 0; k < block.count; ++k) {
+                if (row[k] != static_cast<int>(atom)) continue;
+                const float* column = D + block.offset + 3 * k + axis;
+                for (std::size_t q = 0; q < block.functions->size(); ++q)
+                    dG[(*block.functions)[q]] -= column[q * block.width];
+            }
         });
     }
 };
@@ -450,10 +328,7 @@ class Pass {
 public:
     Pass(const Data& data, const Potential& potential)
         : data_(data), potential_(potential), unit_(1.0 / potential.normalization().conv_energy) {
-        for (int e = 0; e < data.functions.elements(); ++e)
-            networks_.emplace_back(data.projections.empty()
-                                       ? potential.network(e)
-                                       : projected(potential.network(e), data.projections[e]));
+        for (int e = 0; e < data.functions.elements(); ++e) networks_.emplace_back(potential.network(e));
         atoms_.resize(networks_.size());
         gathered_.resize(networks_.size());
     }
@@ -467,10 +342,6 @@ public:
         for (ElementAtoms& of : atoms_) of.places.clear();
     }
     std::size_t size() const { return size_; }
-    std::size_t n_weights() const {
-        return std::accumulate(networks_.begin(), networks_.end(), std::size_t{0},
-                               [](std::size_t n, const auto& network) { return n + network.n_weights(); });
-    }
 
     void add(const Structure& s, bool forces, bool stress) {
         for (std::size_t e = 0; e < atoms_.size(); ++e)
@@ -515,7 +386,7 @@ public:
                 set_tangent(static_cast<int>(e), b, of.tangent);
             }
             if (!of.places.empty()) weight_gradient(e, of, tangents, gradient);
-            gradient += networks_[e].n_weights();
+            gradient += potential_.network(static_cast<int>(e)).n_weights();
         }
     }
 
@@ -545,7 +416,7 @@ public:
                 }
                 weight_gradient(e, gathered_[e], true, row);
             }
-            row += networks_[e].n_weights();
+            row += potential_.network(static_cast<int>(e)).n_weights();
         }
     }
 
@@ -554,12 +425,14 @@ private:
         ElementAtoms& of = atoms_[e];
         NetworkOf<double>& network = networks_[e];
         const std::size_t n = network.inputs();
+        const double* factor = potential_.scaling().factor(e).data();
         of.resize(network);
         std::fill(of.x.begin(), of.x.end(), 0.0);
-        scratch_.G.resize(data_.width);
+        scratch_.G.resize(n);
         for (std::size_t b = 0; b < of.places.size(); ++b) {
             const auto [place, atom] = of.places[b];
-            inputs(e, *slots[place].s, atom);
+            std::copy_n(&slots[place].s->G[atom * data_.width], n, scratch_.G.data());
+            potential_.scaling().apply(e, scratch_.G.data());
             for (std::size_t f = 0; f < n; ++f) of.x[lane(b, n) + f * batch_size] = scratch_.G[f];
         }
         kernels().trace(network.view(), of.blocks(), of.x.data(), of.trace.data(),
@@ -571,24 +444,10 @@ private:
             slot.energy +=
                 of.trace[lane(b, 4 * network.nodes()) + (network.nodes() - 1) * batch_size] * unit_ + shift;
             if (!slot.forces && !slot.stress) continue;
-            for (std::size_t f = 0; f < n; ++f) scratch_.G[f] = of.dedx[lane(b, n) + f * batch_size] * unit_;
-            scale(e);
+            for (std::size_t f = 0; f < n; ++f)
+                scratch_.G[f] = of.dedx[lane(b, n) + f * batch_size] * unit_ * factor[f];
             add_forces(slot, atom);
         }
-    }
-
-    // Of the network: scaled functions, or z, in scratch_.G
-    void inputs(int e, const Structure& s, std::size_t atom) {
-        const bool plain = data_.projections.empty();
-        std::copy_n(&(plain ? s.G : s.z)[atom * data_.width], networks_[e].inputs(), scratch_.G.data());
-        if (plain) potential_.scaling().apply(e, scratch_.G.data());
-    }
-
-    // Changes of the functions in scratch_.G to those of the network's inputs, or derivatives the other way
-    void scale(int e) {
-        if (!data_.projections.empty()) return;
-        const std::vector<double>& factor = potential_.scaling().factor(e);
-        for (std::size_t f = 0; f < factor.size(); ++f) scratch_.G[f] *= factor[f];
     }
 
     // With u = de/dG in scratch_.G
@@ -643,8 +502,7 @@ private:
 
     // scratch_.G: minus the change of G_i as an atom moves along an axis
     void change_with(const Structure& s, std::size_t i, std::size_t atom, int axis) {
-        if (i != atom && s.derivatives())
-            return data_.pull_on_neighbor(s, i, atom, axis, scratch_.G.data(), scratch_);
+        if (i != atom && s.derivatives()) return data_.pull_on_neighbor(s, i, atom, axis, scratch_.G.data());
         direction_.assign(3 * s.neighbors(i) + padding, 0.0);
         for (std::size_t k = 0; k < s.neighbors(i); ++k)
             direction_[3 * k + axis] = (i == atom) - (s.index[s.first[i] + k] == static_cast<int>(atom));
@@ -654,8 +512,9 @@ private:
     // Lane b of t: the change of the network's inputs of an atom whose functions change by scratch_.G
     void set_tangent(int e, std::size_t b, Lines& t) {
         const std::size_t n = networks_[e].inputs();
-        scale(e);
-        for (std::size_t f = 0; f < n; ++f) t[lane(b, n) + f * batch_size] = scratch_.G[f] * unit_;
+        const double* factor = potential_.scaling().factor(e).data();
+        for (std::size_t f = 0; f < n; ++f)
+            t[lane(b, n) + f * batch_size] = scratch_.G[f] * unit_ * factor[f];
     }
 
     void weight_gradient(std::size_t e, ElementAtoms& of, bool tangents, double* gradient) {
@@ -704,9 +563,6 @@ TrainingSet::TrainingSet(const SymmetryFunctions& functions, std::size_t memory_
                                         0,
                                         functions.max_count(),
                                         relevant_functions(functions),
-                                        {},
-                                        {},
-                                        {},
                                         {},
                                         {},
                                         Data::new_state()})) {}
@@ -862,49 +718,7 @@ double TrainingSet::predict(const Potential& potential,
     return slot.energy;
 }
 
-bool TrainingSet::project(const Potential& potential, const std::vector<Projection>& projections) {
-    Data& d = *data_;
-    Relevant components(d.relevant);
-    for (std::size_t e = 0; e < projections.size(); ++e)
-        for (std::vector<int>& rows : components[e]) {
-            if (projections[e].count > rows.size() ||
-                potential.network(static_cast<int>(e)).normalize_nodes())
-                return false;
-            rows.resize(projections[e].count);
-            std::iota(rows.begin(), rows.end(), 0);
-        }
-    d.projections = projections;
-    d.components = std::move(components);
-    for (std::size_t e = 0; e < projections.size(); ++e) {
-        const std::vector<double>& factor = potential.scaling().factor(static_cast<int>(e));
-        std::vector<double> A = projections[e].A;
-        for (std::size_t k = 0; k < A.size(); ++k) A[k] *= factor[k % factor.size()];
-        d.reduced.push_back(std::move(A));
-    }
-#pragma omp parallel
-    {
-        std::vector<double> block;
-#pragma omp for schedule(dynamic)
-        for (std::size_t q = 0; q < d.structures.size(); ++q) d.project(d.structures[q], potential, block);
-    }
-    d.used = 0;
-    for (const Structure& s : d.structures) d.used += s.cache ? s.cache_at[s.size] * sizeof(float) : 0;
-    return true;
-}
-
 namespace {
-
-// Adds the derivative with respect to the weights of a potential for that with respect to its projected
-// networks'.
-template <class Data>
-void add_unprojected(const Data& data, const Potential& potential, const double* from, double* to) {
-    for (int e = 0; e < data.functions.elements(); ++e) {
-        const Network& network = potential.network(e);
-        add_unprojected(network, data.projections[e], from, to);
-        from += network.n_weights() - (network.nodes()[0] - data.projections[e].count) * network.nodes()[1];
-        to += network.n_weights();
-    }
-}
 
 struct Counts {
     double energies = 0, forces = 0, stresses = 0;
@@ -976,7 +790,7 @@ Loss TrainingSet::loss(const Potential& potential,
                        LossWeights weights,
                        double* gradient) const {
     const Data& d = *data_;
-    const std::size_t n_weights = Pass<Data>(d, potential).n_weights();
+    const std::size_t n_weights = potential.n_weights();
     Counts counts;
     for (std::size_t q : structures) {
         const Structure& s = d.structures[q];
@@ -1028,17 +842,14 @@ Loss TrainingSet::loss(const Potential& potential,
     error.rethrow();
 
     Loss total;
-    std::vector<double> projected(d.projections.empty() ? 0 : n_weights, 0.0);
-    double* const sum = d.projections.empty() ? gradient : projected.data();
-    if (gradient) std::fill_n(gradient, potential.n_weights(), 0.0);
+    if (gradient) std::fill_n(gradient, n_weights, 0.0);
     for (std::size_t group = 0; group < groups; ++group) {
         total.value += part[group].value;
         total.energy += part[group].energy;
         total.force += part[group].force;
         total.stress += part[group].stress;
-        for (std::size_t w = 0; gradient && w < n_weights; ++w) sum[w] += slope[group][w];
+        for (std::size_t w = 0; gradient && w < n_weights; ++w) gradient[w] += slope[group][w];
     }
-    if (gradient && !d.projections.empty()) add_unprojected(d, potential, sum, gradient);
     return total;
 }
 
@@ -1054,7 +865,6 @@ void TrainingSet::jacobian(const Potential& potential,
 #pragma omp parallel
     {
         std::unique_ptr<Pass<Data>> pass;
-        std::vector<double> projected;
         error.run([&] { pass = std::make_unique<Pass<Data>>(*data_, potential); });
 #pragma omp for schedule(dynamic)
         for (std::size_t q = 0; q < structures.size(); ++q)
@@ -1062,19 +872,10 @@ void TrainingSet::jacobian(const Potential& potential,
                 pass->clear();
                 pass->add(data_->structures[structures[q]], true, false);
                 pass->predict();
-                const auto set_row = [&](std::size_t place, auto work) {
-                    double* row = rows + (first[q] + place) * n_weights;
-                    if (data_->projections.empty()) return work(row);
-                    projected.assign(pass->n_weights(), 0.0);
-                    work(projected.data());
-                    add_unprojected(*data_, potential, projected.data(), row);
-                };
-                for (std::size_t k = 0; k < components[q].size(); ++k)
-                    set_row(k + 1, [&](double* row) {
-                        const std::size_t component = components[q][k];
-                        pass->force_row(component / 3, static_cast<int>(component % 3), row);
-                    });
-                set_row(0, [&](double* row) { pass->energy_row(row); });
+                double* row = rows + first[q] * n_weights;
+                for (std::size_t component : components[q])
+                    pass->force_row(component / 3, static_cast<int>(component % 3), row += n_weights);
+                pass->energy_row(rows + first[q] * n_weights);
             });
     }
     error.rethrow();

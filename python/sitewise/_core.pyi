@@ -282,7 +282,6 @@ class TrainingSet:
         """Weight of the errors of a structure in the loss, and of the forces on its atoms [n] beside that."""
     def weights(self, structure: int) -> tuple[float, Floats]:
         """Weights of the errors of a structure and, both multiplied, of the forces on its atoms [n]."""
-    def project(self, potential: Potential, projections: Sequence[tuple[Floats, Floats, Floats]]) -> bool: ...
     def jacobian(self, potential: Potential, structures: Sequence[int], components: Sequence[Sequence[int]]) -> Floats:
         """d/d(weights) [rows, n_weights]: of each structure's energy, then of the chosen components
         (3 atom + axis) of its forces."""

@@ -103,13 +103,6 @@ class Parameters:
             ]
         )  # L2 acts on weight matrices: biases are free, as in SIMPLE-NN
 
-    def project(self, prepared: TrainingSet, potential: _core.Potential) -> None:
-        """Lets structures keep derivatives of z, of which there are fewer than of x; `potential` has the scaling. Then
-        only weights that `weights` made may be asked about."""
-        sizes = [(len(transform), mean.size) for transform, mean in self.transforms]
-        if all(few for few, _ in sizes) and any(few < many for few, many in sizes):
-            prepared.project(potential, [(A, m, np.linalg.pinv(A).T) for A, m in self.transforms])
-
     @property
     def size(self) -> int:
         """Number of parameters."""

@@ -27,7 +27,7 @@ PAIRS = 20  # steps and gradient differences that L-BFGS remembers
 TINY = 1e-250  # their least product, far above where squares become 0
 
 # The Gauss-Newton matrix is that of so many structures, and of this part of their force components.
-SAMPLED_STRUCTURES, SAMPLED_FORCES = 54, 0.1
+SAMPLED_STRUCTURES, SAMPLED_FORCES = 54, 0.2
 DAMPING = 1e-2  # of the mean diagonal element, added to the diagonal
 REBUILT = 25  # iterations after which the matrix of `gn-lbfgs` is made anew
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-4, 1e-9, 1e6  # of `lm`

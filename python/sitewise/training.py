@@ -177,8 +177,6 @@ class Inputs:
         self.potential = initial_potential(self.functions, table.scaling, config.network, self.train.prepared, offsets)
         self.potential.device = device
         self.parameters = Parameters(self.potential, self.train.prepared, table.whiten)
-        for prepared in (self.train.prepared, self.test.prepared):
-            self.parameters.project(prepared, self.potential)
         self.hashes = {"training data": train_data.hash(), "test data": test_data.hash()}
         self.logged = [self._subset(len(train_data), LOGGED_TRAIN), self._subset(len(test_data), LOGGED_TEST)]
         self.monitor = self._monitor()

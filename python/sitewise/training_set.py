@@ -24,10 +24,6 @@ UNLIMITED = 1 << 62  # bytes
 FETCHED = 64  # structures whose features come from their ranks at once
 
 
-# A, origin and B of the coordinates of an element, see cpp/include/sitewise/training.hpp
-Projection = tuple[Floats, Floats, Floats]
-
-
 class TrainingSet(Protocol):
     """What training asks for; see `_core.TrainingSet`, and `LocalSet` for the last two."""
 
@@ -47,7 +43,6 @@ class TrainingSet(Protocol):
         gradient: bool = True,
     ) -> tuple[_core.Loss, Floats | None]: ...
     def weigh(self, weights: Sequence[float], of_forces: Sequence[Floats] | None = None) -> None: ...
-    def project(self, potential: _core.Potential, projections: Sequence[Projection]) -> bool: ...
     def gauss_newton(
         self,
         potential: _core.Potential,
@@ -150,10 +145,6 @@ class SharedSet:
             self._weights[i] = weight, weight * own
         self._ranks.gather(_Part.weigh, self._number, weights, of_forces)
 
-    def project(self, potential: _core.Potential, projections: Sequence[Projection]) -> bool:
-        of_ranks = self._ranks.gather(_Part.project, self._number, _made_of(potential), potential.weights, projections)
-        return all(of_ranks)
-
     def loss(
         self,
         potential: _core.Potential,
@@ -234,9 +225,6 @@ class _Part:
     def weigh(self, weights: Sequence[float], of_forces: Sequence[Floats] | None) -> None:
         own = None if of_forces is None else [of_forces[i] for i in self._mine]
         self.prepared.weigh([weights[i] for i in self._mine], own)
-
-    def project(self, made_of: bytes, weights: Floats, projections: Sequence[Projection]) -> bool:
-        return self.prepared.project(self._made(made_of, weights), projections)
 
     def features(self, structures: Sequence[int]) -> dict[int, tuple[Floats, Ints]]:
         """Those of the structures that are here."""

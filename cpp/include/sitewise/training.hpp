@@ -37,13 +37,6 @@ struct Loss {
     double energy = 0.0, force = 0.0, stress = 0.0;
 };
 
-/// Coordinates z = A (x - origin), A [count][n], of the scaled functions x [n] of an element, and B
-/// [count][n] with A B^T = 1.
-struct Projection {
-    std::size_t count = 0;
-    std::vector<double> A, origin, B;
-};
-
 /// Structures prepared for training: neighbours, features G and, while they fit the memory budget, the
 /// derivatives dG/dr of each atom in single precision, without the zeros between elements. Past the
 /// budget stored derivatives are read where they are (in a file mapped to memory, for one), and the operators
@@ -85,13 +78,6 @@ public:
     double weight(std::size_t structure) const;
     /// Weights of the force errors [atoms], the product of both that were set.
     std::vector<double> force_weights(std::size_t structure) const;
-
-    /// From now on the potentials given have this one's scaling, and first layers that depend on x through z
-    /// alone: W = A^T W', as when W' is what is trained. Predictions and losses stay the same to rounding,
-    /// and the gradient is one whose product with A is right, which is that with respect to W'. Where z has
-    /// fewer components than x, the cached derivatives become those of z, so that every pass reads less.
-    /// False, and nothing is done, where for some pair of elements it does not have fewer.
-    bool project(const Potential& potential, const std::vector<Projection>& projections);
 
     /// Loss over the given structures and, where gradient [n_weights] is not null, its derivative, which
     /// is overwritten. The result does not depend on the number of threads.
