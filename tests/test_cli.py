@@ -80,6 +80,8 @@ def test_commands_on_cuda(folder):
     """The numbers of the processor; a bad structure is named though many are computed together."""
     short = (folder / "run.toml").read_text().replace("iterations = 20", "iterations = 2")
     (folder / "run.toml").write_text(short)
+    frames = silicon_frames(4)
+    write(folder / "data.xyz", frames)
     for device in DEVICES:
         result = sitewise("evaluate", "potential", "data.xyz", "--json", f"{device}.json", "--device", device)
         assert result.exit_code == 0, result.output
@@ -92,10 +94,9 @@ def test_commands_on_cuda(folder):
         assert_close(a.get_forces(), b.get_forces(), 1e-7)  # as they are written
     cpu, cuda = (np.genfromtxt(folder / device / "log.csv", delimiter=",", names=True) for device in DEVICES)
     assert cuda["loss"] == pytest.approx(cpu["loss"], rel=1e-6)  # many iterations would part, by rounding
-    frames = silicon_frames(8)
-    frames[5].positions[1] = frames[5].positions[0]
+    frames[2].positions[1] = frames[2].positions[0]
     write(folder / "bad.xyz", frames)
-    assert_refused(sitewise("evaluate", "potential", "bad.xyz", "--device", "cuda"), "bad.xyz", "5", "0 and 1")
+    assert_refused(sitewise("evaluate", "potential", "bad.xyz", "--device", "cuda"), "bad.xyz", "2", "0 and 1")
 
 
 @pytest.mark.skipif("cuda" in DEVICES, reason="there is a CUDA device")
