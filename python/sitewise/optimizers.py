@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -80,10 +80,10 @@ class Objective:
         assert gradient is not None
         return loss["value"] + float(ridge @ theta), self.parameters.gradient(gradient) + 2 * ridge
 
-    def curvature(self, theta: Floats, rng: np.random.Generator) -> Floats32:
-        """Gauss-Newton matrix of the loss [n, n] in single precision, 2 J^T J of a random sample of energies and
-        forces, with the second derivative of the L2 term; stresses are left out. What weighs more is sampled more
-        often and counts less each time, so that the mean over samples is the matrix of all rows.
+    def curvature(self, theta: Floats, rng: np.random.Generator) -> Floats:
+        """Gauss-Newton matrix of the loss [n, n], 2 J^T J of a random sample of energies and forces, with the
+        second derivative of the L2 term; stresses are left out. What weighs more is sampled more often and counts
+        less each time, so that the mean over samples is the matrix of all rows.
 
         Source: J. Martens, ICML 2010, section 4; the sample takes the place of all rows of J.
         """
@@ -103,7 +103,7 @@ class Objective:
             components.append(chosen.tolist())
         self.potential.weights = self.parameters.weights(theta)
         rows = structures.tolist(), components, scales
-        matrix = self.prepared.gauss_newton(self.potential, self.parameters, *rows).astype(np.float32)
+        matrix = self.prepared.gauss_newton(self.potential, self.parameters, *rows)
         matrix[np.diag_indices_from(matrix)] += 2 * self.settings.l2 * self.parameters.penalized
         return matrix
 
@@ -286,7 +286,7 @@ class LevenbergMarquardt:
     def step(self, theta: Floats, memory: Memory, iteration: int) -> tuple[Floats, float]:
         value, slope, damping = float(memory["value"]), memory["slope"], float(memory["damping"])
         matrix = self.objective.curvature(theta, self.random(CURVATURE, iteration))
-        move = -scipy.linalg.cho_solve(damped_factor(matrix.astype(np.float64), damping), slope, check_finite=False)
+        move = -scipy.linalg.cho_solve(damped_factor(matrix, damping), slope, check_finite=False)
         found, new_slope = self.objective(theta + move)
         gain = (value - found) / (-0.5 * (slope @ move))
         if not gain > 0:
@@ -307,14 +307,13 @@ def silent_line_searches() -> Iterator[None]:
         yield
 
 
-Factor = tuple[npt.NDArray[Any], bool]
+Factor = tuple[Floats, bool]
 
 
-def damped_factor(matrix: npt.NDArray[Any], damping: float) -> Factor:
-    """Cholesky factor of a matrix plus `damping` times its mean diagonal element, in its precision; more damping where
-    rounding asks for it."""
+def damped_factor(matrix: Floats, damping: float) -> Factor:
+    """Cholesky factor of a matrix plus `damping` times its mean diagonal element; more where rounding asks for it."""
     diagonal = np.diag_indices_from(matrix)
-    mean = float(np.mean(matrix[diagonal], dtype=np.float64))
+    mean = float(np.mean(matrix[diagonal]))
     for _ in range(20):
         damped = matrix.copy(order="F")
         damped[diagonal] += damping * mean
@@ -328,12 +327,11 @@ def damped_factor(matrix: npt.NDArray[Any], damping: float) -> Factor:
 
 
 def inverse(factor: Factor) -> Floats32:
-    """Of a matrix with this Cholesky factor in single precision, which its products are limited by the reading of."""
-    result: Floats32
-    result, info = scipy.linalg.lapack.spotri(factor[0], lower=1)
+    """Of a matrix with this Cholesky factor, in single precision, which its products are limited by the reading of."""
+    lower, info = scipy.linalg.lapack.dpotri(factor[0], lower=1)
     if info:
         raise Error("the Gauss-Newton matrix cannot be inverted")
-    result = np.tril(result)
+    result: Floats32 = np.tril(lower).astype(np.float32)
     result += np.tril(result, -1).T
     return result
 
