@@ -16,6 +16,8 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "recorder.hpp"
 #if HX_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
@@ -470,11 +472,11 @@ void* dynamic_shared() {
     return shared_array(&dyn_raw, dyn_bytes);
 }
 void check_pointer_argument(const void* p, int i, const char* name) {
-    if (p && !in_device(p, 1))
+    if (p && !in_device(p, 0))  // the end of an array is a pointer, too
         throw std::runtime_error(std::string(name) + ": argument " + std::to_string(i) +
                                  " is not a device pointer");
 }
-void launch(dim3 g, dim3 b, std::size_t sh, Stream* s, const char* name, std::function<void()> fn) {
+void launch(dim3 g, dim3 b, std::size_t sh, Stream* s, Kernel kernel) {
     const unsigned n = b.x * b.y * b.z;
     if (n == 0 || n > 1024 || b.z > 64 || g.x == 0 || g.y == 0 || g.z == 0 || g.y > 65535 || g.z > 65535 ||
         sh > max_dyn) {
@@ -482,6 +484,7 @@ void launch(dim3 g, dim3 b, std::size_t sh, Stream* s, const char* name, std::fu
         return;
     }
     submit(s, [=] {
+        recorder().launch(kernel, g, b, sh);
         ++the_stats.launches;
         rng_state = options().seed * 0x9e3779b97f4a7c15ull + 1;
         grid_dim = g;
@@ -492,7 +495,7 @@ void launch(dim3 g, dim3 b, std::size_t sh, Stream* s, const char* name, std::fu
             pool.push_back(std::make_unique<Fiber>());
             reset_fiber(*pool.back());
         }
-        body = &fn;
+        body = &kernel.body;
 #if HX_TSAN
         sched_tsan = __tsan_get_current_fiber();
 #endif
@@ -513,7 +516,7 @@ void launch(dim3 g, dim3 b, std::size_t sh, Stream* s, const char* name, std::fu
         hb_acquire(&tok_end);
         if (!error.empty()) {
             for (auto& f : pool) reset_fiber(*f);  // threads stuck inside the kernel are abandoned
-            throw std::runtime_error(std::string(name) + ": " + error);
+            throw std::runtime_error(std::string(kernel.name) + ": " + error);
         }
     });
 }
@@ -551,6 +554,7 @@ cudaError_t cudaMalloc(void** out, std::size_t bytes) {
     if (!device_open) mprotect(a.map, body_bytes, PROT_NONE);
 #endif
     allocs[p] = a;
+    recorder().allocate(p, bytes);
     *out = p;
     return cudaSuccess;
 }
@@ -559,6 +563,7 @@ cudaError_t cudaFree(void* q) {
     drain_all();
     auto it = allocs.find(static_cast<unsigned char*>(q));
     if (it == allocs.end()) return fail(cudaErrorInvalidDevicePointer);
+    recorder().free(q);
 #if HX_ASAN
     __asan_unpoison_memory_region(q, it->second.bytes);
     std::free(q);
@@ -580,6 +585,9 @@ cudaError_t cudaMemcpyAsync(void* d, const void* s, std::size_t n, cudaMemcpyKin
     submit(st, [=] {
         device_access(true);
         std::memcpy(d, s, n);
+        if (k == cudaMemcpyHostToDevice) recorder().upload(d, s, n);
+        if (k == cudaMemcpyDeviceToHost) recorder().download(s, d, n);
+        if (k == cudaMemcpyDeviceToDevice) recorder().copy(d, s, n);
         device_access(false);
     });
     return cudaSuccess;
@@ -594,6 +602,7 @@ cudaError_t cudaMemsetAsync(void* d, int v, std::size_t n, cudaStream_t st) {
     submit(st, [=] {
         device_access(true);
         std::memset(d, v, n);
+        recorder().fill(d, v, n);
         device_access(false);
     });
     return cudaSuccess;

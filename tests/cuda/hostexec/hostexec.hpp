@@ -7,9 +7,11 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #define SITEWISE_HOSTEXEC 1
 #define __global__
@@ -74,12 +76,13 @@ std::uint64_t warp_op(WarpOp op,
 void* shared_array(const void* key, std::size_t bytes);
 void* dynamic_shared();
 void atomic_point(const void* address);  // possible preemption around an atomic operation
-void launch(dim3 grid,
-            dim3 block,
-            std::size_t shmem,
-            Stream* stream,
-            const char* name,
-            std::function<void()> body);
+struct Kernel {                          // what a launch runs, and the same for the recorder
+    const char* name;
+    std::function<void()> body;
+    const void* function;
+    std::vector<std::string> arguments;  // the bytes of each
+};
+void launch(dim3 grid, dim3 block, std::size_t shmem, Stream* stream, Kernel kernel);
 void check_pointer_argument(const void* p, int index, const char* name);
 
 struct Options {             // also read from the environment: HOSTEXEC_SEED, HOSTEXEC_ASYNC
@@ -134,7 +137,13 @@ template <class... P, class... A>
 void launch_kernel(const char* name, void (*k)(P...), dim3 g, dim3 b, std::size_t sh, Stream* s, A&&... a) {
     std::tuple<std::decay_t<P>...> args(static_cast<std::decay_t<P>>(std::forward<A>(a))...);
     check_args(args, name, std::index_sequence_for<P...>{});
-    launch(g, b, sh, s, name, [k, args] { std::apply(k, args); });
+    Kernel kernel{name, [k, args] { std::apply(k, args); }, reinterpret_cast<const void*>(k), {}};
+    std::apply(
+        [&](const auto&... a) {
+            (kernel.arguments.emplace_back(reinterpret_cast<const char*>(&a), sizeof a), ...);
+        },
+        args);
+    launch(g, b, sh, s, std::move(kernel));
 }
 }  // namespace hostexec
 
