@@ -1,0 +1,154 @@
+"""nvcc for the tests of CUDA kernels and for benchmarks/cuda_bound.py: PTX, and what ptxas says of each kernel."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from ptx import Module, parse
+
+ROOT = Path(__file__).resolve().parents[2]
+ARCHITECTURES = ("sm_80", "sm_90")
+INCLUDES = [f"-I{ROOT / folder}" for folder in ("cuda", "cpp/core", "cpp/src", "cpp/include")]
+FLAGS = ["-std=c++17", "-O3"]
+WHEELS = "nvidia/cu13/bin/nvcc"  # where pip install '.[cuda]' brings it
+
+
+class NoCompiler(Exception):
+    """There is no nvcc."""
+
+
+def nvcc() -> Path:
+    """Of this environment, else the one that the variable CUDACXX names, as for CMake."""
+    wheel = Path(sysconfig.get_path("purelib")) / WHEELS
+    found = str(wheel) if wheel.exists() else shutil.which(os.environ.get("CUDACXX", ""))
+    if not found:
+        raise NoCompiler("no nvcc: pip install '.[cuda]' (Linux on x86_64), or set CUDACXX")
+    return Path(found)
+
+
+def sources() -> list[Path]:
+    """All of the CUDA backend."""
+    return sorted((ROOT / "cuda").glob("*.cu"))
+
+
+def kernel_sources() -> list[Path]:
+    """Those that have kernels; the others are host code."""
+    return [source for source in sources() if "__global__" in source.read_text()]
+
+
+def run(*command: str | Path) -> str:
+    """Its standard error, where ptxas writes; RuntimeError with it if the command fails."""
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command))}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    return done.stderr
+
+
+def compile_ptx(source: Path, architecture: str, folder: Path, includes: Sequence[str] = INCLUDES) -> Path:
+    """The file of PTX."""
+    target = folder / f"{source.stem}.{architecture}.ptx"
+    run(nvcc(), *FLAGS, *includes, f"-arch={architecture}", "-ptx", source, "-o", target)
+    return target
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Of one kernel: registers of a thread, bytes of static shared memory of a block, bytes of spill stores and loads
+    of a thread."""
+
+    registers: int
+    shared: int
+    spills: int
+
+    def exceeds(self, ceiling: Resources) -> bool:
+        return any(mine > most for mine, most in zip(astuple(self), astuple(ceiling), strict=True))
+
+
+_ENTRY = re.compile(
+    r"Compiling entry function '(?P<name>\w+)'.*?(?P<stores>\d+) bytes spill stores, (?P<loads>\d+) bytes spill loads"
+    r".*?Used (?P<registers>\d+) registers(?P<rest>[^\n]*)",
+    re.S,
+)
+
+
+def resources(ptx: Path, architecture: str) -> dict[str, Resources]:
+    """Of each kernel, by its name in the source."""
+    text = run(nvcc(), f"-arch={architecture}", "-cubin", "-Xptxas", "-v", ptx, "-o", ptx.with_suffix(".cubin"))
+    found = {}
+    for match in _ENTRY.finditer(text):
+        shared = re.search(r"(\d+) bytes smem", match["rest"])
+        spills = int(match["stores"]) + int(match["loads"])
+        found[match["name"]] = Resources(int(match["registers"]), int(shared[1]) if shared else 0, spills)
+    return dict(zip(readable(list(found)), found.values(), strict=True))
+
+
+def readable(names: Sequence[str]) -> list[str]:
+    """evaluate_network<double, true> of a mangled name."""
+    output = subprocess.run(["c++filt", *names], check=True, capture_output=True, text=True).stdout
+    return [_bare(line) for line in output.splitlines()]
+
+
+def _bare(signature: str) -> str:
+    signature = re.sub(r"\(anonymous namespace\)|_GLOBAL__N__\w+", "", signature).removeprefix("void ")
+    name, depth = "", 0
+    for letter in signature:  # up to the parameters
+        if letter == "(" and depth == 0:
+            break
+        depth += {"<": 1, ">": -1}.get(letter, 0)
+        name = "" if letter == ":" and depth == 0 else name + letter
+    return name
+
+
+@dataclass
+class Compiled:
+    """PTX and resources of all kernels; `modules` are those of one architecture, of which the text may be the same for
+    several."""
+
+    modules: dict[str, list[Module]]
+    resources: dict[str, dict[str, Resources]]  # architecture -> kernel -> resources
+
+
+def compile_all(folder: Path, architectures: Sequence[str] = ARCHITECTURES) -> Compiled:
+    """Every kernel of the project, on all processors."""
+    work = [(source, architecture) for architecture in architectures for source in kernel_sources()]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        files = list(pool.map(lambda item: compile_ptx(*item, folder), work))
+        tables = list(pool.map(lambda pair: resources(pair[0], pair[1][1]), zip(files, work, strict=True)))
+    compiled = Compiled({}, {a: {} for a in architectures})
+    texts: dict[str, list[str]] = {a: [] for a in architectures}
+    for (_, architecture), file, table in zip(work, files, tables, strict=True):
+        texts[architecture].append(file.read_text())
+        compiled.resources[architecture].update(table)
+    compiled.modules = _parse_once(texts)
+    return compiled
+
+
+def _parse_once(texts: dict[str, list[str]]) -> dict[str, list[Module]]:
+    """Modules of each architecture; where all texts are the same but for .target, one has the names of both."""
+    same: dict[tuple[str, ...], list[str]] = {}
+    for architecture, files in texts.items():
+        same.setdefault(tuple(map(_without_target, files)), []).append(architecture)
+    return {" = ".join(names): [parse(text) for text in texts[names[0]]] for names in same.values()}
+
+
+def _without_target(text: str) -> str:
+    """Nor the name of the anonymous namespace, which nvcc makes up anew each time."""
+    text = re.sub(r"^(//.*|\.target.*)$", "", text, flags=re.M)
+    return re.sub(r"\d+_GLOBAL__N__[0-9a-f]+_\d+_(\w+?_cu)_[0-9a-f]{8}(_\d+)?", r"_GLOBAL_\1_", text)
+
+
+def print_table(table: dict[str, dict[str, Resources]]) -> None:
+    """Kernels, and registers, shared memory and spills by architecture."""
+    width = max(len(name) for kernels in table.values() for name in kernels)
+    print("\n" + "kernel".ljust(width) + "".join(f"  {a}: registers  shared B  spills B" for a in table))
+    for name in sorted(next(iter(table.values()))):
+        cells = (table[a][name] for a in table)
+        print(name.ljust(width) + "".join(f"{r.registers:18d}{r.shared:10d}{r.spills:10d}" for r in cells))

@@ -1,0 +1,228 @@
+"""The CUDA kernels as nvcc compiles them: what they need of a multiprocessor, what their PTX computes, interpreted on
+the processor, and which planted bugs that, execution on the processor and the sanitizers find. Needs nvcc, which pip
+install '.[cuda]' brings; SITEWISE_REQUIRE_CUDA=1 makes its absence a failure."""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import hosted
+import ptx
+import toolkit
+from bugs import BUGS, Bug
+from ptx import arithmetic
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+# of cpp/tests/cuda; with the argument "small" the first three together launch every kernel
+PROGRAMS = ("test_backend", "test_network", "test_arrays")
+LONG_PROGRAMS = (*PROGRAMS, "test_loss", "test_training")
+CEILINGS = Path(__file__).parent / "cuda" / "ceilings.toml"
+MOST_LAUNCHES = 8  # of a kernel with a bug, after which PTX is thought not to tell
+ORDERS = ("0", "1", "5")  # of threads: ascending, descending, random
+DOUBLE, SINGLE = 1e-12, 1e-5  # as much as the backend's results may be off, of the largest number
+
+
+def needed(condition, reason):
+    if condition:
+        return
+    if os.environ.get("SITEWISE_REQUIRE_CUDA"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def nvcc():
+    try:
+        return toolkit.nvcc()
+    except toolkit.NoCompiler as error:
+        needed(False, str(error))
+
+
+@pytest.fixture(scope="module")
+def gxx():
+    needed(shutil.which("g++"), "no g++")
+
+
+@pytest.fixture(scope="module")
+def compiled(nvcc):
+    with tempfile.TemporaryDirectory() as folder:
+        return toolkit.compile_all(Path(folder))
+
+
+class Programs:
+    """The tests of the backend, built for the processor in one flavor."""
+
+    def __init__(self, folder, flavor, sources, others):
+        self.builder = hosted.Builder(folder, flavor)
+        self.objects = others | self.builder.objects(sources)
+
+    def link(self, name, title="", **others):
+        """A program, with other objects in place of some."""
+        parts = self.objects | others
+        return self.builder.link([o for k, o in parts.items() if k == name or k not in LONG_PROGRAMS], f"{name}{title}")
+
+    def complaint(self, program, *arguments, **environment):
+        return hosted.complaint(self.builder.execute(program, *arguments, **environment))
+
+
+@pytest.fixture(scope="module")
+def plain(gxx, tmp_path_factory):
+    tests = [hosted.TESTS / f"{name}.cpp" for name in LONG_PROGRAMS]
+    return Programs(tmp_path_factory.mktemp("plain"), hosted.PLAIN, [*toolkit.sources(), *tests], {})
+
+
+@pytest.fixture(scope="module")
+def recordings(plain, tmp_path_factory):
+    """What each program asked of the device; each has compared its results with the processor's."""
+    folder, files = tmp_path_factory.mktemp("recordings"), {}
+    for name in PROGRAMS:
+        files[name] = folder / name
+        assert plain.complaint(plain.link(name), "small", HOSTEXEC_RECORD=str(files[name])) == ""
+    return files
+
+
+@pytest.mark.parametrize("name", LONG_PROGRAMS)
+def test_the_backend_gives_what_the_processor_gives(plain, name):
+    assert plain.complaint(plain.link(name, "-long")) == ""
+
+
+# ---- registers, shared memory, spills
+
+
+def test_resources_stay_below_their_ceilings(compiled, capsys):
+    ceilings = {name: toolkit.Resources(*row) for name, row in tomllib.loads(CEILINGS.read_text()).items()}
+    with capsys.disabled():
+        toolkit.print_table(compiled.resources)
+    for architecture, kernels in compiled.resources.items():
+        assert kernels.keys() == ceilings.keys(), f"{CEILINGS.name} has other kernels than {architecture}"
+        above = {name: r for name, r in kernels.items() if r.exceeds(ceilings[name])}
+        assert not above, f"{architecture}: above the ceilings in {CEILINGS.name}: {above}"
+
+
+def test_a_ceiling_is_noticed():
+    assert toolkit.Resources(33, 0, 0).exceeds(toolkit.Resources(32, 0, 0))
+    assert toolkit.Resources(32, 0, 4).exceeds(toolkit.Resources(32, 0, 0))
+    assert not toolkit.Resources(32, 0, 0).exceeds(toolkit.Resources(32, 0, 0))
+
+
+# ---- PTX
+
+
+def wrong(downloads):
+    """In words, what differs by more than rounding."""
+    for d in downloads:
+        if not d.difference() <= (SINGLE if d.single else DOUBLE):
+            yield f"{d.difference():.1e} in {d.expected.size} {d.expected.dtype} after {toolkit.readable([d.after])[0]}"
+
+
+def test_ptx_computes_what_the_processor_computes(compiled, recordings):
+    for architectures, modules in compiled.modules.items():
+        launched, compared = set(), 0
+        for recording in recordings.values():
+            replay = ptx.Replay(modules)
+            downloads = list(replay.run(recording))
+            assert list(wrong(downloads)) == [], architectures
+            compared += sum(d.expected.size for d in downloads)
+            launched |= replay.launches.keys()
+        assert compared > 1000
+        missing = toolkit.readable(sorted(replay.kernels.keys() - launched))
+        assert not missing, f"{architectures}: no program launches {missing}"
+
+
+@pytest.mark.parametrize(
+    ("name", "planted"),
+    [
+        ("fma_f64", lambda a, b, c: a * b),
+        ("fma_f32", lambda a, b, c: a * b),
+        ("wide", lambda a: a.astype(f"u{2 * a.dtype.itemsize}") & 0xFF),
+        ("shift_right", lambda a, n: a),
+    ],
+)
+def test_a_bug_in_the_interpreter_is_noticed(compiled, recordings, monkeypatch, name, planted):
+    modules = next(iter(compiled.modules.values()))
+    monkeypatch.setattr(arithmetic, name, planted)
+    try:
+        ptx.forget_translations(modules)
+        with contextlib.suppress(ptx.PtxError):  # it computed an address
+            assert next(wrong(ptx.Replay(modules).run(recordings["test_network"])), "")
+    finally:
+        ptx.forget_translations(modules)
+
+
+# ---- planted bugs
+
+
+@pytest.fixture(scope="module")
+def sanitized(plain, tmp_path_factory):
+    """The kernels; host code is that of the plain programs."""
+    return [
+        Programs(tmp_path_factory.mktemp(flavor.name), flavor, toolkit.kernel_sources(), plain.objects)
+        for flavor in (hosted.ADDRESS, hosted.THREAD)
+    ]
+
+
+def found_by_ptx(bug, folder, compiled, recordings):
+    """What the interpreter says of a recording of sound kernels, with the one that has a bug."""
+    with tempfile.TemporaryDirectory() as scratch:
+        text = toolkit.compile_ptx(bug.plant(folder), "sm_80", Path(scratch)).read_text()
+    planted = ptx.parse(text)
+    names = {ptx.host_name(kernel.name) for kernel in planted.kernels()}
+    sound = [
+        module
+        for module in next(iter(compiled.modules.values()))
+        if not names & {ptx.host_name(kernel.name) for kernel in module.kernels()}
+    ]
+    replay = ptx.Replay([planted, *sound])
+    try:
+        for download in replay.run(recordings["test_backend"]):
+            if text := next(wrong([download]), ""):
+                return text
+            if max(replay.launches.get(name, 0) for name in names) >= MOST_LAUNCHES:
+                break
+    except ptx.PtxError as error:
+        return str(error)
+    return ""
+
+
+def found(bug, folder, compiled, recordings, plain, sanitized):
+    """What each layer says, "" if nothing."""
+    source = bug.plant(folder)
+    results = {}
+    for programs, orders in ((plain, ORDERS), *((p, ORDERS[-1:]) for p in sanitized)):
+        kernels = programs.builder.compile(source, folder.name)
+        program = programs.link("test_backend", folder.name, **{source.stem: kernels})
+        complaints = (programs.complaint(program, "small", HOSTEXEC_SEED=order) for order in orders)
+        results[programs.builder.flavor.name] = next(filter(None, complaints), "")
+    results["PTX"] = found_by_ptx(bug, folder, compiled, recordings)
+    return results
+
+
+def test_planted_bugs_are_found(compiled, recordings, plain, sanitized, tmp_path, capsys):
+    for programs in sanitized:
+        assert programs.complaint(programs.link("test_backend"), "small", HOSTEXEC_SEED=ORDERS[-1]) == ""
+    folders = [tmp_path / f"bug{k}" for k in range(len(BUGS))]
+    for folder in folders:
+        folder.mkdir()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        matrix = list(pool.map(lambda b, f: found(b, f, compiled, recordings, plain, sanitized), BUGS, folders))
+    with capsys.disabled():
+        for bug, results in zip(BUGS, matrix, strict=True):
+            print(f"\n{bug.name} (cuda/{bug.file})")
+            for layer, text in results.items():
+                print(f"    {layer:10s} {text[:150] or '-'}")
+    assert [bug.name for bug, results in zip(BUGS, matrix, strict=True) if not any(results.values())] == []
+
+
+def test_a_bug_that_cannot_be_planted_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match=r'bug "x": cuda/scan\.cu has its text 0 times, expected 1'):
+        Bug("x", "scan.cu", "no such text", "").plant(tmp_path)
