@@ -24,9 +24,9 @@ def test_simple_nn_set():
 
 def test_fast_set_is_computed_from_moments():
     functions = SymmetryFunctions.preset("fast", ["Si"])
-    assert [f.type for f in functions.of("Si")] == [2] * 8 + [9] * 16
+    assert [f.type for f in functions.of("Si")] == [2] * 8 + [9] * 24
     assert functions.cutoff == 5.0
-    assert functions.core.moments == [16]
+    assert functions.core.moments == [24]
 
 
 def test_tables_of_all_types_show_what_a_type_has():

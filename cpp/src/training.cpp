@@ -171,7 +171,7 @@ struct TrainingSet::Data {
     std::size_t width;
     Relevant relevant;
     std::vector<Structure> structures;
-    LargePages<float> memory;  // of their caches
+    LargePages<float> memory;           // of their caches
     std::uint64_t state = new_state();  // another one after each change
 
     static std::uint64_t new_state() {

@@ -26,7 +26,7 @@ SIMPLE_NN_ANGULAR = [
 
 # Functions of type 9 with zeta up to 4 need moments of 4th order alone, whose cost is linear in the neighbours.
 FAST_CUTOFF = 5.0
-FAST_ANGULAR = [(eta, zeta, lambda_) for eta in (0.000357, 0.15) for zeta in (1, 2, 3, 4) for lambda_ in (-1, 1)]
+FAST_ANGULAR = [(eta, zeta, lambda_) for eta in (0.000357, 0.05, 0.15) for zeta in (1, 2, 3, 4) for lambda_ in (-1, 1)]
 
 POOL_LENGTHS = 8
 
@@ -57,7 +57,7 @@ class SymmetryFunctions:
         name
             "simple-nn": the stock set of SIMPLE-NN, K. Lee et al., Comput. Phys. Commun. 242, 95 (2019): for
             each neighbour element 8 functions of type 2 with r_s = 0, for each unordered pair of elements 18
-            of type 3, cutoff 6 Angstrom. "fast": the same functions of type 2 and, for each pair, 16 of type 9 that
+            of type 3, cutoff 6 Angstrom. "fast": the same functions of type 2 and, for each pair, 24 of type 9 that
             are computed from moments, cutoff 5 Angstrom: several times faster. "auto" and "pool": see there, cutoff
             6 Angstrom.
         elements
