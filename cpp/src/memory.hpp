@@ -59,7 +59,8 @@ public:
     /// n elements, not set to anything
     T* take(std::size_t n) {
         if (n > left_) {
-            const std::size_t bytes = (std::max(n * sizeof(T), chunk) + page - 1) / page * page;
+            const std::size_t bytes = (std::max(n * sizeof(T), chunk_) + page - 1) / page * page;
+            chunk_ = std::min(2 * chunk_, largest_chunk);
             chunks_.emplace_back(static_cast<T*>(::operator new(bytes, std::align_val_t{page})));
 #ifdef __linux__
             madvise(chunks_.back().get(), bytes,
@@ -75,13 +76,13 @@ public:
     }
 
 private:
-    static constexpr std::size_t page = 1 << 21, chunk = 1 << 25;  // bytes
+    static constexpr std::size_t page = 1 << 21, largest_chunk = 1 << 25;  // bytes
     struct Free {
         void operator()(T* p) const { ::operator delete(p, std::align_val_t{page}); }
     };
     std::vector<std::unique_ptr<T, Free>> chunks_;
     T* at_ = nullptr;
-    std::size_t left_ = 0;
+    std::size_t left_ = 0, chunk_ = 1 << 22;
 };
 
 }  // namespace sitewise
