@@ -76,13 +76,14 @@ public:
     }
 
 private:
-    static constexpr std::size_t page = 1 << 21, largest_chunk = 1 << 25;  // bytes
+    // bytes; the system makes large pages of what is between multiples of their size, 2 MB
+    static constexpr std::size_t page = 1 << 12, largest_chunk = 1 << 25;
     struct Free {
         void operator()(T* p) const { ::operator delete(p, std::align_val_t{page}); }
     };
     std::vector<std::unique_ptr<T, Free>> chunks_;
     T* at_ = nullptr;
-    std::size_t left_ = 0, chunk_ = 1 << 22;
+    std::size_t left_ = 0, chunk_ = 1 << 21;
 };
 
 }  // namespace sitewise
