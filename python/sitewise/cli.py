@@ -40,7 +40,7 @@ EnergyKey = Annotated[str | None, typer.Option(help="Name of the energy in the f
 ForcesKey = Annotated[str | None, typer.Option(help="Name of the forces in the files.")]
 StressKey = Annotated[str | None, typer.Option(help="Name of the stress in the files.")]
 DeviceName = Annotated[Literal["cpu", "cuda"], typer.Option("--device", help="Where to compute.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages, for batch jobs.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors alone, for batch jobs.")]
 
 Recipe = Literal["default", "seed-adam", "seed-lbfgs"]
 

@@ -21,7 +21,7 @@ from .config import Config
 from .files import csv_text, write_text
 from .plots import save_size_curve
 from .preparation import read_data
-from .progress import Reporter
+from .progress import Reporter, Silent
 from .training import SPLIT, train
 
 KINDS = ("energy_rmse", "force_rmse", "stress_rmse")
@@ -89,7 +89,7 @@ def learning_curve(
 
 def _one(config: Config, out: Path, size: int, seed: int) -> list[float]:
     """Row of one run."""
-    quiet = Reporter(quiet=True)
+    quiet = Silent()
     data, test = read_data(config.data, _rng(config.training.seed, SPLIT), quiet)
     order = _rng(config.training.seed + seed, SUBSET).permutation(len(data))
     training = config.training.model_copy(update={"seed": config.training.seed + seed})

@@ -23,7 +23,7 @@ class Reporter:
     Parameters
     ----------
     quiet
-        Say nothing.
+        Print warnings alone.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -33,6 +33,10 @@ class Reporter:
         """Prints one line."""
         if not self.quiet:
             print(text, file=sys.stderr, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Prints one line of warning, also in quiet mode."""
+        print(f"warning: {text}", file=sys.stderr, flush=True)
 
     @contextmanager
     def task(self, title: str, total: int | None, done: int = 0, lines: bool = False) -> Iterator[Advance]:
@@ -92,6 +96,16 @@ class Reporter:
                     progress.update(task, note=note)
 
             yield advance
+
+
+class Silent(Reporter):
+    """Prints nothing, for work whose messages another reporter has printed or will print."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+
+    def warn(self, text: str) -> None:
+        """Prints nothing."""
 
 
 class _Lines:

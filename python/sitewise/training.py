@@ -387,7 +387,7 @@ class Run:
         warning = self.monitor.warning(log, rmse, max(1, round(points / 5)))
         if warning:
             self.warned = True
-            self.reporter.say(f"warning: {warning}")
+            self.reporter.warn(warning)
 
     def _losses(self, of: PreparedData, structures: Sequence[int]) -> list[float]:
         """The columns LOSSES."""

@@ -15,7 +15,7 @@ from ._core import Error
 from .dataset import Dataset
 from .feature_cache import StoredFeatures, content_key, make_folder, read_features, write_features
 from .model import Parameters
-from .progress import Reporter
+from .progress import Reporter, Silent
 from .ranks import Ranks
 from .structures import Floats, Floats32, Ints, core_arrays
 from .symmetry import SymmetryFunctions
@@ -110,7 +110,7 @@ class SharedSet:
         each = []
         for rank, mine in enumerate(shares([len(s.atoms) for s in data], ranks.size)):
             folder = None if cache is None else cache / f"{rank}-of-{ranks.size}"
-            speaker = reporter if rank == 0 else Reporter(quiet=True)
+            speaker = reporter if rank == 0 else Silent()
             each.append((data.chosen(mine), mine, len(data), functions, budget, speaker, what, folder))
         self._number = ranks.hold(_Part, each)
         self._cached_bytes: int = max(ranks.gather(_Part.cached_bytes, self._number))

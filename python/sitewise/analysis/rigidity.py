@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import _core
 from ..dataset import Dataset
-from ..progress import Reporter
+from ..progress import Reporter, Silent
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions
 from ..training_set import UNLIMITED, prepare
@@ -46,7 +46,7 @@ def last_layer_rigidity(
     layers: list[list[tuple[int, Floats]]] = []
     with reporter.task("rigidity", len(data), lines=True) as advance:
         for s in data:
-            prepared = prepare(Dataset([s]), functions, UNLIMITED, Reporter(quiet=True), "")
+            prepared = prepare(Dataset([s]), functions, UNLIMITED, Silent(), "")
             matrix += _gauss_newton(potential, prepared, len(s.atoms), np.concatenate(columns)) / len(data)
             layers.append(_hidden_layers(potential, prepared, columns))
             advance()

@@ -19,7 +19,7 @@ from ..analysis.gspace import Integers
 from ..dataset import Dataset
 from ..mapping_plots import principal_components
 from ..plots import COLORS, panels, save_figure
-from ..progress import Reporter
+from ..progress import Silent
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions
 from .frame import Check, Folder, Outcome
@@ -45,7 +45,7 @@ class Settings:
 def run(settings: Settings, folder: Folder) -> Outcome:
     """Clusters both sets of points and looks at three steps of each."""
     plane, clouds = points_of_the_plane()
-    data = Dataset.read(DATA / "slab.xyz.xz", reporter=Reporter(quiet=True))[:: settings.every]
+    data = Dataset.read(DATA / "slab.xyz.xz", reporter=Silent())[:: settings.every]
     with folder.reporter.task("clustering", 2, lines=True) as advance:
         clusterings = {"plane": single_linkage(plane)}
         advance()

@@ -10,12 +10,12 @@ from ..dataset import Dataset
 from ..model import Parameters, atomic_offsets, initial_potential
 from ..optimizers import LBFGS, Objective, silent_line_searches
 from ..potential import Potential
-from ..progress import Reporter
+from ..progress import Silent
 from ..symmetry import RADIAL, SymmetryFunctions
 from ..training import WEIGHTS
 from ..training_set import prepare
 
-QUIET = Reporter(quiet=True)
+QUIET = Silent()
 
 
 def shifted_functions(first: float, last: float, cutoff: float) -> SymmetryFunctions:

@@ -20,7 +20,7 @@ from ..analysis.invariants import invariant_energy, short_name
 from ..config import Config
 from ..dataset import Dataset, Structure
 from ..plots import COLORS, panels, plain_log_ticks, save_figure
-from ..progress import Reporter
+from ..progress import Silent
 from ..structures import Floats
 from .before_training import diagnose_crystal, extrapolations
 from .frame import Check, Folder, Outcome
@@ -42,7 +42,7 @@ KINDS = {
 CRYSTALS = "crystals"
 CURVE = "diamond_EV"  # the invariant points that are E(V)
 HELD_OUT = 0.15  # of each kind
-QUIET = Reporter(quiet=True)
+QUIET = Silent()
 
 
 @dataclass(frozen=True)
