@@ -10,18 +10,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
 from ._core import Error
+from .labels import LABELS, check_keys, find, require_finite
 from .progress import Reporter
 from .structures import Floats, by_atomic_number
+from .units import Units
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-LABELS = ("energy", "forces", "stress")
 GROUP_KEYS = ("config_type", "group")
 
 
@@ -108,9 +109,6 @@ class Dataset(Sequence[Structure]):
             file and number of the structure, counted from 0), or if there is no label at all.
         """
         keys = dict(keys or {})
-        unknown = set(keys) - set(LABELS)
-        if unknown:
-            raise Error(f"there is no label {', '.join(sorted(unknown))}, expected {', '.join(LABELS)}")
         reporter = reporter or Reporter()
         reader = _Reader(keys)
         files = expand(paths)
@@ -316,59 +314,24 @@ class _Reader:
     """Collects structures from `ase.Atoms`."""
 
     def __init__(self, keys: Mapping[str, str]) -> None:
+        check_keys(keys)
         self.keys = keys
         self.structures: list[Structure] = []
         self.stresses_ignored = 0
 
     def add(self, atoms: Atoms, path: str, number: int) -> None:
         source = f"{path}, structure {number}"
-        labels = [self._label(atoms, label, source) for label in LABELS]
-        energy, forces, stress = labels
+        labels = find(atoms, self.keys, Units(), source)
+        stress = labels.stress
         if stress is not None and not np.all(atoms.pbc):
             self.stresses_ignored += 1
             stress = None
         bare = atoms.copy()
         bare.calc = None
-        _require_finite(bare.positions, "position", source)
-        _require_finite(bare.cell.array, "cell", source)
+        require_finite(bare.positions, "position", source)
+        require_finite(bare.cell.array, "cell", source)
         group = next((str(atoms.info[key]) for key in GROUP_KEYS if key in atoms.info), "")
-        value = None if energy is None else float(energy)
-        self.structures.append(Structure(bare, value, forces, stress, group, source))
-
-    def _label(self, atoms: Atoms, label: str, source: str) -> Floats | None:
-        found = _lookup(atoms, label, self.keys.get(label))
-        if found is None:
-            return None
-        shape = {"energy": (), "forces": (len(atoms), 3), "stress": (6,)}[label]
-        try:
-            value = np.array(found, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise Error(f"{source}: {label} is not a number: {found!r}") from None
-        if label == "stress" and value.size == 9:
-            value = value.reshape(3, 3)
-            value = ((value + value.T) / 2)[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
-        if value.shape != shape and not (label == "energy" and value.size == 1):
-            raise Error(f"{source}: {label} has shape {value.shape}, expected {shape}")
-        _require_finite(value, label, source)
-        return value.reshape(shape)
-
-
-def _lookup(atoms: Atoms, label: str, key: str | None) -> Any:
-    """The label of a structure, None if it has none."""
-    results = dict(atoms.calc.results) if atoms.calc is not None else {}
-    if key is not None:
-        places: list[Mapping[str, Any]] = [atoms.info, atoms.arrays, results]
-        return next((place[key] for place in places if key in place), None)
-    reference = f"REF_{label}"
-    given = [atoms.info, atoms.arrays]
-    found = next((place[reference] for place in given if reference in place), results.get(label))
-    return results.get("free_energy") if found is None and label == "energy" else found
-
-
-def _require_finite(values: Floats, name: str, source: str) -> None:
-    if not np.all(np.isfinite(values)):
-        atom = f" of atom {np.argwhere(~np.isfinite(values))[0][0]}" if name in ("position", "forces") else ""
-        raise Error(f"{source}: {name}{atom} is not finite")
+        self.structures.append(Structure(bare, labels.energy, labels.forces, stress, group, source))
 
 
 def _number(n: int, name: str, plural: str | None = None) -> str:

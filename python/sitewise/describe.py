@@ -8,8 +8,9 @@ from pathlib import Path
 
 from . import _core
 from ._core import Error
-from .dataset import LABELS, Dataset
+from .dataset import Dataset
 from .ensemble import Ensemble, load_potential
+from .labels import LABELS
 from .progress import Reporter
 
 

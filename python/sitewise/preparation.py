@@ -10,7 +10,8 @@ import numpy as np
 from . import _core
 from ._core import Error
 from .config import Data, Functions
-from .dataset import LABELS, Dataset
+from .dataset import Dataset
+from .labels import LABELS
 from .progress import Reporter
 from .ranks import Ranks
 from .structures import Floats
