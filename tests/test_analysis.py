@@ -8,8 +8,9 @@ from ase import Atoms
 from ase.build import bulk
 from ase.io import write
 from scipy.cluster.hierarchy import linkage
+from scipy.spatial import cKDTree
 
-from checks import silicon_frames, silicon_potential
+from checks import random_potential, silicon_frames, silicon_potential, structures
 from sitewise import Dataset, Error, Potential, SymmetryFunctions, progress
 from sitewise.analysis import (
     Environments,
@@ -33,7 +34,7 @@ from sitewise.analysis import (
     null_fraction,
     single_linkage,
 )
-from sitewise.analysis.invariants import is_invariant
+from sitewise.analysis.invariants import is_invariant, spread
 from sitewise.dataset import Structure
 from sitewise.diagnose import Diagnosis
 from sitewise.verdict import verdict
@@ -59,6 +60,16 @@ def test_distance_in_g_space():
     assert space.place(others).split(np.arange(2.0)) == [[0.0], [1.0]]
 
 
+def test_a_function_that_varies_by_rounding_counts_nothing():
+    """A millionth of the larger bound, whatever its sign, is rounding; twice as much is not."""
+    low = np.array([1e6 - 1, -1e6, 1e6 - 2, -1e6, 0.0])
+    high = np.array([1e6, 1 - 1e6, 1e6, 2 - 1e6, 1e-9])
+    training = Environments(np.array([low, high]), np.zeros(2, dtype=int), np.arange(2))
+    found = GSpace(training, [5]).coordinates(training, 0) * np.sqrt(5)
+    assert (found == 0).all(axis=0).tolist() == [True, True, False, False, False]
+    np.testing.assert_allclose(found[:, 2:], [[-1] * 3, [1] * 3], atol=1e-12)
+
+
 def test_big_clusters_have_at_least_n_big_members():
     """Both sides must have them."""
     points = np.array([[0.0], [1.0], [2.0], [10.0], [11.0], [50.0]])
@@ -69,6 +80,40 @@ def test_big_clusters_have_at_least_n_big_members():
     assert found.r_g_curve([1, 2, 3]) == [(1, 39.0), (2, 8.0), (3, None)]
     with pytest.raises(Error, match="n_big must be at least 1"):
         found.r_g(0)
+
+
+def test_a_cluster_of_just_n_big_members_is_one_of_its_own():
+    """Smaller ones go to the nearest big one; a cut at the very distance of a merge joins what it merges."""
+    points = np.array([[0.0], [1.0], [2.0], [10.0], [11.0], [50.0]])
+    found = single_linkage(points)
+    assert found.labels(1.5, 2).tolist() == [0, 0, 0, 1, 1, 1]
+    assert found.labels(1.5, 3).tolist() == [0] * 6
+    assert found.labels(1.5, 4).tolist() == [0] * 6
+    assert found.labels(1.5, 1).tolist() == [0, 0, 0, 1, 1, 2]
+    assert found.labels(8.0, 1).tolist() == [0] * 5 + [1]
+    assert found.labels(7.999, 1).tolist() == [0] * 3 + [1] * 2 + [2]
+
+
+def test_default_n_big():
+    """A twentieth, rounded down, and three at least."""
+    assert [clustering.default_n_big(n) for n in (2, 60, 79, 80, 99, 100, 20_000)] == [3, 3, 3, 4, 4, 5, 1000]
+
+
+def test_barcode_of_four_clusters_on_a_line():
+    """Gaps of 1, 2 and 8 between groups of three points; the first structure has all points of the first group, and
+    each structure one point of each other group."""
+    centres = np.cumsum([0, 0.2 + 1, 0.2 + 2, 0.2 + 8])
+    points = (centres[:, None] + [0, 0.1, 0.2]).reshape(-1, 1)
+    owner = np.array([0, 0, 0, 0, 1, 2, 0, 1, 2, 0, 1, 2])
+    entries = barcode(single_linkage(points), owner, 3)
+    # below 1 four clusters with counts 3111, 0111, 0111; then three with 411, 111, 111; then two with 51, 21, 21
+    assert [(e.clusters, e.rank, e.nullity) for e in entries] == [(4, 2, 2), (3, 2, 1), (2, 2, 0)]
+    np.testing.assert_allclose([(e.low, e.high) for e in entries], [(0.6, 1), (1, 2), (2, 8)])
+    np.testing.assert_allclose([e.cut for e in entries], np.sqrt([0.6, 2, 16]))
+    assert longest(entries) == entries[2]
+    assert longest(entries[:2]) == entries[1]  # the first has no end below
+    assert longest(entries[:1]) == entries[0]
+    assert barcode(single_linkage(points), owner, 4) == []  # of each two that merge, one has three
 
 
 def test_equal_ratio_leaves_one_offset_free():
@@ -184,6 +229,19 @@ def test_extrapolation():
     outlier = np.concatenate([np.linspace(0, 1, 500), [9.0]])[:, None]
     assert extrapolated(outlier, np.array([[4.0], [9.0]])).tolist() == [True, False]  # one atom sets no standard
     assert extrapolated(line[:1], np.array([[0.1]])).tolist() == [True]
+
+
+def test_spread_of_many_points():
+    """An atom is not its own neighbour, also not beyond the first that are looked at together: 2,200 pairs 1 apart,
+    then pairs 3 apart, which are more than a hundredth."""
+    gap = np.repeat([1.0, 3.0], [1100, 1100])
+    pairs = np.arange(len(gap))[:, None] * 100 + gap[:, None] * [0, 1]
+    assert spread(pairs.reshape(-1, 1)) == pytest.approx(3)
+    assert spread(pairs[:1100].reshape(-1, 1)) == pytest.approx(1)
+    rng = np.random.default_rng(0)
+    cloud = rng.uniform(size=(5000, 3))
+    nearest = cKDTree(cloud).query(cloud, 2)[0][:, 1]  # the first is the atom itself
+    assert np.quantile(nearest, 0.98) < spread(cloud) < np.quantile(nearest, 0.998)
 
 
 def test_warning_rule():
@@ -337,10 +395,23 @@ def test_representatives_stand_for_all_atoms():
     assert np.abs(few - every).max() < 0.02
 
 
+@pytest.mark.parametrize("length", [0.1, 0.3, 1.0])
+def test_representatives_span_their_kernel(length):
+    """All but what is smaller than 1e-9 of it, and no rounding errors, which would be far above 1."""
+    points = np.random.default_rng(6).uniform(0, 1, (80, 1))
+    others = np.linspace(-0.2, 1.2, 300)[:, None]
+    basis = gaussian._Basis(farthest_points(points), length)
+    phi, of_others = basis.coordinates(points), basis.coordinates(others)
+    kernel = np.exp(-((points - points.T) ** 2) / (2 * length**2))
+    assert np.abs(phi @ phi.T - kernel).max() < 5e-9
+    assert (of_others**2).sum(axis=1).max() < 1 + 1e-6
+
+
 def test_farthest_points():
     points = np.array([[0.0], [0.1], [0.1], [5.0], [-3.0]])
     assert farthest_points(points, 3).ravel().tolist() == [0.1, 5.0, -3.0]
     assert len(farthest_points(points)) == 4  # no copies
+    assert sorted(farthest_points(np.array([[0.0], [1e-9], [1.0], [0.0]])).ravel().tolist()) == [0.0, 1e-9, 1.0]
     assert farthest_points(np.zeros((0, 3))).shape == (0, 3)
 
 
@@ -402,3 +473,39 @@ def test_rigidity_by_finite_differences_of_the_last_layer(tmp_path):
     for atom in (0, 3):
         phi = derivative(lambda atom=atom: potential.evaluate(data[0].atoms).energies[atom])
         assert rigidity[0][atom] == pytest.approx(1 / (phi @ np.linalg.solve(matrix, phi)), rel=1e-3)
+
+
+def test_rigidity_of_two_elements():
+    """By the derivatives of energies and forces with respect to all weights, of which those of each element's last
+    layer stand last among its own."""
+    core = random_potential()
+    potential = Potential(core)
+    data = Dataset([structure(structures()[name]) for name in ("mixed", "cluster", "slab")])
+    sizes = [network.weights.size for network in core.networks]
+    last = [np.arange(n - core.networks[e].nodes[-2] - 1, n) for e, n in enumerate(sizes)]
+    columns = np.concatenate([last[0], sizes[0] + last[1]])
+    weights = core.weights.copy()
+
+    def derivative(of):
+        found = []
+        for k in columns:
+            ends = []
+            for step in (1e-4, -1e-4):  # energies are linear in the last layer
+                core.weights = weights + step * (np.arange(len(weights)) == k)
+                ends.append(of())
+            found.append((ends[0] - ends[1]) / 2e-4)
+        core.weights = weights
+        return np.array(found)
+
+    matrix = np.zeros((len(columns), len(columns)))
+    for s in data:
+        n = len(s.atoms)
+        energy = derivative(lambda s=s, n=n: potential.evaluate(s.atoms).energy / n)
+        forces = derivative(lambda s=s: potential.evaluate(s.atoms).forces.ravel())
+        matrix += (np.outer(energy, energy) + 0.01 * forces @ forces.T / (3 * n)) / len(data)
+    matrix += 1e-6 * np.trace(matrix) / len(columns) * np.eye(len(columns))
+    inverse = np.linalg.inv(matrix)
+    found = last_layer_rigidity(core, data, potential.functions, QUIET)
+    for s, own in zip(data, found, strict=True):
+        phi = derivative(lambda s=s: potential.evaluate(s.atoms).energies)
+        np.testing.assert_allclose(own, 1 / np.einsum("ka,kl,la->a", phi, inverse, phi), rtol=1e-5)

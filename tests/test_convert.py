@@ -258,6 +258,23 @@ def test_runner_data_is_exact(tmp_path):
         assert one.get_potential_energy() == two.get_potential_energy()
 
 
+def test_units_of_runner_data(tmp_path):
+    """Each number of the file is that of the structure in units of which an Angstrom has 2 and an eV 5."""
+    (frame,) = silicon_frames(1, stress=False)
+    write(tmp_path / "a.traj", frame)
+    run(tmp_path / "a.traj", "-o", tmp_path / "input.data", "--cflength", 2, "--cfenergy", 5)
+    lines = [line.split() for line in (tmp_path / "input.data").read_text().splitlines()]
+    values = {
+        name: np.array([words[1:] for words in lines if words[0] == name]) for name in ("lattice", "atom", "energy")
+    }
+    assert_close(values["energy"].astype(float), [[5 * frame.get_potential_energy()]], 1e-14)
+    assert_close(values["lattice"].astype(float), 2 * frame.cell.array, 1e-14)
+    assert_close(values["atom"][:, :3].astype(float), 2 * frame.positions, 1e-14)
+    assert_close(values["atom"][:, 6:].astype(float), 2.5 * frame.get_forces(), 1e-14)
+    run(tmp_path / "input.data", "-o", tmp_path / "b.traj", "--cflength", 2, "--cfenergy", 5)
+    assert_close(read(tmp_path / "b.traj").get_potential_energy(), frame.get_potential_energy(), 1e-14)
+
+
 LAMMPS_DUMP = """ITEM: TIMESTEP
 0
 ITEM: NUMBER OF ATOMS

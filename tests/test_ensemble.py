@@ -67,6 +67,9 @@ def test_members_that_do_not_belong_together_are_refused():
     other = make(one.elements, compiled(kind=2), one.scaling, one.networks, one.atom_energies)
     with pytest.raises(Error, match=message):  # another cutoff function
         Ensemble([Potential(one), Potential(other)])
+    alphas = [make(one.elements, compiled(alpha=a), one.scaling, one.networks, one.atom_energies) for a in (0.0, 0.3)]
+    with pytest.raises(Error, match=message):  # of another inner cutoff
+        Ensemble([Potential(member) for member in alphas])
     with pytest.raises(Error, match="at least 2 potentials, found 1"):
         Ensemble([Potential(one)])
     with pytest.raises(Error, match="at least one potential"):

@@ -408,6 +408,20 @@ def test_a_normalized_data_set_for_cp2k(shared, tmp_path, atoms):
     )
 
 
+def test_mean_and_unit_of_the_energy_for_cp2k(tmp_path, atoms):
+    """The mean is added once for each atom."""
+    plain = potential((2, 3))
+    plain.save(tmp_path / "own")
+    with (tmp_path / "own" / "input.nn").open("a") as file:
+        file.write("mean_energy -0.7\nconv_energy 2.5\nconv_length 1.0\n")
+    ours = Potential.load(tmp_path / "own")
+    isolated = np.array([-1.5 if symbol == "O" else 0.25 for symbol in atoms.symbols])
+    expected = (plain.evaluate(atoms).energies - isolated) / 2.5 - 0.7 + isolated
+    assert_close(ours.evaluate(atoms).energies, expected, 1e-12)
+    write_cp2k(ours, tmp_path / "potential")
+    assert_close(energies(FromCp2k(tmp_path / "potential"), atoms, 1 / Bohr) * Hartree, expected, 1e-10)
+
+
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [

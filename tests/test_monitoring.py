@@ -158,3 +158,20 @@ def test_the_warning_names_the_worst_point_that_counts(tmp_path):
     assert monitor.warning(log, 0.05, 6) is None
     assert monitor.note(log[-1]) == " Δ +300.0 meV"
     assert "1 not counted" in monitor.summary(log[-1])
+
+
+def test_the_worst_point_may_be_too_low(tmp_path):
+    """A negative error is as bad as a positive one."""
+    write(tmp_path / "c.xyz", [crystal(5.4), crystal(5.43)])
+    write(tmp_path / "t.xyz", silicon_frames(8))
+    functions = SymmetryFunctions.preset("auto", ["Si"], 5.0)
+    data = Dataset.read(tmp_path / "t.xyz", reporter=QUIET)
+    points = list(Dataset.read(tmp_path / "c.xyz", reporter=QUIET))
+    monitor = Monitor(points, functions, Environments.of(data, functions))
+    assert monitor.counted.all()
+    for signs in ([1, -1], [-1, -1]):
+        errors = np.array([0.02, 0.3]) * signs
+        assert "c:1 is wrong by -300 meV" in monitor.warning(np.array([errors] * 30), 0.001, 6)
+        assert monitor.note(errors) == " Δ -300.0 meV"
+        summary = monitor.summary(errors)
+        assert "wrong by 212.6 meV (RMS of 2), at most -300.0 meV at c:1" in summary

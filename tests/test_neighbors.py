@@ -150,3 +150,38 @@ def test_bad_lists_with_a_skin_are_refused():
         NeighborList(3.0, skin=np.nan)
     with pytest.raises(Error, match=r"cutoff is 3.0.* potential's is 4.3"):
         random_potential().compute(*arrays(structures()["slab"]), neighbors=NeighborList(3.0))
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_a_list_with_a_skin_under_uniaxial_compression(axis):
+    """The smallest stretch counts: pairs along one axis come within the cutoff though the others stay."""
+    species, positions, cell, pbc = arrays(structures()["mixed"])
+    potential = random_potential()
+    neighbors = NeighborList(potential.cutoff, skin=0.5)
+    strain = np.zeros((3, 3))
+    potential.compute(species, positions, cell, pbc, neighbors=neighbors)
+    for step in range(1, 5):
+        strain[axis, axis] = -0.06 * step
+        deformed = (species, *strained(positions, cell, strain), pbc)
+        found = potential.compute(*deformed, neighbors=neighbors)
+        assert_close(found["energies"], potential.compute(*deformed)["energies"], 1e-11)
+
+
+@every_device
+@pytest.mark.parametrize("far", [1e15, -1e15, 1.2e10, -1.2e10])
+def test_an_atom_too_many_cells_away_is_refused(far, device):
+    """1.2e10 Angstrom are 2.4e9 cells, more than the numbers of cells can hold."""
+    positions = np.array([[0.0, 0, 0], [2.0, far, 0]])
+    with pytest.raises(Error, match=r"atom 1 lies -?[\d.e+]+ cells away"):
+        _core.neighbor_list(positions, 5 * np.eye(3), np.ones(3, bool), 3.0, device)
+
+
+@every_device
+def test_an_atom_many_cells_away_has_its_neighbors(device):
+    """A distance that binary numbers hold exactly."""
+    cells = np.array([2.0**28, -(2.0**27), 2.0**20])
+    positions = np.array([[0.25, 0, 0], [0.75, 0, 0] + 4 * cells])
+    i, j, vector, shift = _core.neighbor_list(positions, 4 * np.eye(3), np.ones(3, bool), 1.0, device)
+    assert (i.tolist(), j.tolist()) == ([0, 1], [1, 0])
+    assert vector.tolist() == [[0.5, 0, 0], [-0.5, 0, 0]]
+    assert shift.tolist() == [(-cells).tolist(), cells.tolist()]

@@ -18,9 +18,10 @@ from checks import DEVICES, assert_close, directional_derivative, rattled, silic
 from sitewise import Dataset, Ensemble, Error, Potential, SymmetryFunctions, _core, train
 from sitewise.checkpoint import State
 from sitewise.config import Config
+from sitewise.dataset import Structure
 from sitewise.metrics import Comparison, Pairs, compare
 from sitewise.model import Parameters, atomic_offsets, initial_potential
-from sitewise.preparation import PreparedData, choose_functions, read_data
+from sitewise.preparation import PreparedData, choose_functions, read_data, useless_functions
 from sitewise.progress import Reporter
 from sitewise.signals import Interrupted, Stop
 from sitewise.training import Inputs, Run
@@ -225,6 +226,50 @@ def test_perfect_crystals_make_no_outliers(tmp_path):
     reference = np.concatenate([s.forces.ravel() for s in data])
     pairs = Pairs(reference, np.zeros_like(reference), np.repeat(np.arange(40, dtype=np.int32), 6))
     assert Comparison(data, nothing, pairs, nothing).outliers() == []
+
+
+def test_outliers_of_a_group_that_is_well_described(tmp_path):
+    """The median is that of the structure's own group: among the liquid's errors the crystal's outlier would be an
+    ordinary one, and next to the crystal's all of the liquid would be outliers."""
+    errors = {"crystal": [0.01] * 11 + [0.1], "liquid": [0.09] * 20}
+    groups = [group for group, own in errors.items() for _ in own]
+    every = np.concatenate(list(errors.values()))
+    atoms = bulk("Si", "diamond", a=5.4)
+    data = Dataset([Structure(atoms, -1.0, None, None, group, f"{k}") for k, group in enumerate(groups)])
+    nothing = Pairs(np.empty(0), np.empty(0), np.empty(0, dtype=np.int32))
+    pairs = Pairs(np.zeros(len(every)), every, np.arange(len(every), dtype=np.int32))
+    ((source, group, kind, error, times),) = Comparison(data, pairs, nothing, nothing).outliers()
+    assert (source, group, kind) == ("11", "crystal", "energy")
+    assert (error, times) == (pytest.approx(0.1), pytest.approx(10))
+    swapped = Pairs(np.zeros(len(every)), np.where(every == 0.1, 0.01, every), pairs.structure)
+    assert Comparison(data, swapped, nothing, nothing).outliers() == []
+
+
+class TwoAtoms:
+    """What is asked of a prepared set, for two atoms of one structure."""
+
+    def __init__(self, *values):
+        self.values = np.array(values)
+
+    def __len__(self):
+        return 1
+
+    def statistics(self, structures):
+        return [np.array([getattr(self.values, name)(axis=0) for name in ("min", "max", "mean", "std")])]
+
+    def features(self, structure):
+        return self.values
+
+    def species(self, structure):
+        return np.zeros(2, dtype=np.int32)
+
+
+def test_constancy_is_relative_to_the_larger_bound():
+    """A standard deviation of 1e-9 of the larger magnitude is none, twice as much is some."""
+    functions = SymmetryFunctions.preset("auto", ["Si"], 5.0)
+    found = useless_functions(TwoAtoms([1e9 - 2, 2 - 1e9, 1e9 - 4, 0.0], [1e9, -1e9, 1e9, 0.0]), functions)
+    assert sorted(place for _, place in found) == [0, 1, 3]
+    assert all(reason.endswith("for all atoms") for reason in found.values())
 
 
 @pytest.mark.filterwarnings("error")
