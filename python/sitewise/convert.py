@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ._core import Error
 from .cp2k import write_cp2k
-from .dataset import Dataset, Structure
+from .dataset import LABELS, Dataset, Structure
+from .extxyz import write_extxyz
 from .files import atomic, write_text
 from .lammps_data import write_lammps_data
 from .potential import Potential
@@ -16,6 +18,9 @@ from .progress import Reporter
 from .runner import is_runner, read_runner, write_runner
 from .simple_nn import read_params, read_potential, write_params, write_potential
 from .symmetry import SymmetryFunctions
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 
 class Format(str, Enum):
@@ -142,18 +147,33 @@ def _chosen(structures: Sequence[Structure], index: int) -> Structure:
 
 
 def _write_ase(structures: Iterable[Structure], output: Path) -> None:
-    from ase.calculators.singlepoint import SinglePointCalculator
     from ase.io import write
+    from ase.io.formats import filetype, open_with_compression
 
-    images = []
-    for structure in structures:
-        atoms = structure.atoms.copy()
-        labels = {name: getattr(structure, name) for name in ("energy", "forces", "stress")}
-        known = {name: value for name, value in labels.items() if value is not None}
-        atoms.calc = SinglePointCalculator(atoms, **known) if known else None
-        images.append(atoms)
     with atomic(output) as temporary:
         try:
-            write(temporary, images)
+            if filetype(str(output), read=False) == "extxyz":
+                with open_with_compression(str(temporary), "wt") as file:
+                    for structure in structures:
+                        write_extxyz(file, structure.atoms, _known(structure))
+            else:
+                write(temporary, [_labelled(structure) for structure in structures])
+        except Error:
+            raise
         except Exception as error:  # ASE's writers raise whatever they raise
             raise Error(f"{output}: cannot be written by ASE: {error or type(error).__name__}") from None
+
+
+def _known(structure: Structure) -> dict[str, Any]:
+    """The labels that are known."""
+    labels = {name: getattr(structure, name) for name in LABELS}
+    return {name: value for name, value in labels.items() if value is not None}
+
+
+def _labelled(structure: Structure) -> Atoms:
+    """For ASE's writers."""
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    atoms, known = structure.atoms.copy(), _known(structure)
+    atoms.calc = SinglePointCalculator(atoms, **known) if known else None
+    return atoms

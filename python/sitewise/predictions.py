@@ -9,6 +9,7 @@ import numpy as np
 
 from .dataset import Dataset
 from .ensemble import SPREADS, load_potential
+from .extxyz import write_extxyz
 from .files import atomic
 from .metrics import evaluate_all
 from .potential import Device
@@ -26,26 +27,19 @@ def write_predictions(
 ) -> None:
     """Writes the structures as extended XYZ with energy, forces, stress (where periodic in three directions)
     and, for each atom, `energies` (eV) and `extrapolation` (number of functions outside the training range), for an
-    ensemble also its spreads. What else the structures carry is kept, labels that were read as a calculator's are
-    not."""
-    from ase.calculators.singlepoint import SinglePointCalculator
-    from ase.io import write
-
+    ensemble also its spreads. What else the structures carry is kept, labels that were read are not."""
     loaded = load_potential(potential, cflength, cfenergy, device)
     structures = Dataset.read(data, require_labels=False, reporter=reporter)
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as file:
         for structure, result in zip(structures, evaluate_all(loaded, structures, "predicting", reporter), strict=True):
             atoms = structure.atoms.copy()
-            values = {name: getattr(result, name) for name in ("energy", "energies", "forces", "stress")}
-            atoms.calc = SinglePointCalculator(atoms, **{k: v for k, v in values.items() if v is not None})
             atoms.arrays["extrapolation"] = result.extrapolation
             for name in SPREADS:
                 spread = getattr(result, name, None)
-                if isinstance(spread, float):
-                    atoms.info[name] = spread
-                elif spread is not None:
-                    atoms.arrays[name] = spread
-            write(file, atoms, format="extxyz")
+                if spread is not None:
+                    (atoms.info if isinstance(spread, float) else atoms.arrays)[name] = spread
+            values = {name: getattr(result, name) for name in ("energy", "energies", "forces", "stress")}
+            write_extxyz(file, atoms, {name: value for name, value in values.items() if value is not None})
 
 
 def write_features(
