@@ -13,8 +13,8 @@ from ase.calculators.calculator import Calculator, all_changes
 from . import _core
 from ._core import Error
 from .ensemble import Ensemble
-from .potential import VOIGT, Potential
-from .structures import Floats, core_arrays
+from .potential import Potential
+from .structures import VOIGT, Floats, core_arrays
 
 if TYPE_CHECKING:
     from ase import Atoms

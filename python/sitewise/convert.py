@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ._core import Error
 from .cp2k import write_cp2k
-from .dataset import LABELS, Dataset, Structure
+from .dataset import Dataset, Structure
 from .extxyz import write_extxyz
 from .files import atomic, write_text
+from .labels import LABELS
 from .lammps_data import write_lammps_data
 from .potential import Potential
 from .progress import Reporter
@@ -174,6 +175,7 @@ def _labelled(structure: Structure) -> Atoms:
     """For ASE's writers."""
     from ase.calculators.singlepoint import SinglePointCalculator
 
-    atoms, known = structure.atoms.copy(), _known(structure)
+    atoms: Atoms = structure.atoms.copy()
+    known = _known(structure)
     atoms.calc = SinglePointCalculator(atoms, **known) if known else None
     return atoms

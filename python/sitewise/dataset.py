@@ -6,18 +6,20 @@ import hashlib
 import shutil
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
 from ._core import Error
-from .labels import LABELS, check_keys, find, require_finite
+from .labels import LABELS, LabelReader, by_source, counted, require_finite, require_one_source, unused
 from .progress import Reporter
 from .structures import Floats, by_atomic_number
+from .text import printable
 from .units import Units
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Structure:
         The value of `config_type` or `group` in the file; "" if there is none.
     source
         File and place, for messages.
+    sources
+        Under which name each label was found in the file.
     """
 
     atoms: Atoms
@@ -52,6 +56,7 @@ class Structure:
     stress: Floats | None
     group: str
     source: str
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @contextmanager
     def named(self) -> Iterator[None]:
@@ -80,6 +85,7 @@ class Dataset(Sequence[Structure]):
         keys: Mapping[str, str] | None = None,
         require_labels: bool = True,
         reporter: Reporter | None = None,
+        mixed_labels: bool = False,
     ) -> Dataset:
         """Reads every file that `ase.io` can read.
 
@@ -95,18 +101,23 @@ class Dataset(Sequence[Structure]):
         index
             Which structures of each file, in the notation of ASE.
         keys
-            Names of "energy", "forces" and "stress" in the files, where they are not the usual ones. A name
-            that is given is looked up in the structure's info, arrays and calculator results.
+            Names of "energy", "forces" and "stress", or of the "virial" (eV, minus stress times volume) in place of
+            the stress, where they are not the usual ones. A name that is given is looked up in the structure's info,
+            arrays and calculator results.
         require_labels
             Whether data without any label is an error.
         reporter
-            Told of the progress and of the labels found; by default it writes to stderr.
+            Told of the progress, of the labels found and of what looks like a label and is not used; by default it
+            writes to stderr.
+        mixed_labels
+            Whether a label may have another source in some structures than in others.
 
         Raises
         ------
         Error
             If a file is missing or damaged, if a position or label is not finite or has a wrong shape (with
-            file and number of the structure, counted from 0), or if there is no label at all.
+            file and number of the structure, counted from 0), if a stress is not symmetric, if no structure has a key
+            that is given, if the sources of a label are mixed, or if there is no label at all.
         """
         keys = dict(keys or {})
         reporter = reporter or Reporter()
@@ -119,8 +130,13 @@ class Dataset(Sequence[Structure]):
                     advance()
         data = cls(reader.structures, reader.stresses_ignored)
         if require_labels:
-            data.require_labels(keys)
-        reporter.say(f"{', '.join(files)}: {data.summary()}")
+            data.require_labels(keys, reader.labels.alike())
+        reader.labels.require_keys(", ".join(files))
+        if not mixed_labels:
+            require_one_source(by_source(s.sources for s in data), ", ".join(files))
+        reporter.say(f"{', '.join(files)}: {data.summary()}{data.sources()}")
+        for note in (*reader.labels.notes(), *data.unused_labels()):
+            reporter.say(note)
         return data
 
     @overload
@@ -167,12 +183,25 @@ class Dataset(Sequence[Structure]):
             + (f" ({ignored} of structures not periodic in 3 directions ignored)" if ignored else "")
         )
 
-    def require_labels(self, keys: Mapping[str, str] | None = None) -> None:
-        """Raises Error where no structure has any label."""
+    def sources(self) -> str:
+        """ " (energy: 8 REF_energy; forces: 8 from the calculator)", or nothing without labels."""
+        counts = by_source(s.sources for s in self)
+        return f" ({'; '.join(f'{label}: {counted(count)}' for label, count in counts.items())})" if counts else ""
+
+    def unused_labels(self) -> list[str]:
+        """A sentence that lists what looks like a label and was not read; none where there is nothing."""
+        found = Counter(name for s in self for name in unused(s.atoms, s.sources))
+        if not found:
+            return []
+        names = ", ".join(f"{printable(name)} ({_number(count, 'structure')})" for name, count in found.items())
+        return [f"not used though it looks like a label: {names}; a key names what to read as energy, forces, ..."]
+
+    def require_labels(self, keys: Mapping[str, str] | None = None, alike: str = "") -> None:
+        """Raises Error where no structure has any label, which says what is `alike`."""
         if not any(self.count(label) for label in LABELS):
             names = " ".join((keys or {}).get(label, label) for label in LABELS)
             where = f" in {self[0].source.rsplit(',', 1)[0]}" if len(self) else ""
-            raise Error(f"no labels found{where}: none of {_number(len(self), 'structure')} has {names}")
+            raise Error(f"no labels found{where}: none of {_number(len(self), 'structure')} has {names}{alike}")
 
     def chosen(self, places: Iterable[int]) -> Dataset:
         """The structures at some places."""
@@ -314,24 +343,24 @@ class _Reader:
     """Collects structures from `ase.Atoms`."""
 
     def __init__(self, keys: Mapping[str, str]) -> None:
-        check_keys(keys)
-        self.keys = keys
+        self.labels = LabelReader(keys)
         self.structures: list[Structure] = []
         self.stresses_ignored = 0
 
     def add(self, atoms: Atoms, path: str, number: int) -> None:
         source = f"{path}, structure {number}"
-        labels = find(atoms, self.keys, Units(), source)
+        labels = self.labels.find(atoms, Units(), source)
+        known = dict(labels.sources)
         stress = labels.stress
         if stress is not None and not np.all(atoms.pbc):
             self.stresses_ignored += 1
             stress = None
-        bare = atoms.copy()
-        bare.calc = None
+            del known["stress"]
+        bare = self.labels.without_labels(atoms)
         require_finite(bare.positions, "position", source)
         require_finite(bare.cell.array, "cell", source)
         group = next((str(atoms.info[key]) for key in GROUP_KEYS if key in atoms.info), "")
-        self.structures.append(Structure(bare, labels.energy, labels.forces, stress, group, source))
+        self.structures.append(Structure(bare, labels.energy, labels.forces, stress, group, source, known))
 
 
 def _number(n: int, name: str, plural: str | None = None) -> str:

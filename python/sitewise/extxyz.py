@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ MATRICES = ("stress", "virial")  # ASE reads nine numbers there or fails
 TYPES = {"f": "R", "i": "I", "u": "I", "b": "L"}  # by kind of a numpy array; others are text
 
 
-def write_extxyz(file: TextIO, atoms: Atoms, results: Mapping[str, Any]) -> None:
+def write_extxyz(file: IO[str], atoms: Atoms, results: Mapping[str, Any]) -> None:
     """Writes one structure; every number that ASE reads there is the one that was written.
 
     Texts of an array have "_" in place of blanks, as columns are separated by these.

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._core import Error
-from .structures import Floats
+from .structures import VOIGT, Floats
+from .text import printable
 from .units import Units
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 LABELS = ("energy", "forces", "stress")
+KEYS = (*LABELS, "virial")  # what a name may be given for
+CALCULATOR = "calculator"  # the source of what a format itself calls energy, forces or stress
+FREE_ENERGY = "free_energy"
+
+# Nine numbers are no stress where they differ from their transpose by more than this part of the largest, and by more
+# than rounding and convergence may leave.
+ASYMMETRY, LEAST_ASYMMETRY = 0.01, 1e-4  # eV/Angstrom^3
+
+# Names that look like labels, and those of settings, of other vectors and of our own output, which do not.
+NAMED = re.compile("energy|force|stress|virial", re.IGNORECASE)
+OTHER = re.compile(
+    "weight|sigma|spread|std|cutoff|kinetic|momenta|vel|magmom|dipole|mask|disp|pos|coord", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,45 +47,135 @@ class Labels:
         [n, 3], eV/Angstrom.
     stress
         [6] xx yy zz yz xz xy, eV/Angstrom^3, tensile positive.
+    sources
+        For each label that is known, the name under which it was found, or CALCULATOR.
     """
 
     energy: float | None
     forces: Floats | None
     stress: Floats | None
+    sources: Mapping[str, str]
 
 
-def check_keys(keys: Mapping[str, str]) -> None:
-    """Raises Error where a key is given for what is no label."""
-    unknown = set(keys) - set(LABELS)
-    if unknown:
-        raise Error(f"there is no label {', '.join(sorted(unknown))}, expected {', '.join(LABELS)}")
-
-
-def find(atoms: Atoms, keys: Mapping[str, str], units: Units, source: str) -> Labels:
-    """The labels of a structure.
+class LabelReader:
+    """Finds the labels of one structure after the other.
 
     Parameters
     ----------
-    atoms
-        As a reader gives it, with positions and cell in Angstrom; its labels are in `units`.
     keys
-        Names of "energy", "forces" and "stress", where they are not the usual ones.
-    units
-        Of the labels in the file.
-    source
-        File and place, for messages.
+        Names of "energy", "forces" and "stress", or of the "virial" in place of the stress, where they are not the
+        usual ones.
 
     Raises
     ------
     Error
-        If a label is not finite or has a wrong shape.
+        If a key is given for what is no label, or for both stress and virial, or if a virial is named as stress.
     """
-    energy, forces, stress = (_label(atoms, label, keys.get(label), source) for label in LABELS)
-    return Labels(
-        None if energy is None else float(energy) * units.energy,
-        None if forces is None else forces * units.force,
-        None if stress is None else stress * units.stress,
-    )
+
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        _check_keys(keys)
+        self.keys = dict(keys)
+        self._names: dict[str, None] = {}  # of all that the structures carry, in their order
+        self._sixes: set[str] = set()
+
+    def find(self, atoms: Atoms, units: Units, source: str) -> Labels:
+        """The labels of a structure.
+
+        Parameters
+        ----------
+        atoms
+            As a reader gives it, with positions and cell in Angstrom; its labels are in `units`.
+        units
+            Of the labels in the file.
+        source
+            File and place, for messages.
+
+        Raises
+        ------
+        Error
+            If a label is not finite, has a wrong shape or is a stress of nine numbers that are not symmetric.
+        """
+        results = dict(atoms.calc.results) if atoms.calc is not None else {}
+        self._names.update(dict.fromkeys([*map(str, atoms.info), *atoms.arrays, *results]))
+        values: dict[str, Any] = dict.fromkeys(LABELS)
+        sources = {}
+        for label in LABELS:
+            found = self._lookup(atoms, results, label)
+            if found is not None:
+                values[label], sources[label] = self._value(atoms, label, *found, units, source), found[1]
+        energy = values.pop("energy")
+        return Labels(None if energy is None else float(energy), **values, sources=sources)
+
+    def without_labels(self, atoms: Atoms) -> Atoms:
+        """A copy without calculator and without what is read as labels."""
+        bare: Atoms = atoms.copy()
+        bare.calc = None
+        given = {label: self.keys.get(label, f"REF_{label}") for label in LABELS}
+        for name in {*given.values(), *self.keys.values()} - {"numbers", "positions"}:
+            bare.info.pop(name, None)
+            bare.arrays.pop(name, None)
+        return bare
+
+    def require_keys(self, files: str) -> None:
+        """Raises Error where a key was named that no structure has."""
+        for label, key in self.keys.items():
+            if key not in self._names:
+                raise Error(f"{files}: no structure has {printable(key)}, named as {label}{self.alike(key)}")
+
+    def alike(self, key: str = "") -> str:
+        """Names that might have been meant by a key, as the end of a sentence."""
+        close = difflib.get_close_matches(key, self._names, n=3)
+        found = list(dict.fromkeys([*close, *(name for name in self._names if NAMED.search(name))]))
+        return f"; there is {', '.join(map(printable, found[:8]))}" if found else ""
+
+    def notes(self) -> Iterator[str]:
+        """What was assumed."""
+        for name in sorted(self._sixes):
+            yield f"the six numbers of {printable(name)} are taken as xx yy zz yz xz xy"
+
+    def _lookup(self, atoms: Atoms, results: Mapping[str, Any], label: str) -> tuple[Any, str] | None:
+        """The label of a structure and its name, None if it has none."""
+        given: list[Mapping[str, Any]] = [atoms.info, atoms.arrays]
+        key = self.keys.get(label) or (self.keys.get("virial") if label == "stress" else None)
+        if key is not None:
+            return next(((place[key], key) for place in [*given, results] if key in place), None)
+        reference = f"REF_{label}"
+        found = next(((place[reference], reference) for place in given if reference in place), None)
+        if found is None and results.get(label) is not None:
+            return results[label], CALCULATOR
+        if found is None and label == "energy" and results.get(FREE_ENERGY) is not None:
+            return results[FREE_ENERGY], FREE_ENERGY
+        return found
+
+    def _value(self, atoms: Atoms, label: str, found: Any, name: str, units: Units, source: str) -> Floats:
+        """In eV and Angstrom."""
+        shape = {"energy": (), "forces": (len(atoms), 3), "stress": (6,)}[label]
+        called = label if name == CALCULATOR or name == f"REF_{label}" else f"{label} ({printable(name)})"
+        try:
+            value = np.array(found, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise Error(f"{source}: {called} is not a number: {printable(repr(found))}") from None
+        nine = label == "stress" and value.size == 9
+        if value.shape != shape and not nine and not (label == "energy" and value.size == 1):
+            raise Error(f"{source}: {called} has shape {value.shape}, expected {shape}")
+        require_finite(value, label, source)
+        if label == "stress":
+            if not nine and name != CALCULATOR:
+                self._sixes.add(name)
+            return self._stress(atoms, value.reshape(3, 3) if nine else value, units, f"{source}: {called}")
+        return value.reshape(shape) * (units.energy if label == "energy" else units.force)
+
+    def _stress(self, atoms: Atoms, value: Floats, units: Units, source: str) -> Floats:
+        """Stress [6] of a stress or virial, [6] or [3, 3]."""
+        volume = float(atoms.cell.volume) or 1.0  # without volume it is not periodic, and left out later
+        scaled = value * (-units.energy / volume if "virial" in self.keys else units.stress)
+        if scaled.shape == (6,):
+            return scaled
+        difference = np.abs(scaled - scaled.T).max()
+        if difference > max(ASYMMETRY * np.abs(scaled).max(), LEAST_ASYMMETRY):
+            raise Error(f"{source} is not symmetric: {' '.join(f'{x:g}' for x in value.ravel())}")
+        symmetric: Floats = (scaled + scaled.T) / 2
+        return symmetric[VOIGT]
 
 
 def require_finite(values: Floats, name: str, source: str) -> None:
@@ -78,31 +185,71 @@ def require_finite(values: Floats, name: str, source: str) -> None:
         raise Error(f"{source}: {name}{atom} is not finite")
 
 
-def _label(atoms: Atoms, label: str, key: str | None, source: str) -> Floats | None:
-    found = _lookup(atoms, label, key)
-    if found is None:
-        return None
-    shape = {"energy": (), "forces": (len(atoms), 3), "stress": (6,)}[label]
+def by_source(sources: Iterable[Mapping[str, str]]) -> dict[str, Counter[str]]:
+    """For each label how many structures have it from each source."""
+    counts: dict[str, Counter[str]] = {label: Counter() for label in LABELS}
+    for each in sources:
+        for label, name in each.items():
+            counts[label][name] += 1
+    return {label: count for label, count in counts.items() if count}
+
+
+def counted(count: Counter[str]) -> str:
+    """ "8 REF_energy, 2 from the calculator"."""
+    said = {CALCULATOR: "from the calculator", FREE_ENERGY: "free_energy from the calculator"}
+    return ", ".join(f"{n} {said.get(name, printable(name))}" for name, n in sorted(count.items()))
+
+
+def require_one_source(counts: Mapping[str, Counter[str]], files: str) -> None:
+    """Raises Error where a label is from several sources: the methods behind these may differ."""
+    for label, count in counts.items():
+        if len(count) > 1:
+            raise Error(
+                f"{files}: {label} is mixed, {counted(count)}; name one of them as key, or allow the mixture by "
+                "mixed_labels = true in [data] or by --mixed-labels"
+            )
+
+
+def unused(atoms: Atoms, known: Collection[str]) -> Iterator[str]:
+    """Names of what looks like a label, and is none that was read.
+
+    Parameters
+    ----------
+    atoms
+        Without its labels.
+    known
+        Labels that are known: six or nine numbers beside a stress are the same in another convention.
+    """
+    for name, value in atoms.arrays.items():
+        if value.dtype.kind == "f" and value.shape == (len(atoms), 3) and not OTHER.search(name):
+            yield name
+    for name, value in atoms.info.items():
+        if isinstance(name, str) and not OTHER.search(name) and _looks_like_label(name, value, known):
+            yield name
+
+
+def _looks_like_label(name: str, value: Any, known: Collection[str]) -> bool:
     try:
-        value = np.array(found, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise Error(f"{source}: {label} is not a number: {found!r}") from None
-    if label == "stress" and value.size == 9:
-        value = value.reshape(3, 3)
-        value = ((value + value.T) / 2)[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
-    if value.shape != shape and not (label == "energy" and value.size == 1):
-        raise Error(f"{source}: {label} has shape {value.shape}, expected {shape}")
-    require_finite(value, label, source)
-    return value.reshape(shape)
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        return False
+    if array.dtype.kind not in "if":
+        return False
+    if array.shape in ((6,), (9,), (3, 3)):
+        return "stress" not in known and (array.dtype.kind == "f" or bool(NAMED.search(name)))
+    return array.size == 1 and "energy" in name.lower()
 
 
-def _lookup(atoms: Atoms, label: str, key: str | None) -> Any:
-    """The label of a structure, None if it has none."""
-    results = dict(atoms.calc.results) if atoms.calc is not None else {}
-    if key is not None:
-        places: list[Mapping[str, Any]] = [atoms.info, atoms.arrays, results]
-        return next((place[key] for place in places if key in place), None)
-    reference = f"REF_{label}"
-    given = [atoms.info, atoms.arrays]
-    found = next((place[reference] for place in given if reference in place), results.get(label))
-    return results.get("free_energy") if found is None and label == "energy" else found
+def _check_keys(keys: Mapping[str, str]) -> None:
+    unknown = set(keys) - set(KEYS)
+    if unknown:
+        raise Error(f"there is no label {', '.join(sorted(unknown))}, expected {', '.join(LABELS)} or virial")
+    if "stress" in keys and "virial" in keys:
+        raise Error("stress and virial are both named: name the one to train on")
+    for label, other in (("stress", "virial"), ("virial", "stress")):
+        name = keys.get(label, "").lower()
+        if other in name and label not in name:
+            raise Error(
+                f"{printable(keys[label])} is named as {label}: name it as {other}; a virial (eV) is minus the stress "
+                "(eV/Angstrom^3) times the volume"
+            )

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import _core
 from ._core import Error
-from .structures import Floats, Ints, core_arrays
+from .structures import VOIGT, Floats, Ints, core_arrays
 from .symmetry import SymmetryFunctions
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 Precision: TypeAlias = Literal["float64", "float32"]
 Device: TypeAlias = Literal["cpu", "cuda"]
-
-VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy, the order of ASE
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,6 +19,8 @@ Ints: TypeAlias = npt.NDArray[np.int32]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 Arrays: TypeAlias = tuple[Ints, Floats, Floats, Flags]
 
+VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy, the order of ASE
+
 
 def core_arrays(atoms: Atoms, elements: Sequence[str], owner: str) -> Arrays:
     """Species [n] (indices into `elements`), positions [n, 3], cell [3, 3] and pbc [3] of a structure.
