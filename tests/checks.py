@@ -5,8 +5,8 @@ from ase import Atoms
 from ase.build import bulk, diamond100
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from sitewise import _core
-from sitewise.runner import read_runner
+from sitewise import Dataset, _core
+from sitewise.progress import Reporter
 
 RNG_SEED = 20190725
 BOHR, HARTREE = 1.8897261328, 0.0367493254  # Angstrom and eV in the units of published directories
@@ -98,7 +98,10 @@ def silicon(name):
 
 def water(shared):
     """The first structure of the published water data."""
-    return next(read_runner(shared / "nnp-h2o" / "set.data", BOHR, HARTREE)).atoms
+    path = shared / "nnp-h2o" / "set.data"
+    return Dataset.read(path, "0", length_unit=1 / BOHR, energy_unit=1 / HARTREE, reporter=Reporter(quiet=True))[
+        0
+    ].atoms
 
 
 def compiled(kind=1, alpha=0.0, moments="automatic", functions=None):

@@ -318,7 +318,7 @@ def test_mistakes_are_told(tmp_path):
     (tmp_path / "input.data").write_text("begin\natom 0 0 x Si 0 0 0 0 0\nend\n")
     result = CliRunner().invoke(app, ["convert", str(tmp_path / "input.data"), "-o", str(tmp_path / "a.xyz")])
     assert result.exit_code == 2
-    assert "input.data:3: the structure that ends here cannot be read" in result.output
+    assert "input.data:2: x is not a number" in result.output
     silicon_potential().save(str(tmp_path / "potential"))
     result = CliRunner().invoke(app, ["convert", str(tmp_path / "potential"), "-o", str(tmp_path / "a"), "--to", "ase"])
     assert "is a potential, which cannot be written as ase" in result.output

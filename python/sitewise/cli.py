@@ -39,6 +39,18 @@ CfEnergy = Annotated[
 EnergyKey = Annotated[str | None, typer.Option(help="Name of the energy in the files.")]
 ForcesKey = Annotated[str | None, typer.Option(help="Name of the forces in the files.")]
 StressKey = Annotated[str | None, typer.Option(help="Name of the stress in the files.")]
+LengthUnit = Annotated[
+    str | None, typer.Option(help="Of the structures: Angstrom (default) or Bohr; for files that do not say it.")
+]
+EnergyUnit = Annotated[
+    str | None, typer.Option(help="Of the structures: eV (default), Hartree, Rydberg, kcal/mol or kJ/mol.")
+]
+KeepUnconverged = Annotated[
+    bool, typer.Option("--keep-unconverged", help="Keep steps of DFT outputs that did not converge.")
+]
+KeepLearned = Annotated[
+    bool, typer.Option("--keep-machine-learned", help="Keep steps that VASP's machine-learned force field made.")
+]
 DeviceName = Annotated[Literal["cpu", "cuda"], typer.Option("--device", help="Where to compute.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors alone, for batch jobs.")]
 
@@ -140,6 +152,10 @@ def evaluate(
     plot: Annotated[Path | None, typer.Option(help="Draw predictions against labels into this file.")] = None,
     cflength: CfLength = 1.0,
     cfenergy: CfEnergy = 1.0,
+    length_unit: LengthUnit = None,
+    energy_unit: EnergyUnit = None,
+    keep_unconverged: KeepUnconverged = False,
+    keep_machine_learned: KeepLearned = False,
     energy_key: EnergyKey = None,
     forces_key: ForcesKey = None,
     stress_key: StressKey = None,
@@ -157,7 +173,9 @@ def evaluate(
     loaded = load_potential(potential, cflength, cfenergy, device)
     keys = {"energy": energy_key, "forces": forces_key, "stress": stress_key}
     given = {label: key for label, key in keys.items() if key is not None}
-    comparison = compare(loaded, Dataset.read(data, keys=given, reporter=reporter), "evaluating", reporter)
+    options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
+    structures = Dataset.read(data, keys=given, reporter=reporter, **options)
+    comparison = compare(loaded, structures, "evaluating", reporter)
     errors = comparison.errors()
     _print_errors({"data": errors})
     if json_file:
@@ -173,6 +191,10 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", help="Extended XYZ to write.")],
     cflength: CfLength = 1.0,
     cfenergy: CfEnergy = 1.0,
+    length_unit: LengthUnit = None,
+    energy_unit: EnergyUnit = None,
+    keep_unconverged: KeepUnconverged = False,
+    keep_machine_learned: KeepLearned = False,
     device: DeviceName = "cpu",
     quiet: Quiet = False,
 ) -> None:
@@ -183,7 +205,8 @@ def predict(
     """
     from .predictions import write_predictions
 
-    write_predictions(potential, data, output, cflength, cfenergy, Reporter(quiet), device)
+    options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
+    write_predictions(potential, data, output, cflength, cfenergy, Reporter(quiet), device, options)
 
 
 @command
@@ -193,6 +216,10 @@ def features(
     output: Annotated[Path, typer.Option("--output", "-o", help="NPZ file to write.")],
     cflength: CfLength = 1.0,
     cfenergy: CfEnergy = 1.0,
+    length_unit: LengthUnit = None,
+    energy_unit: EnergyUnit = None,
+    keep_unconverged: KeepUnconverged = False,
+    keep_machine_learned: KeepLearned = False,
     quiet: Quiet = False,
 ) -> None:
     """Scaled symmetry functions and atomic energies of structures, as a NPZ file.
@@ -203,7 +230,8 @@ def features(
     """
     from .predictions import write_features
 
-    write_features(potential, data, output, cflength, cfenergy, Reporter(quiet))
+    options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
+    write_features(potential, data, output, cflength, cfenergy, Reporter(quiet), options)
 
 
 @command
@@ -211,11 +239,16 @@ def info(
     path: Annotated[Path | None, typer.Argument(metavar="[POTENTIAL|DATA]")] = None,
     cflength: CfLength = 1.0,
     cfenergy: CfEnergy = 1.0,
+    length_unit: LengthUnit = None,
+    energy_unit: EnergyUnit = None,
+    keep_unconverged: KeepUnconverged = False,
+    keep_machine_learned: KeepLearned = False,
 ) -> None:
     """What a potential or a file of structures holds; alone, how this sitewise was built."""
     from .describe import describe
 
-    for line in describe(path, cflength, cfenergy):
+    options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
+    for line in describe(path, cflength, cfenergy, options):
         print(line)
 
 
@@ -234,6 +267,10 @@ def convert(
     ] = None,
     cflength: CfLength = 1.0,
     cfenergy: CfEnergy = 1.0,
+    length_unit: LengthUnit = None,
+    energy_unit: EnergyUnit = None,
+    keep_unconverged: KeepUnconverged = False,
+    keep_machine_learned: KeepLearned = False,
     quiet: Quiet = False,
 ) -> None:
     """Convert a potential (n2p2, CP2K, SIMPLE-NN) or structures (RuNNer's input.data, LAMMPS's data files, all that ASE
@@ -244,7 +281,8 @@ def convert(
     formats = {item.value: item for item in Format}
     if to is not None and to not in formats:
         raise Error(f"--to is {to}, expected {' or '.join(formats)}")
-    convert_files(sources, output, formats[to] if to else None, cflength, cfenergy, Reporter(quiet), index)
+    options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
+    convert_files(sources, output, formats[to] if to else None, cflength, cfenergy, Reporter(quiet), index, options)
 
 
 @command
@@ -280,6 +318,10 @@ def diagnose(
     out: Annotated[Path | None, typer.Option(help="Folder for pictures and report.html.")] = None,
     cflength: CfLength = 1.0,
     cfenergy: CfEnergy = 1.0,
+    length_unit: LengthUnit = None,
+    energy_unit: EnergyUnit = None,
+    keep_unconverged: KeepUnconverged = False,
+    keep_machine_learned: KeepLearned = False,
     quiet: Quiet = False,
 ) -> None:
     """What the data determine of the atomic energies, and how well a potential maps them."""
@@ -295,9 +337,10 @@ def diagnose(
         raise Error("--compare needs --potential")
     reporter = Reporter(quiet)
     potentials = [Potential.load(path, cflength, cfenergy) if path else None for path in (potential, compare)]
-    structures = Dataset.read(data, require_labels=False, reporter=reporter)
+    options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
+    structures = Dataset.read(data, require_labels=False, reporter=reporter, **options)
     added, wanted = (
-        Dataset.read(paths, require_labels=False, reporter=reporter) if paths else None
+        Dataset.read(paths, require_labels=False, reporter=reporter, **options) if paths else None
         for paths in (candidates, target)
     )
     functions = functions_of(potentials[0], config, structures)
@@ -338,6 +381,19 @@ def reproduce(
     print("\n".join([*outcome.lines(), "", f"results in {out}"]))
     if not outcome.passed:
         raise typer.Exit(1)
+
+
+def _reading(
+    length_unit: str | None, energy_unit: str | None, keep_unconverged: bool, keep_machine_learned: bool
+) -> dict[str, Any]:
+    """Keywords of `Dataset.read` that are given."""
+    options = {
+        "length_unit": length_unit,
+        "energy_unit": energy_unit,
+        "keep_unconverged": keep_unconverged,
+        "keep_machine_learned": keep_machine_learned,
+    }
+    return {name: value for name, value in options.items() if value}
 
 
 def _print_errors(tables: dict[str, dict[str, Any]]) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ._core import Error
+from .units import Units
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -65,6 +66,23 @@ class Data(_Table):
     test: list[str] | float = 0.1
     keys: Keys = Keys()
     cache: str | None = None
+    length_unit: str = "Angstrom"
+    energy_unit: str = "eV"
+    keep_unconverged: bool = False
+    keep_machine_learned: bool = False
+
+    @model_validator(mode="after")
+    def _known_units(self) -> Data:
+        try:
+            Units.of(self.length_unit, self.energy_unit)
+        except Error as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def reading(self) -> dict[str, Any]:
+        """Keywords of `Dataset.read` for all files of a run."""
+        names = ("length_unit", "energy_unit", "keep_unconverged", "keep_machine_learned")
+        return {"keys": self.keys.given(), **{name: getattr(self, name) for name in names}}
 
     @field_validator("train", mode="before")
     @classmethod

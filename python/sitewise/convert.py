@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,10 @@ from .labels import LABELS
 from .lammps_data import write_lammps_data
 from .potential import Potential
 from .progress import Reporter
-from .runner import is_runner, read_runner, write_runner
+from .runner import is_runner, write_runner
 from .simple_nn import read_params, read_potential, write_params, write_potential
 from .symmetry import SymmetryFunctions
+from .units import Units
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -47,6 +48,7 @@ def convert(
     cfenergy: float,
     reporter: Reporter,
     index: int | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> None:
     """Converts a potential, or structures.
 
@@ -67,12 +69,16 @@ def convert(
         Told of the progress.
     index
         Of the only structure to convert, counted from 0 over all files, or from -1 backwards; all of them if not given.
+    options
+        Further keywords of `Dataset.read`. Their units are those of the structures that are read; for RuNNer's files
+        cflength and cfenergy say the same.
 
     Raises
     ------
     Error
         That names what cannot be read, or cannot be said in the other format.
     """
+    options = options or {}
     if len(sources) == 1 and (sources[0].is_dir() or _is_simple_nn(sources[0])):
         _convert_potential(sources[0], output, to or Format.n2p2, cflength, cfenergy)
         return
@@ -82,7 +88,7 @@ def convert(
         write_text(output, "".join(line + "\n" for line in _input_lines(read_params(sources))))
         return
     to = to or BY_NAME.get(output.suffix, Format.ase)
-    structures = _structures(sources, cflength, cfenergy, reporter)
+    structures = _structures(sources, Units(1 / cflength, 1 / cfenergy), options, reporter)
     if index is not None:
         structures = [_chosen(structures, index)]
     if to is Format.runner:
@@ -131,13 +137,20 @@ def _input_lines(functions: SymmetryFunctions) -> Iterator[str]:
             yield f"symfunction_short {symbol} {f.type} {neighbors} {' '.join(map(repr, shape))}"
 
 
-def _structures(sources: Sequence[Path], cflength: float, cfenergy: float, reporter: Reporter) -> list[Structure]:
+def _structures(
+    sources: Sequence[Path], units: Units, options: Mapping[str, Any], reporter: Reporter
+) -> list[Structure]:
+    """Structures of files; `units` are those of RuNNer's files unless the options name others."""
     structures: list[Structure] = []
     for source in sources:
-        if is_runner(source):
-            structures += read_runner(source, cflength, cfenergy)
-        else:
-            structures += Dataset.read(source, require_labels=False, reporter=reporter)
+        own = options
+        if is_runner(source) and units != Units():
+            if any(name in options for name in ("length_unit", "energy_unit")):
+                raise Error(
+                    f"{source}: --cflength and --cfenergy are its units, which exclude --length-unit and --energy-unit"
+                )
+            own = {**options, "length_unit": units.length, "energy_unit": units.energy}
+        structures += Dataset.read(source, require_labels=False, reporter=reporter, **own)
     return structures
 
 

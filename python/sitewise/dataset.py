@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +15,7 @@ import numpy as np
 from ._core import Error
 from .labels import LABELS, LabelReader, by_source, counted, require_finite, require_one_source, unused
 from .progress import Reporter
+from .readers import read_structures
 from .structures import Floats, by_atomic_number
 from .text import printable
 from .units import Units
@@ -86,8 +84,12 @@ class Dataset(Sequence[Structure]):
         require_labels: bool = True,
         reporter: Reporter | None = None,
         mixed_labels: bool = False,
+        length_unit: str | float = "Angstrom",
+        energy_unit: str | float = "eV",
+        keep_unconverged: bool = False,
+        keep_machine_learned: bool = False,
     ) -> Dataset:
-        """Reads every file that `ase.io` can read.
+        """Reads RuNNer's and n2p2's `input.data`, and every file that `ase.io` can read.
 
         Energy, forces and stress are, each on its own and in this order: the value named in `keys`; the value
         named REF_energy, REF_forces, REF_stress; the result of the calculator in the file ("energy", and
@@ -107,25 +109,34 @@ class Dataset(Sequence[Structure]):
         require_labels
             Whether data without any label is an error.
         reporter
-            Told of the progress, of the labels found and of what looks like a label and is not used; by default it
-            writes to stderr.
+            Told of the progress, of the labels found, of what looks like a label and is not used, and of what is
+            implausible; by default it writes to stderr.
         mixed_labels
             Whether a label may have another source in some structures than in others.
+        length_unit, energy_unit
+            Units of the numbers in the files: names of `sitewise.units`, or Angstrom and eV in a unit. A format
+            that ASE converts by itself, as outputs of VASP, has no others than Angstrom and eV.
+        keep_unconverged, keep_machine_learned
+            Whether steps of DFT outputs are kept whose electrons did not converge, or that a machine-learned force
+            field of VASP made.
 
         Raises
         ------
         Error
-            If a file is missing or damaged, if a position or label is not finite or has a wrong shape (with
-            file and number of the structure, counted from 0), if a stress is not symmetric, if no structure has a key
-            that is given, if the sources of a label are mixed, or if there is no label at all.
+            If a file is missing or damaged or has other units, if a position or label is not finite or has a wrong
+            shape (with file and number of the structure, counted from 0), if a stress is not symmetric, if no structure
+            has a key that is given, if the sources of a label are mixed, or if there is no label at all.
         """
         keys = dict(keys or {})
         reporter = reporter or Reporter()
-        reader = _Reader(keys)
+        units = Units.of(length_unit, energy_unit)
+        reader = _Reader(keys, units)
         files = expand(paths)
         for path in files:
             with reporter.task(f"reading {path}", None) as advance:
-                for number, atoms in enumerate(_iterate(path, index)):
+                for number, atoms in read_structures(
+                    path, index, units, keep_unconverged, keep_machine_learned, reporter
+                ):
                     reader.add(atoms, path, number)
                     advance()
         data = cls(reader.structures, reader.stresses_ignored)
@@ -134,7 +145,7 @@ class Dataset(Sequence[Structure]):
         reader.labels.require_keys(", ".join(files))
         if not mixed_labels:
             require_one_source(by_source(s.sources for s in data), ", ".join(files))
-        reporter.say(f"{', '.join(files)}: {data.summary()}{data.sources()}")
+        reporter.say(f"{', '.join(files)}: {data.summary()}{data.sources()}, in {units}")
         for note in (*reader.labels.notes(), *data.unused_labels()):
             reporter.say(note)
         return data
@@ -270,86 +281,17 @@ def _matches(pattern: Path) -> Iterator[Path]:
     return anchor.glob(parts) if parts != "." else iter(())
 
 
-def _iterate(path: str, index: str) -> Iterator[Atoms]:
-    """The structures of one file; whatever ASE stumbles on becomes one Error."""
-    from ase.io import iread
-
-    if Path(path).is_dir():
-        raise Error(f"{path}: is a folder, expected a file with structures")
-    lines = number = 0
-    try:
-        with warnings.catch_warnings(), _unpacked(path) as plain:
-            warnings.simplefilter("ignore")  # ASE warns of units, deprecations and key clashes
-            _check_elements(path, plain)
-            # Not "parallel", or ASE would make all ranks of mpirun wait for each other, and rank 0 may read alone.
-            for atoms in iread(plain, index, parallel=False, do_not_split_by_at_sign=True):
-                yield atoms
-                number += 1
-                lines += len(atoms) + 2
-    except GeneratorExit:
-        raise
-    except PermissionError as error:
-        raise Error(f"{path}: cannot be read: {error.strerror}") from None
-    except Error:
-        raise
-    except Exception as error:  # ASE's readers raise whatever their parsers raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise Error(f"{path}: cannot be read at structure {number}: {reason}") from None
-    if number == 0:
-        raise Error(f"{path}: there is no structure in this file")
-    if index == ":" and path.endswith("xyz"):
-        _check_all_read(path, lines, number)
-
-
-@contextmanager
-def _unpacked(path: str) -> Iterator[str]:
-    """The file itself, or a temporary copy of a compressed one: ASE goes back and forth in a file, which in a
-    compressed one takes a time that grows with the square of its length."""
-    from ase.io.formats import get_compression, open_with_compression
-
-    name, compression = get_compression(path)
-    if compression is None:
-        yield path
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        plain = Path(folder) / Path(name).name
-        with open_with_compression(path, "rb") as packed, plain.open("wb") as file:
-            shutil.copyfileobj(packed, file)
-        yield str(plain)
-
-
-def _check_elements(path: str, plain: str) -> None:
-    """ASE takes the atom types of a LAMMPS dump for atomic numbers where it has neither elements nor masses."""
-    with Path(plain).open("rb") as file:
-        if file.read(5) != b"ITEM:":
-            return
-        columns = next((line.split()[2:] for line in file if line.startswith(b"ITEM: ATOMS")), [])
-    if columns and not {b"element", b"mass"} & set(columns):
-        raise Error(
-            f"{path}: has the columns {b' '.join(columns).decode()}, expected element (with dump_modify element) or "
-            "mass among them, as types alone tell no elements"
-        )
-
-
-def _check_all_read(path: str, lines: int, number: int) -> None:
-    """ASE stops at an empty line between two structures of a XYZ file and says nothing."""
-    with Path(path).open("rb") as file:
-        extra = sum(1 for i, line in enumerate(file) if i >= lines and line.strip())
-    if extra:
-        raise Error(f"{path}: {extra} lines behind structure {number - 1} (line {lines}) are not a structure")
-
-
 class _Reader:
     """Collects structures from `ase.Atoms`."""
 
-    def __init__(self, keys: Mapping[str, str]) -> None:
-        self.labels = LabelReader(keys)
+    def __init__(self, keys: Mapping[str, str], units: Units) -> None:
+        self.labels, self.units = LabelReader(keys), units
         self.structures: list[Structure] = []
         self.stresses_ignored = 0
 
     def add(self, atoms: Atoms, path: str, number: int) -> None:
         source = f"{path}, structure {number}"
-        labels = self.labels.find(atoms, Units(), source)
+        labels = self.labels.find(atoms, self.units, source)
         known = dict(labels.sources)
         stress = labels.stress
         if stress is not None and not np.all(atoms.pbc):

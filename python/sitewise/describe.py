@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from . import _core
 from ._core import Error
@@ -12,16 +13,20 @@ from .dataset import Dataset
 from .ensemble import Ensemble, load_potential
 from .labels import LABELS
 from .progress import Reporter
+from .units import Units
 
 
-def describe(path: Path | None, cflength: float, cfenergy: float) -> Iterator[str]:
-    """Lines about a potential (a directory), a file of structures, or this build."""
+def describe(
+    path: Path | None, cflength: float, cfenergy: float, options: Mapping[str, Any] | None = None
+) -> Iterator[str]:
+    """Lines about a potential (a directory), a file of structures, or this build; `options` are further keywords of
+    `Dataset.read`."""
     if path is None:
         yield from _build()
     elif path.is_dir():
         yield from _potential(path, cflength, cfenergy)
     elif path.exists():
-        yield from _data(path)
+        yield from _data(path, options or {})
     else:
         raise Error(f"{path}: no such file or directory")
 
@@ -50,10 +55,11 @@ def _potential(path: Path, cflength: float, cfenergy: float) -> Iterator[str]:
     yield str(potential.functions)
 
 
-def _data(path: Path) -> Iterator[str]:
-    data = Dataset.read(path, require_labels=False, reporter=Reporter(quiet=True))
+def _data(path: Path, options: Mapping[str, Any]) -> Iterator[str]:
+    data = Dataset.read(path, require_labels=False, reporter=Reporter(quiet=True), **options)
     sizes = [len(s.atoms) for s in data]
-    yield f"{path}: {data.summary()}"
+    units = Units.of(*(options.get(name, 1.0) for name in ("length_unit", "energy_unit")))
+    yield f"{path}: {data.summary()}, in {units}"
     yield f"elements {' '.join(data.elements)}; {min(sizes)} to {max(sizes)} atoms"
     periodic = Counter(int(s.atoms.pbc.sum()) for s in data)
     yield "periodic in " + ", ".join(f"{n} directions: {count}" for n, count in sorted(periodic.items()))

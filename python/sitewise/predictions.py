@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,12 +25,14 @@ def write_predictions(
     cfenergy: float,
     reporter: Reporter,
     device: Device = "cpu",
+    options: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes the structures as extended XYZ with energy, forces, stress (where periodic in three directions)
     and, for each atom, `energies` (eV) and `extrapolation` (number of functions outside the training range), for an
-    ensemble also its spreads. What else the structures carry is kept, labels that were read are not."""
+    ensemble also its spreads. What else the structures carry is kept, labels that were read are not. `options` are
+    further keywords of `Dataset.read`."""
     loaded = load_potential(potential, cflength, cfenergy, device)
-    structures = Dataset.read(data, require_labels=False, reporter=reporter)
+    structures = Dataset.read(data, require_labels=False, reporter=reporter, **(options or {}))
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as file:
         for structure, result in zip(structures, evaluate_all(loaded, structures, "predicting", reporter), strict=True):
             atoms = structure.atoms.copy()
@@ -43,11 +46,18 @@ def write_predictions(
 
 
 def write_features(
-    potential: Path, data: Sequence[Path], output: Path, cflength: float, cfenergy: float, reporter: Reporter
+    potential: Path,
+    data: Sequence[Path],
+    output: Path,
+    cflength: float,
+    cfenergy: float,
+    reporter: Reporter,
+    options: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes features, atomic energies, atomic numbers and the first atom of each structure as NPZ."""
+    """Writes features, atomic energies, atomic numbers and the first atom of each structure as NPZ; `options` are
+    further keywords of `Dataset.read`."""
     loaded = load_potential(potential, cflength, cfenergy)
-    structures = Dataset.read(data, require_labels=False, reporter=reporter)
+    structures = Dataset.read(data, require_labels=False, reporter=reporter, **(options or {}))
     results = list(evaluate_all(loaded, structures, "evaluating", reporter))
     with atomic(output) as temporary, temporary.open("wb") as file:
         np.savez(

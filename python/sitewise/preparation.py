@@ -33,10 +33,9 @@ def read_data(table: Data, rng: np.random.Generator, reporter: Reporter) -> tupl
     Error
         If a file is bad, or the test data have an element that no training structure has.
     """
-    keys = table.keys.given()
-    everything = Dataset.read(table.train, keys=keys, reporter=reporter)
+    everything = Dataset.read(table.train, reporter=reporter, **table.reading())
     if isinstance(table.test, list):
-        test = Dataset.read(table.test, keys=keys, reporter=reporter)
+        test = Dataset.read(table.test, reporter=reporter, **table.reading())
         unknown = set(test.elements) - set(everything.elements)
         if unknown:
             raise Error(f"[data] test has {', '.join(sorted(unknown))}, which no training structure has")

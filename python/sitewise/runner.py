@@ -2,74 +2,174 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from lzma import LZMAError
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ._core import Error
-from .dataset import Structure
 from .files import atomic
+from .structures import Floats
+from .text import printable
 
-BEGIN = "begin"
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from .dataset import Structure
+
+BEGIN, END = "begin", "end"
+COMMENT = ("#", "!")
+COLUMNS = {"atom": 10, "lattice": 4, "energy": 2, "charge": 2}  # words of a line, the keyword among them
+HEAD = 1 << 20  # bytes in which the first structure of a file begins
+BARE_EXPONENT = re.compile(r"(?<=[\d.])([+-]\d+)$")  # Fortran's 1.0-101
 
 
 def is_runner(path: str | Path) -> bool:
-    """Whether a file begins as an `input.data` does."""
+    """Whether a file, which may be compressed, begins as an `input.data`: blank lines and comments, then `begin`."""
+    from ase.io.formats import open_with_compression
+
     try:
-        with Path(path).open("rb") as file:
-            return file.read(16).split()[:1] == [BEGIN.encode()]
-    except OSError:
-        return False
+        with open_with_compression(str(path), "rb") as file:
+            head = file.read(HEAD).decode("utf-8-sig", errors="replace")
+    except (OSError, EOFError, LZMAError, zlib.error):
+        return False  # whoever reads it says what is wrong
+    words = (line.split() for line in head.splitlines())
+    return next((w[0] == BEGIN for w in words if w and not w[0].startswith(COMMENT)), False)
 
 
-def read_runner(path: str | Path, cflength: float = 1.0, cfenergy: float = 1.0) -> Iterator[Structure]:
-    """The structures of a file, in which cflength and cfenergy are Angstrom and eV.
+def read_runner(path: str | Path, name: str | None = None) -> Iterator[Atoms]:
+    """Yields the structures of a file, with energy and forces as results of a calculator, in the units of the file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    name
+        What messages call it, if not by its path.
+
+    Yields
+    ------
+    atoms
+        Its info holds the structure's `comment`, and its total `charge` where that is not 0.
 
     Raises
     ------
     Error
         That names file and line.
     """
-    lines: list[list[str]] = []
-    with Path(path).open(encoding="utf-8", errors="replace") as file:
+    name = name or str(path)
+    block: _Block | None = None
+    with Path(path).open(encoding="utf-8-sig", errors="replace") as file:
         for number, line in enumerate(file, 1):
             words = line.split()
-            if not words or words[0].startswith("#"):
+            if not words or words[0].startswith(COMMENT):
                 continue
+            place = f"{name}:{number}"
             if words[0] == BEGIN:
-                lines = []
-            elif words[0] == "end":
-                try:
-                    yield _structure(lines, f"{path}, line {number}", cflength, cfenergy)
-                except (ValueError, IndexError, KeyError) as error:
-                    raise Error(f"{path}:{number}: the structure that ends here cannot be read: {error}") from None
-                lines = []
+                if block is not None:
+                    raise Error(f"{place}: a structure begins within another one, expected end before")
+                block = _Block(place)
+            elif block is None:
+                raise Error(f"{place}: {printable(words[0])} stands outside of a structure, expected begin")
+            elif words[0] == END:
+                yield block.atoms(place)
+                block = None
             else:
-                lines.append(words)
-    if lines:
-        raise Error(f"{path}: ends within a structure")
+                block.add(words, line, place)
+    if block is not None:
+        raise Error(f"{name}: ends within the structure that begins at {block.place}")
 
 
-def _structure(lines: list[list[str]], source: str, cflength: float, cfenergy: float) -> Structure:
-    from ase import Atoms
+class _Block:
+    """The lines of a structure."""
 
-    rows = {name: [words for words in lines if words[0] == name] for name in ("lattice", "atom", "energy", "comment")}
-    if len(rows["lattice"]) not in (0, 3):
-        raise ValueError(f"{len(rows['lattice'])} lattice vectors")
-    numbers = np.array([words[1:4] + words[7:10] for words in rows["atom"]], float).reshape(-1, 6)
-    cell = np.array([words[1:4] for words in rows["lattice"]], float) / cflength
-    atoms = Atoms(
-        [words[4] for words in rows["atom"]],
-        positions=numbers[:, :3] / cflength,
-        cell=cell if len(cell) else None,
-        pbc=bool(len(cell)),
-    )
-    comment = " ".join(rows["comment"][0][1:]) if rows["comment"] else ""
-    if comment:
-        atoms.info["comment"] = comment
-    energy = float(rows["energy"][0][1]) / cfenergy if rows["energy"] else None
-    return Structure(atoms, energy, numbers[:, 3:] * (cflength / cfenergy), None, "", source)
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self.comment: str | None = None
+        self.rows: dict[str, list[list[str]]] = {keyword: [] for keyword in COLUMNS}
+        self.places: list[str] = []  # of the atoms
+
+    def add(self, words: list[str], line: str, place: str) -> None:
+        keyword = words[0]
+        if keyword == "comment":
+            self.comment = self.comment or line.strip()[len(keyword) :].strip()
+            return
+        if keyword not in COLUMNS:
+            raise Error(f"{place}: unknown keyword {printable(keyword)}, expected {', '.join(COLUMNS)}, comment or end")
+        end = next((k for k, word in enumerate(words) if word.startswith(COMMENT)), len(words))
+        if end != COLUMNS[keyword]:
+            raise Error(f"{place}: {keyword} has {end - 1} values, expected {COLUMNS[keyword] - 1}")
+        if keyword in ("energy", "charge") and self.rows[keyword]:
+            raise Error(f"{place}: a second {keyword} of one structure")
+        self.rows[keyword].append(words[1:end])
+        if keyword == "atom":
+            self.places.append(place)
+
+    def atoms(self, place: str) -> Atoms:
+        """The structure, which ends at a place."""
+        from ase import Atoms
+        from ase.calculators.singlepoint import SinglePointCalculator
+
+        rows = self.rows["atom"]
+        if not rows:
+            raise Error(f"{place}: the structure that ends here has no atoms")
+        symbols = [_element(row[3], at) for row, at in zip(rows, self.places, strict=True)]
+        numbers = _numbers([row[:3] + row[4:] for row in rows], self.places)
+        cell = self._cell(place)
+        atoms = Atoms(symbols, positions=numbers[:, :3], cell=cell, pbc=cell is not None)
+        results = {"forces": numbers[:, 5:]} | dict(self._scalar("energy", place))
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        atoms.info |= {"comment": self.comment} if self.comment else {}
+        atoms.info |= {name: value for name, value in self._scalar("charge", place) if value}
+        return atoms
+
+    def _cell(self, place: str) -> Floats | None:
+        rows = self.rows["lattice"]
+        if len(rows) not in (0, 3):
+            raise Error(f"{place}: the structure that ends here has {len(rows)} lattice vectors, expected 3 or none")
+        if not rows:
+            return None
+        cell = _numbers(rows, [place] * 3)
+        if np.linalg.matrix_rank(cell) < 3:
+            raise Error(f"{place}: the lattice vectors of the structure that ends here span no volume")
+        return cell
+
+    def _scalar(self, keyword: str, place: str) -> Iterator[tuple[str, float]]:
+        yield from ((keyword, float(_numbers([row], [place])[0, 0])) for row in self.rows[keyword])
+
+
+def _element(symbol: str, place: str) -> str:
+    from ase.data import atomic_numbers
+
+    if atomic_numbers.get(symbol, 0) < 1:
+        raise Error(f"{place}: there is no element {printable(symbol)}")
+    return symbol
+
+
+def _numbers(rows: Sequence[Sequence[str]], places: Sequence[str]) -> Floats:
+    """Rows of words as finite numbers; `places` name the rows."""
+    try:
+        values = np.array(rows, dtype=np.float64)
+    except ValueError:
+        values = np.array([[number(word, at) for word in row] for row, at in zip(rows, places, strict=True)])
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        row, column = bad[0]
+        raise Error(f"{places[row]}: {printable(rows[row][column])} is not a finite number")
+    return values
+
+
+def number(word: str, place: str) -> float:
+    """A number as Fortran or C writes it: 1.5, 1.5E3, 1.5D3, 1.5-101."""
+    text = word.lower().replace("d", "e")
+    try:
+        return float(text if "e" in text else BARE_EXPONENT.sub(r"e\1", text))
+    except ValueError:
+        raise Error(f"{place}: {printable(word)} is not a number") from None
 
 
 def write_runner(structures: Iterable[Structure], path: str | Path, cflength: float, cfenergy: float) -> None:

@@ -202,7 +202,7 @@ class Inputs:
             return None
         given = None
         if wanted != "auto":
-            given = Dataset.read(wanted, keys=self.config.data.keys.given(), reporter=self.reporter)
+            given = Dataset.read(wanted, reporter=self.reporter, **self.config.data.reading())
             self.hashes["invariant points"] = given.hash()
         data = Dataset([*self.train.data, *self.test.data])
         return make_monitor(given, data, self.functions, self.train.prepared, self.reporter)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 
 from ._core import Error
+from .text import printable
 
 # CODATA 2018; in Angstrom and in eV.
 BOHR = 0.529177210903
@@ -19,6 +21,7 @@ ENERGIES = {
     "kcal/mol": 4.184 * KJ_PER_MOL,
     "kJ/mol": KJ_PER_MOL,
 }
+SAME = 1e-6  # part by which two values of one unit differ at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,33 +30,25 @@ class Units:
 
     Attributes
     ----------
-    length_unit
-        A name of LENGTHS, in any case.
-    energy_unit
-        A name of ENERGIES, in any case.
-
-    Raises
-    ------
-    Error
-        If there is no such unit.
+    length
+        Angstrom in a unit.
+    energy
+        eV in a unit.
     """
 
-    length_unit: str = "Angstrom"
-    energy_unit: str = "eV"
+    length: float = 1.0
+    energy: float = 1.0
 
-    def __post_init__(self) -> None:
-        for name, known in (("length_unit", LENGTHS), ("energy_unit", ENERGIES)):
-            object.__setattr__(self, name, _spelled(getattr(self, name), known, name))
+    @classmethod
+    def of(cls, length_unit: str | float, energy_unit: str | float) -> Units:
+        """Units by their names, in any case, or by their size in Angstrom and eV.
 
-    @property
-    def length(self) -> float:
-        """Angstrom."""
-        return LENGTHS[self.length_unit]
-
-    @property
-    def energy(self) -> float:
-        """eV."""
-        return ENERGIES[self.energy_unit]
+        Raises
+        ------
+        Error
+            If there is no such unit.
+        """
+        return cls(_size(length_unit, LENGTHS, "length_unit"), _size(energy_unit, ENERGIES, "energy_unit"))
 
     @property
     def force(self) -> float:
@@ -66,12 +61,22 @@ class Units:
         return self.energy / self.length**3
 
     def __str__(self) -> str:
-        return f"{self.energy_unit} and {self.length_unit}"
+        return f"{_name(self.energy, ENERGIES)} and {_name(self.length, LENGTHS)}"
 
 
-def _spelled(name: str, known: Mapping[str, float], what: str) -> str:
-    """A unit's name as it stands in `known`."""
-    found = next((each for each in known if each.lower() == name.lower()), None)
+def _size(unit: str | float, known: Mapping[str, float], what: str) -> float:
+    """A unit in the first one known."""
+    if not isinstance(unit, str):
+        if not (isfinite(unit) and unit > 0):
+            raise Error(f"{what} is {unit}, expected a positive number or {', '.join(known)}")
+        return float(unit)
+    found = next((size for name, size in known.items() if name.lower() == unit.lower()), None)
     if found is None:
-        raise Error(f"{what} is {name!r}, expected {', '.join(known)}")
+        raise Error(f"{what} is {printable(unit)}, expected {', '.join(known)}")
     return found
+
+
+def _name(size: float, known: Mapping[str, float]) -> str:
+    """A unit's name; one of published potentials' directories may differ in the last digits."""
+    name = next((name for name, other in known.items() if abs(size / other - 1) < SAME), None)
+    return name or f"units of {size:.10g} {next(iter(known))}"

@@ -1,0 +1,272 @@
+"""Structures of files in any format: RuNNer's `input.data` by our own reader, all others by ASE."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ._core import Error
+from .dft_output import OUTPUTS, Steps, choose_steps
+from .progress import Reporter
+from .runner import is_runner, read_runner
+from .text import printable
+from .units import Units
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+RUNNER = "RuNNer"
+XYZ = ("xyz", "extxyz")
+# Formats whose numbers carry no unit; ASE reads all others in eV and Angstrom.
+UNITLESS = {RUNNER, *XYZ, "traj", "json", "db", "lammps-data", "lammps-dump-text", "lammps-dump-binary"}
+BOM = b"\xef\xbb\xbf"
+D_EXPONENT = re.compile(rb"(?<![\w.])([+-]?(?:\d+\.\d*|\.\d+))[dD]([+-]?\d+)(?![\w.])")
+PROPERTIES = re.compile(rb'(?:^|\s)Properties\s*=\s*"?([^\s"]+)')
+
+
+def read_structures(
+    path: str, index: str, units: Units, keep_unconverged: bool, keep_machine_learned: bool, reporter: Reporter
+) -> Iterator[tuple[int, Atoms]]:
+    """Yields the structures of a file and their numbers in it, counted from 0 (from -1 backwards where `index` is).
+
+    Parameters
+    ----------
+    path
+        The file; it may be compressed (.gz, .xz, .bz2).
+    index
+        Which structures, in the notation of ASE.
+    units
+        Of positions and cell in the file; they are yielded in Angstrom, labels as they are.
+    keep_unconverged, keep_machine_learned
+        Whether steps of DFT outputs are kept whose electrons did not converge, or that a force field of VASP made.
+    reporter
+        Warned of what is left out.
+
+    Raises
+    ------
+    Error
+        That names the file, if it cannot be read or has other units.
+    """
+    if Path(path).is_dir():
+        raise Error(f"{path}: is a folder, expected a file with structures")
+    count = 0
+    try:
+        with warnings.catch_warnings(), ExitStack() as stack:
+            warnings.simplefilter("ignore")  # ASE warns of units, deprecations and key clashes
+            plain = stack.enter_context(_unpacked(path))
+            kind = _kind(path, plain)
+            _check_units(path, kind, units)
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            warned: list[str] = []
+            if kind == RUNNER:
+                found = _of_runner(path, plain, index, reporter)
+            elif kind in OUTPUTS:
+                steps = choose_steps(path, plain, kind, folder, keep_unconverged, keep_machine_learned)
+                found = _selected(_by_ase(steps.file, kind, ":"), index, steps)
+                warned = steps.warnings
+            else:
+                found = _numbered(_by_ase(_cleaned(path, plain, kind, folder), kind, index), index)
+            for text in warned:
+                reporter.warn(text)
+            for count, (number, atoms) in enumerate(found, 1):  # noqa: B007
+                yield number, _scaled(atoms, units)
+    except GeneratorExit:
+        raise
+    except PermissionError as error:
+        raise Error(f"{path}: cannot be read: {error.strerror}") from None
+    except Error:
+        raise
+    except Exception as error:  # ASE's readers raise whatever their parsers raise
+        raise Error(f"{path}: cannot be read at structure {count}: {_reason(error)}") from None
+    if count == 0:
+        raise Error(f"{path}: there is no structure in this file")
+
+
+def _reason(error: Exception) -> str:
+    """What an exception of ASE says, in one line."""
+    text = str(error).strip()
+    if isinstance(error, KeyError):
+        return f"{printable(text)} is unknown"
+    return printable(text.splitlines()[0], 400) if text else type(error).__name__
+
+
+def _kind(path: str, plain: str) -> str:
+    """ASE's name of a file's format, or RUNNER."""
+    from ase.io.formats import filetype
+
+    if is_runner(plain):
+        return RUNNER
+    with Path(plain).open("rb") as file:
+        if b"CP2K|" in file.read(1 << 14):
+            raise Error(f"{path}: is an output of CP2K, which ASE cannot read; write extended XYZ with labels from it")
+    _check_elements(path, plain)
+    return str(filetype(plain, read=True))
+
+
+def _check_units(path: str, kind: str, units: Units) -> None:
+    if kind not in UNITLESS and units != Units():
+        raise Error(
+            f"{path}: is of the format {kind}, which ASE reads in eV and Angstrom, but its units are said to be {units}"
+        )
+
+
+def _of_runner(path: str, plain: str, index: str, reporter: Reporter) -> Iterator[tuple[int, Atoms]]:
+    """The structures of an input.data; total charges are said to be ignored."""
+    charged: list[int] = []
+    for number, atoms in _numbered(_sliced(read_runner(plain, path), index), index):
+        if atoms.info.pop("charge", 0):
+            charged.append(number)
+        yield number, atoms
+    if charged:
+        reporter.warn(
+            f"{path}: {len(charged)} structures have a total charge, which is ignored; the first is structure "
+            f"{charged[0]}"
+        )
+
+
+def _by_ase(file: str, kind: str, index: str) -> Iterator[Atoms]:
+    from ase.io import iread
+
+    # Not "parallel", or ASE would make all ranks of mpirun wait for each other, and rank 0 may read alone.
+    yield from iread(file, index, format=kind, parallel=False, do_not_split_by_at_sign=True)
+
+
+def _slice(index: str) -> slice:
+    """What an index in ASE's notation selects."""
+    from ase.utils import string2index
+
+    found = string2index(index)
+    if isinstance(found, slice):
+        return found
+    if not isinstance(found, int):
+        raise Error(f"index is {printable(index)}, expected a number or a slice as 0:100:10")
+    return slice(found, found + 1 or None)
+
+
+def _sliced(structures: Iterator[Atoms], index: str) -> Iterator[Atoms]:
+    """Those that an index selects."""
+    part = _slice(index)
+    if min(part.start or 0, part.stop or 0, (part.step or 1) - 1) < 0:
+        yield from list(structures)[part]
+    else:
+        yield from islice(structures, part.start, part.stop, part.step)
+
+
+def _numbered(structures: Iterator[Atoms], index: str) -> Iterator[tuple[int, Atoms]]:
+    """Structures that an index has selected, with their numbers in the file."""
+    part = _slice(index)
+    step = part.step or 1
+    first = part.start if part.start is not None else (0 if step > 0 else -1)
+    yield from ((first + k * step, atoms) for k, atoms in enumerate(structures))
+
+
+def _selected(structures: Iterator[Atoms], index: str, steps: Steps) -> Iterator[tuple[int, Atoms]]:
+    """Structures of an output, with their numbers in it, that are chosen and that an index selects."""
+    wanted = set(steps.chosen) & set(range(steps.total)[_slice(index)])
+    for number, atoms in zip(steps.numbers, structures, strict=True):
+        if number in wanted:
+            yield number, atoms
+
+
+def _scaled(atoms: Atoms, units: Units) -> Atoms:
+    """A structure with positions and cell in Angstrom."""
+    if units.length != 1:
+        atoms.positions *= units.length
+        atoms.cell[:] = atoms.cell.array * units.length
+    return atoms
+
+
+@contextmanager
+def _unpacked(path: str) -> Iterator[str]:
+    """The file itself, or a temporary copy of a compressed one: ASE goes back and forth in a file, which in a
+    compressed one takes a time that grows with the square of its length."""
+    from ase.io.formats import get_compression, open_with_compression
+
+    name, compression = get_compression(path)
+    if compression is None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / Path(name).name
+        with open_with_compression(path, "rb") as packed, plain.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+        yield str(plain)
+
+
+def _check_elements(path: str, plain: str) -> None:
+    """ASE takes the atom types of a LAMMPS dump for atomic numbers where it has neither elements nor masses."""
+    with Path(plain).open("rb") as file:
+        if file.read(5) != b"ITEM:":
+            return
+        columns = next((line.split()[2:] for line in file if line.startswith(b"ITEM: ATOMS")), [])
+    if columns and not {b"element", b"mass"} & set(columns):
+        raise Error(
+            f"{path}: has the columns {printable(b' '.join(columns).decode(errors='replace'))}, expected element (with "
+            "dump_modify element) or mass among them, as types alone tell no elements"
+        )
+
+
+def _cleaned(path: str, plain: str, kind: str, folder: Path) -> str:
+    """The file itself, or for XYZ a copy without what ASE stumbles on: byte order mark, blank lines at the head and
+    D exponents."""
+    if kind not in XYZ:
+        return plain
+    with Path(plain).open("rb") as file:
+        clean = _check_frames(path, file)
+    if clean:
+        return plain
+    copy = folder / Path(plain).name
+    with Path(plain).open("rb") as file, copy.open("wb") as written:
+        started = False
+        for line in file:
+            started = started or bool(line.removeprefix(BOM).strip())
+            if started:
+                written.write(D_EXPONENT.sub(rb"\1E\2", line.removeprefix(BOM)))
+    return str(copy)
+
+
+def _check_frames(path: str, file: Iterable[bytes]) -> bool:
+    """Whether ASE reads a XYZ file as it is; Error where it would stop early or leave columns out."""
+    clean, number, frames, empty = True, 0, 0, False
+    lines = iter(file)
+    for line in lines:
+        number += 1
+        head = line.removeprefix(BOM).strip()
+        if not head:
+            empty, clean = True, clean and frames > 0
+            continue
+        if empty and frames:
+            extra = 1 + sum(1 for rest in lines if rest.strip())
+            raise Error(
+                f"{path}: {extra} lines behind structure {frames - 1} (line {number - 1}) are not a structure: "
+                "an empty line stands between"
+            )
+        clean = clean and not line.startswith(BOM)
+        if not head.isdigit():
+            return clean  # ASE says what is wrong
+        rows = list(islice(lines, int(head) + 1))
+        clean = clean and not any(D_EXPONENT.search(row) for row in rows)
+        _check_columns(path, number + 1, rows)
+        number, frames = number + len(rows), frames + 1
+    return clean
+
+
+def _check_columns(path: str, number: int, rows: list[bytes]) -> None:
+    """ASE leaves out columns that Properties do not name; the first row is line `number`."""
+    properties = PROPERTIES.search(rows[0]) if rows else None
+    if properties is None:
+        return
+    counts = properties.group(1).split(b":")[2::3]
+    if not all(count.isdigit() for count in counts):
+        return  # ASE says what is wrong
+    expected = sum(map(int, counts))
+    for place, row in enumerate(rows[1:], number + 1):
+        if len(row.split()) > expected:
+            raise Error(f"{path}:{place}: has {len(row.split())} columns, expected {expected} by Properties")
