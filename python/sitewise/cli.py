@@ -4,6 +4,7 @@ sentence and exit status 2, an interruption 130 (128 + signal)."""
 from __future__ import annotations
 
 import functools
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import typer
 from ._core import Error
 from .progress import Reporter
 from .signals import Interrupted
+from .text import PATH, for_table, printable, printable_lines
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -83,7 +85,7 @@ def command(function: Command) -> Command:
 
 
 def _fail(message: str, status: int) -> None:
-    typer.echo(message if status != 2 else f"error: {message}", err=True)
+    typer.echo(printable_lines(message if status != 2 else f"error: {message}"), err=True)
     raise typer.Exit(status)
 
 
@@ -112,7 +114,7 @@ def train(
     _print_errors({name: errors[name] for name in ("train", "test") if name in errors})
     print(
         f"{errors['cpu_seconds']:.0f} s CPU, {errors['wall_seconds']:.0f} s, "
-        f"{errors['peak_memory_mb']:.0f} MB; results in {out}"
+        f"{errors['peak_memory_mb']:.0f} MB; results in {printable(out, PATH)}"
     )
 
 
@@ -249,7 +251,7 @@ def info(
 
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
     for line in describe(path, cflength, cfenergy, options):
-        print(line)
+        print(printable_lines(line))
 
 
 @command
@@ -346,14 +348,14 @@ def diagnose(
     functions = functions_of(potentials[0], config, structures)
     diagnosis = Diagnosis(structures, functions, potentials[0], added, wanted, potentials[1], n_big, reporter)
     for line in verdict(diagnosis):
-        print(line)
+        print(printable_lines(line))
     if json_file:
         write_text(json_file, json.dumps(diagnosis.result, indent=2) + "\n")
     if out:
         from .report import save_report
 
         out.mkdir(parents=True, exist_ok=True)
-        print(f"pictures and {save_report(out, diagnosis)}")
+        print(printable_lines(f"pictures and {save_report(out, diagnosis)}"))
 
 
 @command
@@ -378,7 +380,7 @@ def reproduce(
         return
     out = out or Path(f"reproduce-{name}{'-quick' if quick else ''}")
     outcome = do(name, out, quick, Reporter(quiet))
-    print("\n".join([*outcome.lines(), "", f"results in {out}"]))
+    print("\n".join([*outcome.lines(), "", f"results in {printable(out, PATH)}"]))
     if not outcome.passed:
         raise typer.Exit(1)
 
@@ -424,11 +426,13 @@ def _print_errors(tables: dict[str, dict[str, Any]]) -> None:
             for kind in kinds
             for measure in ("rmse", "mae")
         ]
-        drawn.add_row(name, str(table["n_structures"]), str(table["n_atoms"]), *errors)
+        drawn.add_row(for_table(name), str(table["n_structures"]), str(table["n_atoms"]), *errors)
     # Not cut at the width of a terminal where there is none.
     Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(drawn)
 
 
 def main() -> None:
     """Entry point of the command `sitewise`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names from files may have letters that the terminal has not
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()

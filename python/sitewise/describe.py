@@ -13,6 +13,7 @@ from .dataset import Dataset
 from .ensemble import Ensemble, load_potential
 from .labels import LABELS
 from .progress import Reporter
+from .text import PATH, printable
 from .units import Units
 
 
@@ -40,7 +41,7 @@ def _build() -> Iterator[str]:
 
 def _potential(path: Path, cflength: float, cfenergy: float) -> Iterator[str]:
     loaded = load_potential(path, cflength, cfenergy)
-    yield f"{path}: {loaded!r}"
+    yield f"{printable(path, PATH)}: {loaded!r}"
     potential = loaded.members[0] if isinstance(loaded, Ensemble) else loaded
     scaling = potential.core.scaling
     yield f"scaling {scaling.type} to [{scaling.smin:g}, {scaling.smax:g}]"
@@ -50,7 +51,7 @@ def _potential(path: Path, cflength: float, cfenergy: float) -> Iterator[str]:
         nodes = "-".join(map(str, network.nodes))
         yield f"{element}: network {nodes}, activations {network.activations}, atomic offset {energy:.6g} eV"
     if (path.parent / "training.toml").exists():
-        yield f"trained by sitewise, see {path.parent / 'training.toml'}"
+        yield f"trained by sitewise, see {printable(path.parent / 'training.toml', PATH)}"
     yield ""
     yield str(potential.functions)
 
@@ -59,7 +60,7 @@ def _data(path: Path, options: Mapping[str, Any]) -> Iterator[str]:
     data = Dataset.read(path, require_labels=False, reporter=Reporter(quiet=True), **options)
     sizes = [len(s.atoms) for s in data]
     units = Units.of(*(options.get(name, 1.0) for name in ("length_unit", "energy_unit")))
-    yield f"{path}: {data.summary()}, in {units}"
+    yield f"{printable(path, PATH)}: {data.summary()}, in {units}"
     yield f"elements {' '.join(data.elements)}; {min(sizes)} to {max(sizes)} atoms"
     periodic = Counter(int(s.atoms.pbc.sum()) for s in data)
     yield "periodic in " + ", ".join(f"{n} directions: {count}" for n, count in sorted(periodic.items()))
@@ -67,4 +68,4 @@ def _data(path: Path, options: Mapping[str, Any]) -> Iterator[str]:
         for group in data.groups:
             members = Dataset(s for s in data if s.group == group)
             labels = ", ".join(f"{members.count(label)} {label}" for label in LABELS)
-            yield f"  {group or '(no group)'}: {len(members)} structures, {members.n_atoms} atoms; {labels}"
+            yield f"  {printable(group) or '(no group)'}: {len(members)} structures, {members.n_atoms} atoms; {labels}"

@@ -13,6 +13,7 @@ from .analysis.invariants import invariant_energy
 from .diagnose import MAIN_LENGTH, Diagnosis
 from .plots import COLORS, panels, plain_log_ticks, save_figure
 from .structures import Floats
+from .text import for_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -180,7 +181,9 @@ def _labelled(ax: Axes, places: Floats, labels: Sequence[str], names: Sequence[s
     for k, name in enumerate(shown[:TYPES]):
         here = places[found == name]
         color = COLORS[k % len(COLORS)]
-        ax.plot(*here.T, "os^"[k // len(COLORS) % 3], color=color, markersize=2, markeredgewidth=0, label=name)
+        ax.plot(
+            *here.T, "os^"[k // len(COLORS) % 3], color=color, markersize=2, markeredgewidth=0, label=for_picture(name)
+        )
     if len(shown) > TYPES:
         here = places[np.isin(found, shown[TYPES:])]
         ax.plot(*here.T, ".", color=GREY, markersize=2, label=f"{len(shown) - TYPES} more", zorder=0)
@@ -233,7 +236,7 @@ def save_invariants(path: Path, diagnosis: Diagnosis) -> bool:
         for filled in (True, False):
             chosen = order[inside[order] == filled]
             face = color if filled else "none"
-            label = name if filled == inside[order].any() else None
+            label = for_picture(name) if k < TYPES and filled == inside[order].any() else None
             for ax, values in ((axes[0], reference + delta), (axes[1], 1e3 * delta)):
                 ax.plot(volume[chosen], values[chosen], "o", color=color, mfc=face, markersize=4.5, label=label)
     axes[0].plot([], [], "x", color="black", markersize=4, label="E/N of the data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from .analysis.monitoring import COLUMN, OUTSIDE
 from .files import atomic
 from .metrics import Comparison, Pairs
 from .structures import Floats
+from .text import for_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +29,7 @@ SHOWN = {
 }
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")  # Okabe and Ito
 NARROW = 3.0  # ratio of the ends of a logarithmic axis
+GROUPS = 20  # groups of their own colour
 MAX_POINTS = 20_000  # of one series in a scatter plot; more only make the file larger
 
 
@@ -191,8 +194,12 @@ def _series(comparisons: Mapping[str, Comparison], kind: str) -> list[tuple[str,
     groups = comparison.data.groups
     if groups == [""]:
         return [(name, pairs)]
-    members = {g: [i for i, s in enumerate(comparison.data) if s.group == g] for g in groups}
-    return [(group or "(no group)", pairs.of(rows)) for group, rows in members.items()]
+    places: dict[str, list[int]] = {}
+    for i, structure in enumerate(comparison.data):
+        named = structure.group in groups[:GROUPS]
+        name = for_picture(structure.group) or "(no group)"
+        places.setdefault(name if named else f"{len(groups) - GROUPS} more", []).append(i)
+    return [(name, pairs.of(rows)) for name, rows in places.items()]
 
 
 def _rmse_text(comparisons: Mapping[str, Comparison], kind: str) -> str:
@@ -240,9 +247,10 @@ def save_figure(figure: Figure, path: Path) -> None:
     known: dict[str, Any] = figure.canvas.get_supported_filetypes()
     if path.suffix.lower().lstrip(".") not in known:
         raise Error(f"{path}: is no kind of picture that is known, expected {', '.join(sorted(known))}")
-    engine = figure.get_layout_engine()
-    if engine is not None:  # savefig would draw everything once more to lay it out
-        engine.execute(figure)
-        figure.set_layout_engine("none")
-    with atomic(path) as temporary:
+    with warnings.catch_warnings(), atomic(path) as temporary:
+        warnings.filterwarnings("ignore", "Glyph")  # the font does not have all letters of all names
+        engine = figure.get_layout_engine()
+        if engine is not None:  # savefig would draw everything once more to lay it out
+            engine.execute(figure)
+            figure.set_layout_engine("none")
         figure.savefig(temporary)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from .text import printable, printable_lines
+
 LINE_EVERY = 30.0  # seconds between lines where there is no terminal
 
 
@@ -32,11 +34,11 @@ class Reporter:
     def say(self, text: str) -> None:
         """Prints one line."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            _print(text)
 
     def warn(self, text: str) -> None:
         """Prints one line of warning, also in quiet mode."""
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+        _print(f"warning: {text}")
 
     @contextmanager
     def task(self, title: str, total: int | None, done: int = 0, lines: bool = False) -> Iterator[Advance]:
@@ -80,22 +82,26 @@ class Reporter:
                 return Text(f"{task.speed:.4g}/s" if task.speed else "")
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             Rate(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=Console(stderr=True)) as progress:
-            task = progress.add_task(title, total=total, completed=done, note="")
+            task = progress.add_task(printable(title), total=total, completed=done, note="")
 
             def advance(n: int = 1, note: str | None = None) -> None:
                 progress.update(task, advance=n)
                 if note is not None:
-                    progress.update(task, note=note)
+                    progress.update(task, note=printable(note))
 
             yield advance
+
+
+def _print(text: str) -> None:
+    print(printable_lines(text), file=sys.stderr, flush=True)
 
 
 class Silent(Reporter):
@@ -122,7 +128,7 @@ class _Lines:
         now = time.monotonic()
         if now - self.last >= LINE_EVERY:
             self.last = now
-            print(self._line(now), file=sys.stderr, flush=True)
+            _print(self._line(now))
 
     def _line(self, now: float) -> str:
         rate = (self.done - self.first) / (now - self.start)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import html
-import json
+import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from importlib.metadata import version
@@ -18,6 +18,7 @@ from .diagnose import MAIN_LENGTH, Diagnosis
 from .files import write_text
 from .mapping_plots import principal_components, save_diagnosis, types
 from .structures import Floats
+from .text import MESSAGE, PATH, for_html, for_script, printable
 from .verdict import percent, verdict
 
 ATOMS = 6_000  # of the structures that can be turned, at most
@@ -39,9 +40,9 @@ td:first-child, th:first-child { text-align: left } li { margin: .2em 0 }
 #structure { height: 540px } #map { height: 500px }
 """
 
-# Nothing is loaded from elsewhere, whatever a script may try.
+# Nothing is loaded from elsewhere, whatever a script may try, and no scripts run but those that are named by hashes.
 POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob:; style-src 'unsafe-inline'; "
+    "default-src 'none'; script-src {scripts} 'unsafe-eval' blob:; style-src 'unsafe-inline'; "
     "img-src data: blob:; font-src data:; worker-src blob:; connect-src data: blob:"
 )
 
@@ -61,21 +62,28 @@ def save_report(folder: Path, diagnosis: Diagnosis) -> Path:
     ]
     for path in pictures:
         image = base64.b64encode(path.read_bytes()).decode()
-        title = html.escape(TITLES[path.stem])
+        title = for_html(TITLES[path.stem], MESSAGE)
         body.append(f'<h2>{title}</h2><img alt="{title}" src="data:image/png;base64,{image}">')
     body += _tables(diagnosis.result)
     source = "atomic energy mapping after D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019)"
     body.append(f"<p>sitewise {version('sitewise')}; {source}.</p>")
     path = folder / "report.html"
-    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-    head = f"<meta charset='utf-8'>{policy}<title>sitewise diagnose</title><style>{STYLE}</style>"
     content = "\n".join(body)
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{_policy(content)}">'
+    head = f"<meta charset='utf-8'>{policy}<title>sitewise diagnose</title><style>{STYLE}</style>"
     write_text(path, f"<!DOCTYPE html>\n<html lang='en'><head>{head}</head><body>\n{content}\n</body></html>\n")
     return path
 
 
+def _policy(content: str) -> str:
+    """What a browser may do, with the hashes of the scripts."""
+    scripts = re.findall(r"<script>(.*?)</script>", content, flags=re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    return POLICY.format(scripts=" ".join(f"'sha256-{digest}'" for digest in digests))
+
+
 def _list(lines: Iterable[str]) -> str:
-    return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in lines)}</ul>"
+    return f"<ul>{''.join(f'<li>{for_html(line, MESSAGE)}</li>' for line in lines)}</ul>"
 
 
 def _tables(result: dict[str, Any]) -> list[str]:
@@ -96,10 +104,10 @@ def _tables(result: dict[str, Any]) -> list[str]:
 
 
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = "".join(f"<tr>{''.join(f'<td>{html.escape(x)}</td>' for x in row)}</tr>" for row in rows[:ROWS])
+    cells = "".join(f"<tr>{''.join(f'<td>{for_html(x, PATH)}</td>' for x in row)}</tr>" for row in rows[:ROWS])
     more = f"<p>and {len(rows) - ROWS} more</p>" if len(rows) > ROWS else ""
-    names = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    return f"<h2>{html.escape(title)}</h2><table><tr>{names}</tr>{cells}</table>{more}"
+    names = "".join(f"<th>{for_html(name)}</th>" for name in head)
+    return f"<h2>{for_html(title)}</h2><table><tr>{names}</tr>{cells}</table>{more}"
 
 
 def _viewer(diagnosis: Diagnosis) -> str:
@@ -110,14 +118,14 @@ def _viewer(diagnosis: Diagnosis) -> str:
         return "<p>Structures in 3-D need the package chemiscope: <code>pip install 'sitewise[report]'</code></p>"
     library = resources.files("chemiscope").joinpath("sphinx/static/chemiscope.min.js").read_text(encoding="utf-8")
     names = ("meta", "map", "structure", "info")
-    config = json.dumps({name: name for name in names})
+    config = for_script({name: name for name in names})
     return f"""<p>The structures with the least known atoms. Click an atom in the map, turn its structure with the
 mouse; the menus change what colours them.</p>
 <div class="viewer"><div><div id="meta"></div><div id="map"></div></div>
 <div><div id="structure"></div><div id="info"></div></div></div>
 <script>{_in_script(library)}</script>
 <script>
-Chemiscope.DefaultVisualizer.load({config}, {_in_script(json.dumps(dataset))}, new Chemiscope.Warnings()).then(
+Chemiscope.DefaultVisualizer.load({config}, {for_script(dataset)}, new Chemiscope.Warnings()).then(
     (viewer) => {{ window.viewer = viewer; document.body.dataset.viewer = "ready"; }},
     (error) => {{ document.body.dataset.viewer = "failed: " + error; }});
 </script>"""
@@ -125,7 +133,7 @@ Chemiscope.DefaultVisualizer.load({config}, {_in_script(json.dumps(dataset))}, n
 
 def _in_script(text: str) -> str:
     """Text that does not end the element it stands in."""
-    return text.replace("</script", "<\\/script")
+    return re.sub("</(?=script)", r"<\\/", text, flags=re.IGNORECASE)
 
 
 def _dataset(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -148,7 +156,7 @@ def _dataset(diagnosis: Diagnosis) -> dict[str, Any]:
         "PC 2": places[atoms, 1],
         "determinability": known[atoms],
         "cluster": np.array([diagnosis.clusters[k] for k in diagnosis.labels[atoms]]),
-        "structure type": np.array([kinds[s] for s in diagnosis.placed.structure[atoms]]),
+        "structure type": np.array([_name(kinds[s]) for s in diagnosis.placed.structure[atoms]]),
     }
     properties = {name: {"target": "atom", "values": found} for name, found in values.items()}
     colour = "determinability"
@@ -172,6 +180,11 @@ def _dataset(diagnosis: Diagnosis) -> dict[str, Any]:
             ),
         )
     )
+
+
+def _name(text: str) -> str:
+    """A name for the viewer, which may show it as markup."""
+    return printable(text).translate({ord("<"): "‹", ord(">"): "›", ord("&"): "+"})
 
 
 def _above_lowest(diagnosis: Diagnosis) -> Floats:
