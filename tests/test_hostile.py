@@ -1,16 +1,31 @@
 """Files that mean harm or are broken: what they hold cannot get out of its place, and they end in one `Error`."""
 
 import json
+import subprocess
+import sys
 
+import numpy as np
 import pytest
+from ase.build import bulk
+from ase.io import read, write
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from checks import silicon_frames, silicon_potential
+from sitewise import Potential
+from sitewise.dataset import Structure
+from sitewise.extxyz import write_extxyz
+from sitewise.lammps_data import write_lammps_data
+from sitewise.progress import Reporter
+from sitewise.runner import read_runner, write_runner
 from sitewise.text import for_html, for_picture, for_script, for_table, printable, printable_lines
 
+QUIET = Reporter(quiet=True)
 ESCAPES = "\x1b[31m\x00\r\n\t\x7f\x9b\u200b\u202e\u2028\u2029\ufeff\ud800"
 
 
 def test_printable_text_shows_what_would_act() -> None:
-    assert printable(ESCAPES) == r"\x1b[31m\x00\r\n\t\x7f\x9b\u200b\u202e\u2028\u2029\ufeff\ud800"
+    assert printable(ESCAPES, 100) == r"\x1b[31m\x00\r\n\t\x7f\x9b\u200b\u202e\u2028\u2029\ufeff\ud800"
     assert printable("Si bulk, 300 K (é, 硅, $x_1$)") == "Si bulk, 300 K (é, 硅, $x_1$)"
     assert printable(1.5) == "1.5"
 
@@ -37,3 +52,144 @@ def test_each_place_has_its_own_escapes() -> None:
     assert for_picture(r"$\bad{$") == r"\$\bad{\$"
     assert for_picture("_x") == " _x"
     assert for_table("[/]\x1b").plain == r"[/]\x1b"
+
+
+# Names that act where they are not taken for text: in rich, matplotlib, HTML, a terminal, the lines of files.
+NAMES = [
+    *("[/]", "[bold]", "[link=file:///]x[/link]", ":bomb:", "$\\bad{$", "$x_1$", "_hidden", "%s {0} {x}", "\\", "a\\"),
+    *("</SCRIPT><script>window.hit=1</script>", "<img src=x onerror='window.hit=1'>", "<!--<script>", "&lt;b&gt;"),
+    *(
+        "\x1b[2J\x1b]0;title\x07",
+        "\x9b31m",
+        "\u202egnp.exe",
+        "a\nend\nbegin",
+        "a\rb",
+        "a\u2028b",
+        "\x85",
+        "x" * 100_000,
+    ),
+    *("energy=1e9", 'a" energy="1e9', "{[(", "硅　晶", "=", ",", "'"),
+]
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory):
+    """A folder with structures of such groups, a potential, and a training run."""
+    folder = tmp_path_factory.mktemp("names")
+    frames = silicon_frames(len(NAMES))
+    for i, atoms in enumerate(frames):
+        atoms.info["config_type"] = NAMES[i]
+        atoms.info["kind"] = NAMES[i]
+    write(folder / "data.traj", frames)
+    Potential(silicon_potential()).save(folder / "potential")
+    return folder
+
+
+def _run(folder, *arguments, status=0):
+    """What a command prints to stdout and stderr, which are checked for what acts."""
+    command = [sys.executable, "-m", "sitewise", *arguments]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert run.returncode == status, run.stderr
+    for text in (run.stdout, run.stderr):
+        assert "Traceback" not in text
+        assert all(printable(line, 10**6) == line for line in text.split("\n")), text
+        assert max(map(len, text.splitlines()), default=0) < 2100
+    return run.stdout, run.stderr
+
+
+def test_names_in_tables_and_pictures(named):
+    shown, _ = _run(named, "evaluate", "potential", "data.traj", "--plot", "plot.png", "--json", "errors.json")
+    for name in NAMES:
+        assert printable(f"  {name}") in shown
+    assert set(json.loads((named / "errors.json").read_text())["groups"]) == set(NAMES)
+    assert (named / "plot.png").stat().st_size > 10_000
+
+
+def test_names_in_information(named):
+    shown, _ = _run(named, "info", "data.traj")
+    assert all(f"  {printable(name)}: 1 structures" in shown for name in NAMES)
+
+
+def test_names_in_a_run(named):
+    weights = "\n".join(f"{json.dumps(name)} = 2.0" for name in NAMES)
+    tables = '[data]\ntrain = "data.traj"\ntest = 0.3\n[training]\niterations = 2\n[training.group_weights]\n'
+    (named / "run.toml").write_text(tables + weights)
+    _run(named, "train", "run.toml")
+    assert {path.name for path in (named / "run").glob("*.png")} >= {"correlation.png"}
+    _run(named, "info", "run/potential")
+    (named / "typo.toml").write_text(tables + "\n".join(f"{json.dumps(name + '?')} = 2.0" for name in NAMES))
+    _, said = _run(named, "train", "typo.toml", status=2)
+    assert len(said) < 3000
+
+
+def test_names_in_predictions(named):
+    _run(named, "predict", "potential", "data.traj", "-o", "out.xyz")
+    _run(named, "convert", "data.traj", "-o", "converted.xyz")
+    for name in ("out.xyz", "converted.xyz"):
+        found = read(named / name, ":")
+        assert [str(atoms.info["config_type"]) for atoms in found] == NAMES
+        assert all(len(atoms) == 8 for atoms in found)
+
+
+def test_names_in_input_data(named):
+    _run(named, "convert", "data.traj", "-o", "input.data")
+    found = list(read_runner(named / "input.data"))
+    assert len(found) == len(NAMES)
+    assert found[0].atoms.info["comment"] == "[/]"
+
+
+def test_names_of_files(named):
+    evil = "a\nb\x1b[31m[bold]$.traj"
+    (named / evil).write_bytes((named / "data.traj").read_bytes())
+    _run(named, "evaluate", "potential", evil)
+    _run(named, "info", evil)
+    _run(named, "convert", evil, "--index", "0", "-o", "one.lmp")
+    lines = (named / "one.lmp").read_text().splitlines()
+    assert lines[:3] == [r"a\nb\x1b[31m[bold]$.traj, structure 0, units metal, atom_style atomic", "", "8 atoms"]
+    _run(named, "info", evil + "?", status=2)
+
+
+def _structure(info, name="x"):
+    atoms = silicon_frames(1)[0]
+    atoms.calc = None
+    atoms.info = dict(info)
+    return Structure(atoms, -1.0, None, None, "", name)
+
+
+def test_the_comment_of_a_structure_stays_a_comment(tmp_path):
+    for name in NAMES:
+        write_runner([_structure({"comment": name}), _structure({}, name)], tmp_path / "input.data", 1.0, 1.0)
+        found = list(read_runner(tmp_path / "input.data"))
+        assert [(len(s.atoms), s.energy) for s in found] == [(8, -1.0)] * 2
+        write_lammps_data(_structure({}, name), tmp_path / "one.lmp")
+        assert len(read(tmp_path / "one.lmp", format="lammps-data")) == 8
+
+
+def test_comments_of_a_potential_stay_comments(tmp_path):
+    potential = Potential(silicon_potential())
+    potential.save(tmp_path / "p", "one\rcutoff_type 1\ntwo\x0bglobal_symfunction_short")
+    lines = (tmp_path / "p" / "input.nn").read_text().splitlines()
+    assert lines[:2] == [r"# one\rcutoff_type 1", r"# two\x0bglobal_symfunction_short"]
+
+
+TEXT = st.text(st.characters(exclude_categories=[]), min_size=1, max_size=12)
+VALUES = st.recursive(TEXT, lambda values: st.lists(values, max_size=3) | st.dictionaries(TEXT, values, max_size=3))
+
+
+@settings(max_examples=60)
+@given(key=TEXT, value=VALUES, label=TEXT)
+def test_what_a_structure_carries_adds_nothing_to_a_file(tmp_path_factory, key, value, label):
+    path = tmp_path_factory.getbasetemp() / "carried.xyz"
+    atoms = bulk("Cu") * (2, 2, 1)
+    atoms.info = {"before": 1.5, "x" + key: value, "after": 2.5}
+    atoms.arrays["x" + label] = np.array([label] * 3 + ["x"])
+    with path.open("w", encoding="utf-8") as file:
+        for _ in range(2):
+            write_extxyz(file, atoms, {})
+    for found in read(path, ":"):
+        assert np.allclose(found.positions, atoms.positions, atol=1e-7)
+        entries = list(found.info.items())
+        assert entries[0] == ("before", 1.5)
+        assert entries[-1] == ("after", 2.5)
+        assert len(entries) <= 3
+        assert len(found.arrays) == 3

@@ -21,9 +21,13 @@ from sitewise.progress import Reporter
 QUIET = Reporter(quiet=True)
 PICTURES = {"dendrogram", "merges", "barcode", "map", "atomic_energies", "invariants"}
 
-# Waits for the viewer, turns the structure as a mouse does and tells whether the picture of it changed.
+# Groups whose names would run a script: in the data of the viewer, and where it shows them.
+EVIL = ("</SCRIPT><script>window.hit = 1</script>", "<img src=x onerror='window.hit = 2'>")
+
+# Waits for the viewer, turns the structure as a mouse does and tells whether the picture of it changed, and whether
+# a script of a name ran.
 TURN = """
-<script>
+<script nonce="turn">
 const canvases = (root) => [...root.querySelectorAll("*")].flatMap(
     (node) => [...(node.tagName === "CANVAS" ? [node] : []), ...(node.shadowRoot ? canvases(node.shadowRoot) : [])]);
 const wait = (time) => new Promise((done) => setTimeout(done, time));
@@ -38,6 +42,7 @@ const wait = (time) => new Promise((done) => setTimeout(done, time));
     mouse("mousedown", 0); mouse("mousemove", 40); mouse("mousemove", 90); mouse("mouseup", 90);
     await wait(2000);
     document.body.dataset.turned = String(canvas.toDataURL() !== before);
+    document.body.dataset.hit = String(window.hit);
     document.body.dataset.size = canvas.width + "x" + canvas.height;
 })();
 </script>
@@ -54,11 +59,13 @@ def folder(tmp_path_factory):
         slab = bulk("Si", "diamond", a=5.43, cubic=True) * (1, 1, layers // 2)
         slab.center(vacuum=6, axis=2)
         slab.positions += rng.normal(0, 0.05, slab.positions.shape)
+        slab.info["config_type"] = EVIL[len(frames) % 2]
         frames.append(slab)
     perfect = []
     for a in np.linspace(5.3, 5.6, 5):
         atoms = bulk("Si", "diamond", a=a)
         atoms.info["REF_energy"] = -10.0 + 3 * (a - 5.43) ** 2
+        atoms.info["kind"] = EVIL[0] + "$\\bad{$"
         perfect.append(atoms)
     write(path / "data.xyz", frames)
     write(path / "crystals.xyz", perfect)
@@ -96,7 +103,9 @@ def test_structures_turn_in_a_browser_without_network(folder, tmp_path):
     if browser is None:
         pytest.skip("no chromium or google-chrome is installed")
     text = (folder / "report.html").read_text()
-    (tmp_path / "turn.html").write_text(text.replace("</body>", TURN + "</body>"))
+    (tmp_path / "turn.html").write_text(
+        text.replace("script-src ", "script-src 'nonce-turn' ", 1).replace("</body>", TURN + "</body>")
+    )
     command = [
         *(browser, "--headless", "--no-sandbox", "--enable-unsafe-swiftshader", "--window-size=1250,2000"),
         *("--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={tmp_path / 'profile'}"),
@@ -108,6 +117,7 @@ def test_structures_turn_in_a_browser_without_network(folder, tmp_path):
     assert body, run.stderr
     assert 'data-viewer="ready"' in body[0], body[0]
     assert 'data-turned="true"' in body[0], body[0]
+    assert 'data-hit="undefined"' in body[0], body[0]
 
 
 def test_two_elements_and_no_potential(tmp_path):

@@ -11,6 +11,7 @@ from ._core import Error
 from .dataset import Structure
 from .files import write_text
 from .structures import by_atomic_number
+from .text import for_line
 
 
 def write_lammps_data(structure: Structure, path: str | Path) -> None:
@@ -37,7 +38,7 @@ def _lines(structure: Structure) -> Iterator[str]:
     atoms.set_cell(atoms.cell.standard_form()[0], scale_atoms=True)
     elements = by_atomic_number(list(atoms.symbols))
     (xx, _, _), (xy, yy, _), (xz, yz, zz) = atoms.cell.array.tolist()
-    yield f"{structure.source}, units metal, atom_style atomic"
+    yield f"{for_line(structure.source)}, units metal, atom_style atomic"
     yield ""
     yield f"{len(atoms)} atoms"
     yield f"{len(elements)} atom types"

@@ -15,6 +15,7 @@ from . import _core
 from ._core import Error
 from .structures import VOIGT, Floats, Ints, core_arrays
 from .symmetry import SymmetryFunctions
+from .text import printable_lines
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -119,7 +120,7 @@ class Potential:
         Error
             If the directory cannot be written.
         """
-        path = Path(path)
+        path, comments = Path(path), printable_lines(comments)
         if path.is_dir():
             self.core.save(str(path), comments, units)
             return

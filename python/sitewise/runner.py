@@ -14,7 +14,7 @@ import numpy as np
 from ._core import Error
 from .files import atomic
 from .structures import Floats
-from .text import printable
+from .text import for_line, printable
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -191,7 +191,7 @@ def _lines(structure: Structure, cflength: float, cfenergy: float) -> Iterator[s
         raise Error(f"{structure.source}: periodic in some directions only, which input.data cannot say")
     forces = np.zeros((len(atoms), 3)) if structure.forces is None else structure.forces
     yield BEGIN
-    yield f"comment {atoms.info.get('comment', structure.group or structure.source)}"
+    yield f"comment {for_line(atoms.info.get('comment', structure.group or structure.source))}"
     for vector in atoms.cell.array * cflength if atoms.pbc.all() else ():
         yield "lattice " + _text(vector)
     for symbol, position, force in zip(atoms.symbols, atoms.positions, forces, strict=True):

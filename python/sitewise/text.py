@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.text import Text
 
-WORD, PATH, MESSAGE = 80, 400, 2000  # characters of a name, of a file's path and of a line of a message at most
+WORD, PATH, MESSAGE = 60, 400, 2000  # characters of a name, of a file's path and of a line of a message at most
 ELLIPSIS = "..."
 
 # Control, format (also of the direction of writing) and surrogate characters, separators of lines and paragraphs
 ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+BREAKING = ESCAPED - {"Cf"}  # what may end a line of a file, or is no text
 
 
 def printable(text: object, limit: int = WORD) -> str:
@@ -57,6 +58,11 @@ def for_picture(text: object, limit: int = WORD) -> str:
     return f" {shown}" if shown.startswith("_") else shown
 
 
+def for_line(text: object) -> str:
+    """Returns text as part of a line of a file: whole, but with line ends and control characters escaped."""
+    return "".join(_shown(character, BREAKING) for character in str(text))
+
+
 def for_table(text: object, limit: int = WORD) -> Text:
     """Returns printable text for a table of rich, which would take [brackets] for markup."""
     from rich.text import Text
@@ -64,8 +70,8 @@ def for_table(text: object, limit: int = WORD) -> Text:
     return Text(printable(text, limit))
 
 
-def _shown(character: str) -> str:
-    if unicodedata.category(character) not in ESCAPED:
+def _shown(character: str, escaped: frozenset[str] = ESCAPED) -> str:
+    if unicodedata.category(character) not in escaped:
         return character
     return character.encode("unicode_escape").decode()
 

@@ -37,6 +37,7 @@ from .progress import Advance, Reporter
 from .ranks import Ranks
 from .signals import Interrupted, Stop, stop_signals
 from .structures import Floats
+from .text import PATH, printable
 
 CHECKPOINT = "checkpoint.npz"
 SHOWN_OUTLIERS = 5
@@ -234,8 +235,8 @@ class Inputs:
         unknown = set(self.config.training.group_weights) - set(groups)
         if unknown:
             raise Error(
-                f"[training] group_weights: no structure is of group {', '.join(sorted(unknown))}, "
-                f"there are {', '.join(dict.fromkeys(groups))}"
+                f"[training] group_weights: no structure is of group {printable(', '.join(sorted(unknown)), PATH)}, "
+                f"there are {printable(', '.join(dict.fromkeys(groups)), PATH)}"
             )
 
     def _subset(self, size: int, at_most: int) -> list[int]:
