@@ -10,6 +10,7 @@ import numpy as np
 
 from ._core import Error
 from .structures import Flags
+from .text import for_line
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -86,14 +87,18 @@ def _column(name: str, values: Any) -> Column:
     kind = TYPES.get(values.dtype.kind, "S")
     if kind == "I" and np.abs(values).max(initial=0) > np.iinfo(np.int32).max:
         kind = "R"  # ASE reads integers of 32 bits
-    return name, kind, [[_word(value) for value in row] for row in values.reshape(len(values), -1).tolist()]
+    return (
+        _word(name).replace(":", "_"),
+        kind,
+        [[_word(value) for value in row] for row in values.reshape(len(values), -1).tolist()],
+    )
 
 
 def _word(value: Any) -> str:
     """One value without blanks."""
     if isinstance(value, bool):
         return "T" if value else "F"
-    return repr(value) if isinstance(value, (int, float)) else "_".join(str(value).split()) or "_"
+    return repr(value) if isinstance(value, (int, float)) else "_".join(for_line(value).split()) or "_"
 
 
 def _text(values: Any) -> str:
@@ -105,7 +110,7 @@ def _info(key: str, value: Any) -> Iterator[str]:
     name = key if key.isprintable() else _word(key)
     try:
         text = _matrix(key, value) if key in MATRICES else _said(value)
-    except TypeError:
+    except (TypeError, ValueError, RecursionError):
         return
     yield f"{_quoted(name)}={_quoted(text)}"
 
@@ -131,6 +136,7 @@ def _said(value: Any) -> str:
         words = value if isinstance(value, str) else _text(value)
         if words.isprintable() and _is_read_as(words, value):
             return words
+    np.array(value)  # as ASE does when it reads, which ends in an error for lists of unequal lengths
     return "_JSON " + json.dumps(value.tolist() if isinstance(value, np.ndarray) else value)
 
 
