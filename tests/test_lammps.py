@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.data import atomic_masses, atomic_numbers
 from ase.io import read, write
 
 from checks import BOHR, HARTREE, assert_close, random_potential, rattled, silicon, silicon_potential, water
-from sitewise import Ensemble, Error, Potential
+from sitewise import Ensemble, Error, Potential, _core
 from sitewise import lammps as ours
 from sitewise.convert import convert
 from sitewise.progress import Reporter
@@ -204,8 +205,6 @@ def test_mixed_elements_and_all_functions(environment, tmp_path):
 
 def ranged(low=0.0, high=4.0):
     """A silicon potential whose training range is [low, high] for all functions."""
-    from sitewise import _core
-
     potential = silicon_potential()
     statistics = [np.outer([low, high, (low + high) / 2, 1.0], np.ones(potential.functions.count(0)))]
     scaling = _core.Scaling("minmax", -1.0, 1.0, statistics)
@@ -249,6 +248,211 @@ def test_bonded_atoms_are_neighbors(environment, tmp_path, ranks):
         output, status = lammps(environment, tmp_path, f"special_bonds lj/coul {factors}\n{text}", ranks)
         assert status == 0, output
         assert_close(thermo(output)["PotEng"], potential.evaluate(atoms).energy, 1e-10)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_atoms_that_are_excluded_from_all_are_not_there(environment, tmp_path, ranks):
+    """Energy, forces, stress, atomic energies and extrapolation are those of the other atoms alone; it is said."""
+    atoms, potential = in_lammps(silicon("triclinic")), ranged(0.0, 1e-3)
+    absent = [0, 3, 4]
+    kept = [k for k in range(len(atoms)) if k not in absent]
+    expected = potential.evaluate(atoms[kept])
+    groups = "away all" if ranks == 1 else "all away"
+    more = f"group away id 1 4 5\nneigh_modify exclude group {groups}\n{RESULTS}"
+    more += "undump results\nneigh_modify exclude none\nrun 0\n"
+    output, status = lammps(environment, tmp_path, script(atoms, tmp_path, potential, ["Si"], more=more), ranks)
+    assert status == 0, output
+    assert output.count("3 atoms that neigh_modify exclude keeps from all others have no energy") == 1
+    values, table = thermo(output), np.loadtxt(tmp_path / "results.dump", skiprows=9)
+    assert_close(values["PotEng"], expected.energy, 1e-10)
+    assert_close(-values["Pxx"] / BAR, expected.stress[0], 1e-10, floor=1e-2)
+    assert_close(table[kept, 4:7], expected.forces, 1e-10, floor=1.0)
+    assert_close(table[kept, 7], expected.energies, 1e-10)
+    assert np.array_equal(table[kept, 23], expected.extrapolation)
+    assert expected.extrapolation.all()
+    assert not table[absent, 4:].any()
+    second = thermo(output.split("Loop time")[1])
+    assert_close(second["PotEng"], potential.evaluate(atoms).energy, 1e-10)
+
+
+def test_an_isolated_atom_has_its_energy_unless_it_is_excluded(environment, tmp_path):
+    atoms = bulk("Si", "diamond", a=30.0, cubic=True)[:2]
+    potential = Potential(silicon_potential())
+    expected = potential.evaluate(atoms)
+    more = RESULTS + "undump results\ngroup away id 2\nneigh_modify exclude group away all\nrun 0\n"
+    output, status = lammps(environment, tmp_path, script(atoms, tmp_path, potential, ["Si"], more=more))
+    assert status == 0, output
+    assert_close(thermo(output)["PotEng"], expected.energy, 1e-10)
+    assert_close(thermo(output.split("Loop time")[1])["PotEng"], expected.energies[0], 1e-10)
+
+
+def test_grand_canonical_ideal_gas(environment, tmp_path):
+    """Fix gcmc excludes the atoms that it tries to delete. Atoms without interaction are Poisson distributed, with the
+    mean V exp((mu - E0) / kT) / wavelength^3; 2.5 or 15.5 if an excluded atom counted with its energy E0."""
+    energy, mean, temperature, edge = -0.05, 6.0, 300.0, 60.0
+    boltzmann, planck, joule, unit = 8.617333e-5, 6.62607015e-34, 1.602176634e-19, 1.66053907e-27
+    wavelength = 1e10 * planck / np.sqrt(2 * np.pi * 28.0855 * unit * boltzmann * temperature * joule)
+    potential = silicon_potential()
+    potential.networks[0].weights = np.zeros(potential.networks[0].weights.size)
+    parts = (potential.functions, potential.scaling, potential.networks, [energy])
+    Potential(_core.Potential(["Si"], *parts)).save(tmp_path / "potential")
+    level = energy + boltzmann * temperature * np.log(mean * wavelength**3 / edge**3)
+    text = f"""
+units metal
+region box block 0 {edge} 0 {edge} 0 {edge}
+create_box 1 box
+create_atoms 1 random 6 7 NULL
+mass 1 28.0855
+pair_style sitewise
+pair_coeff * * potential Si
+fix 1 all gcmc 1 100 0 1 9876 {temperature} {level!r} 0.0 full_energy
+variable n equal atoms
+fix mean all ave/time 1 300 300 v_n
+thermo_modify lost ignore
+run 300
+print "mean number $(f_mean)"
+"""
+    output, status = lammps(environment, tmp_path, text)
+    assert status == 0, output
+    assert "no energy" not in output
+    assert abs(float(re.search(r"^mean number (\S+)$", output, flags=re.M)[1]) - mean) < 1.0
+
+
+def test_swaps_that_are_tried_have_their_energy(environment, tmp_path):
+    """Fix atom/swap changes types; at almost 0 K every swap that it accepts lowers the energy."""
+    atoms, potential = in_lammps(silicon("crystal")), Potential(random_potential())
+    atoms.symbols[::2] = "O"
+    more = "fix swap all atom/swap 1 5 7 1e-3 ke no types 1 2\n" + "thermo 1\nthermo_style custom step pe f_swap[*]\n"
+    text = script(atoms, tmp_path, potential, ["Si", "O"], more=more + "thermo_modify format float %.17g\nrun 20\n")
+    output, status = lammps(environment, tmp_path, text)
+    assert status == 0, output
+    rows = [line.split() for line in output.splitlines()]
+    table = np.array([row for row in rows if len(row) == 4 and row[0].isdigit()], float)
+    assert len(table) == 21
+    assert (np.diff(table[:, 1]) <= 1e-9).all()
+    assert table[-1, 1] < table[0, 1] - 0.1
+    assert 0 < table[-1, 3] < table[-1, 2]
+
+
+EXCLUDED = "neigh_modify exclude keeps atom"
+EXCLUDES = {
+    "group some id <= 4\nneigh_modify exclude group some some": EXCLUDED,
+    "group some id 1\ngroup rest subtract all some\nneigh_modify exclude group some rest": EXCLUDED,
+    "neigh_modify exclude type 1 1": EXCLUDED,
+    "neigh_modify exclude type 1 2": EXCLUDED,
+    "set atom * mol 1\nneigh_modify exclude molecule/intra all": EXCLUDED,
+    "set atom 1 mol 2\nneigh_modify exclude molecule/inter all": EXCLUDED,
+    "group some id <= 4\nneigh_modify include some": "neigh_modify include leaves out atom",
+    "group some id <= 4\ncomm_modify group some": "comm_modify group leaves out atom",
+}
+
+
+@pytest.mark.parametrize("exclude", EXCLUDES)
+def test_neighbors_that_are_taken_away_are_told(environment, tmp_path, exclude):
+    """In a second run, too."""
+    atoms = silicon("crystal")
+    atoms.symbols[::2] = "O"
+    potential = Potential(random_potential())
+    text = script(atoms, tmp_path, potential, ["Si", "O"], more="group some empty\nrun 0\nMARK\nrun 0\n")
+    lines = re.sub(r"^(\d+) ([12] \S+ \S+ \S+)$", r"\1 0 \2", (tmp_path / "structure.data").read_text(), flags=re.M)
+    (tmp_path / "structure.data").write_text(lines)
+    text = text.replace("atom_style atomic", "atom_style molecular\natom_modify first some")
+    output, status = lammps(environment, tmp_path, text.replace("MARK", exclude), ranks=2)
+    assert status not in (0, -11), output
+    assert len(energies_of(output)) == 1
+    errors = [line for line in output.splitlines() if "ERROR" in line]
+    assert len(errors) == 1, output
+    assert re.search(f"pair_style sitewise: {EXCLUDES[exclude]} .*expected", errors[0])
+
+
+def test_an_exclusion_without_effect_is_allowed(environment, tmp_path):
+    """Atoms out of reach of each other, and atoms that the potential does not see; until they meet."""
+    atoms = silicon("crystal")
+    potential = Potential(silicon_potential())
+    expected = potential.evaluate(atoms).energy
+    pair = np.argmax(atoms.get_distances(0, range(len(atoms)), mic=True)) + 1
+    exclude = f"group first id 1\ngroup far id {pair}\nneigh_modify exclude group first far\n"
+    output, status = lammps(environment, tmp_path, script(atoms, tmp_path, potential, ["Si"], more=exclude + RESULTS))
+    assert status == 0, output
+    assert_close(thermo(output)["PotEng"], expected, 1e-10)
+    x, y, z = atoms.positions[0] + 1.0
+    approach = f"set atom {pair} x {x} y {y} z {z}\nrun 0\n"
+    output, status = lammps(
+        environment, tmp_path, script(atoms, tmp_path, potential, ["Si"], more=exclude + "run 0\n" + approach)
+    )
+    assert status not in (0, -11)
+    assert re.search(rf"exclude keeps atom ({pair}|1) out of the neighbours of atom ({pair}|1), expected", output)
+
+
+def test_pairs_taken_by_another_style_are_told(environment, tmp_path):
+    atoms = silicon("crystal")
+    atoms.symbols[::4] = "O"
+    text = script(atoms, tmp_path, Potential(random_potential()), ["Si", "O"])
+    text = text.replace(
+        "pair_style sitewise \npair_coeff * *", "pair_style hybrid sitewise lj/cut 5\npair_coeff * * sitewise"
+    )
+    text = text.replace("\n\ncompute energies", "\npair_coeff 1 2 lj/cut 0.01 2\ncompute energies")
+    assert "pair_coeff 1 2" in text
+    output, status = lammps(environment, tmp_path, text)
+    assert status not in (0, -11)
+    assert "a pair_coeff of another style takes atom types 1 and 2, which have elements, expected" in output
+
+
+FEW = """
+units metal
+{modify}
+region box block 0 40 0 20 0 20
+create_box 1 box
+{atoms}
+mass 1 28.0855
+pair_style sitewise
+pair_coeff * * potential Si
+run 0
+"""
+
+
+@pytest.mark.parametrize(("at", "ranks"), [((30, 5, 5), 2), ((20 - 1e-8, 5, 5), 2), ((1e-9, 0, 0), 2), ((5, 5, 5), 1)])
+def test_atoms_at_one_place_are_told(environment, tmp_path, at, ranks):
+    """On the second rank, across the boundary between ranks, across that of the box, and on the only rank."""
+    Potential(silicon_potential()).save(tmp_path / "potential")
+    x, y, z = at
+    places = [(x, y, z), (x + 3e-8 if x > 1e-6 else 40 - 1e-9, y, z), (10, 5, 5), (25, 5, 5)]
+    atoms = "\n".join(f"create_atoms 1 single {x!r} {y} {z}" for x, y, z in places)
+    output, status = lammps(environment, tmp_path, FEW.format(modify="", atoms=atoms), ranks)
+    assert status not in (0, -11)
+    errors = [line for line in output.splitlines() if "ERROR" in line]
+    assert len(errors) == 1, output
+    distance = "3e-08" if x > 1e-6 else "2e-09"
+    assert re.search(rf"pair_style sitewise: atoms 1 and 2 are {distance} Angstrom apart", errors[0]), output
+
+
+def test_atoms_have_numbers(environment, tmp_path):
+    Potential(silicon_potential()).save(tmp_path / "potential")
+    text = FEW.format(modify="atom_modify id no", atoms="create_atoms 1 single 1 2 3")
+    output, status = lammps(environment, tmp_path, text)
+    assert status not in (0, -11)
+    assert "pair_style sitewise needs atom IDs, found atom_modify id no" in output
+
+
+@pytest.fixture(scope="session")
+def asserting(environment):
+    """With a plugin that checks every index into the containers of C++."""
+    return {**environment, "CXX": "c++ -D_GLIBCXX_ASSERTIONS"}
+
+
+@pytest.mark.parametrize(("count", "ranks"), [(0, 2), (1, 1), (3, 4)])
+def test_ranks_without_atoms(asserting, tmp_path, count, ranks):
+    """And without neighbours, outside of the training range."""
+    potential = ranged(1.0, 2.0)
+    places = [(25.0, 5.0, 5.0), (27.0, 5.5, 5.0), (26.0, 7.0, 6.0)][:count]
+    Ensemble([potential, potential]).save(tmp_path / "potential")
+    atoms = "\n".join(f"create_atoms 1 single {x} {y} {z}" for x, y, z in places)
+    text = FEW.format(modify="", atoms=atoms).replace("run 0", RESULTS)
+    output, status = lammps(asserting, tmp_path, text, ranks)
+    assert status == 0, output
+    expected = potential.evaluate(Atoms(["Si"] * count, places, cell=[40, 20, 20], pbc=True)) if count else None
+    assert_close(thermo(output)["PotEng"], expected.energy if expected else 0.0, 1e-10)
+    assert ("outside the training range" in output) == (count > 0)
 
 
 DYNAMICS = """
@@ -367,6 +571,20 @@ def test_too_many_extrapolations_stop_the_run(environment, tmp_path, ranks):
         ("pair_style sitewise", "pair_style sitewise maxew -1", "maxew is -1, expected a number of 0 or more"),
         ("pair_style sitewise", "pair_style sitewise cfenergy 0", "cfenergy is 0, expected a number above 0"),
         ("pair_style sitewise", "pair_style sitewise precision half", "precision is half, expected float64"),
+        (
+            "pair_style sitewise",
+            "pair_style sitewise maxew 1e30",
+            "maxew is 1e30, expected a number of 0 or more, whole",
+        ),
+        ("pair_style sitewise", "pair_style sitewise maxew nan", "maxew is nan, expected a number of 0 or more"),
+        (
+            "pair_style sitewise",
+            "pair_style sitewise showewsum 0.5",
+            "showewsum is 0.5, expected a number of 0 or more",
+        ),
+        ("pair_style sitewise", "pair_style sitewise showewsum 99999999999999999999", "expected a number of 0 or more"),
+        ("pair_style sitewise", "pair_style sitewise cflength 1e30", "cflength is 1e30, expected a number above 0"),
+        ("pair_style sitewise", "pair_style sitewise cfenergy inf", "cfenergy is inf, expected a number above 0"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(environment, tmp_path, old, new, sentence):

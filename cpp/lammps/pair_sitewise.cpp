@@ -1,9 +1,11 @@
 #include "pair_sitewise.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <map>
 #include <sitewise/ensemble.hpp>
 #include <sitewise/error.hpp>
 
@@ -11,6 +13,7 @@
 #include "comm.h"
 #include "error.h"
 #include "force.h"
+#include "group.h"
 #include "memory.h"
 #include "neigh_list.h"
 #include "neighbor.h"
@@ -27,6 +30,48 @@ namespace {
 
 // LAMMPS orders virials xx yy zz xy xz yz yx zx zy, the library in rows.
 constexpr int row[9] = {0, 1, 2, 0, 0, 1, 1, 2, 2}, column[9] = {0, 1, 2, 1, 2, 2, 0, 0, 1};
+
+// The group whose atoms alone become ghosts, by comm_modify group; a protected member.
+struct GhostGroup : Comm {
+    static int of(const Comm* comm) { return comm->*(&GhostGroup::bordergroup); }
+};
+
+constexpr double overlap = 1e-6;  // atoms closer than this are a mistake, Angstrom
+
+double squared_distance(const double* a, const double* b) {
+    double sum = 0.0;
+    for (int k = 0; k < 3; ++k) sum += (a[k] - b[k]) * (a[k] - b[k]);
+    return sum;
+}
+
+// Atoms in cubes: those within an edge of a place are in the 27 cubes around it.
+class Cubes {
+public:
+    explicit Cubes(double edge) : edge_(edge) {}
+    void add(int i, const double* x) { atoms_[cube(x)].push_back(i); }
+
+    template <typename Visit>
+    void around(const double* x, Visit visit) const {
+        const Cube center = cube(x);
+        for (int n = 0; n < 27; ++n) {
+            const auto found =
+                atoms_.find({center[0] + n / 9 - 1, center[1] + n / 3 % 3 - 1, center[2] + n % 3 - 1});
+            if (found == atoms_.end()) continue;
+            for (int i : found->second) visit(i);
+        }
+    }
+
+private:
+    using Cube = std::array<std::int64_t, 3>;
+    Cube cube(const double* x) const {
+        Cube c;
+        for (int a = 0; a < 3; ++a) c[a] = static_cast<std::int64_t>(std::floor(x[a] / edge_));
+        return c;
+    }
+
+    double edge_;
+    std::map<Cube, std::vector<int>> atoms_;
+};
 
 constexpr double boltzmann = 8.617343e-5;  // eV/K as LAMMPS has it, Force::boltz of units metal
 
@@ -88,17 +133,28 @@ PairSitewise::~PairSitewise() {
     delete[] pvector;
 }
 
-double PairSitewise::number(const char* keyword, const char* value, double least) const {
+double PairSitewise::factor(const char* keyword, const char* value) const {
+    constexpr double least = 1e-25, most = 1e25;  // no two units are farther apart
     char* end = nullptr;
     const double result = std::strtod(value, &end);
-    if (end == value || *end != '\0' || !(result >= least) || !std::isfinite(result))
-        error->all(FLERR, "pair_style sitewise: {} is {}, expected a number{}", keyword, value,
-                   least > 0.0 ? " above 0" : " of 0 or more");
+    if (end == value || *end != '\0' || !(result > least && result < most))
+        error->all(FLERR, "pair_style sitewise: {} is {}, expected a number above 0 and below 1e25", keyword,
+                   value);
     return result;
 }
 
+bigint PairSitewise::count(const char* keyword, const char* value) const {
+    constexpr double most = 9007199254740992.0;  // up to which a double has every whole number
+    char* end = nullptr;
+    const double result = std::strtod(value, &end);
+    if (end == value || *end != '\0' || !(result >= 0.0 && result <= most) || result != std::floor(result))
+        error->all(FLERR,
+                   "pair_style sitewise: {} is {}, expected a number of 0 or more, whole and up to 2^53",
+                   keyword, value);
+    return static_cast<bigint>(result);
+}
+
 void PairSitewise::settings(int argc, char** argv) {
-    constexpr double positive = 1e-300;
     settings_ = {};
     if (allocated) forget_coeff();
     for (int i = 0; i < argc; i += 2) {
@@ -106,13 +162,13 @@ void PairSitewise::settings(int argc, char** argv) {
         if (i + 1 == argc) error->all(FLERR, "pair_style sitewise: {} lacks its value", keyword);
         const char* value = argv[i + 1];
         if (keyword == "cflength")
-            settings_.cflength = number("cflength", value, positive);
+            settings_.cflength = factor("cflength", value);
         else if (keyword == "cfenergy")
-            settings_.cfenergy = number("cfenergy", value, positive);
+            settings_.cfenergy = factor("cfenergy", value);
         else if (keyword == "showewsum")
-            settings_.interval = static_cast<bigint>(number("showewsum", value, 0.0));
+            settings_.interval = count("showewsum", value);
         else if (keyword == "maxew")
-            settings_.most = static_cast<bigint>(number("maxew", value, 0.0));
+            settings_.most = count("maxew", value);
         else if (keyword == "precision" && (!strcmp(value, "float64") || !strcmp(value, "float32")))
             settings_.single = !strcmp(value, "float32");
         else if (keyword == "precision")
@@ -215,9 +271,11 @@ void PairSitewise::forget_coeff() {
 
 void PairSitewise::init_style() {
     if (!force->newton_pair) error->all(FLERR, "pair_style sitewise needs newton on, found newton off");
+    if (!atom->tag_enable) error->all(FLERR, "pair_style sitewise needs atom IDs, found atom_modify id no");
     neighbor->add_request(this, NeighConst::REQ_FULL);
     reported_ = update->ntimestep;
     ready_ = true;
+    begun_ = false;
 }
 
 double PairSitewise::init_one(int i, int j) {
@@ -229,11 +287,12 @@ void PairSitewise::compute(int eflag, int vflag) {
     if (!ready_)
         error->all(FLERR, "pair_style sitewise: after a new pair_coeff the run must not begin with pre no");
     ev_init(eflag, vflag);
-    if (neighbor->ago == 0) {
-        check_ghosts();
-        number_atoms();
-    }
+    if (!begun_) read_exclusions();
+    begun_ = true;
+    number_atoms();
     fill_rows();
+    if (neighbor->ago == 0) check_list();
+    if (!overlap_.empty()) error->one(FLERR, "pair_style sitewise: {}", overlap_);
     energies_.assign(first_.size() - 1, 0.0);
     spreads_.assign(first_.size() - 1, 0.0);
     member_energies_.assign(ensemble_->members().size(), 0.0);
@@ -277,13 +336,61 @@ void PairSitewise::check_ghosts() {
                    reach, cutoff);
 }
 
-// Which atoms have an element, at each new list; their numbers do not change until the next.
+// What LAMMPS's lists of this run leave out. Fixes add exclusions when they are initialized, after pair
+// styles.
+void PairSitewise::read_exclusions() {
+    absent_ = 0;
+    gaps_ = neighbor->nex_type > 0 || neighbor->nex_mol > 0;
+    for (int m = 0; m < neighbor->nex_group; ++m) {
+        const int a = neighbor->ex1_group[m], b = neighbor->ex2_group[m];  // the first group is "all"
+        if (a == 0 || b == 0)
+            absent_ |= group->bitmask[std::max(a, b)];
+        else
+            gaps_ = true;
+    }
+    for (int kind = 1; kind <= 3; ++kind)
+        gaps_ |= atom->molecular != Atom::ATOMIC && neighbor->special_flag[kind] == 0;
+    check_types();
+    if (absent_) warn_of_absent_atoms();
+}
+
+// Another style of pair_style hybrid may have taken pairs.
+void PairSitewise::check_types() {
+    if (!list->iskip) return;
+    for (int i = 1; i <= atom->ntypes; ++i)
+        for (int j = 1; j <= atom->ntypes; ++j)
+            if (map[i] >= 0 && map[j] >= 0 && (list->iskip[i] || list->ijskip[i][j]))
+                error->all(
+                    FLERR,
+                    "pair_style sitewise: a pair_coeff of another style takes atom types {} and {}, which "
+                    "have elements, expected hybrid/overlay, or NULL for one of them",
+                    i, j);
+}
+
+// Fix gcmc and its kind have none between their trials.
+void PairSitewise::warn_of_absent_atoms() {
+    bigint mine = 0, sum = 0;
+    for (int i = 0; i < atom->nlocal; ++i) mine += map[atom->type[i]] >= 0 && !takes_part(i);
+    MPI_Allreduce(&mine, &sum, 1, MPI_LMP_BIGINT, MPI_SUM, world);
+    if (sum > 0 && comm->me == 0)
+        error->warning(
+            FLERR,
+            "pair_style sitewise: {} atoms that neigh_modify exclude keeps from all others have no "
+            "energy and are in no environment",
+            sum);
+}
+
+bool PairSitewise::takes_part(int i) const {
+    return map[atom->type[i]] >= 0 && !(atom->mask[i] & absent_);
+}
+
+// Anew at each step: fixes change types and groups between lists.
 void PairSitewise::number_atoms() {
     const int all = atom->nlocal + atom->nghost;
     atoms_.clear();
     place_.assign(all, -1);
     const auto add = [&](int i) {
-        if (map[atom->type[i]] < 0) return;
+        if (!takes_part(i)) return;
         place_[i] = static_cast<int>(atoms_.size());
         atoms_.push_back(i);
     };
@@ -293,31 +400,65 @@ void PairSitewise::number_atoms() {
         if (place_[i] < 0) add(i);
     species_.resize(atoms_.size());
     for (std::size_t k = 0; k < atoms_.size(); ++k) species_[k] = map[atom->type[atoms_[k]]];
-    if (atom->molecular == Atom::MOLECULAR) check_bonds();
 }
 
-// LAMMPS leaves bonded atoms out of its list where both factors of special_bonds are 0, as they are unless
-// given.
-void PairSitewise::check_bonds() {
+// At each new list, by all ranks
+void PairSitewise::check_list() {
+    check_ghosts();
+    std::string failure = atom_left_out(neighbor->includegroup, "neigh_modify include");
+    if (failure.empty()) failure = atom_left_out(GhostGroup::of(comm), "comm_modify group");
+    if (failure.empty()) failure = overlap_;
+    if (failure.empty() && gaps_) failure = neighbor_left_out();
+    tell_failure(failure);
+}
+
+std::string PairSitewise::atom_left_out(int chosen, const char* command) const {
+    for (int i = 0; chosen > 0 && i < atom->nlocal; ++i)
+        if (takes_part(i) && !(atom->mask[i] & group->bitmask[chosen]))
+            return fmt::format("{} leaves out atom {}, expected a group of all atoms with an element",
+                               command, atom->tag[i]);
+    return "";
+}
+
+// Compares the list with all atoms that are near. It stops a little short of the list's reach, for fixes that
+// displace atoms after the list was made.
+std::string PairSitewise::neighbor_left_out() const {
+    const double reach = ensemble_->cutoff() * (1.0 - 1e-12) * angstrom_ + 0.99 * neighbor->skin;
+    double** x = atom->x;
+    Cubes cubes(reach);
+    for (int i : atoms_) cubes.add(i, x[i]);
+    std::vector<int> seen(place_.size(), -1);  // by which atom
     for (std::size_t k = 0; k + 1 < first_.size(); ++k) {
-        const int i = atoms_[k], *counts = atom->nspecial[i];
-        for (int n = 0; n < counts[2]; ++n) {
-            const int kind = n < counts[0] ? 1 : n < counts[1] ? 2 : 3;
-            const tagint bonded = atom->special[i][n];
-            const int j = atom->map(bonded);
-            if (neighbor->special_flag[kind] != 0 || j < 0 || place_[j] < 0) continue;
-            error->one(FLERR,
-                       "pair_style sitewise: special_bonds keeps atom {} out of the neighbours of atom {}, "
-                       "expected special_bonds lj/coul 1 1 1, or factors that are tiny where they are 0",
-                       bonded, atom->tag[i]);
-        }
+        const int i = seen[atoms_[k]] = atoms_[k];
+        int lost = -1;
+        for (int n = 0; n < list->numneigh[i]; ++n) seen[list->firstneigh[i][n] & NEIGHMASK] = i;
+        cubes.around(x[i], [&](int j) {
+            if (seen[j] != i && squared_distance(x[i], x[j]) < reach * reach) lost = j;
+        });
+        if (lost >= 0) return why_left_out(i, lost);
     }
+    return "";
+}
+
+std::string PairSitewise::why_left_out(int i, int j) const {
+    bool bonded = !neighbor->exclude;
+    if (neighbor->exclude && atom->molecular == Atom::MOLECULAR) {
+        const tagint *begin = atom->special[i], *end = begin + atom->nspecial[i][2];
+        bonded = std::find(begin, end, atom->tag[j]) != end;
+    }
+    return fmt::format("{} keeps atom {} out of the neighbours of atom {}, expected {}",
+                       bonded ? "special_bonds" : "neigh_modify exclude", atom->tag[j], atom->tag[i],
+                       bonded
+                           ? "special_bonds lj/coul 1 1 1, or factors that are tiny where they are 0"
+                           : "neigh_modify exclude none, or exclude group ID all for atoms that shall have "
+                             "no energy and be in no environment");
 }
 
 void PairSitewise::fill_rows() {
     const double reach = ensemble_->cutoff() * ensemble_->cutoff(), scale = 1.0 / angstrom_;
     double** x = atom->x;
     std::size_t entries = 0;
+    overlap_.clear();
     for (std::size_t k = 0; k + 1 < first_.size(); ++k) {
         const int i = atoms_[k], count = list->numneigh[i];
         if (index_.size() < entries + count) {
@@ -328,12 +469,19 @@ void PairSitewise::fill_rows() {
             const int j = list->firstneigh[i][n] & NEIGHMASK;
             const double r[3] = {(x[j][0] - x[i][0]) * scale, (x[j][1] - x[i][1]) * scale,
                                  (x[j][2] - x[i][2]) * scale};
-            if (r[0] * r[0] + r[1] * r[1] + r[2] * r[2] >= reach || place_[j] < 0) continue;
+            const double square = r[0] * r[0] + r[1] * r[1] + r[2] * r[2];
+            if (square >= reach || place_[j] < 0) continue;
+            if (square < overlap * overlap) note_overlap(i, j, std::sqrt(square));
             index_[entries] = place_[j];
             std::copy_n(r, 3, &vectors_[3 * entries++]);
         }
         first_[k + 1] = entries;
     }
+}
+
+void PairSitewise::note_overlap(int i, int j, double distance) {
+    const auto [first, second] = std::minmax(atom->tag[i], atom->tag[j]);
+    overlap_ = fmt::format("atoms {} and {} are {:.6g} Angstrom apart", first, second, distance);
 }
 
 void PairSitewise::add_results() {
@@ -386,8 +534,8 @@ void PairSitewise::find_worst(std::size_t k) {
     const int e = species_[k], count = static_cast<int>(functions.count(e));
     std::vector<double> G(count);
     sitewise::Environment environment;
-    functions.load(e, first_[k + 1] - first_[k], &index_[first_[k]], species_.data(),
-                   &vectors_[3 * first_[k]], environment);
+    functions.load(e, first_[k + 1] - first_[k], index_.data() + first_[k], species_.data(),
+                   vectors_.data() + 3 * first_[k], environment);
     functions.evaluate(environment, G.data());
     const int f = scaling.farthest(e, G.data());
     const sitewise::FeatureStatistics& range = scaling.statistics(e);

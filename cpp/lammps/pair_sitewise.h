@@ -34,6 +34,10 @@ namespace LAMMPS_NS {
 /// `fix ID all pair N sitewise extrapolation 0 energies_spread 0` makes the number of functions outside the
 /// training range and, of an ensemble, the spread of the atomic energies available as f_ID. The spread of the
 /// energy is c_ID[1] of `compute ID all pair sitewise`. All in the units of LAMMPS.
+///
+/// An atom in a group that is excluded from all (neigh_modify exclude group ID all, as fix gcmc does with the
+/// atoms that it tries to delete) is not there: it has no energy and is in no environment. Whatever else
+/// keeps a neighbour out of LAMMPS's list ends the run.
 class PairSitewise : public Pair {
 public:
     explicit PairSitewise(LAMMPS* lammps);
@@ -48,16 +52,25 @@ public:
     double memory_usage() override;
 
 private:
-    double number(const char* keyword, const char* value, double least) const;
+    double factor(const char* keyword, const char* value) const;
+    bigint count(const char* keyword, const char* value) const;
     void forget_coeff();
     void find_units();
     void load(const char* directory);
     void tell_failure(std::string text);
     void allocate();
     void check_ghosts();
+    void read_exclusions();
+    void check_types();
+    void warn_of_absent_atoms();
+    bool takes_part(int i) const;
     void number_atoms();
-    void check_bonds();
+    void check_list();
+    std::string atom_left_out(int chosen, const char* command) const;
+    std::string neighbor_left_out() const;
+    std::string why_left_out(int i, int j) const;
     void fill_rows();
+    void note_overlap(int i, int j, double distance);
     void add_results();
     void add_energy_spread();
     void count_extrapolations();
@@ -71,7 +84,11 @@ private:
         bigint interval = 1000, most = -1;
     } settings_;
     std::unique_ptr<sitewise::Ensemble> ensemble_;
-    bool ready_ = false;  // whether LAMMPS has seen this ensemble's cutoff and elements
+    bool ready_ = false;   // whether LAMMPS has seen this ensemble's cutoff and elements
+    bool begun_ = false;   // whether there was a step since LAMMPS began this run
+    int absent_ = 0;       // bits of the groups that are excluded from all
+    bool gaps_ = false;    // whether LAMMPS may leave other neighbours out of its list
+    std::string overlap_;  // a sentence on two atoms at one place, at this step
     double angstrom_ = 1.0, electronvolt_ = 1.0;  // in the units of LAMMPS
 
     // Atoms with an element, in the order of the library: own atoms in that of the list, then ghosts.
