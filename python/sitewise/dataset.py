@@ -301,8 +301,17 @@ class _Reader:
         bare = self.labels.without_labels(atoms)
         require_finite(bare.positions, "position", source)
         require_finite(bare.cell.array, "cell", source)
+        _require_sense(bare, source)
         group = next((str(atoms.info[key]) for key in GROUP_KEYS if key in atoms.info), "")
         self.structures.append(Structure(bare, labels.energy, labels.forces, stress, group, source, known))
+
+
+def _require_sense(atoms: Atoms, source: str) -> None:
+    """Raises Error for an atom without element, or periodicity without cell."""
+    if len(atoms) and atoms.numbers.min() < 1:
+        raise Error(f"{source}: atom {int(atoms.numbers.argmin())} is of no element")
+    if np.any(atoms.pbc & ~atoms.cell.array.any(axis=1)):
+        raise Error(f"{source}: is periodic, but has no cell there")
 
 
 def _number(n: int, name: str, plural: str | None = None) -> str:

@@ -125,10 +125,8 @@ def _of_runner(path: str, plain: str, index: str, reporter: Reporter) -> Iterato
             charged.append(number)
         yield number, atoms
     if charged:
-        reporter.warn(
-            f"{path}: {len(charged)} structures have a total charge, which is ignored; the first is structure "
-            f"{charged[0]}"
-        )
+        many = "1 structure has" if len(charged) == 1 else f"{len(charged)} structures have"
+        reporter.warn(f"{path}: {many} a total charge, which is ignored; the first is structure {charged[0]}")
 
 
 def _by_ase(file: str, kind: str, index: str) -> Iterator[Atoms]:

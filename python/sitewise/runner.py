@@ -91,7 +91,7 @@ class _Block:
         self.place = place
         self.comment: str | None = None
         self.rows: dict[str, list[list[str]]] = {keyword: [] for keyword in COLUMNS}
-        self.places: list[str] = []  # of the atoms
+        self.places: dict[str, list[str]] = {keyword: [] for keyword in COLUMNS}
 
     def add(self, words: list[str], line: str, place: str) -> None:
         keyword = words[0]
@@ -106,25 +106,24 @@ class _Block:
         if keyword in ("energy", "charge") and self.rows[keyword]:
             raise Error(f"{place}: a second {keyword} of one structure")
         self.rows[keyword].append(words[1:end])
-        if keyword == "atom":
-            self.places.append(place)
+        self.places[keyword].append(place)
 
     def atoms(self, place: str) -> Atoms:
         """The structure, which ends at a place."""
         from ase import Atoms
         from ase.calculators.singlepoint import SinglePointCalculator
 
-        rows = self.rows["atom"]
+        rows, places = self.rows["atom"], self.places["atom"]
         if not rows:
             raise Error(f"{place}: the structure that ends here has no atoms")
-        symbols = [_element(row[3], at) for row, at in zip(rows, self.places, strict=True)]
-        numbers = _numbers([row[:3] + row[4:] for row in rows], self.places)
+        symbols = [_element(row[3], at) for row, at in zip(rows, places, strict=True)]
+        numbers = _numbers([row[:3] + row[4:] for row in rows], places)
         cell = self._cell(place)
         atoms = Atoms(symbols, positions=numbers[:, :3], cell=cell, pbc=cell is not None)
-        results = {"forces": numbers[:, 5:]} | dict(self._scalar("energy", place))
+        results = {"forces": numbers[:, 5:]} | self._scalar("energy")
         atoms.calc = SinglePointCalculator(atoms, **results)
         atoms.info |= {"comment": self.comment} if self.comment else {}
-        atoms.info |= {name: value for name, value in self._scalar("charge", place) if value}
+        atoms.info |= {name: value for name, value in self._scalar("charge").items() if value}
         return atoms
 
     def _cell(self, place: str) -> Floats | None:
@@ -133,13 +132,15 @@ class _Block:
             raise Error(f"{place}: the structure that ends here has {len(rows)} lattice vectors, expected 3 or none")
         if not rows:
             return None
-        cell = _numbers(rows, [place] * 3)
+        cell = _numbers(rows, self.places["lattice"])
         if np.linalg.matrix_rank(cell) < 3:
             raise Error(f"{place}: the lattice vectors of the structure that ends here span no volume")
         return cell
 
-    def _scalar(self, keyword: str, place: str) -> Iterator[tuple[str, float]]:
-        yield from ((keyword, float(_numbers([row], [place])[0, 0])) for row in self.rows[keyword])
+    def _scalar(self, keyword: str) -> dict[str, float]:
+        """The number of energy or charge, where there is one."""
+        rows = self.rows[keyword]
+        return {keyword: float(_numbers(rows, self.places[keyword])[0, 0])} if rows else {}
 
 
 def _element(symbol: str, place: str) -> str:
@@ -155,6 +156,8 @@ def _numbers(rows: Sequence[Sequence[str]], places: Sequence[str]) -> Floats:
     try:
         values = np.array(rows, dtype=np.float64)
     except ValueError:
+        values = None
+    if values is None or any("_" in "".join(row) for row in rows):  # Python takes 1_0 for 10
         values = np.array([[number(word, at) for word in row] for row, at in zip(rows, places, strict=True)])
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
@@ -165,7 +168,7 @@ def _numbers(rows: Sequence[Sequence[str]], places: Sequence[str]) -> Floats:
 
 def number(word: str, place: str) -> float:
     """A number as Fortran or C writes it: 1.5, 1.5E3, 1.5D3, 1.5-101."""
-    text = word.lower().replace("d", "e")
+    text = word.lower().replace("d", "e").replace("_", "?")
     try:
         return float(text if "e" in text else BARE_EXPONENT.sub(r"e\1", text))
     except ValueError:
