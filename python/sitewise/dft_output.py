@@ -43,6 +43,11 @@ class Step:
     learned: bool = False
 
 
+# The steps of an output, and for one with a force field's results what writes a copy that ASE can read: with (True) or
+# without the steps of the force field.
+Found = tuple[list[Step], Callable[[Path, Path, bool], None] | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Steps:
     """The steps of an output that are read.
@@ -87,7 +92,7 @@ def choose_steps(path: str, plain: str, kind: str, folder: Path, unconverged: bo
     Error
         If there are steps, but none is left.
     """
-    steps = OUTPUTS[kind](Path(plain))
+    steps, without_ml = OUTPUTS[kind](Path(plain))
     by_force_field = [n for n, step in enumerate(steps) if step.learned]
     failed = [n for n, step in enumerate(steps) if not step.converged]
     out = set() if unconverged else set(failed)
@@ -104,10 +109,10 @@ def choose_steps(path: str, plain: str, kind: str, folder: Path, unconverged: bo
     if steps and len(out) == len(steps):
         raise Error(f"{'; '.join(warnings)}: no structure remains")
     chosen = [n for n in range(len(steps)) if n not in out]
-    if not by_force_field:
+    if without_ml is None:
         return Steps(plain, len(steps), list(range(len(steps))), chosen, warnings)
     copy = folder / Path(plain).name
-    WITHOUT_ML[kind](Path(plain), copy, learned)
+    without_ml(Path(plain), copy, learned)
     return Steps(
         str(copy), len(steps), [n for n, step in enumerate(steps) if learned or not step.learned], chosen, warnings
     )
@@ -133,13 +138,14 @@ class _OutcarSteps:
         self.steps: list[Step] = []
         self.most = self.iteration = self.rest = 0
         self.reached: bool | None = None
+        self.seen = False  # whether there is a force field
         self.learned = False  # whether results of the force field wait for those of electrons
 
     def learn(self, line: str) -> None:
         """Takes a line of the force field's results."""
         if ML_END in line:
             self.finish()
-            self.learned = True
+            self.seen = self.learned = True
 
     def finish(self) -> None:
         """Takes the results of the force field that wait for a step of its own."""
@@ -168,13 +174,13 @@ class _OutcarSteps:
         return self.reached if self.reached is not None else not 0 < self.most <= self.iteration
 
 
-def _outcar_steps(path: Path) -> list[Step]:
+def _outcar_steps(path: Path) -> Found:
     found = _OutcarSteps()
     with path.open(encoding="utf-8", errors="replace") as file:
         for line, learned in _outcar_lines(file):
             (found.learn if learned else found.add)(line)
     found.finish()
-    return found.steps
+    return found.steps, _outcar_without_ml if found.seen else None
 
 
 def _outcar_without_ml(path: Path, copy: Path, keep: bool) -> None:
@@ -204,7 +210,7 @@ def _as_ab_initio(line: str) -> str:
     return line
 
 
-def _vasprun_steps(path: Path) -> list[Step]:
+def _vasprun_steps(path: Path) -> Found:
     text = path.read_text(encoding="latin-1")
     most = max(map(int, XML_NELM.findall(text)), default=0)
     learning = XML_ML.search(text) is not None
@@ -213,7 +219,7 @@ def _vasprun_steps(path: Path) -> list[Step]:
         electronic, (_, _, rest) = found.group(1).count("<scstep>"), found.group(1).rpartition("</scstep>")
         if found.group(2) or "<energy>" in rest:
             steps.append(Step(not 0 < most <= electronic, learning and not electronic))
-    return steps
+    return steps, _vasprun_without_ml if learning else None
 
 
 def _vasprun_without_ml(path: Path, copy: Path, keep: bool) -> None:
@@ -230,7 +236,7 @@ def _vasprun_without_ml(path: Path, copy: Path, keep: bool) -> None:
     copy.write_text(CALCULATION.sub(changed, path.read_text(encoding="latin-1")), encoding="latin-1")
 
 
-def _espresso_steps(path: Path) -> list[Step]:
+def _espresso_steps(path: Path) -> Found:
     """The structures with results, as ASE counts them."""
     steps: list[Step] = []
     converged = whole = False
@@ -241,12 +247,11 @@ def _espresso_steps(path: Path) -> list[Step]:
                 converged, whole = True, False
             converged = converged and "convergence NOT achieved" not in line
             whole = whole or any(words in line for words in QE_RESULT)
-    return [*steps, Step(converged)] if whole else steps
+    return [*steps, Step(converged)] if whole else steps, None
 
 
-OUTPUTS: dict[str, Callable[[Path], list[Step]]] = {
+OUTPUTS: dict[str, Callable[[Path], Found]] = {
     "vasp-out": _outcar_steps,
     "vasp-xml": _vasprun_steps,
     "espresso-out": _espresso_steps,
 }
-WITHOUT_ML = {"vasp-out": _outcar_without_ml, "vasp-xml": _vasprun_without_ml}
