@@ -41,6 +41,14 @@ CfEnergy = Annotated[
 EnergyKey = Annotated[str | None, typer.Option(help="Name of the energy in the files.")]
 ForcesKey = Annotated[str | None, typer.Option(help="Name of the forces in the files.")]
 StressKey = Annotated[str | None, typer.Option(help="Name of the stress in the files.")]
+VirialKey = Annotated[
+    str | None, typer.Option(help="Name of the virial (eV, minus stress times volume), in place of a stress.")
+]
+StressUnit = Annotated[str | None, typer.Option(help="Of the structures: eV/Angstrom^3 (default), GPa or kbar.")]
+MixedLabels = Annotated[
+    bool,
+    typer.Option("--mixed-labels", help="Allow a label from one source in some structures, another in others."),
+]
 LengthUnit = Annotated[
     str | None, typer.Option(help="Of the structures: Angstrom (default) or Bohr; for files that do not say it.")
 ]
@@ -161,6 +169,9 @@ def evaluate(
     energy_key: EnergyKey = None,
     forces_key: ForcesKey = None,
     stress_key: StressKey = None,
+    virial_key: VirialKey = None,
+    stress_unit: StressUnit = None,
+    mixed_labels: MixedLabels = False,
     device: DeviceName = "cpu",
     quiet: Quiet = False,
 ) -> None:
@@ -173,9 +184,10 @@ def evaluate(
 
     reporter = Reporter(quiet)
     loaded = load_potential(potential, cflength, cfenergy, device)
-    keys = {"energy": energy_key, "forces": forces_key, "stress": stress_key}
+    keys = {"energy": energy_key, "forces": forces_key, "stress": stress_key, "virial": virial_key}
     given = {label: key for label, key in keys.items() if key is not None}
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
+    options |= {"stress_unit": stress_unit, "mixed_labels": mixed_labels}
     structures = Dataset.read(data, keys=given, reporter=reporter, **options)
     comparison = compare(loaded, structures, "evaluating", reporter)
     errors = comparison.errors()

@@ -7,7 +7,15 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ._core import Error
 from .units import Units
@@ -49,11 +57,12 @@ class _Table(BaseModel):
 
 
 class Keys(_Table):
-    """Names of the labels in the files, where they are not the usual ones."""
+    """Names of the labels in the files, where they are not the usual ones; a virial is in place of the stress."""
 
     energy: str | None = None
     forces: str | None = None
     stress: str | None = None
+    virial: str | None = None
 
     def given(self) -> dict[str, str]:
         return {label: key for label, key in self if key is not None}
@@ -65,23 +74,32 @@ class Data(_Table):
     train: list[str]
     test: list[str] | float = 0.1
     keys: Keys = Keys()
+    mixed_labels: bool = False
     cache: str | None = None
     length_unit: str = "Angstrom"
     energy_unit: str = "eV"
+    stress_unit: str | None = None
     keep_unconverged: bool = False
     keep_machine_learned: bool = False
 
     @model_validator(mode="after")
     def _known_units(self) -> Data:
         try:
-            Units.of(self.length_unit, self.energy_unit)
+            Units.of(self.length_unit, self.energy_unit, self.stress_unit)
         except Error as error:
             raise ValueError(str(error)) from None
         return self
 
     def reading(self) -> dict[str, Any]:
         """Keywords of `Dataset.read` for all files of a run."""
-        names = ("length_unit", "energy_unit", "keep_unconverged", "keep_machine_learned")
+        names = (
+            "mixed_labels",
+            "length_unit",
+            "energy_unit",
+            "stress_unit",
+            "keep_unconverged",
+            "keep_machine_learned",
+        )
         return {"keys": self.keys.given(), **{name: getattr(self, name) for name in names}}
 
     @field_validator("train", mode="before")
@@ -153,11 +171,17 @@ class Training(_Table):
     early_stop: Annotated[int, Field(ge=1)] | None = None
     memory_budget: NonNegative = 4.0
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _fill_in(cls, given: Any) -> Any:
+    def _fill_in(cls, given: Any, check: ModelWrapValidatorHandler[Training]) -> Training:
         if not isinstance(given, dict):
-            return given
+            return check(given)
+        made = check(cls._with_defaults(given))
+        made.model_fields_set.intersection_update(given)  # what the recipe says was not asked for
+        return made
+
+    @staticmethod
+    def _with_defaults(given: dict[str, Any]) -> dict[str, Any]:
         recipe = RECIPES.get(given.get("recipe", "default"), RECIPES["default"])
         values = {key: value for key, value in recipe.items() if key != "iterations" or "epochs" not in given} | given
         return ADAM | values if values["optimizer"] == "adam" else values

@@ -86,6 +86,7 @@ class Dataset(Sequence[Structure]):
         mixed_labels: bool = False,
         length_unit: str | float = "Angstrom",
         energy_unit: str | float = "eV",
+        stress_unit: str | None = None,
         keep_unconverged: bool = False,
         keep_machine_learned: bool = False,
     ) -> Dataset:
@@ -116,6 +117,8 @@ class Dataset(Sequence[Structure]):
         length_unit, energy_unit
             Units of the numbers in the files: names of `sitewise.units`, or Angstrom and eV in a unit. A format
             that ASE converts by itself, as outputs of VASP, has no others than Angstrom and eV.
+        stress_unit
+            "GPa", "kbar" or "eV/Angstrom^3"; without it that of energy and length.
         keep_unconverged, keep_machine_learned
             Whether steps of DFT outputs are kept whose electrons did not converge, or that a machine-learned force
             field of VASP made.
@@ -129,7 +132,7 @@ class Dataset(Sequence[Structure]):
         """
         keys = dict(keys or {})
         reporter = reporter or Reporter()
-        units = Units.of(length_unit, energy_unit)
+        units = Units.of(length_unit, energy_unit, stress_unit)
         reader = _Reader(keys, units)
         files = expand(paths)
         for path in files:

@@ -9,12 +9,12 @@ import numpy as np
 
 from . import _core
 from ._core import Error
-from .config import Data, Functions
+from .config import Data, Functions, Training
 from .dataset import Dataset
 from .labels import LABELS
 from .progress import Reporter
 from .ranks import Ranks
-from .structures import Floats
+from .structures import Floats, by_atomic_number
 from .symmetry import SymmetryFunctions
 from .training_set import SharedSet, TrainingSet, prepare
 
@@ -48,6 +48,32 @@ def read_data(table: Data, rng: np.random.Generator, reporter: Reporter) -> tupl
     if missing:
         raise Error(f"no structure with {', '.join(sorted(missing))} is left to train on, choose another seed")
     return train, test
+
+
+def check_labels(data: Dataset, settings: Training, reporter: Reporter) -> None:
+    """Says what the training structures do not have.
+
+    Raises
+    ------
+    Error
+        If a weight is given for a label that no structure has.
+    """
+    hint = "".join(f"; {sentence}" for sentence in data.unused_labels())
+    for weight, label in (("force_weight", "forces"), ("stress_weight", "stress")):
+        value = getattr(settings, weight)
+        if not value or data.count(label):
+            continue
+        lack = f"no training structure has {'a stress' if label == 'stress' else label}"
+        if weight in settings.model_fields_set:
+            raise Error(f"[training] {weight} is {value:g}, but {lack}{hint}")
+        reporter.say(f"{lack}: only the other labels count")
+    if not data.count("energy"):
+        reporter.warn(f"no training structure has an energy: only differences of energies will have a meaning{hint}")
+        return
+    unknown = set(data.elements) - set(Dataset(s for s in data if s.energy is not None).elements)
+    if unknown:
+        names = ", ".join(by_atomic_number(sorted(unknown)))
+        reporter.warn(f"no structure with {names} has an energy: total energies of structures with it are arbitrary")
 
 
 def choose_functions(table: Functions, elements: list[str]) -> SymmetryFunctions:

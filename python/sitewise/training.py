@@ -32,7 +32,15 @@ from .metrics import KINDS, OUTLIER_COLUMNS, Comparison, compare
 from .model import Parameters, atomic_offsets, initial_potential
 from .optimizers import silent_line_searches
 from .potential import Device, Potential
-from .preparation import LOSSES, PreparedData, choose_functions, read_data, unselected_functions, useless_functions
+from .preparation import (
+    LOSSES,
+    PreparedData,
+    check_labels,
+    choose_functions,
+    read_data,
+    unselected_functions,
+    useless_functions,
+)
 from .progress import Advance, Reporter
 from .ranks import Ranks
 from .signals import Interrupted, Stop, stop_signals
@@ -162,6 +170,7 @@ class Inputs:
         self.began = time.monotonic(), self.ranks.usage()[0]
         settings, table = config.training, config.symmetry_functions
         train_data, test_data = data or read_data(config.data, self.rng(SPLIT), reporter)
+        check_labels(train_data, settings, reporter)
         self._check_groups([*train_data.groups, *test_data.groups])
         self.functions = choose_functions(table, train_data.elements)
         budget = round(settings.memory_budget * 1e9)
@@ -203,7 +212,10 @@ class Inputs:
             return None
         given = None
         if wanted != "auto":
-            given = Dataset.read(wanted, reporter=self.reporter, **self.config.data.reading())
+            reading = self.config.data.reading()
+            # Such crystals may have energies alone, and nothing else is asked of them.
+            reading["keys"] = {label: key for label, key in reading["keys"].items() if label == "energy"}
+            given = Dataset.read(wanted, reporter=self.reporter, **reading)
             self.hashes["invariant points"] = given.hash()
         data = Dataset([*self.train.data, *self.test.data])
         return make_monitor(given, data, self.functions, self.train.prepared, self.reporter)

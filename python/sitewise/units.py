@@ -9,7 +9,7 @@ from math import isfinite
 from ._core import Error
 from .text import printable
 
-# CODATA 2018; in Angstrom and in eV.
+# CODATA 2018; in Angstrom, eV and eV/Angstrom^3.
 BOHR = 0.529177210903
 HARTREE = 27.211386245988
 KJ_PER_MOL = 1 / 96.48533212331
@@ -21,6 +21,8 @@ ENERGIES = {
     "kcal/mol": 4.184 * KJ_PER_MOL,
     "kJ/mol": KJ_PER_MOL,
 }
+GPA = 1 / 160.2176634
+STRESSES = {"eV/Angstrom^3": 1.0, "GPa": GPA, "kbar": GPA / 10}
 SAME = 1e-6  # part by which two values of one unit differ at most
 
 
@@ -34,13 +36,16 @@ class Units:
         Angstrom in a unit.
     energy
         eV in a unit.
+    pressure
+        eV/Angstrom^3 in a unit of the stress; None where this is energy / length^3.
     """
 
     length: float = 1.0
     energy: float = 1.0
+    pressure: float | None = None
 
     @classmethod
-    def of(cls, length_unit: str | float, energy_unit: str | float) -> Units:
+    def of(cls, length_unit: str | float, energy_unit: str | float, stress_unit: str | None = None) -> Units:
         """Units by their names, in any case, or by their size in Angstrom and eV.
 
         Raises
@@ -48,7 +53,9 @@ class Units:
         Error
             If there is no such unit.
         """
-        return cls(_size(length_unit, LENGTHS, "length_unit"), _size(energy_unit, ENERGIES, "energy_unit"))
+        pressure = None if stress_unit is None else _size(stress_unit, STRESSES, "stress_unit")
+        length, energy = _size(length_unit, LENGTHS, "length_unit"), _size(energy_unit, ENERGIES, "energy_unit")
+        return cls(length, energy, pressure)
 
     @property
     def force(self) -> float:
@@ -58,10 +65,11 @@ class Units:
     @property
     def stress(self) -> float:
         """eV/Angstrom^3."""
-        return self.energy / self.length**3
+        return self.energy / self.length**3 if self.pressure is None else self.pressure
 
     def __str__(self) -> str:
-        return f"{_name(self.energy, ENERGIES)} and {_name(self.length, LENGTHS)}"
+        stress = "" if self.pressure is None else f", stress in {_name(self.pressure, STRESSES)}"
+        return f"{_name(self.energy, ENERGIES)} and {_name(self.length, LENGTHS)}{stress}"
 
 
 def _size(unit: str | float, known: Mapping[str, float], what: str) -> float:
