@@ -285,6 +285,10 @@ def convert(
     energy_unit: EnergyUnit = None,
     keep_unconverged: KeepUnconverged = False,
     keep_machine_learned: KeepLearned = False,
+    mixed_labels: MixedLabels = False,
+    labelled_only: Annotated[
+        bool, typer.Option("--labelled-only", help="Leave out structures without energy or without forces.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Convert a potential (n2p2, CP2K, SIMPLE-NN) or structures (RuNNer's input.data, LAMMPS's data files, all that ASE
@@ -296,7 +300,9 @@ def convert(
     if to is not None and to not in formats:
         raise Error(f"--to is {to}, expected {' or '.join(formats)}")
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
-    convert_files(sources, output, formats[to] if to else None, cflength, cfenergy, Reporter(quiet), index, options)
+    options["mixed_labels"] = mixed_labels
+    form = formats[to] if to else None
+    convert_files(sources, output, form, cflength, cfenergy, Reporter(quiet), index, options, labelled_only)
 
 
 @command
@@ -336,6 +342,7 @@ def diagnose(
     energy_unit: EnergyUnit = None,
     keep_unconverged: KeepUnconverged = False,
     keep_machine_learned: KeepLearned = False,
+    mixed_labels: MixedLabels = False,
     quiet: Quiet = False,
 ) -> None:
     """What the data determine of the atomic energies, and how well a potential maps them."""
@@ -352,6 +359,7 @@ def diagnose(
     reporter = Reporter(quiet)
     potentials = [Potential.load(path, cflength, cfenergy) if path else None for path in (potential, compare)]
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
+    options["mixed_labels"] = mixed_labels
     structures = Dataset.read(data, require_labels=False, reporter=reporter, **options)
     added, wanted = (
         Dataset.read(paths, require_labels=False, reporter=reporter, **options) if paths else None

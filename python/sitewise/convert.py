@@ -49,6 +49,7 @@ def convert(
     reporter: Reporter,
     index: int | None = None,
     options: Mapping[str, Any] | None = None,
+    labelled_only: bool = False,
 ) -> None:
     """Converts a potential, or structures.
 
@@ -72,6 +73,8 @@ def convert(
     options
         Further keywords of `Dataset.read`. Their units are those of the structures that are read; for RuNNer's files
         cflength and cfenergy say the same.
+    labelled_only
+        Whether structures without energy or without forces are left out.
 
     Raises
     ------
@@ -91,6 +94,8 @@ def convert(
     structures = _structures(sources, Units(1 / cflength, 1 / cfenergy), options, reporter)
     if index is not None:
         structures = [_chosen(structures, index)]
+    if labelled_only:
+        structures = _labelled_ones(structures, reporter)
     if to is Format.runner:
         write_runner(structures, output, cflength, cfenergy)
     elif to is Format.lammps:
@@ -158,6 +163,17 @@ def _chosen(structures: Sequence[Structure], index: int) -> Structure:
     if not -len(structures) <= index < len(structures):
         raise Error(f"--index is {index}, but there are {len(structures)} structures, counted from 0")
     return structures[index]
+
+
+def _labelled_ones(structures: Sequence[Structure], reporter: Reporter) -> list[Structure]:
+    """Those with energy and forces."""
+    kept = [s for s in structures if s.energy is not None and s.forces is not None]
+    if not kept:
+        raise Error(f"--labelled-only leaves nothing: none of {len(structures)} structures has energy and forces")
+    reporter.say(
+        f"{len(structures) - len(kept)} of {len(structures)} structures lack energy or forces and are left out"
+    )
+    return kept
 
 
 def _write_ase(structures: Iterable[Structure], output: Path) -> None:

@@ -57,10 +57,11 @@ def _potential(path: Path, cflength: float, cfenergy: float) -> Iterator[str]:
 
 
 def _data(path: Path, options: Mapping[str, Any]) -> Iterator[str]:
-    data = Dataset.read(path, require_labels=False, reporter=Reporter(quiet=True), **options)
+    data = Dataset.read(path, require_labels=False, reporter=Reporter(quiet=True), mixed_labels=True, **options)
     sizes = [len(s.atoms) for s in data]
     units = Units.of(*(options.get(name, 1.0) for name in ("length_unit", "energy_unit")))
-    yield f"{printable(path, PATH)}: {data.summary()}, in {units}"
+    yield f"{printable(path, PATH)}: {data.summary()}{data.sources()}, in {units}"
+    yield from data.unused_labels()
     yield f"elements {' '.join(data.elements)}; {min(sizes)} to {max(sizes)} atoms"
     periodic = Counter(int(s.atoms.pbc.sum()) for s in data)
     yield "periodic in " + ", ".join(f"{n} directions: {count}" for n, count in sorted(periodic.items()))

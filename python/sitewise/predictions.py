@@ -32,7 +32,7 @@ def write_predictions(
     ensemble also its spreads. What else the structures carry is kept, labels that were read are not. `options` are
     further keywords of `Dataset.read`."""
     loaded = load_potential(potential, cflength, cfenergy, device)
-    structures = Dataset.read(data, require_labels=False, reporter=reporter, **(options or {}))
+    structures = Dataset.read(data, require_labels=False, reporter=reporter, mixed_labels=True, **(options or {}))
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as file:
         for structure, result in zip(structures, evaluate_all(loaded, structures, "predicting", reporter), strict=True):
             atoms = structure.atoms.copy()
@@ -57,7 +57,7 @@ def write_features(
     """Writes features, atomic energies, atomic numbers and the first atom of each structure as NPZ; `options` are
     further keywords of `Dataset.read`."""
     loaded = load_potential(potential, cflength, cfenergy)
-    structures = Dataset.read(data, require_labels=False, reporter=reporter, **(options or {}))
+    structures = Dataset.read(data, require_labels=False, reporter=reporter, mixed_labels=True, **(options or {}))
     results = list(evaluate_all(loaded, structures, "evaluating", reporter))
     with atomic(output) as temporary, temporary.open("wb") as file:
         np.savez(

@@ -176,16 +176,30 @@ def number(word: str, place: str) -> float:
 
 
 def write_runner(structures: Iterable[Structure], path: str | Path, cflength: float, cfenergy: float) -> None:
-    """Writes structures with energy and forces (0 where unknown); periodic in all directions or in none.
+    """Writes structures with energy and forces, or all without any label, for predictions: then without the line of the
+    energy and with forces of 0, which `read_runner` takes for unknown. They are periodic in all directions or in none.
 
     Raises
     ------
     Error
-        If a structure is periodic in some directions only.
+        If a structure is periodic in some directions only, or lacks the energy or the forces.
     """
+    structures = list(structures)
+    if any(s.energy is not None or s.forces is not None for s in structures):
+        _require_labels(structures)
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for structure in structures:
             file.writelines(line + "\n" for line in _lines(structure, cflength, cfenergy))
+
+
+def _require_labels(structures: Sequence[Structure]) -> None:
+    lacking = [s for s in structures if s.energy is None or s.forces is None]
+    if lacking:
+        what = "energy" if lacking[0].energy is None else "forces"
+        raise Error(
+            f"{lacking[0].source}: has no {what}, as {len(lacking)} of {len(structures)} structures lack energy or "
+            "forces; input.data cannot say that these are unknown: leave such structures out by --labelled-only"
+        )
 
 
 def _lines(structure: Structure, cflength: float, cfenergy: float) -> Iterator[str]:
@@ -199,7 +213,8 @@ def _lines(structure: Structure, cflength: float, cfenergy: float) -> Iterator[s
         yield "lattice " + _text(vector)
     for symbol, position, force in zip(atoms.symbols, atoms.positions, forces, strict=True):
         yield f"atom {_text(position * cflength)} {symbol} 0.0 0.0 {_text(force * (cfenergy / cflength))}"
-    yield f"energy {float((structure.energy or 0.0) * cfenergy)!r}"
+    if structure.energy is not None:
+        yield f"energy {float(structure.energy * cfenergy)!r}"
     yield "charge 0.0"
     yield "end"
 
