@@ -215,9 +215,9 @@ private:
         for (std::size_t s = 0; s < out.size(); ++s) {
             const std::size_t first = engine.first_atom()[s], count = engine.first_atom()[s + 1] - first;
             if (!gradients) break;
-            add(&forces[3 * first], 3 * count, out[s].forces);
-            add(&virial[9 * s], 9, out[s].virial);
-            if (virials) add(&parts[9 * first], 9 * count, out[s].virials);
+            add(forces.data() + 3 * first, 3 * count, out[s].forces);
+            add(virial.data() + 9 * s, 9, out[s].virial);
+            if (virials) add(parts.data() + 9 * first, 9 * count, out[s].virials);
         }
         add_energies(engine, energies, members, out);
         write_features(engine, out);
@@ -258,8 +258,8 @@ private:
         for (std::size_t s = 0; s < out.size(); ++s) {
             const std::size_t first = engine.first_atom()[s],
                               count = std::min<std::size_t>(engine.first_atom()[s + 1], centers) - first;
-            if (out[s].features) std::copy_n(&rows[first * width], count * width, out[s].features);
-            if (out[s].extrapolations) std::copy_n(&outside[first], count, out[s].extrapolations);
+            if (out[s].features) std::copy_n(rows.data() + first * width, count * width, out[s].features);
+            if (out[s].extrapolations) std::copy_n(outside.data() + first, count, out[s].extrapolations);
         }
     }
 
@@ -293,7 +293,10 @@ std::shared_ptr<Backend> cuda_backend() {
     static std::mutex mutex;
     static std::shared_ptr<Backend> backend;
     const std::lock_guard<std::mutex> lock(mutex);
-    if (backend) return backend;
+    if (backend) {
+        backend->require_own_process();
+        return backend;
+    }
     const std::string reason = cuda::missing();
     if (!reason.empty()) throw Error("device cuda: no GPU: " + reason);
     return backend = std::make_shared<cuda::CudaBackend>();

@@ -106,7 +106,7 @@ def test_a_kept_list_gives_what_a_new_one_gives():
     for _ in range(20):
         atoms.positions += rng.normal(0, 0.06, atoms.positions.shape)
         assert_close(atoms.get_forces(), potential.evaluate(atoms).forces, 1e-11)
-    assert 1 < atoms.calc._neighbors.builds < 20
+    assert 1 < atoms.calc._own.neighbors.builds < 20
 
 
 @pytest.mark.skipif("cuda" not in DEVICES, reason="no CUDA device")
@@ -144,7 +144,7 @@ def test_copies_share_the_potential_alone():
     assert moved.calc is not atoms.calc
     assert moved.calc.potential is potential
     assert moved.calc.results["energy"] == energy
-    assert (moved.calc._neighbors.skin, moved.calc.warn_every, moved.calc.stop_after) == (0.4, 7, 10**6)
+    assert (moved.calc._own.neighbors.skin, moved.calc.warn_every, moved.calc.stop_after) == (0.4, 7, 10**6)
     assert moved.calc.extrapolations == atoms.calc.extrapolations > 0
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # the original has warned

@@ -40,7 +40,9 @@ constexpr std::uint8_t floating = 2;
 /// Memory on the device that goes with the last array that looks at it.
 struct DeviceMemory {
     explicit DeviceMemory(std::size_t bytes) : backend(cuda_backend()), data(backend->allocate(bytes)) {}
-    ~DeviceMemory() { backend->release(data); }
+    ~DeviceMemory() {
+        if (!backend->forked()) backend->release(data);
+    }
     DeviceMemory(const DeviceMemory&) = delete;
     std::shared_ptr<Backend> backend;
     void* data;
@@ -67,6 +69,7 @@ public:
     py::tuple shape() const { return py::tuple(py::cast(shape_)); }
 
     py::array_t<double> numpy() const {
+        memory_->backend->require_own_process();
         py::array_t<double> values(shape_);
         memory_->backend->download(values.mutable_data(), data(), size() * sizeof(double));
         return values;

@@ -12,12 +12,9 @@
 #include <type_traits>
 #include <vector>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 #include "backend.hpp"
 #include "device_array.hpp"
+#include "parallel.hpp"
 #include "sitewise/ensemble.hpp"
 #include "sitewise/error.hpp"
 #include "sitewise/training.hpp"
@@ -51,17 +48,48 @@ Floats array(const Shape& shape, const std::vector<double>& values) {
     return result;
 }
 
+// What Python gives as an array, of one of the `kinds` of numpy's types: no fraction becomes an index, no
+// text and no imaginary part is dropped.
+template <class Array>
+Array array_of(const py::object& given, const std::string& kinds, const char* name) {
+    const py::array any = py::array::ensure(given);
+    if (!any) throw Error(std::string(name) + " is not an array");
+    if (any.size() > 0 && kinds.find(any.dtype().kind()) == std::string::npos)
+        throw Error(std::string(name) + " has the type " + py::str(any.dtype()).cast<std::string>() +
+                    ", expected " +
+                    (kinds == "fiu"  ? "numbers"
+                     : kinds == "iu" ? "whole numbers"
+                                     : "true or false"));
+    return Array::ensure(any);
+}
+
+Floats numbers(const py::object& given, const char* name) {
+    return array_of<Floats>(given, "fiu", name);
+}
+
+// Element indices, of which none may change as it becomes an int
+Ints indices(const py::object& given, const char* name) {
+    const Ints result = array_of<Ints>(given, "iu", name);
+    if (!py::isinstance<Ints>(given) &&
+        !py::bool_(py::module_::import("numpy").attr("array_equal")(result, given)))
+        throw Error(std::string(name) + " has a number that is out of range");
+    return result;
+}
+
 // Keeps the arrays alive while the library looks at them.
 struct Structure {
     Ints species;
     Floats positions, cell;
     Flags pbc;
 
-    Structure(Ints species_, Floats positions_, Floats cell_, Flags pbc_)
-        : species(std::move(species_)),
-          positions(std::move(positions_)),
-          cell(std::move(cell_)),
-          pbc(std::move(pbc_)) {
+    Structure(const py::object& species_,
+              const py::object& positions_,
+              const py::object& cell_,
+              const py::object& pbc_)
+        : species(indices(species_, "species")),
+          positions(numbers(positions_, "positions")),
+          cell(numbers(cell_, "cell")),
+          pbc(array_of<Flags>(pbc_, "biu", "pbc")) {
         require(species, {species.size()}, "species");
         require(positions, {species.size(), 3}, "positions");
         require(cell, {3, 3}, "cell");
@@ -81,6 +109,56 @@ struct Structure {
         }
         return atoms;
     }
+};
+
+// An object of Python's, and who is at it while the GIL, which guards these two, is released.
+template <class T>
+struct Shared : T {
+    using T::T;
+    explicit Shared(T&& object) : T(std::move(object)) {}
+    mutable int readers = 0;
+    mutable bool changing = false;
+};
+
+template <class T>
+[[noreturn]] void refuse() {
+    const char* name = std::is_same_v<T, TrainingSet> ? "training set" : "potential";
+    throw Error(std::string("the ") + name + " is in use by another thread");
+}
+
+template <class T>
+void require_unchanging(const Shared<T>& object) {
+    if (object.changing) refuse<T>();
+}
+
+template <class T>
+void require_unused(const Shared<T>& object) {
+    if (object.changing || object.readers > 0) refuse<T>();
+}
+
+// Made and ended with the GIL, which may be released in between.
+template <class T>
+class Reading {
+public:
+    explicit Reading(const Shared<T>& object) : object_(object) {
+        require_unchanging(object);
+        ++object.readers;
+    }
+    ~Reading() { --object_.readers; }
+    Reading(const Reading&) = delete;
+
+private:
+    const Shared<T>& object_;
+};
+
+class Changing {
+public:
+    explicit Changing(bool& changing) : changing_(changing) { changing_ = true; }
+    ~Changing() { changing_ = false; }
+    Changing(const Changing&) = delete;
+
+private:
+    bool& changing_;
 };
 
 Device parse_device(const std::string& name) {
@@ -103,18 +181,22 @@ std::vector<std::string> devices() {
     }
 }
 
+void check_species(const SymmetryFunctions& functions, const Structure& structure) {
+    for (std::size_t i = 0; i < structure.size(); ++i) {
+        const int species = structure.species.data()[i];
+        if (species < 0 || species >= functions.elements())
+            throw Error("atom " + std::to_string(i) + " has element index " + std::to_string(species) +
+                        ", there are " + std::to_string(functions.elements()) + " elements");
+    }
+}
+
 // The operators on all environments of a structure, for tests and features; one thread is enough there.
 class Environments {
 public:
     Environments(const SymmetryFunctions& functions, const Structure& structure)
         : functions_(functions),
           structure_(structure),
-          list_(build_neighbors(structure.view(), functions.cutoff())) {
-        for (std::size_t i = 0; i < structure.size(); ++i)
-            if (center(i) < 0 || center(i) >= functions.elements())
-                throw Error("atom " + std::to_string(i) + " has element index " + std::to_string(center(i)) +
-                            ", there are " + std::to_string(functions.elements()) + " elements");
-    }
+          list_(build_neighbors(structure.view(), functions.cutoff())) {}
 
     std::size_t width() const { return functions_.max_count(); }
     std::size_t size() const { return structure_.size(); }
@@ -130,8 +212,8 @@ public:
     void for_each(Work work) {
         for (std::size_t i = 0; i < size(); ++i) {
             const std::size_t first = list_.first[i], m = list_.first[i + 1] - first;
-            functions_.load(center(i), m, &list_.index[first], structure_.species.data(),
-                            &list_.vectors[3 * first], environment);
+            functions_.load(center(i), m, list_.index.data() + first, structure_.species.data(),
+                            list_.vectors.data() + 3 * first, environment);
             work(i, first, m);
         }
     }
@@ -146,12 +228,13 @@ private:
 };
 
 Floats evaluate(const SymmetryFunctions& functions,
-                Ints species,
-                Floats positions,
-                Floats cell,
-                Flags pbc,
+                const py::object& species,
+                const py::object& positions,
+                const py::object& cell,
+                const py::object& pbc,
                 const std::string& device) {
     const Structure structure(species, positions, cell, pbc);
+    check_species(functions, structure);
     if (const auto backend = backend_of(device)) {
         Floats G({structure.size(), functions.max_count()});
         backend->evaluate(functions, structure.view(), G.mutable_data());
@@ -166,13 +249,14 @@ Floats evaluate(const SymmetryFunctions& functions,
 }
 
 py::tuple vjp(const SymmetryFunctions& functions,
-              Ints species,
-              Floats positions,
-              Floats cell,
-              Flags pbc,
+              const py::object& species,
+              const py::object& positions,
+              const py::object& cell,
+              const py::object& pbc,
               Floats u,
               const std::string& device) {
     const Structure structure(species, positions, cell, pbc);
+    check_species(functions, structure);
     require(u, {py::ssize_t(structure.size()), py::ssize_t(functions.max_count())}, "u");
     std::vector<double> gradient(3 * structure.size()), strain(9), g;
     if (const auto backend = backend_of(device)) {
@@ -195,14 +279,15 @@ py::tuple vjp(const SymmetryFunctions& functions,
 }
 
 Floats jvp(const SymmetryFunctions& functions,
-           Ints species,
-           Floats positions,
-           Floats cell,
-           Flags pbc,
+           const py::object& species,
+           const py::object& positions,
+           const py::object& cell,
+           const py::object& pbc,
            Floats v,
            Floats strain,
            const std::string& device) {
     const Structure structure(species, positions, cell, pbc);
+    check_species(functions, structure);
     require(v, {py::ssize_t(structure.size()), 3}, "v");
     require(strain, {3, 3}, "strain");
     if (const auto backend = backend_of(device)) {
@@ -217,7 +302,7 @@ Floats jvp(const SymmetryFunctions& functions,
         w.resize(3 * m);
         for (std::size_t k = 0; k < m; ++k)
             for (int a = 0; a < 3; ++a) {
-                const double* r = &all.list().vectors[3 * (first + k)];
+                const double* r = all.list().vectors.data() + 3 * (first + k);
                 const double* e = strain.data() + 3 * a;
                 w[3 * k + a] = v.data()[3 * all.list().index[first + k] + a] - v.data()[3 * i + a] +
                                e[0] * r[0] + e[1] * r[1] + e[2] * r[2];
@@ -329,26 +414,30 @@ Floats network_weight_gradient(const Network& network, Floats x, Floats a, Float
     return array({py::ssize_t(gradient.size())}, gradient);
 }
 
-void set_weights(Potential& potential, const Floats& weights) {
+void set_weights(Shared<Potential>& potential, const Floats& weights) {
+    require_unused(potential);
     require(weights, {py::ssize_t(potential.n_weights())}, "weights");
     potential.set_weights(weights.data());
 }
 
 // Of a potential or an ensemble
 template <class Model>
-py::dict compute(const Model& model,
-                 Ints species,
-                 Floats positions,
-                 Floats cell,
-                 Flags pbc,
+py::dict compute(const Shared<Model>& model,
+                 const py::object& species,
+                 const py::object& positions,
+                 const py::object& cell,
+                 const py::object& pbc,
                  bool features,
                  bool virials,
-                 VerletList* neighbors) {
+                 Shared<VerletList>* neighbors) {
     const Structure structure(species, positions, cell, pbc);
     const std::size_t n = structure.size();
     if (neighbors && neighbors->cutoff() < model.cutoff())
         throw Error("the neighbour list's cutoff is " + std::to_string(neighbors->cutoff()) +
                     " Angstrom, the potential's is " + std::to_string(model.cutoff()));
+    const Reading<Model> reading(model);
+    std::optional<Changing> kept;  // a list that another thread is at is left to it
+    if (neighbors && !neighbors->changing) kept.emplace(neighbors->changing);
     double energy = 0.0;
     Floats energies(n), forces({n, std::size_t{3}}), virial({3, 3});
     Ints extrapolations(n);
@@ -381,8 +470,8 @@ py::dict compute(const Model& model,
     }
     {
         py::gil_scoped_release release;
-        if (neighbors)
-            model.compute(neighbors->update(structure.view()), species.data(), n, out);
+        if (kept)
+            model.compute(neighbors->update(structure.view()), structure.species.data(), n, out);
         else
             model.compute(structure.view(), out);
     }
@@ -396,8 +485,9 @@ py::dict compute(const Model& model,
 }
 
 // With features; what compute() gives for each structure.
-py::list compute_many(const Potential& potential,
-                      const std::vector<std::tuple<Ints, Floats, Floats, Flags>>& given) {
+py::list compute_many(const Shared<Potential>& potential,
+                      const std::vector<std::tuple<py::object, py::object, py::object, py::object>>& given) {
+    const Reading<Potential> reading(potential);
     std::vector<Structure> structures;
     std::vector<Atoms> atoms;
     std::vector<double> energies(given.size());
@@ -412,7 +502,7 @@ py::list compute_many(const Potential& potential,
         Ints extrapolations(n);
         for (Floats* values : {&of_atoms, &forces, &virial})
             std::fill_n(values->mutable_data(), values->size(), 0.0);
-        out.push_back({&energies[out.size()], of_atoms.mutable_data(), forces.mutable_data(),
+        out.push_back({energies.data() + out.size(), of_atoms.mutable_data(), forces.mutable_data(),
                        virial.mutable_data(), nullptr, x.mutable_data(), extrapolations.mutable_data()});
         py::dict result;
         result["energies"] = of_atoms;
@@ -431,12 +521,13 @@ py::list compute_many(const Potential& potential,
 }
 
 // energy [1], energies, forces and virial on the device, of positions there
-py::dict compute_on_device(const Potential& potential,
-                           Ints species,
-                           py::object positions,
-                           Floats cell,
-                           Flags pbc) {
-    const std::int64_t n = species.size();
+py::dict compute_on_device(const Shared<Potential>& potential,
+                           const py::object& species,
+                           const py::object& positions,
+                           const py::object& cell,
+                           const py::object& pbc) {
+    const Reading<Potential> reading(potential);
+    const std::int64_t n = py::len(species);
     const DeviceView view(positions, {n, 3}, "positions");
     const Structure structure(species, Floats({n, std::int64_t{3}}), cell, pbc);
     Atoms atoms = structure.view();
@@ -491,11 +582,12 @@ std::vector<Stored> stored_parts(const TrainingSet& set,
     return stored;
 }
 
-void add_structures(TrainingSet& set,
+void add_structures(Shared<TrainingSet>& set,
                     const std::vector<py::dict>& structures,
                     const std::optional<Floats>& features,
                     const std::optional<Floats32>& derivatives,
                     const std::vector<std::size_t>& counts) {
+    require_unused(set);
     std::vector<Structure> kept;
     std::vector<Floats> arrays;  // the labels
     arrays.reserve(2 * structures.size());
@@ -503,14 +595,13 @@ void add_structures(TrainingSet& set,
     std::vector<Labels> labels;
     const auto label = [&](const py::dict& d, const char* key, const Shape& shape) -> const double* {
         if (!d.contains(key) || d[key].is_none()) return nullptr;
-        arrays.push_back(d[key].cast<Floats>());
+        arrays.push_back(numbers(d[key], key));
         require(arrays.back(), shape, key);
         return arrays.back().data();
     };
     for (const py::dict& d : structures) {
         try {
-            kept.emplace_back(d["species"].cast<Ints>(), d["positions"].cast<Floats>(),
-                              d["cell"].cast<Floats>(), d["pbc"].cast<Flags>());
+            kept.emplace_back(d["species"], d["positions"], d["cell"], d["pbc"]);
             atoms.push_back(kept.back().view());
             labels.push_back({d["energy"].cast<double>(),
                               label(d, "forces", {py::ssize_t(atoms.back().size), 3}),
@@ -521,6 +612,7 @@ void add_structures(TrainingSet& set,
     }
     const std::vector<Stored> stored = stored_parts(set, atoms, features, derivatives, counts);
     std::size_t failed = 0;
+    const Changing changing(set.changing);
     try {
         py::gil_scoped_release release;
         set.add(atoms.size(), atoms.data(), labels.data(), stored.empty() ? nullptr : stored.data(), &failed);
@@ -529,7 +621,8 @@ void add_structures(TrainingSet& set,
     }
 }
 
-void check_indices(const TrainingSet& set, const std::vector<std::size_t>& structures) {
+void check_indices(const Shared<TrainingSet>& set, const std::vector<std::size_t>& structures) {
+    require_unchanging(set);
     for (std::size_t i : structures)
         if (i >= set.size())
             throw Error("structure " + std::to_string(i) + " of a set of " + std::to_string(set.size()));
@@ -541,14 +634,16 @@ void check_potential(const TrainingSet& set, const Potential& potential) {
     if (!same) throw Error("the potential's symmetry functions are not those of the training set");
 }
 
-py::tuple loss(const TrainingSet& set,
-               const Potential& potential,
+py::tuple loss(const Shared<TrainingSet>& set,
+               const Shared<Potential>& potential,
                const std::vector<std::size_t>& structures,
                double force_weight,
                double stress_weight,
                bool gradient) {
     check_indices(set, structures);
     check_potential(set, potential);
+    const Reading<TrainingSet> reading(set);
+    const Reading<Potential> reading_potential(potential);
     Floats slope(gradient ? potential.n_weights() : 0);
     Loss value;
     {
@@ -564,12 +659,14 @@ py::tuple loss(const TrainingSet& set,
     return py::make_tuple(result, gradient ? py::object(slope) : py::none());
 }
 
-Floats jacobian(const TrainingSet& set,
-                const Potential& potential,
+Floats jacobian(const Shared<TrainingSet>& set,
+                const Shared<Potential>& potential,
                 const std::vector<std::size_t>& structures,
                 const std::vector<std::vector<std::size_t>>& components) {
     check_indices(set, structures);
     check_potential(set, potential);
+    const Reading<TrainingSet> reading(set);
+    const Reading<Potential> reading_potential(potential);
     if (components.size() != structures.size()) throw Error("components must be given for each structure");
     std::size_t rows = structures.size();
     for (std::size_t q = 0; q < structures.size(); ++q) {
@@ -586,22 +683,23 @@ Floats jacobian(const TrainingSet& set,
     return result;
 }
 
-void set_structure_weights(TrainingSet& set,
+void set_structure_weights(Shared<TrainingSet>& set,
                            std::size_t structure,
                            double weight,
                            const std::optional<Floats>& force_weights) {
+    require_unused(set);
     check_indices(set, {structure});
     if (force_weights) require(*force_weights, {py::ssize_t(set.atoms(structure))}, "force_weights");
     set.set_weights(structure, weight, force_weights ? force_weights->data() : nullptr);
 }
 
-py::tuple structure_weights(const TrainingSet& set, std::size_t structure) {
+py::tuple structure_weights(const Shared<TrainingSet>& set, std::size_t structure) {
     check_indices(set, {structure});
     const std::vector<double> forces = set.force_weights(structure);
     return py::make_tuple(set.weight(structure), Floats(forces.size(), forces.data()));
 }
 
-py::tuple predict(const TrainingSet& set, const Potential& potential, std::size_t structure) {
+py::tuple predict(const Shared<TrainingSet>& set, const Shared<Potential>& potential, std::size_t structure) {
     check_indices(set, {structure});
     check_potential(set, potential);
     Floats forces({set.atoms(structure), std::size_t{3}}), stress(6);
@@ -609,9 +707,13 @@ py::tuple predict(const TrainingSet& set, const Potential& potential, std::size_
     return py::make_tuple(energy, forces, stress);
 }
 
-py::tuple neighbor_list(Floats positions, Floats cell, Flags pbc, double cutoff, const std::string& device) {
-    if (positions.ndim() != 2) throw Error("positions must be an array [n, 3]");
-    Ints species(positions.shape(0));
+py::tuple neighbor_list(const py::object& given,
+                        const py::object& cell,
+                        const py::object& pbc,
+                        double cutoff,
+                        const std::string& device) {
+    const Floats positions = numbers(given, "positions");
+    Ints species(positions.ndim() > 0 ? positions.shape(0) : 0);
     std::fill_n(species.mutable_data(), species.size(), 0);
     const Structure structure(species, positions, cell, pbc);
     const auto backend = backend_of(device);
@@ -647,16 +749,130 @@ py::dict info() {
     return d;
 }
 
-int get_threads() {
-#ifdef _OPENMP
-    return omp_get_max_threads();
-#else
-    return 1;
-#endif
+// A pickle goes to another process of the same version, it is no file format.
+template <class... Parts>
+py::tuple pickled(Parts&&... parts) {
+    return py::make_tuple(SITEWISE_VERSION, std::forward<Parts>(parts)...);
+}
+
+void check_version(const py::tuple& state) {
+    const std::string version = state.empty() ? "" : py::str(state[0]).cast<std::string>();
+    if (version != SITEWISE_VERSION)
+        throw Error("a pickle of sitewise " + version +
+                    " cannot be read by sitewise " SITEWISE_VERSION
+                    ": potentials are kept as folders, by save and load");
+}
+
+py::tuple pickled_function(const SymmetryFunction& f) {
+    return pickled(f.type, f.center, f.neighbor1, f.neighbor2, f.eta, f.rs, f.lambda, f.zeta, f.cutoff,
+                   f.left, f.angle_left, f.angle_right, f.subtype());
+}
+
+SymmetryFunction unpickled_function(const py::tuple& state) {
+    check_version(state);
+    const auto whole = [&](int k) { return state[k].cast<int>(); };
+    const auto real = [&](int k) { return state[k].cast<double>(); };
+    SymmetryFunction f{whole(1), whole(2), whole(3), whole(4), real(5),  real(6),
+                       real(7),  real(8),  real(9),  real(10), real(11), real(12)};
+    set_subtype(f, state[13].cast<std::string>());
+    return f;
+}
+
+py::tuple pickled_functions(const SymmetryFunctions& functions) {
+    std::vector<SymmetryFunction> all;
+    for (int e = 0; e < functions.elements(); ++e)
+        all.insert(all.end(), functions.functions(e).begin(), functions.functions(e).end());
+    const Cutoff cutoff = functions.cutoff_function();
+    return pickled(functions.elements(), all, static_cast<int>(cutoff.type), cutoff.alpha,
+                   functions.atomic_numbers(), static_cast<int>(functions.moments()));
+}
+
+SymmetryFunctions unpickled_functions(const py::tuple& state) {
+    check_version(state);
+    return {state[1].cast<int>(),
+            state[2].cast<std::vector<SymmetryFunction>>(),
+            {static_cast<CutoffType>(state[3].cast<int>()), state[4].cast<double>()},
+            state[5].cast<std::vector<int>>(),
+            static_cast<Moments>(state[6].cast<int>())};
+}
+
+py::tuple pickled_scaling(const Scaling& scaling) {
+    std::vector<Floats> statistics;
+    for (int e = 0; e < scaling.elements(); ++e)
+        statistics.push_back(statistics_array(scaling.statistics(e)));
+    return pickled(scaling_name(scaling), scaling.smin(), scaling.smax(), statistics);
+}
+
+Scaling unpickled_scaling(const py::tuple& state) {
+    check_version(state);
+    return make_scaling(state[1].cast<std::string>(), state[2].cast<double>(), state[3].cast<double>(),
+                        state[4].cast<std::vector<Floats>>());
+}
+
+py::tuple pickled_network(const Network& network) {
+    return pickled(network.nodes(), activation_letters(network), network.normalize_nodes(),
+                   array({py::ssize_t(network.n_weights())}, network.weights()));
+}
+
+Network unpickled_network(const py::tuple& state) {
+    check_version(state);
+    Network network =
+        make_network(state[1].cast<std::vector<int>>(), state[2].cast<std::string>(), state[3].cast<bool>());
+    network.set_weights(to_vector(state[4].cast<Floats>()));
+    return network;
+}
+
+std::vector<Network> networks_of(const Potential& potential) {
+    std::vector<Network> networks;
+    for (std::size_t e = 0; e < potential.elements().size(); ++e)
+        networks.push_back(potential.network(static_cast<int>(e)));
+    return networks;
+}
+
+const char* precision_name(const Potential& potential) {
+    return potential.precision() == Precision::float32 ? "float32" : "float64";
+}
+
+const char* device_name(const Potential& potential) {
+    return potential.device() == Device::cuda ? "cuda" : "cpu";
+}
+
+py::tuple pickled_potential(const Shared<Potential>& potential) {
+    const Normalization& unit = potential.normalization();
+    return pickled(potential.elements(), potential.functions(), potential.scaling(), networks_of(potential),
+                   potential.atom_energies(),
+                   py::make_tuple(unit.used, unit.mean_energy, unit.conv_energy, unit.conv_length),
+                   precision_name(potential), device_name(potential));
+}
+
+Shared<Potential> unpickled_potential(const py::tuple& state) {
+    check_version(state);
+    const auto [used, mean_energy, conv_energy, conv_length] =
+        state[6].cast<std::tuple<bool, double, double, double>>();
+    Shared<Potential> potential(state[1].cast<std::vector<std::string>>(), state[2].cast<SymmetryFunctions>(),
+                                state[3].cast<Scaling>(), state[4].cast<std::vector<Network>>(),
+                                state[5].cast<std::vector<double>>(),
+                                Normalization{used, mean_energy, conv_energy, conv_length});
+    potential.set_precision(parse_precision(state[7].cast<std::string>()));
+    potential.set_device(parse_device(state[8].cast<std::string>()));
+    return potential;
+}
+
+// Its atoms stay behind: where it is used it is built anew.
+py::tuple pickled_list(const Shared<VerletList>& list) {
+    return pickled(list.cutoff(), list.skin());
+}
+
+Shared<VerletList> unpickled_list(const py::tuple& state) {
+    check_version(state);
+    return {state[1].cast<double>(), state[2].cast<double>()};
 }
 
 void set_threads(int n) {
     if (n < 1) throw Error("the number of threads is " + std::to_string(n) + ", expected 1 or more");
+    if (n > 1 && forks() > 0)
+        throw Error("a forked process computes with 1 thread, not " + std::to_string(n) +
+                    ": start it by spawn or forkserver for more");
 #ifdef _OPENMP
     omp_set_num_threads(n);
 #endif
@@ -705,7 +921,8 @@ PYBIND11_MODULE(_core, m) {
         .def_readwrite("angle_right", &SymmetryFunction::angle_right)
         .def_property("subtype", &SymmetryFunction::subtype, &set_subtype)
         .def_property_readonly("is_angular", &SymmetryFunction::is_angular)
-        .def_property_readonly("is_compact", &SymmetryFunction::is_compact);
+        .def_property_readonly("is_compact", &SymmetryFunction::is_compact)
+        .def(py::pickle(&pickled_function, &unpickled_function));
 
     const auto check_element = [](const auto& f, int e) {
         if (e < 0 || e >= f.elements())
@@ -750,7 +967,8 @@ PYBIND11_MODULE(_core, m) {
         .def("vjp", &vjp, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
              py::arg("u"), py::arg("device") = "cpu")
         .def("jvp", &jvp, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
-             py::arg("v"), py::arg("strain"), py::arg("device") = "cpu");
+             py::arg("v"), py::arg("strain"), py::arg("device") = "cpu")
+        .def(py::pickle(&pickled_functions, &unpickled_functions));
 
     m.def(
         "read_functions",
@@ -791,7 +1009,8 @@ PYBIND11_MODULE(_core, m) {
                 require(G, {static_cast<py::ssize_t>(s.factor(element).size())}, "G");
                 return s.farthest(element, G.data());
             },
-            py::arg("element"), py::arg("G"));
+            py::arg("element"), py::arg("G"))
+        .def(py::pickle(&pickled_scaling, &unpickled_scaling));
 
     py::class_<Network>(m, "Network")
         .def(py::init(&make_network), py::arg("nodes"), py::arg("activations"),
@@ -803,14 +1022,17 @@ PYBIND11_MODULE(_core, m) {
             "weights", [](const Network& n) { return array({py::ssize_t(n.n_weights())}, n.weights()); },
             [](Network& n, const Floats& w) { n.set_weights(to_vector(w)); })
         .def("evaluate", &evaluate_network)
-        .def("weight_gradient", &network_weight_gradient);
+        .def("weight_gradient", &network_weight_gradient)
+        .def(py::pickle(&pickled_network, &unpickled_network));
 
     m.def("activate", &activate_numbers, py::arg("activation"), py::arg("z"),
           py::arg("precision") = "float64");
 
-    py::class_<VerletList>(
+    py::class_<Shared<VerletList>>(
         m, "NeighborList",
         R"(A neighbour list with a skin, kept from call to call while no atom has moved too far.
+
+While one thread computes with it, others compute without it. A copy has the same cutoff and skin, and is empty.
 
 Parameters
 ----------
@@ -827,7 +1049,8 @@ Error
         .def(py::init<double, double>(), py::arg("cutoff"), py::arg("skin") = 1.0)
         .def_property_readonly("cutoff", &VerletList::cutoff, "Angstrom.")
         .def_property_readonly("skin", &VerletList::skin, "Angstrom.")
-        .def_property_readonly("builds", &VerletList::builds, "How often the list was built.");
+        .def_property_readonly("builds", &VerletList::builds, "How often the list was built.")
+        .def(py::pickle(&pickled_list, &unpickled_list));
 
     py::class_<DeviceArray>(m, "DeviceArray",
                             R"(An array of float64 on the CUDA device.
@@ -842,17 +1065,21 @@ Taken by what knows DLPack (`torch.from_dlpack`, `cupy.from_dlpack`) or `__cuda_
         .def("__dlpack__",
              [](const DeviceArray& a, const py::args&, const py::kwargs&) { return a.dlpack(); });
 
-    py::class_<Potential>(m, "Potential")
+    py::class_<Shared<Potential>>(m, "Potential")
         .def(py::init([](std::vector<std::string> elements, const SymmetryFunctions& functions,
                          const Scaling& scaling, std::vector<Network> networks,
                          std::vector<double> atom_energies) {
-                 return Potential(std::move(elements), functions, scaling, std::move(networks),
-                                  std::move(atom_energies));
+                 return Shared<Potential>(std::move(elements), functions, scaling, std::move(networks),
+                                          std::move(atom_energies));
              }),
              py::arg("elements"), py::arg("functions"), py::arg("scaling"), py::arg("networks"),
              py::arg("atom_energies"))
-        .def_static("load", &Potential::load, py::arg("directory"), py::arg("cflength") = 1.0,
-                    py::arg("cfenergy") = 1.0)
+        .def_static(
+            "load",
+            [](const std::string& directory, double cflength, double cfenergy) {
+                return Shared<Potential>(Potential::load(directory, cflength, cfenergy));
+            },
+            py::arg("directory"), py::arg("cflength") = 1.0, py::arg("cfenergy") = 1.0)
         .def("save", &Potential::save, py::arg("directory"), py::arg("comments") = "",
              py::arg("units") = "eV and Angstrom")
         .def_property_readonly("elements", &Potential::elements)
@@ -860,71 +1087,87 @@ Taken by what knows DLPack (`torch.from_dlpack`, `cupy.from_dlpack`) or `__cuda_
         .def_property_readonly("cutoff", &Potential::cutoff)
         .def_property_readonly("functions", &Potential::functions)
         .def_property_readonly("scaling", &Potential::scaling)
-        .def_property_readonly("networks",
-                               [](const Potential& p) {
-                                   std::vector<Network> networks;
-                                   for (std::size_t e = 0; e < p.elements().size(); ++e)
-                                       networks.push_back(p.network(static_cast<int>(e)));
-                                   return networks;
-                               })
+        .def_property_readonly("networks", [](const Shared<Potential>& p) { return networks_of(p); })
         .def_property_readonly("atom_energies", &Potential::atom_energies)
         .def_property_readonly("normalization",
-                               [](const Potential& p) {
+                               [](const Shared<Potential>& p) {
                                    return py::make_tuple(p.normalization().mean_energy,
                                                          p.normalization().conv_energy);
                                })
         .def_property(
-            "weights", [](const Potential& p) { return array({py::ssize_t(p.n_weights())}, p.weights()); },
+            "weights",
+            [](const Shared<Potential>& p) { return array({py::ssize_t(p.n_weights())}, p.weights()); },
             &set_weights)
         .def_property(
-            "precision",
-            [](const Potential& p) { return p.precision() == Precision::float32 ? "float32" : "float64"; },
-            [](Potential& p, const std::string& name) { p.set_precision(parse_precision(name)); })
+            "precision", [](const Shared<Potential>& p) { return precision_name(p); },
+            [](Shared<Potential>& p, const std::string& name) {
+                require_unused(p);
+                p.set_precision(parse_precision(name));
+            })
         .def_property(
-            "device", [](const Potential& p) { return p.device() == Device::cuda ? "cuda" : "cpu"; },
-            [](Potential& p, const std::string& name) { p.set_device(parse_device(name)); })
+            "device", [](const Shared<Potential>& p) { return device_name(p); },
+            [](Shared<Potential>& p, const std::string& name) {
+                require_unused(p);
+                p.set_device(parse_device(name));
+            })
         .def("compute", &compute<Potential>, py::arg("species"), py::arg("positions"), py::arg("cell"),
              py::arg("pbc"), py::arg("features") = false, py::arg("virials") = false,
              py::arg("neighbors") = nullptr)
         .def("compute_many", &compute_many, py::arg("structures"))
         .def("compute_on_device", &compute_on_device, py::arg("species"), py::arg("positions"),
-             py::arg("cell"), py::arg("pbc"));
+             py::arg("cell"), py::arg("pbc"))
+        .def(py::pickle(&pickled_potential, &unpickled_potential));
 
-    py::class_<Ensemble>(m, "Ensemble")
-        .def(py::init<std::vector<Potential>>(), py::arg("members"))
+    py::class_<Shared<Ensemble>>(m, "Ensemble")
+        .def(py::init([](const std::vector<Shared<Potential>>& members) {
+                 return Shared<Ensemble>(std::vector<Potential>(members.begin(), members.end()));
+             }),
+             py::arg("members"))
         .def("compute", &compute<Ensemble>, py::arg("species"), py::arg("positions"), py::arg("cell"),
              py::arg("pbc"), py::arg("features") = false, py::arg("virials") = false,
              py::arg("neighbors") = nullptr);
 
-    py::class_<TrainingSet>(m, "TrainingSet")
+    py::class_<Shared<TrainingSet>>(m, "TrainingSet")
         .def(py::init<const SymmetryFunctions&, std::size_t>(), py::arg("functions"),
              py::arg("memory_budget"))
         .def("add", &add_structures, py::arg("structures"), py::arg("features") = py::none(),
              py::arg("derivatives").noconvert() = py::none(), py::arg("counts") = std::vector<std::size_t>(),
              py::keep_alive<1, 4>())
-        .def("__len__", &TrainingSet::size)
-        .def_property_readonly("n_atoms", [](const TrainingSet& s) { return s.atoms(); })
-        .def_property_readonly("cached_bytes", &TrainingSet::cached_bytes)
+        .def("__len__",
+             [](const Shared<TrainingSet>& s) {
+                 require_unchanging(s);
+                 return s.size();
+             })
+        .def_property_readonly("n_atoms",
+                               [](const Shared<TrainingSet>& s) {
+                                   require_unchanging(s);
+                                   return s.atoms();
+                               })
+        .def_property_readonly("cached_bytes",
+                               [](const Shared<TrainingSet>& s) {
+                                   require_unchanging(s);
+                                   return s.cached_bytes();
+                               })
         .def("species",
-             [](const TrainingSet& s, std::size_t structure) {
+             [](const Shared<TrainingSet>& s, std::size_t structure) {
                  check_indices(s, {structure});
                  const std::vector<int>& species = s.species(structure);
                  return Ints(species.size(), species.data());
              })
         .def("features",
-             [](const TrainingSet& s, std::size_t structure) {
+             [](const Shared<TrainingSet>& s, std::size_t structure) {
                  check_indices(s, {structure});
                  return array({py::ssize_t(s.atoms(structure)), py::ssize_t(s.max_count())},
                               s.features(structure));
              })
         .def("derivatives",
-             [](const TrainingSet& s, std::size_t structure) {
+             [](const Shared<TrainingSet>& s, std::size_t structure) {
                  check_indices(s, {structure});
                  const std::vector<float> derivatives = s.derivatives(structure);
                  return Floats32(py::ssize_t(derivatives.size()), derivatives.data());
              })
         .def("statistics",
-             [](const TrainingSet& s, const std::vector<std::size_t>& structures) {
+             [](const Shared<TrainingSet>& s, const std::vector<std::size_t>& structures) {
                  check_indices(s, structures);
                  std::vector<Floats> result;
                  for (const FeatureStatistics& element : s.statistics(structures))
@@ -943,6 +1186,6 @@ Taken by what knows DLPack (`torch.from_dlpack`, `cupy.from_dlpack`) or `__cuda_
           py::arg("cutoff"), py::arg("device") = "cpu");
     m.def("devices", &devices);
     m.def("info", &info);
-    m.def("get_threads", &get_threads);
+    m.def("get_threads", &max_threads);
     m.def("set_threads", &set_threads, py::arg("n"));
 }

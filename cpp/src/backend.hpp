@@ -5,7 +5,9 @@
 #include <memory>
 #include <vector>
 
+#include "parallel.hpp"
 #include "sitewise/device.hpp"
+#include "sitewise/error.hpp"
 #include "sitewise/neighbors.hpp"
 #include "sitewise/potential.hpp"
 #include "sitewise/training.hpp"
@@ -29,6 +31,15 @@ class Backend {
 public:
     using Members = std::vector<const Potential*>;
     virtual ~Backend() = default;
+
+    /// Whether a fork lies between what made this and this process, where nothing of CUDA works.
+    bool forked() const { return made_after_ != forks(); }
+    void require_own_process() const {
+        if (forked())
+            throw Error(
+                "device cuda: this process was forked from one that has used the device; start it by "
+                "spawn, or compute on the cpu");
+    }
 
     /// As build_neighbors.
     virtual NeighborList neighbors(const Atoms& atoms, double cutoff) = 0;
@@ -79,11 +90,18 @@ public:
     virtual void release(void* memory) = 0;
     virtual void upload(void* to, const void* from, std::size_t bytes) = 0;
     virtual void download(void* to, const void* from, std::size_t bytes) = 0;
+
+private:
+    const int made_after_ = forks();
 };
 
-/// The backend of a potential, null for the processor.
+/// The backend of a potential, null for the processor; throws Error in a process that was forked from its
+/// own.
 struct BackendAccess {
-    static Backend* of(const Potential& potential) { return potential.backend_.get(); }
+    static Backend* of(const Potential& potential) {
+        if (potential.backend_) potential.backend_->require_own_process();
+        return potential.backend_.get();
+    }
 };
 
 /// The backend that all potentials on the device share; throws Error with cuda_status() where there is none.

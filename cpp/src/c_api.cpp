@@ -95,6 +95,7 @@ double sitewise_cutoff(const sitewise_potential* potential) {
 }
 
 int sitewise_species(const sitewise_potential* potential, const char* symbol) {
+    if (!symbol) return -1;
     const auto& elements = potential->ensemble.elements();
     const auto found = std::find(elements.begin(), elements.end(), symbol);
     return found == elements.end() ? -1 : static_cast<int>(found - elements.begin());
@@ -109,8 +110,8 @@ int sitewise_compute(const sitewise_potential* potential,
                      sitewise_output out) {
     return guarded([&] {
         require(potential, "potential");
-        require(species, "species");
-        require(positions, "positions");
+        require(species || n == 0, "species");
+        require(positions || n == 0, "positions");
         if (!cell != !periodic) throw Error("cell and periodic must be given both or neither");
         sitewise::Atoms atoms;
         atoms.size = n;
@@ -134,7 +135,7 @@ int sitewise_compute_list(const sitewise_potential* potential,
                           sitewise_output out) {
     return guarded([&] {
         require(potential, "potential");
-        require(species, "species");
+        require(species || n == 0, "species");
         check_list(n, centers, first, index, vectors);
         potential->ensemble.compute(sitewise::NeighborView{centers, first, index, vectors}, species, n,
                                     output(out));

@@ -111,13 +111,13 @@ NeighborSearch::NeighborSearch(const Atoms& atoms, double cutoff) : box_(atoms),
     bin_of_.resize(atoms.size);
     std::vector<Vector> fraction(atoms.size);
     FirstError error;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for num_threads(max_threads()) schedule(static)
     for (std::size_t i = 0; i < atoms.size; ++i) error.run([&] { wrap(atoms, i, fraction[i]); });
     error.rethrow();
     Vector low{}, span{1.0, 1.0, 1.0};
     bound(fraction, low, span);
     bins_ = divide(box_, cutoff_, span, size());
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for num_threads(max_threads()) schedule(static)
     for (std::size_t i = 0; i < atoms.size; ++i)
         for (int a = 0; a < 3; ++a)
             bin_of_[i][a] = core::bin_of(fraction[i][a], low[a], span[a], bins_.count[a]);
@@ -184,7 +184,7 @@ void NeighborSearch::sort() {
     std::vector<std::size_t> next(first_);
     for (std::size_t i = 0; i < size(); ++i) members_[next[flat(bin_of_[i])]++] = static_cast<int>(i);
     for (auto& x : sorted_) x.resize(size() + padding);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for num_threads(max_threads()) schedule(static)
     for (std::size_t k = 0; k < size(); ++k)
         for (int a = 0; a < 3; ++a) sorted_[a][k] = positions_[members_[k]][a];
 }

@@ -36,7 +36,7 @@ NeighborList build_neighbors(const Atoms& atoms, double cutoff) {
     list.first.assign(atoms.size + 1, 0);
     std::vector<Part> parts(max_threads());
     FirstError error;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for num_threads(max_threads()) schedule(static)
     for (std::size_t p = 0; p < parts.size(); ++p)
         error.run([&] {
             parts[p].begin = atoms.size * p / parts.size();
@@ -58,7 +58,7 @@ NeighborList build_neighbors(const Atoms& atoms, double cutoff) {
     list.index.resize(entries);
     list.vectors.resize(3 * entries);
     list.shifts.resize(entries);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for num_threads(max_threads()) schedule(static)
     for (std::size_t p = 0; p < parts.size(); ++p) {
         const Part& part = parts[p];
         const std::size_t at = list.first[part.begin];

@@ -9,13 +9,12 @@
 
 namespace sitewise {
 
-inline int max_threads() {
-#ifdef _OPENMP
-    return omp_get_max_threads();
-#else
-    return 1;
-#endif
-}
+/// How many forks lie between the process that loaded the library and this one.
+int forks();
+
+/// Threads of every parallel region. A forked process has 1: fork copies none of OpenMP's threads, for which
+/// a region of the child would wait for ever.
+int max_threads();
 
 inline int thread_index() {
 #ifdef _OPENMP

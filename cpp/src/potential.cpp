@@ -237,7 +237,7 @@ void compute_blocks(const std::vector<const Potential*>& members,
         make_blocks(neighbors, species, static_cast<int>(members.front()->elements().size()));
     const bool gradients = out.forces || out.virial || out.virials;
     FirstError error;
-#pragma omp parallel
+#pragma omp parallel num_threads(max_threads())
     {
         std::unique_ptr<Worker<Real>> worker;
         Partial& sum = partial[thread_index()];
@@ -277,7 +277,7 @@ std::vector<double> compute_all(const std::vector<const Potential*>& members,
         members.front()->precision() == Precision::float32 ? compute_blocks<float> : compute_blocks<double>;
     run(members, neighbors, species, n_atoms, out, energies, partial);
     for (std::size_t m = 0; m < members.size(); ++m)
-        to_eV(*members[m], centers, species, &energies[m * centers]);
+        to_eV(*members[m], centers, species, energies.data() + m * centers);
     for (std::size_t i = 0; i < centers; ++i) {
         double mean = 0.0;
         for (std::size_t m = 0; m < members.size(); ++m) mean += energies[m * centers + i];
@@ -396,17 +396,18 @@ void Potential::compute(const std::vector<Atoms>& structures, const std::vector<
                     " structures");
     for (const Atoms& atoms : structures)
         check_species(atoms.species, atoms.size, static_cast<int>(elements_.size()));
-    if (backend_) {
-        backend_->compute({this}, structures, out);
+    if (Backend* backend = BackendAccess::of(*this)) {
+        backend->compute({this}, structures, out);
         return;
     }
     for (std::size_t s = 0; s < structures.size(); ++s) compute(structures[s], out[s]);
 }
 
 void Potential::compute_on_device(const Atoms& atoms, Output out, void* stream) const {
-    if (!backend_) throw Error("arrays on a device need a potential with device cuda, this one's is cpu");
+    Backend* backend = BackendAccess::of(*this);
+    if (!backend) throw Error("arrays on a device need a potential with device cuda, this one's is cpu");
     check_species(atoms.species, atoms.size, static_cast<int>(elements_.size()));
-    backend_->compute_on_device({this}, atoms, out, stream);
+    backend->compute_on_device({this}, atoms, out, stream);
 }
 
 void Potential::set_device(Device device) {

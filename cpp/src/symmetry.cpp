@@ -463,6 +463,7 @@ private:
 struct SymmetryFunctions::Plan {
     Cutoff cutoff;
     std::vector<int> atomic_numbers;
+    Moments moments = Moments::automatic;
     double rc = 0.0;
     std::vector<std::vector<SymmetryFunction>> functions;  // [element], which the compilers refer to
     std::vector<Compiler<double>> float64;
@@ -483,6 +484,7 @@ SymmetryFunctions::SymmetryFunctions(int n_elements,
     auto plan = std::make_shared<Plan>();
     plan->cutoff = cutoff;
     plan->atomic_numbers = atomic_numbers;
+    plan->moments = moments;
     plan->functions.resize(n_elements);
     for (const SymmetryFunction& given : functions) {
         const SymmetryFunction f = canonical(given);
@@ -509,6 +511,12 @@ double SymmetryFunctions::cutoff() const {
 }
 Cutoff SymmetryFunctions::cutoff_function() const {
     return plan_->cutoff;
+}
+const std::vector<int>& SymmetryFunctions::atomic_numbers() const {
+    return plan_->atomic_numbers;
+}
+Moments SymmetryFunctions::moments() const {
+    return plan_->moments;
 }
 std::size_t SymmetryFunctions::count(int element) const {
     return functions(element).size();

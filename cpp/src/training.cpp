@@ -88,6 +88,7 @@ void take_list(Structure& s, const NeighborList& list) {
 }
 
 Structure prepare(const Atoms& atoms, const Labels& labels, int n_elements, double cutoff) {
+    if (atoms.size == 0) throw Error("the structure has no atoms");
     Structure s;
     s.size = atoms.size;
     s.volume = volume_of(atoms);
@@ -213,7 +214,7 @@ struct TrainingSet::Data {
         s.G.assign(s.size * width, unknown);
         for (std::size_t i = 0; i < s.size; ++i) {
             load(s, i, scratch.environment);
-            functions.evaluate(scratch.environment, &s.G[i * width]);
+            functions.evaluate(scratch.environment, s.G.data() + i * width);
             if (s.cache) fill_cache(s, i, scratch);
         }
     }
@@ -273,7 +274,7 @@ struct TrainingSet::Data {
         const float* D = s.derivatives() + s.cache_at[i];
         std::fill_n(dG, functions.count(s.species[i]), 0.0);
         for_each_block(s, relevant, i, [&](const CacheBlock& block) {
-            const int* row = &s.index[s.first[i] + block.begin];
+            const int* row = s.index.data() + s.first[i] + block.begin;
             for (std::size_t k = 0; k < block.count; ++k) {
                 if (row[k] != static_cast<int>(atom)) continue;
                 const float* column = D + block.offset + 3 * k + axis;
@@ -334,7 +335,7 @@ public:
     }
 
     std::vector<Slot> slots;
-    double* forces(const Slot& slot) { return &forces_[3 * slot.first]; }
+    double* forces(const Slot& slot) { return forces_.data() + 3 * slot.first; }
 
     void clear() {
         slots.clear();
@@ -401,7 +402,8 @@ public:
     // and its neighbours contribute to
     void force_row(std::size_t atom, int axis, double* row) {
         const Structure& s = *slots.front().s;
-        near_.assign(&s.index[s.first[atom]], &s.index[s.first[atom]] + s.neighbors(atom));
+        const int* row_of_atom = s.index.data() + s.first[atom];
+        near_.assign(row_of_atom, row_of_atom + s.neighbors(atom));
         near_.push_back(static_cast<int>(atom));
         std::sort(near_.begin(), near_.end());
         near_.erase(std::unique(near_.begin(), near_.end()), near_.end());
@@ -431,7 +433,7 @@ private:
         scratch_.G.resize(n);
         for (std::size_t b = 0; b < of.places.size(); ++b) {
             const auto [place, atom] = of.places[b];
-            std::copy_n(&slots[place].s->G[atom * data_.width], n, scratch_.G.data());
+            std::copy_n(slots[place].s->G.data() + atom * data_.width, n, scratch_.G.data());
             potential_.scaling().apply(e, scratch_.G.data());
             for (std::size_t f = 0; f < n; ++f) of.x[lane(b, n) + f * batch_size] = scratch_.G[f];
         }
@@ -581,7 +583,7 @@ void TrainingSet::add(std::size_t count,
     std::vector<Structure> added(count);
     std::vector<std::exception_ptr> errors(count);
     const auto in_parallel = [&](auto work) {
-#pragma omp parallel
+#pragma omp parallel num_threads(max_threads())
         {
             Scratch scratch;
 #pragma omp for schedule(dynamic)
@@ -665,7 +667,8 @@ std::vector<FeatureStatistics> TrainingSet::statistics(const std::vector<std::si
         const auto for_each_row = [&](auto work) {
             for (std::size_t q : structures) {
                 const Structure& s = d.structures[q];
-                for (std::size_t b = s.begin[e]; b < s.begin[e + 1]; ++b) work(&s.G[s.order[b] * d.width]);
+                for (std::size_t b = s.begin[e]; b < s.begin[e + 1]; ++b)
+                    work(s.G.data() + s.order[b] * d.width);
             }
         };
         for_each_row([&](const double* G) {
@@ -821,7 +824,7 @@ Loss TrainingSet::loss(const Potential& potential,
         pass.clear();
     };
 
-#pragma omp parallel
+#pragma omp parallel num_threads(max_threads())
     {
         std::unique_ptr<Pass<Data>> pass;
         error.run([&] { pass = std::make_unique<Pass<Data>>(d, potential); });
@@ -862,7 +865,7 @@ void TrainingSet::jacobian(const Potential& potential,
     for (std::size_t q = 0; q < structures.size(); ++q) first[q + 1] = first[q] + 1 + components[q].size();
     std::fill_n(rows, first.back() * n_weights, 0.0);
     FirstError error;
-#pragma omp parallel
+#pragma omp parallel num_threads(max_threads())
     {
         std::unique_ptr<Pass<Data>> pass;
         error.run([&] { pass = std::make_unique<Pass<Data>>(*data_, potential); });

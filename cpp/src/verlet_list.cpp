@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "parallel.hpp"
 #include "sitewise/error.hpp"
 #include "sitewise/neighbors.hpp"
 
@@ -53,7 +54,7 @@ bool VerletList::valid(const Atoms& atoms) const {
     const double allowed = 0.5 * (stretch * (cutoff_ + skin_) - cutoff_);
     if (!(allowed > 0.0)) return false;
     double most = 0.0;
-#pragma omp parallel for schedule(static) reduction(max : most)
+#pragma omp parallel for num_threads(max_threads()) schedule(static) reduction(max : most)
     for (std::size_t i = 0; i < atoms.size; ++i) {
         const double *p = atoms.positions + 3 * i, *q = &positions_[3 * i];
         double square = 0.0;
@@ -94,7 +95,7 @@ void VerletList::refresh(const Atoms& atoms) {
         for (int c = 0; c < 3; ++c)
             translations[s][c] = shifts_[s][0] * atoms.cell[0][c] + shifts_[s][1] * atoms.cell[1][c] +
                                  shifts_[s][2] * atoms.cell[2][c];
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for num_threads(max_threads()) schedule(static)
     for (std::size_t i = 0; i < atoms.size; ++i) {
         const double* p = atoms.positions + 3 * i;
         for (std::size_t k = list_.first[i]; k < list_.first[i + 1]; ++k) {

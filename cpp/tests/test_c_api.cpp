@@ -52,9 +52,18 @@ void check_failures(const sitewise_potential* p) {
     CHECK(sitewise_compute_list(p, 2, species, 2, nullptr, index, positions, out) == 1 &&
           told("first is NULL"));
     const double lost[6] = {0, 0, 2.4, 0, std::nan(""), 0};
+    const double vectors[6] = {0, 0, 2.4, 0, 0, -2.4};
     const int both[2] = {1, 0};
     CHECK(sitewise_compute_list(p, 2, species, 2, first, both, lost, out) == 1 &&
           told("a vector of atom 1 that is not finite"));
+    const double torn[9] = {std::nan(""), 0, 0, 0, 9, 0, 0, 0, 9};
+    const int periodic[3] = {1, 1, 1}, negative[2] = {0, -1};
+    CHECK(sitewise_compute(p, 2, species, positions, torn, periodic, out) == 1 &&
+          told("cell has the value nan"));
+    CHECK(sitewise_compute(p, 2, species, lost, nullptr, nullptr, out) == 1 &&
+          told("atom 1 has the coordinate"));
+    CHECK(sitewise_compute_list(p, 2, negative, 2, first, both, vectors, out) == 1 &&
+          told("element index -1"));
     CHECK(sitewise_compute(nullptr, 2, species, positions, nullptr, nullptr, out) == 1 &&
           told("potential is NULL"));
 }
@@ -80,6 +89,9 @@ void check_results(const sitewise_potential* p) {
     const size_t row[2] = {0, 4};
     CHECK(sitewise_compute_list(p, 5, many, 1, row, star, near, crowded) == 0 && outside[0] == 1);
     const size_t none[2] = {0, 0};
+    CHECK(sitewise_compute_list(p, 0, nullptr, 0, none, nullptr, nullptr, own) == 0);
+    CHECK(sitewise_compute_list(p, 2, species, 0, none, nullptr, nullptr, own) == 0);
+    CHECK(sitewise_compute(p, 0, nullptr, nullptr, nullptr, nullptr, own) == 0 && energy[0] == energy[1]);
     CHECK(sitewise_compute_list(p, 1, many, 1, none, nullptr, nullptr, crowded) == 0 && outside[0] == 0);
 }
 
@@ -109,6 +121,7 @@ int main() {
     if (p) {
         CHECK(sitewise_cutoff(p) == 4.0);
         CHECK(sitewise_species(p, "Si") == 0 && sitewise_species(p, "O") == -1);
+        CHECK(sitewise_species(p, nullptr) == -1);
         check_failures(p);
         check_results(p);
     }

@@ -109,6 +109,46 @@ void check_ensemble() {
                  "potential 1 of the ensemble has other elements or functions");
 }
 
+// A rank of a parallel program may own no atom, and an atom may have no neighbour.
+void check_nothing() {
+    const Potential p = potential();
+    const Ensemble ensemble({p, potential()});
+    const int species[2] = {0, 1};
+    const std::size_t first[1] = {0};
+    Atoms none, apart;
+    const double positions[6] = {0, 0, 0, 0, 0, 50};
+    apart.size = 2;
+    apart.species = species;
+    apart.positions = positions;
+    std::vector<double> energies(2), forces(6), virials(18), spreads(2);
+    double energy = 0.0;
+    Ensemble::Output out;
+    out.energy = &energy;
+    out.forces = forces.data();
+    out.virials = virials.data();
+    out.energies_spread = spreads.data();
+    VerletList list(p.cutoff(), 0.5);
+    for (int repeat = 0; repeat < 2; ++repeat) {
+        p.compute(list.update(none), nullptr, 0, out);
+        p.compute(none, out);
+        ensemble.compute(none, out);
+        p.compute(NeighborView{0, first, nullptr, nullptr}, species, 2, out);
+        ensemble.compute(NeighborView{0, first, nullptr, nullptr}, species, 2, out);
+    }
+    CHECK(energy == 0.0);
+    out.energies = energies.data();
+    p.compute(apart, out);
+    p.compute(list.update(apart), species, 2, out);
+    CHECK_CLOSE(energy, energies[0] + energies[1], 1e-12);
+    CHECK(energy != 0.0);
+    for (double f : forces) CHECK(f == 0.0);
+    CHECK(spreads[0] == 0.0);
+    ensemble.compute(apart, out);
+    CHECK(spreads[0] > 0.0);
+    p.compute(std::vector<Atoms>{}, {});
+    p.compute(std::vector<Atoms>{none, apart, none}, std::vector<Potential::Output>(3, out));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -116,5 +156,6 @@ int main(int argc, char** argv) {
     check_threads_and_precisions();
     check_kept_list();
     check_ensemble();
+    check_nothing();
     return check::failures() == 0 ? 0 : 1;
 }

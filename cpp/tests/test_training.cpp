@@ -115,6 +115,29 @@ void check_threads(const Potential& p, std::size_t memory_budget) {
     }
 }
 
+// Atoms without neighbours train, a structure without atoms is no structure.
+void check_isolated_atoms(const Potential& p, std::size_t memory_budget) {
+    const int species[3] = {0, 1, 0};
+    const double positions[9] = {0, 0, 0, 0, 0, 50, 0, 50, 0}, forces[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
+    Atoms apart;
+    apart.size = 3;
+    apart.species = species;
+    apart.positions = positions;
+    const Labels labels{-3.0, forces, nullptr};
+    TrainingSet set(p.functions(), memory_budget);
+    set.add(0, nullptr, nullptr);
+    set.add(1, &apart, &labels);
+    std::vector<double> gradient(p.n_weights()), rows(3 * p.n_weights(), 1.0), predicted(9, 1.0);
+    CHECK_CLOSE(set.loss(p, {0}, weights, gradient.data()).force, 1.0 / 3.0, 1e-15);
+    set.jacobian(p, {0}, {{0, 8}}, rows.data());
+    for (std::size_t w = p.n_weights(); w < rows.size(); ++w) CHECK(rows[w] == 0.0);
+    CHECK(std::isfinite(set.predict(p, 0, predicted.data(), nullptr)) && predicted[8] == 0.0);
+    CHECK(set.loss(p, {}, weights, gradient.data()).value == 0.0);
+    const Atoms none;
+    CHECK_THROWS(set.add(1, &none, &labels), "no atoms");
+    CHECK(set.size() == 1);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -123,6 +146,7 @@ int main(int argc, char** argv) {
     for (std::size_t memory_budget : {std::size_t(0), std::size_t(1) << 30}) {
         check_derivatives(p, training_set(p, memory_budget));
         check_threads(p, memory_budget);
+        check_isolated_atoms(p, memory_budget);
     }
     return check::failures() == 0 ? 0 : 1;
 }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import Calculator, all_changes, compare_atoms
 
 from . import _core
 from ._core import Error
@@ -24,6 +26,17 @@ class ExtrapolationWarning(UserWarning):
     """An atom's environment is outside the range of the training set."""
 
 
+@dataclass
+class _State:
+    """What a thread that calculates has for itself."""
+
+    atoms: Atoms | None
+    results: dict[str, Any]
+    neighbors: _core.NeighborList
+    extrapolations: int = 0
+    silent: int = 0  # calculations before the next warning
+
+
 class SitewiseCalculator(Calculator):
     """Energy, free_energy, energies, forces, stress and stresses for ASE's optimisers, dynamics and the rest.
 
@@ -31,6 +44,9 @@ class SitewiseCalculator(Calculator):
     of each atom are outside the training range, and of an ensemble `energy_spread` and `energies_spread` [n] (eV).
     `stresses` are shared among atoms as the heat current needs it and add up to `stress`; both exist for structures
     that are periodic in three directions.
+
+    Threads may share a calculator: `atoms`, `results`, `extrapolations` and the neighbour list are each thread's own.
+    Copies, and what is pickled for another process, have the same last calculation and a list of their own.
 
     Parameters
     ----------
@@ -43,7 +59,8 @@ class SitewiseCalculator(Calculator):
         An `ExtrapolationWarning` is given by the first calculation outside the training range, and then at most one
         each so many calculations; 0 for none.
     stop_after
-        Raise Error once more functions have been outside, summed over atoms and calculations; None for no limit.
+        Raise Error once more functions have been outside, summed over atoms and a thread's calculations; None for no
+        limit.
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]  # noqa: RUF012
@@ -52,20 +69,75 @@ class SitewiseCalculator(Calculator):
     def __init__(
         self, potential: Potential | Ensemble, skin: float = 1.0, warn_every: int = 1000, stop_after: int | None = None
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
         self.potential = potential
+        self.skin = skin
         self.warn_every = warn_every
         self.stop_after = stop_after
-        self.extrapolations = 0  # functions, summed over atoms and calculations
-        self._neighbors = _core.NeighborList(potential.cutoff, skin)
-        self._silent = 0  # calculations before the next warning
+        self._last: tuple[Atoms | None, dict[str, Any]] = (None, {})
+        self._threads = threading.local()
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._threads = threading.local()  # as no thread has calculated yet
+
+    @property
+    def _own(self) -> _State:
+        """This thread's, which begins with the last calculation of any."""
+        if not hasattr(self._threads, "state"):
+            self._threads.state = _State(*self._last, _core.NeighborList(self.potential.cutoff, self.skin))
+        state: _State = self._threads.state
+        return state
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_threads": self._own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._threads = threading.local()
+        self._threads.state = replace(state["_threads"], neighbors=copy(state["_threads"].neighbors))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SitewiseCalculator:
         """A calculator with a neighbour list of its own, which shares the potential."""
-        copied = SitewiseCalculator(self.potential, self._neighbors.skin, self.warn_every, self.stop_after)
-        copied.atoms, copied.results = deepcopy((self.atoms, self.results), memo)
-        copied.extrapolations, copied._silent = self.extrapolations, self._silent
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        memo[id(self.potential)] = self.potential
+        copied.__setstate__(deepcopy(self.__getstate__(), memo))
         return copied
+
+    @property
+    def atoms(self) -> Atoms | None:
+        """A copy of the structure that this thread has calculated last."""
+        return self._own.atoms
+
+    @atoms.setter
+    def atoms(self, atoms: Atoms | None) -> None:
+        self._own.atoms = atoms
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What was calculated of it."""
+        return self._own.results
+
+    @results.setter
+    def results(self, results: dict[str, Any]) -> None:
+        self._own.results = results
+
+    @property
+    def extrapolations(self) -> int:
+        """Functions outside the training range, summed over atoms and calculations of this thread."""
+        return self._own.extrapolations
+
+    def reset(self) -> None:
+        """Forgets the last calculation."""
+        super().reset()  # type: ignore[no-untyped-call]
+        self._last = (None, {})
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """What has changed since the last calculation of this thread, or of any thread if that was of these atoms."""
+        changes: list[str] = super().check_state(atoms, tol)  # type: ignore[no-untyped-call]
+        last, results = self._last
+        if not changes or last is None or last is self.atoms or compare_atoms(last, atoms, tol):
+            return changes
+        self.atoms, self.results = last, results
+        return []
 
     def calculate(
         self,
@@ -85,9 +157,9 @@ class SitewiseCalculator(Calculator):
         copied = self.atoms
         arrays = core_arrays(copied, self.potential.elements, "the potential")
         wanted = "stresses" in properties
-        kept = self._neighbors if self.potential.device == "cpu" else None  # a device builds its own in less time
+        kept = self._own.neighbors if self.potential.device == "cpu" else None  # a device builds its own in less time
         result = self.potential.core.compute(*arrays, virials=wanted, neighbors=kept)
-        self.results: dict[str, Any] = {
+        self.results = {
             "energy": result["energy"],
             "free_energy": result["energy"],
             "energies": result["energies"],
@@ -99,16 +171,18 @@ class SitewiseCalculator(Calculator):
             self.results["stress"] = _voigt(result["virial"]) / copied.cell.volume
             if wanted:
                 self.results["stresses"] = _voigt(result["virials"]) / copied.cell.volume
+        self._last = (copied, self.results)
         self._watch(copied)
 
     def _watch(self, atoms: Atoms) -> None:
         """Warns of extrapolation, or stops."""
         counts = self.results["extrapolation"]
-        self.extrapolations += int(counts.sum())
-        stop = self.stop_after is not None and self.extrapolations > self.stop_after
-        warn = self.warn_every > 0 and counts.any() and self._silent <= 0
-        self._silent = self.warn_every if warn else self._silent
-        self._silent -= 1
+        own = self._own
+        own.extrapolations += int(counts.sum())
+        stop = self.stop_after is not None and own.extrapolations > self.stop_after
+        warn = self.warn_every > 0 and counts.any() and own.silent <= 0
+        own.silent = self.warn_every if warn else own.silent
+        own.silent -= 1
         if not stop and not warn:
             return
         text = (

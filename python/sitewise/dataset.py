@@ -6,14 +6,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from ._core import Error
 from .labels import LABELS, LabelReader, by_source, counted, require_finite, require_one_source, unused
+from .pickles import pickled
 from .progress import Reporter
 from .readers import read_structures
 from .structures import Floats, by_atomic_number
@@ -55,6 +56,9 @@ class Structure:
     group: str
     source: str
     sources: Mapping[str, str] = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pickled(type(self), {f.name: getattr(self, f.name) for f in fields(self)})
 
     @contextmanager
     def named(self) -> Iterator[None]:
@@ -259,6 +263,9 @@ class Dataset(Sequence[Structure]):
                 array = np.asarray(np.nan if values is None else values, "<f8")
                 digest.update(repr(array.shape).encode() + array.tobytes())
         return digest.hexdigest()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pickled(type(self), self.__dict__)
 
     def __repr__(self) -> str:
         return f"Dataset({self.summary()})"

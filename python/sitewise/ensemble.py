@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -135,8 +135,19 @@ class Ensemble:
         """The symmetry functions, in the order of the features."""
         return self.members[0].functions
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To be copied and sent to other processes; the extension's object is made anew."""
+        state = {name: value for name, value in self.__dict__.items() if name != "core"}
+        return _remade, (type(self), self.members), state
+
     def __repr__(self) -> str:
         return f"Ensemble({len(self.members)} x {self.members[0]!r})"
+
+
+def _remade(kind: type[Ensemble], members: Sequence[Potential]) -> Ensemble:
+    ensemble = kind.__new__(kind)
+    Ensemble.__init__(ensemble, members)
+    return ensemble
 
 
 SPREADS = tuple(field.name for field in fields(EnsembleEvaluation) if field.name.endswith("_spread"))

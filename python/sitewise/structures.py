@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,12 +28,14 @@ def core_arrays(atoms: Atoms, elements: Sequence[str], owner: str) -> Arrays:
     Raises
     ------
     Error
-        If the structure has no atoms or an element that `owner` (as in "the potential") does not know.
+        If the structure has no atoms, a number that is no element's or an element that `owner` (as in "the potential")
+        does not know.
     """
     from ase.data import atomic_numbers, chemical_symbols
 
     if not len(atoms):
         raise Error("structure has no atoms")
+    _require_elements(atoms.numbers)
     index = np.full(len(chemical_symbols), -1, dtype=np.int32)
     index[[atomic_numbers[symbol] for symbol in elements]] = range(len(elements))
     species = index[atoms.numbers]
@@ -41,6 +43,16 @@ def core_arrays(atoms: Atoms, elements: Sequence[str], owner: str) -> Arrays:
         unknown = dict.fromkeys(chemical_symbols[number] for number in atoms.numbers[species < 0])
         raise Error(f"structure has element {', '.join(unknown)}, {owner} has {', '.join(elements)}")
     return species, np.array(atoms.positions), np.array(atoms.cell.array), np.array(atoms.pbc)
+
+
+def _require_elements(numbers: npt.NDArray[np.integer[Any]]) -> None:
+    """Raises Error for a number that is no element's; 0 is a placeholder, and what is below counts from the end."""
+    from ase.data import chemical_symbols
+
+    last = len(chemical_symbols) - 1
+    wrong = np.flatnonzero((numbers < 1) | (numbers > last))
+    if wrong.size:
+        raise Error(f"atom {wrong[0]} has the atomic number {numbers[wrong[0]]}, expected 1 to {last}")
 
 
 def by_atomic_number(symbols: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import combinations_with_replacement, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -174,13 +174,6 @@ class SymmetryFunctions:
         ]
         return _of(self.elements, kept, self.core.cutoff_type, self.core.alpha)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """To be sent to other processes."""
-        core = self.core
-        every = [f for element in self.elements for f in self.of(element)]
-        functions = [{name: getattr(f, name) for name in PARAMETERS} for f in every]
-        return _rebuilt, (self.elements, functions, core.cutoff_type, core.alpha)
-
     def evaluate(self, atoms: Atoms) -> Floats:
         """The raw functions G of each atom.
 
@@ -229,12 +222,6 @@ def _of(
     numbers = [atomic_numbers[element] for element in elements]
     core = _core.SymmetryFunctions(len(elements), functions, cutoff_type, alpha, numbers)
     return SymmetryFunctions(elements, core)
-
-
-def _rebuilt(
-    elements: Sequence[str], functions: Sequence[dict[str, Any]], cutoff_type: int, alpha: float
-) -> SymmetryFunctions:
-    return _of(elements, [SymmetryFunction(**parameters) for parameters in functions], cutoff_type, alpha)
 
 
 # All that makes a function

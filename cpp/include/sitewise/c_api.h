@@ -36,13 +36,14 @@ void sitewise_free(sitewise_potential* potential);
 double sitewise_cutoff(const sitewise_potential* potential);
 
 /* Index of an element by its symbol, as in "Si", what `species` below holds; -1 if the potential does not
- * have it. */
+ * have it or the symbol is NULL. */
 int sitewise_species(const sitewise_potential* potential, const char* symbol);
 
 /* Energy and its derivatives of n atoms with a neighbour list of our own: species [n], positions [n][3]. Rows
  * of cell [3][3] are the lattice vectors, periodic [3] is 0 or 1 along each of them; both are NULL for a
- * cluster. Returns 0, or 1 on failure: a NULL that is not allowed, an element index out of range, positions
- * or a cell that are not finite, a periodic cell without volume, atoms closer than 1e-6 Angstrom. */
+ * cluster; arrays of no atoms may be NULL. Returns 0, or 1 on failure: a NULL that is not allowed, an element
+ * index out of range, positions or a cell that are not finite, a periodic cell without volume, atoms closer
+ * than 1e-6 Angstrom. */
 int sitewise_compute(const sitewise_potential* potential,
                      size_t n,
                      const int* species,

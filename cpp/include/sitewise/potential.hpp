@@ -28,7 +28,8 @@ struct Normalization {
 
 /// A Behler-Parrinello potential. All quantities are in eV and Angstrom; a directory in other units is
 /// converted when it is loaded. Const functions may run in several threads at once, each with a team of
-/// OpenMP threads of its own (omp_set_num_threads).
+/// OpenMP threads of its own (omp_set_num_threads). A forked process computes with one thread, and not on a
+/// device that its parent has used.
 class Potential {
 public:
     /// Elements by their symbols, sorted by atomic number; one network per element.

@@ -117,7 +117,9 @@ public:
     int elements() const;
     double cutoff() const;  ///< the largest rc, Angstrom
     Cutoff cutoff_function() const;
-    std::size_t count(int element) const;  ///< n of that element
+    const std::vector<int>& atomic_numbers() const;  ///< as they were given
+    Moments moments() const;                         ///< as they were given
+    std::size_t count(int element) const;            ///< n of that element
     std::size_t max_count() const;
     std::size_t from_moments(int element) const;  ///< how many of them are computed from moments
     /// Sorted by type, rc, eta, rs, zeta, lambda, neighbor1, neighbor2; those with compact support by type,

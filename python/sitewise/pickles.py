@@ -1,0 +1,27 @@
+"""Pickles of what Python alone knows: for copies and other processes of this version, no file format."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from . import _core
+from ._core import Error
+
+VERSION = _core.info()["version"]
+
+T = TypeVar("T")
+
+
+def pickled(kind: type[T], values: dict[str, Any]) -> tuple[Any, ...]:
+    """What `__reduce__` returns of an object with these attributes."""
+    return restored, (VERSION, kind, values)
+
+
+def restored(version: str, kind: type[T], values: dict[str, Any]) -> T:
+    """The object again; Error for one of another version, as those of the extension."""
+    if version != VERSION:
+        raise Error(f"a pickle of sitewise {version} cannot be read by sitewise {VERSION}")
+    made = kind.__new__(kind)
+    for name, value in values.items():
+        object.__setattr__(made, name, value)  # also where it is frozen
+    return made
