@@ -75,7 +75,8 @@ class Diagnosis:
     Parameters
     ----------
     data
-        Training structures; labels are needed for invariant points only.
+        Training structures. Energies are known of those that have one, or assumed to be known of all where none has;
+        the others add environments, and what their forces tell is not counted.
     functions
         That span G space.
     potential
@@ -112,6 +113,8 @@ class Diagnosis:
         if other is not None and potential is None:
             raise Error("a potential to compare with needs another potential")
         self.data, self.functions, self.potential = data, functions, potential
+        energies = np.array([s.energy is not None for s in data], dtype=np.bool_)
+        self.informing = energies if energies.any() else ~energies
         self.reporter = reporter or Reporter()
         self.environments = Environments.of(data, functions)
         self.space = GSpace(self.environments, [functions.core.count(e) for e in range(len(functions.elements))])
@@ -160,29 +163,38 @@ class Diagnosis:
                 parts.append(single_linkage(self.placed.points[e], self.reporter))
                 advance()
         self.clustering = JointClustering(parts, rows, sizes)
-        self.entries = joint_barcode(self.clustering, self.placed.structure)
+        self.entries = joint_barcode(self.clustering, self.placed.structure, self.informing)
         self.chosen: BarcodeEntry | None = longest(self.entries) if self.entries else None
         self.labels = self.clustering.labels(self.chosen.cut if self.chosen else np.inf)
-        self.counts: Determinability = determine(count_matrix(self.labels, self.placed.structure))
+        counts = count_matrix(self.labels, self.placed.structure)
+        self.counts: Determinability = determine(counts[self.informing])
 
     def _processes(self) -> dict[float, SumProcess]:
         """Gaussian process and determinability of the atoms for each length scale."""
         everything = [self.placed.points, *(extra.points for extra in self._places.values())]
         processes = {}
         self.known: dict[float, Floats] = {}
-        with self.reporter.task("determinability", 2 * len(LENGTHS) * self.placed.n_atoms, lines=True) as advance:
+        training = self.placed.of(self.informing)
+        steps = len(LENGTHS) * (training.n_atoms + self.placed.n_atoms)
+        with self.reporter.task("determinability", steps, lines=True) as advance:
             spanning = [farthest_points(np.concatenate(own)) for own in zip(*everything, strict=True)]
             for length in LENGTHS:
-                processes[length] = SumProcess(self.placed, spanning, length, advance)
+                processes[length] = SumProcess(training, spanning, length, advance)
                 self.known[length] = processes[length].determinability(self.placed, advance)
         return processes
 
     def _data_result(self, processes: dict[float, SumProcess]) -> dict[str, Any]:
-        composition = count_matrix(self._element_numbers(), self.placed.structure)
+        composition = count_matrix(self._element_numbers(), self.placed.structure)[self.informing]
         merges = self._last_merge()
         result: dict[str, Any] = {
             "n_atoms": self.placed.n_atoms,
             "n_structures": len(self.data),
+            "n_energies": self.data.count("energy"),
+            "elements_without_energy": [
+                self.functions.elements[e]
+                for e, atoms in zip(self.elements, composition.sum(axis=0), strict=True)
+                if not atoms
+            ],
             **merges,
             "barcode": [asdict(entry) for entry in self.entries],
             "clusters": self._cluster_table(),

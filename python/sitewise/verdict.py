@@ -19,10 +19,16 @@ def verdict(diagnosis: Diagnosis) -> list[str]:
     result = diagnosis.result
     single = result["n_structures"] == 1
     lines = [f"{result['n_structures']} structure{'' if single else 's'}, {result['n_atoms']} atoms"]
+    lines += _energy_lines(result["n_energies"], result["n_structures"])
     if single:
         lines.append("a single structure gives a single sum: nothing tells its kinds of atoms apart")
     lines += _cluster_lines(diagnosis)
-    if result["composition_nullity"]:
+    unknown = result["elements_without_energy"]
+    if unknown:
+        lines.append(
+            f"no structure with {', '.join(unknown)} has an energy: energies of structures with it are arbitrary"
+        )
+    if result["composition_nullity"] > len(unknown):
         lines.append(
             "the elements occur in fixed ratios: energy may move between them unseen, which is harmless where "
             "what you simulate has the same ratio"
@@ -33,6 +39,15 @@ def verdict(diagnosis: Diagnosis) -> list[str]:
     else:
         lines.append("what of this matters depends on what you simulate: name such structures by --target")
     return lines + _candidate_lines(result) + _potential_lines(result)
+
+
+def _energy_lines(energies: int, structures: int) -> list[str]:
+    if not energies:
+        return ["no structure has an energy: what follows assumes that the energies of all will be known"]
+    if energies < structures:
+        lacking = f"{structures - energies} of {structures} structures have no energy"
+        return [f"{lacking}: they fix no sum, and what their forces tell is not counted"]
+    return []
 
 
 def percent(part: float) -> str:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from .._core import Error
-from ..structures import Floats
+from ..structures import Flags, Floats
 from .clustering import Clustering, JointClustering
 from .gspace import Integers
 
@@ -85,8 +85,9 @@ def barcode(clustering: Clustering, structure: Integers, n_big: int) -> list[Bar
     return joint_barcode(JointClustering([clustering], [np.arange(len(structure))], [n_big]), structure)
 
 
-def joint_barcode(clustering: JointClustering, structure: Integers) -> list[BarcodeEntry]:
-    """Clusters, rank and nullity of all elements' atoms between each two successive merges of big clusters."""
+def joint_barcode(clustering: JointClustering, structure: Integers, known: Flags | None = None) -> list[BarcodeEntry]:
+    """Clusters, rank and nullity of all elements' atoms between each two successive merges of big clusters; `known` are
+    the structures whose energies are known, by default all."""
     distances = [d for d, _, _ in clustering.big_merges() if d > 0]
     edges = [0.6 * distances[0], *distances] if distances else []
     entries = []
@@ -95,7 +96,7 @@ def joint_barcode(clustering: JointClustering, structure: Integers) -> list[Barc
             continue
         cut = float(np.sqrt(low * high))
         counts = count_matrix(clustering.labels(cut), structure)
-        found = determine(counts)
+        found = determine(counts if known is None else counts[known])
         entries.append(BarcodeEntry(cut, low, high, counts.shape[1], found.rank, found.nullity))
     return entries
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .._core import Error
 from ..dataset import Dataset
-from ..structures import Floats, Ints, core_arrays
+from ..structures import Flags, Floats, Ints, core_arrays
 from ..symmetry import SymmetryFunctions
 from ..training_set import TrainingSet
 
@@ -106,6 +106,17 @@ class Placed:
         """Values of all atoms [n] as a list for each structure."""
         cuts = np.cumsum(np.bincount(self.structure, minlength=self.n_structures))[:-1]
         return [part.tolist() for part in np.split(values, cuts)]
+
+    def of(self, structures: Flags) -> Placed:
+        """The atoms of some of the structures, which are numbered anew."""
+        kept = structures[self.structure]
+        number = np.cumsum(kept) - 1
+        return Placed(
+            [points[kept[rows]] for points, rows in zip(self.points, self.rows, strict=True)],
+            [number[rows[kept[rows]]] for rows in self.rows],
+            (np.cumsum(structures) - 1)[self.structure[kept]],
+            int(structures.sum()),
+        )
 
     def joined(self, other: Placed) -> Placed:
         """These atoms, then those of other structures."""
