@@ -83,7 +83,6 @@ def test_the_same_said_otherwise(tmp_path, change):
     ("old", "new", "message"),
     [
         ("cutoff_type 1", "cutof_type 1", r'input.nn:5: unknown keyword "cutof_type", did you mean "cutoff_type"'),
-        ("cutoff_type 1", "", 'keyword "cutoff_type" is missing'),
         ("cutoff_type 1", "cutoff_type 1\ncutoff_type 2", r":6: keyword .* stands here and in line 5"),
         ("cutoff_type 1", "cutoff_type 9", "cutoff_type is 9, expected 0 to 8"),
         ("cutoff_type 1", "cutoff_type 1 1.5", "alpha is 1.5"),

@@ -14,6 +14,7 @@
 
 #include "backend.hpp"
 #include "device_array.hpp"
+#include "keywords.hpp"
 #include "parallel.hpp"
 #include "sitewise/ensemble.hpp"
 #include "sitewise/error.hpp"
@@ -977,6 +978,17 @@ PYBIND11_MODULE(_core, m) {
             return py::make_tuple(input.elements, input.functions);
         },
         py::arg("input_nn"), py::arg("cflength") = 1.0);
+    m.def("keywords", [] {
+        const auto text = [](KeywordStatus status) {
+            return status == KeywordStatus::used      ? "used"
+                   : status == KeywordStatus::refused ? "refused"
+                                                      : "without effect";
+        };
+        py::list rows;
+        for (const Keyword& k : keywords()) rows.append(py::make_tuple(k.name, text(k.status), k.reason));
+        return rows;
+    });
+    m.def("ensemble_members", &ensemble_members, py::arg("directory"));
 
     py::class_<Scaling>(m, "Scaling")
         .def(py::init(&make_scaling), py::arg("type"), py::arg("smin"), py::arg("smax"),
@@ -1082,6 +1094,7 @@ Taken by what knows DLPack (`torch.from_dlpack`, `cupy.from_dlpack`) or `__cuda_
             py::arg("directory"), py::arg("cflength") = 1.0, py::arg("cfenergy") = 1.0)
         .def("save", &Potential::save, py::arg("directory"), py::arg("comments") = "",
              py::arg("units") = "eV and Angstrom")
+        .def_property_readonly("assumed", &Potential::assumed)
         .def_property_readonly("elements", &Potential::elements)
         .def_property_readonly("atomic_numbers", &Potential::atomic_numbers)
         .def_property_readonly("cutoff", &Potential::cutoff)

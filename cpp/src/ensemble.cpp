@@ -1,13 +1,18 @@
 #include "sitewise/ensemble.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <map>
+#include <optional>
+#include <set>
 #include <tuple>
 #include <utility>
 
 #include "members.hpp"
 #include "sitewise/error.hpp"
+#include "text.hpp"
 
 namespace sitewise {
 namespace {
@@ -48,6 +53,79 @@ void add_spreads(const std::vector<double>& energies, std::size_t members, Ensem
     }
 }
 
+using Folders = std::map<int, std::string>;  // names by the numbers at their ends
+
+// Subfolders whose names end in a number, by what stands before it, where one of them has an input.nn
+std::map<std::string, Folders> numbered_folders(const fs::path& directory) {
+    std::map<std::string, Folders> all;
+    std::set<std::string> with_input;
+    std::error_code code;
+    for (const auto& entry : fs::directory_iterator(directory, code)) {
+        const std::string name = entry.path().filename().string();
+        const std::size_t stem = name.find_last_not_of("0123456789") + 1;
+        if (stem == name.size() || name.size() - stem > 6 || !entry.is_directory(code)) continue;
+        const std::string before = name.substr(0, stem);
+        if (!all[before].emplace(std::stoi(name.substr(stem)), name).second)
+            throw Error(directory.string() + ": has two members of number " + name.substr(stem));
+        if (fs::exists(entry.path() / "input.nn", code)) with_input.insert(before);
+    }
+    for (auto folders = all.begin(); folders != all.end();)
+        folders = with_input.count(folders->first) && folders->second.begin()->first <= 1
+                      ? std::next(folders)
+                      : all.erase(folders);
+    return all;
+}
+
+// Of a folder with a potential of its own: subfolders 0, 1, ..., which no one else makes
+std::map<std::string, Folders> only_plain(std::map<std::string, Folders> all) {
+    const auto plain = all.find("");
+    if (plain == all.end() || plain->second.begin()->first != 0) return {};
+    return {*plain};
+}
+
+std::vector<std::string> consecutive(const std::string& directory, const Folders& folders) {
+    std::vector<std::string> members;
+    int expected = folders.begin()->first;
+    for (const auto& [number, name] : folders) {
+        if (number != expected++)
+            throw Error(directory + ": members " + shown(folders.begin()->second) + " to " +
+                        shown(folders.rbegin()->second) + " are not all there, number " +
+                        std::to_string(expected - 1) + " is missing");
+        members.push_back((fs::path(directory) / name).string());
+    }
+    return members;
+}
+
+struct Committee {
+    Place place, size_place;
+    int size = 0;  // not given
+};
+
+// What an input.nn says of a committee, nothing where it is off
+std::optional<Committee> read_committee(const fs::path& input) {
+    Committee found;
+    LineReader reader(input, "#!");
+    for (Line line; reader.next(line);) {
+        if (line.words.size() < 2) continue;
+        if (line.words[0] == "committee_mode" && line.words[1] != "off") found.place = line.place;
+        if (line.words[0] == "committee_size") {
+            found.size_place = line.place;
+            found.size = parse_integer(line.words[1], line.place);
+        }
+    }
+    return found.place.line > 0 ? std::optional(found) : std::nullopt;
+}
+
+void check_committee(const Committee& asked, std::size_t members) {
+    if (members == 0)
+        asked.place.fail(
+            "committee_mode asks for an ensemble, but there are no subfolders NAME1, NAME2, ... with an "
+            "input.nn: remove the keyword to read one potential");
+    if (asked.size_place.line > 0 && asked.size != static_cast<int>(members))
+        asked.size_place.fail("committee_size is " + std::to_string(asked.size) + ", but there are " +
+                              std::to_string(members) + " subfolders of members");
+}
+
 }  // namespace
 
 double spread(const std::vector<double>& values) {
@@ -67,11 +145,28 @@ Ensemble::Ensemble(std::vector<Potential> members) : members_(std::move(members)
                         " of the ensemble has other elements or functions than potential 0");
 }
 
+std::vector<std::string> ensemble_members(const std::string& directory) {
+    std::error_code code;
+    if (!fs::is_directory(directory, code)) return {};
+    const fs::path input = fs::path(directory) / "input.nn";
+    const bool single = fs::exists(input, code);
+    const std::optional<Committee> asked = single ? read_committee(input) : std::nullopt;
+    std::map<std::string, Folders> all = numbered_folders(directory);
+    if (single && !asked) all = only_plain(std::move(all));
+    if (all.size() > 1)
+        throw Error(directory +
+                    ": has members of several ensembles: " + shown(all.begin()->second.begin()->second) +
+                    ", " + shown(std::next(all.begin())->second.begin()->second));
+    std::vector<std::string> members;
+    if (!all.empty()) members = consecutive(directory, all.begin()->second);
+    if (asked) check_committee(*asked, members.size());
+    return members;
+}
+
 Ensemble Ensemble::load(const std::string& directory, double cflength, double cfenergy) {
-    const auto member = [&](std::size_t m) { return fs::path(directory) / std::to_string(m); };
     std::vector<Potential> members;
-    while (fs::is_directory(member(members.size())))
-        members.push_back(Potential::load(member(members.size()).string(), cflength, cfenergy));
+    for (const std::string& member : ensemble_members(directory))
+        members.push_back(Potential::load(member, cflength, cfenergy));
     if (members.empty()) members.push_back(Potential::load(directory, cflength, cfenergy));
     return Ensemble(std::move(members));
 }

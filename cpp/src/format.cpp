@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -11,22 +10,27 @@
 #include <functional>
 #include <initializer_list>
 #include <map>
-#include <numeric>
+#include <optional>
+#include <set>
 #include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "keywords.hpp"
+#include "sitewise/ensemble.hpp"
 #include "sitewise/error.hpp"
 #include "sitewise/potential.hpp"
+#include "text.hpp"
 
 namespace sitewise {
 namespace {
 
 namespace fs = std::filesystem;
-using Words = std::vector<std::string>;
 
-// -- text and numbers, whatever the locale -------------------------------------------------------------
+// What is read at most, beyond any potential: lines of input.nn, and symmetry functions, of all elements and
+// of one
+constexpr std::size_t most_lines = 100000, most_functions = 20000, most_of_element = 4000;
 
 constexpr const char* symbols[] = {
     "H",  "He", "Li", "Be", "B",  "C",  "N",  "O",  "F",  "Ne", "Na", "Mg", "Al", "Si", "P",  "S",  "Cl",
@@ -37,196 +41,69 @@ constexpr const char* symbols[] = {
     "Rn", "Fr", "Ra", "Ac", "Th", "Pa", "U",  "Np", "Pu", "Am", "Cm", "Bk", "Cf", "Es", "Fm", "Md", "No",
     "Lr", "Rf", "Db", "Sg", "Bh", "Hs", "Mt", "Ds", "Rg", "Cn", "Nh", "Fl", "Mc", "Lv", "Ts", "Og"};
 
-// A place in a file, for messages.
-struct Place {
-    std::string file;
-    int line = 0;
-
-    [[noreturn]] void fail(const std::string& what) const {
-        throw Error(file + (line > 0 ? ":" + std::to_string(line) : "") + ": " + what);
-    }
-};
-
-double parse_number(const std::string& word, const Place& place) {
-    std::string text = word[0] == '+' ? word.substr(1) : word;
-    for (char& c : text)
-        if (c == 'D' || c == 'd') c = 'E';  // Fortran
-    double value = 0.0;
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, value);
-    const bool underflow = error == std::errc::result_out_of_range && std::fabs(value) < 1.0;
-    if ((error != std::errc() && !underflow) || stop != end || !std::isfinite(value))
-        place.fail("\"" + word + "\" is not a finite number");
-    return underflow ? 0.0 : value;
-}
-
-int parse_integer(const std::string& word, const Place& place) {
-    const double value = parse_number(word, place);
-    if (value != std::floor(value) || std::fabs(value) > 1e9)
-        place.fail("\"" + word + "\" is not an integer");
-    return static_cast<int>(value);
-}
-
-// The shortest digits that are read back as the same number.
-std::string exact(double value) {
-    char buffer[40];
-    const auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, value);
-    return error == std::errc() ? std::string(buffer, end) : "nan";
-}
-
 std::string padded(const std::string& text, std::size_t width) {
     return text.size() < width ? std::string(width - text.size(), ' ') + text : text;
 }
 
-Words split(const std::string& text) {
-    std::istringstream stream(text);
-    Words words;
-    for (std::string word; stream >> word;) words.push_back(word);
-    return words;
-}
-
-std::string join(const Words& words) {
-    return std::accumulate(
-        words.begin(), words.end(), std::string(),
-        [](const std::string& a, const std::string& b) { return a.empty() ? b : a + " " + b; });
-}
-
-// The lines of a file that hold something, without comments, with their numbers.
-struct Line {
-    Place place;
-    Words words;
-};
-
-std::vector<Line> read_lines(const fs::path& path, const char* comments) {
-    std::error_code code;
-    if (fs::is_directory(path, code)) throw Error(path.string() + ": is a directory, expected a file");
-    std::ifstream file(path);
-    if (!file) throw Error(path.string() + ": cannot be read (" + std::strerror(errno) + ")");
-    std::vector<Line> lines;
-    std::string text;
-    for (int number = 1; std::getline(file, text); ++number) {
-        Words words = split(text.substr(0, text.find_first_of(comments)));
-        if (!words.empty()) lines.push_back({{path.string(), number}, std::move(words)});
-    }
-    if (file.bad()) throw Error(path.string() + ": reading failed (" + std::strerror(errno) + ")");
-    return lines;
-}
-
 // -- the keywords of input.nn ----------------------------------------------------------------------------
 
-// Those that decide what is computed.
-const Words& used_keywords() {
-    static const Words words = split(
-        "number_of_elements elements atom_energy cutoff_type symfunction_short symfunction "
-        "scale_symmetry_functions center_symmetry_functions scale_symmetry_functions_sigma scale_min_short "
-        "scale_max_short global_hidden_layers_short global_nodes_short global_activation_short "
-        "element_hidden_layers_short element_nodes_short element_activation_short normalize_nodes "
-        "mean_energy "
-        "conv_energy conv_length nnp_type nnp_generation nnp_type_gen nnp_gen");
-    return words;
-}
-
-// Those that n2p2 and RuNNer know for training, charges and output: accepted and without effect here.
-const Words& ignored_keywords() {
-    static const Words words = split(
-        "global_hidden_layers_electrostatic global_nodes_electrostatic global_activation_electrostatic "
-        "element_hidden_layers_electrostatic element_nodes_electrostatic element_activation_electrostatic "
-        "conv_charge "
-        "fixed_gausswidth ewald_truncation_error_method ewald_prec screen_electrostatics four_pi_epsilon "
-        "random_seed "
-        "test_fraction epochs normalize_data_set use_short_forces rmse_threshold rmse_threshold_energy "
-        "rmse_threshold_force rmse_threshold_charge rmse_threshold_trials rmse_threshold_trials_energy "
-        "rmse_threshold_trials_force rmse_threshold_trials_charge energy_fraction force_fraction "
-        "force_energy_ratio "
-        "charge_fraction use_old_weights_short use_old_weights_charge weights_min weights_max "
-        "initial_hardness "
-        "nguyen_widrow_weights_short nguyen_widrow_weights_charge precondition_weights main_error_metric "
-        "write_trainpoints write_trainforces write_traincharges write_weights_epoch write_neuronstats "
-        "write_trainlog "
-        "repeated_energy_update updater_type parallel_mode jacobian_mode update_strategy selection_mode "
-        "selection_mode_energy selection_mode_force selection_mode_charge task_batch_size_energy "
-        "task_batch_size_force task_batch_size_charge gradient_type gradient_eta gradient_adam_eta "
-        "gradient_adam_beta1 gradient_adam_beta2 gradient_adam_epsilon kalman_type kalman_epsilon kalman_eta "
-        "kalman_etatau kalman_etamax kalman_q0 kalman_qtau kalman_qmin kalman_lambda_short kalman_nue_short "
-        "memorize_symfunc_results force_weight short_energy_error_threshold short_force_error_threshold "
-        "short_energy_fraction short_force_fraction "
-        // RuNNer
-        "runner_mode parallel_run use_short_nn use_electrostatics bond_threshold energy_threshold max_energy "
-        "cutoff_alpha points_in_memory mix_all_points optmode_short_energy optmode_short_force "
-        "optmode_charge "
-        "kalman_lambda_charge kalman_nue_charge kalman_damp_short kalman_damp_force kalman_damp_charge "
-        "steepest_descent_step_energy_short steepest_descent_step_force_short scale_energy scale_force "
-        "short_force_group short_energy_group energy_group force_group force_update_scaling weights_min "
-        "precondition_weights remove_atom_energies analyze_error analyze_composition print_mad "
-        "print_convergence_vector "
-        "print_force_components calculate_forces calculate_stress calculate_hessian write_pdb write_pov "
-        "write_pwscf "
-        "write_fit_statistics write_binding_energy_only write_weightse_epoch write_symfunctions "
-        "write_traincharges "
-        "fitting_unit detailed_timing vdw_screening use_systematic_weights_short random_number_type "
-        "electrostatic_type nn_type nn_type_short nn_type_elec joint_energy_force_update "
-        "separate_kalman_short "
-        "repeated_energy_update use_damping separate_bias_ini_short global_output_nodes_short "
-        "check_input_forces check_forces do_gridsearch grow_mode fix_weights weight_constraint "
-        "enable_on_the_fly_input "
-        "use_atom_charges use_atom_energies use_noisematrix number_of_short_weights update_single_element "
-        "ewald_alpha ewald_cutoff ewald_kmax symfunction_electrostatic symfunction_correlation reset_kalman "
-        "save_kalman_matrices restart_old_fit saturation_threshold finalforce_threshold noise_energy "
-        "noise_force "
-        "md_mode mode_detailed worst_points dynforcegroup_start dynforcegroup_step");
-    return words;
-}
-
-std::size_t edit_distance(const std::string& a, const std::string& b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), 0);
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = std::exchange(row[0], i);
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = std::exchange(row[j], std::min({replaced, row[j] + 1, row[j - 1] + 1}));
-        }
-    }
-    return row[b.size()];
-}
-
-bool contains(const Words& words, const std::string& word) {
-    return std::find(words.begin(), words.end(), word) != words.end();
+void require_values(const Line& line, std::size_t least, std::size_t most) {
+    const std::size_t n = line.words.size() - 1;
+    if (n >= least && n <= most) return;
+    const std::string expected = std::to_string(least) + (most > least ? " to " + std::to_string(most) : "");
+    line.place.fail("keyword \"" + line.words[0] + "\" has " + std::to_string(n) + " values, expected " +
+                    expected);
 }
 
 [[noreturn]] void unknown_keyword(const Line& line) {
-    const std::string& word = line.words[0];
-    std::string nearest;
-    std::size_t least = 4;  // further away is no typing mistake
-    for (const Words* words : {&used_keywords(), &ignored_keywords()})
-        for (const std::string& known : *words)
-            if (const std::size_t d = edit_distance(word, known); d < least) {
-                least = d;
-                nearest = known;
-            }
-    line.place.fail("unknown keyword \"" + word + "\"" +
+    const std::string nearest = nearest_keyword(line.words[0]);
+    line.place.fail("unknown keyword " + quoted(line.words[0]) +
                     (nearest.empty() ? "" : ", did you mean \"" + nearest + "\"?"));
+}
+
+// Keywords whose presence alone switches something on, whatever stands behind them
+void check_flag(const Line& line) {
+    static const Words flags{"remove_atom_energies", "scale_symmetry_functions", "center_symmetry_functions",
+                             "scale_symmetry_functions_sigma", "normalize_nodes"};
+    if (contains(flags, line.words[0]) && line.words.size() > 1)
+        line.place.fail("keyword \"" + line.words[0] + "\" has the value " + quoted(line.words[1]) +
+                        ", expected none: it is on where it stands; remove the line to switch it off");
+}
+
+// Values that ask for what is not computed
+void check_value(const Line& line) {
+    const std::string& keyword = line.words[0];
+    const std::string value = line.words.size() > 1 ? line.words[1] : "";
+    if (keyword == "nnp_type" && !contains({"0", "2", "2G-HDNNP", "2G"}, value))
+        line.place.fail(
+            "potentials of type " + shown(value) +
+            " are not supported, only short-range ones (2G-HDNNP): evaluate this one with the program "
+            "that trained it");
+    if (keyword == "nn_type_short" && value != "1")
+        line.place.fail("nn_type_short is " + shown(value) +
+                        ", and only 1, networks of atoms, is supported: evaluate this potential with RuNNer");
+    if (keyword == "use_short_nn" && !contains({"", "T", "true", ".true.", "True", "1", "yes", "on"}, value))
+        line.place.fail("use_short_nn is " + shown(value) +
+                        ", and potentials without a short-range part are not supported");
 }
 
 // The keywords and values of an input.nn.
 class Input {
 public:
-    explicit Input(const fs::path& path) : path_(path), lines_(read_lines(path, "#!")) {
-        for (Line& line : lines_) {
-            std::string& keyword = line.words[0];
-            if (keyword == "symfunction") keyword = "symfunction_short";
-            if (keyword == "nnp_generation" || keyword == "nnp_type_gen" || keyword == "nnp_gen")
-                keyword = "nnp_type";
-            if (!contains(used_keywords(), keyword) && !contains(ignored_keywords(), keyword))
-                unknown_keyword(line);
+    explicit Input(const fs::path& path) : path_(path) {
+        LineReader reader(path, "#!");
+        for (Line line; reader.next(line); lines_.push_back(std::move(line))) {
+            if (lines_.size() == most_lines)
+                line.place.fail("is the line after " + std::to_string(most_lines) +
+                                " others, the most that are read");
+            check(line);
         }
+        for (const Line& line : lines_) places_[line.words[0]].push_back(&line);
     }
 
     std::vector<const Line*> all(const std::string& keyword) const {
-        std::vector<const Line*> found;
-        for (const Line& line : lines_)
-            if (line.words[0] == keyword) found.push_back(&line);
-        return found;
+        const auto found = places_.find(keyword);
+        return found == places_.end() ? std::vector<const Line*>() : found->second;
     }
 
     // The one line with a keyword, null if there is none.
@@ -240,7 +117,7 @@ public:
 
     const Line& required(const std::string& keyword) const {
         const Line* line = one(keyword);
-        if (!line) Place{path_.string(), 0}.fail("keyword \"" + keyword + "\" is missing");
+        if (!line) whole().fail("keyword \"" + keyword + "\" is missing");
         return *line;
     }
 
@@ -253,46 +130,56 @@ public:
 
     // The single value of a line.
     static const std::string& value(const Line& line) {
-        if (line.words.size() != 2)
-            line.place.fail("keyword \"" + line.words[0] + "\" has " + std::to_string(line.words.size() - 1) +
-                            " values, expected 1");
+        require_values(line, 1, 1);
         return line.words[1];
     }
 
-    const fs::path& path() const { return path_; }
+    Place whole() const { return {path_.string(), 0}; }
+
+    // A phrase that names the first keyword that RuNNer alone knows; empty without one. The file is RuNNer's
+    // then, or was before n2p2 trained with it.
+    const std::string& runners_own() const { return runners_own_; }
+
+    // What the file does not say and the reader takes to be so
+    void assume(const std::string& what) const { assumed_.push_back(what); }
+    const std::vector<std::string>& assumed() const { return assumed_; }
 
 private:
+    void check(Line& line) {
+        const Keyword* known = find_keyword(line.words[0]);
+        if (!known) unknown_keyword(line);
+        if (known->status == KeywordStatus::refused)
+            line.place.fail("keyword \"" + known->name + "\" is not supported: " + known->reason);
+        if (known->owner == KeywordOwner::runner && runners_own_.empty() &&
+            known->name != "remove_atom_energies")
+            runners_own_ = "\"" + known->name + "\" in line " + std::to_string(line.place.line);
+        line.words[0] = canonical(known->name);
+        check_flag(line);
+        check_value(line);
+    }
+
     fs::path path_;
     std::vector<Line> lines_;
+    std::map<std::string, std::vector<const Line*>> places_;
+    std::string runners_own_;
+    mutable std::vector<std::string> assumed_;
 };
 
 // -- what input.nn says ------------------------------------------------------------------------------------
 
-void require_values(const Line& line, std::size_t least, std::size_t most) {
-    const std::size_t n = line.words.size() - 1;
-    if (n >= least && n <= most) return;
-    const std::string expected = std::to_string(least) + (most > least ? " to " + std::to_string(most) : "");
-    line.place.fail("keyword \"" + line.words[0] + "\" has " + std::to_string(n) + " values, expected " +
-                    expected);
-}
-
 Words read_elements(const Input& input) {
-    if (const Line* type = input.one("nnp_type");
-        type && !contains({"0", "2", "2G-HDNNP", "2G"}, Input::value(*type)))
-        type->place.fail("potentials of type " + type->words[1] +
-                         " are not supported, only short-range ones (2G-HDNNP)");
     const Line& line = input.required("elements");
     Words elements(line.words.begin() + 1, line.words.end());
     if (elements.empty()) line.place.fail("keyword \"elements\" names no element");
     for (const std::string& e : elements)
-        if (atomic_number(e) == 0) line.place.fail("\"" + e + "\" is not a chemical element");
+        if (atomic_number(e) == 0) line.place.fail(quoted(e) + " is not a chemical element");
     std::sort(elements.begin(), elements.end(),
               [](const auto& a, const auto& b) { return atomic_number(a) < atomic_number(b); });
     if (const auto twice = std::adjacent_find(elements.begin(), elements.end()); twice != elements.end())
         line.place.fail("element " + *twice + " stands twice");
     const Line& count = input.required("number_of_elements");
     if (parse_integer(Input::value(count), count.place) != static_cast<int>(elements.size()))
-        count.place.fail("number_of_elements is " + count.words[1] + ", but " +
+        count.place.fail("number_of_elements is " + shown(count.words[1]) + ", but " +
                          std::to_string(elements.size()) + " elements are named in line " +
                          std::to_string(line.place.line));
     return elements;
@@ -300,20 +187,49 @@ Words read_elements(const Input& input) {
 
 int element_index(const Words& elements, const std::string& symbol, const Place& place) {
     const auto found = std::find(elements.begin(), elements.end(), symbol);
-    if (found == elements.end())
-        place.fail("\"" + symbol + "\" is not one of the elements " + join(elements));
+    if (found == elements.end()) place.fail(quoted(symbol) + " is not one of the elements " + join(elements));
     return static_cast<int>(found - elements.begin());
 }
 
+double parse_alpha(const std::string& word, const Place& place) {
+    const double alpha = parse_number(word, place);
+    if (alpha < 0.0 || alpha >= 1.0) place.fail("alpha is " + shown(word) + ", expected 0 <= alpha < 1");
+    return alpha;
+}
+
+// n2p2's cutoff_type with the type and alpha, or a type of its own where RuNNer has its default
+Cutoff read_cutoff_type(const Input& input) {
+    const Line* line = input.one("cutoff_type");
+    if (!line) {
+        input.assume("cutoff_type is missing: taken is 1, RuNNer's default");
+        return {};
+    }
+    require_values(*line, 1, 2);
+    const int type = parse_integer(line->words[1], line->place);
+    if (type < 0 || type > 8)
+        line->place.fail("cutoff_type is " + shown(line->words[1]) + ", expected 0 to 8");
+    if (type == 3 && !input.runners_own().empty())
+        line->place.fail("RuNNer's and n2p2's cutoff functions 3 differ by a factor, and " +
+                         input.runners_own() +
+                         " is RuNNer's alone: if n2p2 trained this potential, remove RuNNer's keywords");
+    return {static_cast<CutoffType>(type),
+            line->words.size() > 2 ? parse_alpha(line->words[2], line->place) : 0.0};
+}
+
 Cutoff read_cutoff(const Input& input) {
-    const Line& line = input.required("cutoff_type");
-    require_values(line, 1, 2);
-    const int type = parse_integer(line.words[1], line.place);
-    if (type < 0 || type > 8) line.place.fail("cutoff_type is " + line.words[1] + ", expected 0 to 8");
-    const double alpha = line.words.size() > 2 ? parse_number(line.words[2], line.place) : 0.0;
-    if (alpha < 0.0 || alpha >= 1.0)
-        line.place.fail("alpha is " + line.words[2] + ", expected 0 <= alpha < 1");
-    return {static_cast<CutoffType>(type), alpha};
+    Cutoff cutoff = read_cutoff_type(input);
+    const Line* own = input.one("cutoff_alpha");
+    if (!own) return cutoff;
+    const double alpha = parse_alpha(Input::value(*own), own->place);
+    const Line* type = input.one("cutoff_type");
+    if (type && type->words.size() > 2 && alpha != cutoff.alpha)
+        own->place.fail("cutoff_alpha is " + shown(own->words[1]) + ", but cutoff_type in line " +
+                        std::to_string(type->place.line) + " has " + shown(type->words[2]));
+    if (alpha > 0.0 && (cutoff.type == CutoffType::tanhu || cutoff.type == CutoffType::tanh))
+        own->place.fail(
+            "with an inner cutoff RuNNer's cutoff functions 2 and 3 jump, which is not supported: "
+            "evaluate this potential with RuNNer");
+    return {cutoff.type, alpha};
 }
 
 // The columns of a symfunction_short line behind element and type; what stands in brackets may be missing.
@@ -324,7 +240,8 @@ const std::map<int, Words>& function_columns() {
         for (const Words& part : parts) all.insert(all.end(), part.begin(), part.end());
         return all;
     };
-    static const std::map<int, Words> columns{{2, {"e1", "eta", "rs", "rc"}},
+    static const std::map<int, Words> columns{{1, {"e1", "rc"}},
+                                              {2, {"e1", "eta", "rs", "rc"}},
                                               {3, {"e1", "e2", "eta", "lambda", "zeta", "rc", "[rs]"}},
                                               {9, {"e1", "e2", "eta", "lambda", "zeta", "rc", "[rs]"}},
                                               {12, {"eta", "rs", "rc"}},
@@ -336,6 +253,22 @@ const std::map<int, Words>& function_columns() {
                                               {24, joined({compact, angles, {"subtype"}})},
                                               {25, joined({compact, angles, {"subtype"}})}};
     return columns;
+}
+
+const Words& columns_of(const std::string& type, const Place& place) {
+    static const std::map<int, std::string> others{{4, "cosines of distances"},
+                                                   {5, "coordinates, which are not invariant"},
+                                                   {6, "bare distances, which jump at the cutoff"},
+                                                   {8, "Gaussians of angles"}};
+    const int number = parse_integer(type, place);
+    if (const auto known = others.find(number); known != others.end())
+        place.fail("symmetry functions of RuNNer's type " + shown(type) + " (" + known->second +
+                   ") are not supported: evaluate this potential with RuNNer");
+    const auto columns = function_columns().find(number);
+    if (columns == function_columns().end())
+        place.fail("symmetry function of unknown type " + shown(type) +
+                   ", expected 1, 2, 3, 9, 12, 13 or 20 to 25");
+    return columns->second;
 }
 
 // The numbers of a function by the names of their columns
@@ -356,42 +289,125 @@ double* function_number(SymmetryFunction& f, const std::string& column) {
 void check_numbers(const SymmetryFunction& f, const Place& place) {
     if (f.cutoff <= 0.0) place.fail("the cutoff is not positive");
     if (f.eta < 0.0) place.fail("eta is negative");
-    if (f.is_angular() && !f.is_compact() && f.zeta <= 0.0)
-        place.fail("zeta is " + std::to_string(f.zeta) + ", expected a positive number");
+    if (f.is_angular() && !f.is_compact() && (f.zeta <= 0.0 || f.zeta > 1000.0))
+        place.fail("zeta is " + exact(f.zeta) + ", expected a positive number up to 1000");
+}
+
+void set_column(SymmetryFunction& f,
+                const std::string& column,
+                const std::string& word,
+                const Words& elements,
+                const Place& place) {
+    if (column == "e1")
+        f.neighbor1 = element_index(elements, word, place);
+    else if (column == "e2")
+        f.neighbor2 = element_index(elements, word, place);
+    else if (double* number = function_number(f, column))
+        *number = parse_number(word, place);
+    else
+        try {
+            set_subtype(f, word);
+        } catch (const Error& error) {
+            place.fail(error.what());
+        }
 }
 
 // Lengths of the file times this are Angstrom.
 SymmetryFunction read_function(const Line& line, const Words& elements, double length) {
     const Place& place = line.place;
-    if (line.words.size() < 3) require_values(line, 5, 9);
+    if (line.words.size() < 3) require_values(line, 4, 9);
     SymmetryFunction f;
     f.center = element_index(elements, line.words[1], place);
     f.type = parse_integer(line.words[2], place);
-    const auto columns = function_columns().find(f.type);
-    if (columns == function_columns().end())
-        place.fail("symmetry function of unknown type " + line.words[2] +
-                   ", expected 2, 3, 9, 12, 13 or 20 to 25");
-    const std::size_t most = 2 + columns->second.size();
-    require_values(line, columns->second.back() == "[rs]" ? most - 1 : most, most);
-    for (std::size_t k = 0; k + 3 < line.words.size(); ++k) {
-        const std::string &column = columns->second[k], &word = line.words[k + 3];
-        if (column == "e1")
-            f.neighbor1 = element_index(elements, word, place);
-        else if (column == "e2")
-            f.neighbor2 = element_index(elements, word, place);
-        else if (double* number = function_number(f, column))
-            *number = parse_number(word, place);
-        else
-            try {
-                set_subtype(f, word);
-            } catch (const Error& error) {
-                place.fail(error.what());
-            }
-    }
+    const Words& columns = columns_of(line.words[2], place);
+    const std::size_t most = 2 + columns.size();
+    require_values(line, columns.back() == "[rs]" ? most - 1 : most, most);
+    for (std::size_t k = 0; k + 3 < line.words.size(); ++k)
+        set_column(f, columns[k], line.words[k + 3], elements, place);
     check_numbers(f, place);
     f.eta /= length * length;
     for (double* x : {&f.rs, &f.cutoff, &f.left}) *x *= length;
     return f;
+}
+
+// The neighbours of a function that stands for all elements, or all pairs of them
+std::vector<Words> neighbors_of(const Words& columns, const Words& elements) {
+    std::vector<Words> all;
+    for (std::size_t a = 0; a < elements.size(); ++a)
+        if (!contains(columns, "e2"))
+            all.push_back({elements[a]});
+        else
+            for (std::size_t b = a; b < elements.size(); ++b) all.push_back({elements[a], elements[b]});
+    return all;
+}
+
+// The lines symfunction_short that RuNNer's element_symfunction_short or global_symfunction_short stands for
+std::vector<Line> expanded(const Line& line, const Words& elements) {
+    const std::size_t type = line.words[0] == "element_symfunction_short" ? 2 : 1;
+    if (line.words.size() <= type) require_values(line, type + 1, type + 5);
+    const Words& columns = columns_of(line.words[type], line.place);
+    if (!contains({"1", "2", "3", "9"}, line.words[type]))
+        line.place.fail("keyword \"" + line.words[0] + "\" has the type " + shown(line.words[type]) +
+                        ", expected 1, 2, 3 or 9");
+    const auto numbers = static_cast<std::size_t>(std::count_if(
+        columns.begin(), columns.end(), [](const auto& c) { return c[0] != '[' && c != "e1" && c != "e2"; }));
+    require_values(line, type + numbers, type + numbers);
+    std::vector<Line> lines;
+    for (const std::string& center : type == 2 ? Words{line.words[1]} : elements)
+        for (const Words& neighbors : neighbors_of(columns, elements)) {
+            Words words{"symfunction_short", center, line.words[type]};
+            words.insert(words.end(), neighbors.begin(), neighbors.end());
+            words.insert(words.end(), line.words.begin() + type + 1, line.words.end());
+            lines.push_back({line.place, std::move(words)});
+        }
+    return lines;
+}
+
+// Appends one, unless there are more than any potential has.
+void add_function(std::vector<SymmetryFunction>& functions,
+                  std::vector<std::size_t>& counts,
+                  const SymmetryFunction& f,
+                  const Place& place) {
+    if (functions.size() == most_functions || ++counts[f.center] > most_of_element)
+        place.fail("there are more than " + std::to_string(most_of_element) +
+                   " symmetry functions of one element, or " + std::to_string(most_functions) +
+                   " of all, the most that are read");
+    functions.push_back(f);
+}
+
+std::vector<SymmetryFunction> all_functions(const Input& input, const Words& elements, double length) {
+    std::vector<SymmetryFunction> functions;
+    std::vector<std::size_t> counts(elements.size());
+    const auto add = [&](const Line& line) {
+        add_function(functions, counts, read_function(line, elements, length), line.place);
+    };
+    for (const Line* line : input.all("symfunction_short")) add(*line);
+    for (const char* keyword : {"element_symfunction_short", "global_symfunction_short"})
+        for (const Line* line : input.all(keyword))
+            for (const Line& one : expanded(*line, elements)) add(one);
+    return functions;
+}
+
+// RuNNer's type 1, a sum of cosine cutoff functions, becomes type 2 with eta = 0, unless RuNNer would have it
+// at another place of scaling.data: it sorts type 1 before type 2.
+void convert_type_1(const Input& input, const Cutoff& cutoff, std::vector<SymmetryFunction>& functions) {
+    std::map<int, double> largest;  // cutoff of a centre's functions of type 1
+    for (const SymmetryFunction& f : functions)
+        if (f.type == 1) largest[f.center] = std::max(largest[f.center], f.cutoff);
+    if (largest.empty()) return;
+    if (cutoff.type != CutoffType::cosine || cutoff.alpha != 0.0)
+        input.whole().fail(
+            "RuNNer's symmetry functions of type 1 have the cosine as their cutoff function, the others "
+            "of this file have not: evaluate this potential with RuNNer");
+    for (const SymmetryFunction& f : functions)
+        if (f.type == 2 && largest.count(f.center) &&
+            (f.cutoff < largest[f.center] || (f.cutoff == largest[f.center] && f.eta == 0.0)))
+            input.whole().fail(
+                "a symmetry function of RuNNer's type 1 has a larger cutoff than one of type 2, which "
+                "is not supported: evaluate this potential with RuNNer");
+    for (SymmetryFunction& f : functions)
+        if (f.type == 1) f.type = 2;
+    input.assume("symmetry functions of type 1 are read as type 2 with eta = 0");
 }
 
 std::vector<int> numbers_of(const Words& elements) {
@@ -401,24 +417,35 @@ std::vector<int> numbers_of(const Words& elements) {
 }
 
 SymmetryFunctions read_symmetry_functions(const Input& input, const Words& elements, double length) {
-    std::vector<SymmetryFunction> functions;
-    for (const Line* line : input.all("symfunction_short"))
-        functions.push_back(read_function(*line, elements, length));
-    SymmetryFunctions compiled(static_cast<int>(elements.size()), std::move(functions), read_cutoff(input),
+    const Cutoff cutoff = read_cutoff(input);
+    std::vector<SymmetryFunction> functions = all_functions(input, elements, length);
+    convert_type_1(input, cutoff, functions);
+    SymmetryFunctions compiled(static_cast<int>(elements.size()), std::move(functions), cutoff,
                                numbers_of(elements));
     for (std::size_t e = 0; e < elements.size(); ++e)
         if (compiled.count(static_cast<int>(e)) == 0)
-            Place{input.path().string(), 0}.fail("element " + elements[e] + " has no symmetry functions");
+            input.whole().fail("element " + elements[e] + " has no symmetry functions");
     return compiled;
 }
 
 std::vector<double> read_atom_energies(const Input& input, const Words& elements, double cfenergy) {
     std::vector<double> energies(elements.size(), 0.0);
+    std::set<int> known;
     for (const Line* line : input.all("atom_energy")) {
         require_values(*line, 2, 2);
-        energies[element_index(elements, line->words[1], line->place)] =
-            parse_number(line->words[2], line->place) / cfenergy;
+        const int e = element_index(elements, line->words[1], line->place);
+        if (!known.insert(e).second)
+            line->place.fail("keyword \"atom_energy\" stands twice for element " + elements[e]);
+        energies[e] = parse_number(line->words[2], line->place) / cfenergy;
+        if (energies[e] != 0.0 && !input.runners_own().empty() && !input.has("remove_atom_energies"))
+            line->place.fail(
+                "n2p2 adds atom_energy, RuNNer only with remove_atom_energies, and " + input.runners_own() +
+                " is RuNNer's alone: add remove_atom_energies if the total energy has them, else remove "
+                "atom_energy");
     }
+    for (std::size_t e = 0; e < elements.size(); ++e)
+        if (!known.empty() && !known.count(static_cast<int>(e)))
+            input.assume("atom_energy of " + elements[e] + " is missing: taken is 0");
     return energies;
 }
 
@@ -426,99 +453,209 @@ Normalization read_normalization(const Input& input, double cflength, double cfe
     const Words keys{"mean_energy", "conv_energy", "conv_length"};
     const auto present = std::count_if(keys.begin(), keys.end(), [&](const auto& k) { return input.has(k); });
     if (present != 0 && present != 3)
-        Place{input.path().string(), 0}.fail(
-            "mean_energy, conv_energy and conv_length must be given together or not at all");
+        input.whole().fail("mean_energy, conv_energy and conv_length must be given together or not at all");
+    if (const Line* line = input.one("normalize_data_set");
+        line && present == 0 && !contains(line->words, "stats-only"))
+        line->place.fail(
+            "n2p2 trains with normalize_data_set and writes mean_energy, conv_energy and conv_length "
+            "into input.nn, which are missing: take them from the folder of the training");
     Normalization n;
     n.used = present == 3 || cfenergy != 1.0;  // other units are a normalisation without a mean
     n.mean_energy = input.number(keys[0], 0.0) / cfenergy;
     n.conv_energy = input.number(keys[1], 1.0) * cfenergy;
     n.conv_length = n.used ? input.number(keys[2], 1.0) * cflength : 1.0;
-    if (!(n.conv_energy > 0.0)) Place{input.path().string(), 0}.fail("conv_energy is not positive");
+    if (!(n.conv_energy > 0.0)) input.whole().fail("conv_energy is not positive");
     return n;
 }
 
 // -- networks
 // ------------------------------------------------------------------------------------------------
 
-struct Topology {
-    std::vector<int> hidden;
-    std::vector<Activation> activations;
-};
-
-std::vector<int> read_nodes(const Line& line, std::size_t first) {
-    std::vector<int> nodes;
-    for (std::size_t k = first; k < line.words.size(); ++k) {
-        nodes.push_back(parse_integer(line.words[k], line.place));
-        if (nodes.back() < 1) line.place.fail("a layer has " + line.words[k] + " nodes");
-    }
-    return nodes;
-}
-
-std::vector<Activation> read_activations(const Line& line, std::size_t first) {
-    std::vector<Activation> activations;
-    for (std::size_t k = first; k < line.words.size(); ++k) {
-        const std::string& word = line.words[k];
-        if (word.size() != 1 || std::string("ltsprgcSeh").find(word) == std::string::npos)
-            line.place.fail("unknown activation function \"" + word +
-                            "\", expected one of l t s p r g c S e h");
-        activations.push_back(static_cast<Activation>(word[0]));
-    }
-    return activations;
-}
-
-// The line of one element among those of an element_* keyword.
-const Line* of_element(const Input& input,
-                       const std::string& keyword,
-                       const Words& elements,
-                       std::size_t element) {
-    const Line* found = nullptr;
+// The lines of one element among those of an element_* keyword.
+std::vector<const Line*> of_element(const Input& input,
+                                    const std::string& keyword,
+                                    const Words& elements,
+                                    std::size_t element) {
+    std::vector<const Line*> found;
     for (const Line* line : input.all(keyword)) {
         if (line->words.size() < 3) require_values(*line, 2, 99);
-        if (element_index(elements, line->words[1], line->place) != static_cast<int>(element)) continue;
-        if (found)
-            line->place.fail("keyword \"" + keyword + "\" stands twice for element " + elements[element]);
-        found = line;
+        if (element_index(elements, line->words[1], line->place) == static_cast<int>(element))
+            found.push_back(line);
     }
     return found;
 }
 
-// A keyword with global values that an element may override; `skip` words stand before its values.
-struct Chosen {
-    const Line* line;
-    std::size_t skip;
-};
-
-Chosen choose(const Input& input, const std::string& name, const Words& elements, std::size_t element) {
-    if (const Line* own = of_element(input, "element_" + name, elements, element)) return {own, 2};
-    if (const Line* global = input.one("global_" + name)) return {global, 1};
-    Place{input.path().string(), 0}.fail("keyword \"global_" + name + "\" is missing");
+// The one line of an element in n2p2's form
+const Line& single(const std::vector<const Line*>& lines) {
+    if (lines.size() > 1)
+        lines[1]->place.fail("keyword \"" + lines[1]->words[0] + "\" stands twice for element " +
+                             lines[1]->words[1]);
+    return *lines[0];
 }
 
-Topology read_topology(const Input& input, const Words& elements, std::size_t element) {
-    const Chosen layers = choose(input, "hidden_layers_short", elements, element);
-    require_values(*layers.line, layers.skip, layers.skip);
-    const int n = parse_integer(layers.line->words[layers.skip], layers.line->place);
-    if (n < 0) layers.line->place.fail("the number of hidden layers is " + std::to_string(n));
-    Topology t;
-    if (n > 0) {
-        const Chosen nodes = choose(input, "nodes_short", elements, element);
-        t.hidden = read_nodes(*nodes.line, nodes.skip);
-        if (static_cast<int>(t.hidden.size()) != n)
-            nodes.line->place.fail(std::to_string(t.hidden.size()) + " numbers of nodes for " +
-                                   std::to_string(n) + " hidden layers");
+const Line& global_line(const Input& input, const std::string& name) {
+    return input.required("global_" + name);
+}
+
+int read_hidden_layers(const Input& input, const Words& elements, std::size_t element) {
+    const auto own = of_element(input, "element_hidden_layers_short", elements, element);
+    const Line& line = own.empty() ? global_line(input, "hidden_layers_short") : single(own);
+    const std::size_t values = own.empty() ? 1 : 2;
+    require_values(line, values, values);
+    const int n = parse_integer(line.words[values], line.place);
+    if (n < 0) line.place.fail("the number of hidden layers is " + std::to_string(n));
+    return n;
+}
+
+int parse_width(const std::string& word, const Place& place) {
+    const int width = parse_integer(word, place);
+    if (width < 1) place.fail("a layer has " + shown(word) + " nodes");
+    return width;
+}
+
+// The widths of n hidden layers, behind `first` words of a line
+std::vector<int> read_widths(const Line& line, std::size_t first, int n) {
+    std::vector<int> widths;
+    for (std::size_t k = first; k < line.words.size(); ++k)
+        widths.push_back(parse_width(line.words[k], line.place));
+    if (static_cast<int>(widths.size()) != n)
+        line.place.fail(std::to_string(widths.size()) + " numbers of nodes for " + std::to_string(n) +
+                        " hidden layers");
+    return widths;
+}
+
+// RuNNer's form of element_nodes_short: a layer and its number of nodes, the others being global. Nothing
+// where the lines cannot have that form.
+std::optional<std::vector<int>> runners_widths(const Input& input,
+                                               const std::vector<const Line*>& own,
+                                               int n) {
+    const Line* global = input.one("global_nodes_short");
+    if (!global || global->words.size() != static_cast<std::size_t>(n) + 1) return {};
+    std::vector<int> widths = read_widths(*global, 1, n);
+    for (const Line* line : own) {
+        if (line->words.size() != 4) return {};
+        const int layer = parse_integer(line->words[2], line->place);
+        if (layer < 1 || layer > n) return {};
+        widths[layer - 1] = parse_width(line->words[3], line->place);
     }
-    const Chosen activation = choose(input, "activation_short", elements, element);
-    t.activations = read_activations(*activation.line, activation.skip);
-    if (static_cast<int>(t.activations.size()) != n + 1)
-        activation.line->place.fail(std::to_string(t.activations.size()) + " activation functions for " +
-                                    std::to_string(n) + " hidden layers and the output");
-    return t;
+    return widths;
+}
+
+// The hidden layers of an element; two readings where n2p2 and RuNNer would differ: the weights decide.
+std::vector<std::vector<int>> read_hidden(const Input& input,
+                                          const Words& elements,
+                                          std::size_t element,
+                                          int n) {
+    if (n == 0) return {{}};
+    const auto own = of_element(input, "element_nodes_short", elements, element);
+    if (own.empty()) return {read_widths(global_line(input, "nodes_short"), 1, n)};
+    std::vector<std::vector<int>> readings;
+    const bool in_n2p2s = own.size() == 1 && own[0]->words.size() == static_cast<std::size_t>(n) + 2;
+    if (in_n2p2s) readings.push_back(read_widths(*own[0], 2, n));
+    const bool can_be_runners = n > 1 || !in_n2p2s;
+    if (const auto widths = can_be_runners ? runners_widths(input, own, n) : std::nullopt)
+        if (readings.empty() || readings[0] != *widths) readings.push_back(*widths);
+    if (readings.empty()) read_widths(single(own), 2, n);  // says what is wrong
+    return readings;
+}
+
+std::string read_letters(const Line& line, std::size_t first, int n) {
+    std::string letters;
+    for (std::size_t k = first; k < line.words.size(); ++k) {
+        const std::string& word = line.words[k];
+        if (word.size() != 1 || std::string("ltsprgcSeh").find(word) == std::string::npos)
+            line.place.fail("unknown activation function " + quoted(word) +
+                            ", expected one of l t s p r g c S e h");
+        letters += word;
+    }
+    if (static_cast<int>(letters.size()) != n + 1)
+        line.place.fail(std::to_string(letters.size()) + " activation functions for " + std::to_string(n) +
+                        " hidden layers and the output");
+    return letters;
+}
+
+// RuNNer's form of element_activation_short: a layer, a node and its function, which must be that of the
+// layer
+void check_runners_activation(const Line& line, const std::string& letters) {
+    require_values(line, 4, 4);
+    const int layer = parse_integer(line.words[2], line.place);
+    if (layer < 1 || layer > static_cast<int>(letters.size()))
+        line.place.fail("layer " + shown(line.words[2]) + " is not one of " + std::to_string(letters.size()));
+    if (line.words[4] != std::string(1, letters[layer - 1]))
+        line.place.fail(
+            "a node of its own activation function is not supported, one for each layer is: evaluate this "
+            "potential with RuNNer");
+}
+
+// n2p2 has one letter for each layer, but takes that of the output from the global line alone.
+std::string read_activations(const Input& input, const Words& elements, std::size_t element, int n) {
+    const auto own = of_element(input, "element_activation_short", elements, element);
+    const bool in_n2p2s = !own.empty() && own[0]->words[2].find_first_not_of("0123456789") == 0;
+    if (in_n2p2s) {
+        const std::string letters = read_letters(single(own), 2, n);
+        const Line* global = input.one("global_activation_short");
+        if (global && global->words.back() != std::string(1, letters.back()))
+            own[0]->place.fail("the output has the activation function " + std::string(1, letters.back()) +
+                               ", but n2p2 takes " + shown(global->words.back()) + " from line " +
+                               std::to_string(global->place.line) + ": make them equal");
+        return letters;
+    }
+    const std::string letters = read_letters(global_line(input, "activation_short"), 1, n);
+    for (const Line* line : own) check_runners_activation(*line, letters);
+    return letters;
+}
+
+std::string numbered_file(const char* format, const std::string& element) {
+    char name[32];
+    std::snprintf(name, sizeof name, format, atomic_number(element));
+    return name;
 }
 
 std::string weights_name(const std::string& element) {
-    char name[32];
-    std::snprintf(name, sizeof name, "weights.%03d.data", atomic_number(element));
-    return name;
+    return numbered_file("weights.%03d.data", element);
+}
+
+// weights.ZZZ.data, or RuNNer's optweights.ZZZ.out as its training leaves it
+fs::path weights_path(const Input& input, const fs::path& directory, const std::string& element) {
+    const fs::path usual = directory / weights_name(element),
+                   fitted = directory / numbered_file("optweights.%03d.out", element);
+    std::error_code code;
+    if (fs::exists(usual, code) || !fs::exists(fitted, code)) return usual;
+    input.assume("weights of " + element + " are those of " + fitted.filename().string());
+    return fitted;
+}
+
+// The numbers of a file of weights, as far as one more than `most`
+std::vector<double> read_weights(const fs::path& path, double most) {
+    std::vector<double> weights;
+    LineReader reader(path, "#");
+    for (Line line; static_cast<double>(weights.size()) <= most && reader.next(line);)
+        weights.push_back(parse_number(line.words[0], line.place));
+    return weights;
+}
+
+std::vector<int> all_nodes(std::size_t inputs, const std::vector<int>& hidden) {
+    std::vector<int> nodes{static_cast<int>(inputs)};
+    nodes.insert(nodes.end(), hidden.begin(), hidden.end());
+    nodes.push_back(1);
+    return nodes;
+}
+
+// In double precision, which no file can make overflow
+double count_weights(const std::vector<int>& nodes) {
+    double count = 0.0;
+    for (std::size_t l = 0; l + 1 < nodes.size(); ++l) count += (nodes[l] + 1.0) * nodes[l + 1];
+    return count;
+}
+
+[[noreturn]] void wrong_number(const fs::path& path, std::size_t found, const std::vector<int>& nodes) {
+    const double expected = count_weights(nodes);
+    std::string shape;
+    for (int width : nodes) shape += (shape.empty() ? "" : "-") + std::to_string(width);
+    const bool fewer = static_cast<double>(found) < expected;
+    throw Error(path.string() + ": " + (fewer ? "" : "at least ") + std::to_string(found) +
+                " weights, expected " + exact(expected) + " for a " + shown(shape) + " network" +
+                (fewer ? "; is the file cut short?" : ""));
 }
 
 Network read_network(const Input& input,
@@ -526,27 +663,32 @@ Network read_network(const Input& input,
                      const Words& elements,
                      std::size_t element,
                      std::size_t inputs) {
-    const Topology t = read_topology(input, elements, element);
-    std::vector<int> nodes{static_cast<int>(inputs)};
-    nodes.insert(nodes.end(), t.hidden.begin(), t.hidden.end());
-    nodes.push_back(1);
-    Network network(nodes, t.activations, input.has("normalize_nodes"));
-    const fs::path path = directory / weights_name(elements[element]);
-    std::vector<double> weights;
-    for (const Line& line : read_lines(path, "#")) weights.push_back(parse_number(line.words[0], line.place));
-    if (weights.size() != network.n_weights()) {
-        std::string shape;
-        for (int width : nodes) shape += (shape.empty() ? "" : "-") + std::to_string(width);
-        throw Error(path.string() + ": " + std::to_string(weights.size()) + " weights, expected " +
-                    std::to_string(network.n_weights()) + " for a " + shape + " network" +
-                    (weights.size() < network.n_weights() ? "; is the file cut short?" : ""));
-    }
+    const int n = read_hidden_layers(input, elements, element);
+    std::vector<std::vector<int>> readings;
+    for (const auto& hidden : read_hidden(input, elements, element, n))
+        readings.push_back(all_nodes(inputs, hidden));
+    std::vector<Activation> activations;
+    for (char letter : read_activations(input, elements, element, n))
+        activations.push_back(static_cast<Activation>(letter));
+    double most = 0.0;
+    for (const auto& nodes : readings) most = std::max(most, count_weights(nodes));
+    const fs::path path = weights_path(input, directory, elements[element]);
+    std::vector<double> weights = read_weights(path, most);
+    const auto fits = [&](const auto& nodes) {
+        return count_weights(nodes) == static_cast<double>(weights.size());
+    };
+    const auto nodes = std::find_if(readings.begin(), readings.end(), fits);
+    if (nodes == readings.end()) wrong_number(path, weights.size(), readings[0]);
+    if (std::count_if(readings.begin(), readings.end(), fits) > 1)
+        throw Error(path.string() + ": element_nodes_short of " + elements[element] +
+                    " has two meanings, n2p2's and RuNNer's, and as many weights with both");
+    Network network(*nodes, activations, input.has("normalize_nodes"));
     network.set_weights(std::move(weights));
     return network;
 }
 
 // -- scaling
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 
 ScalingType read_scaling_type(const Input& input) {
     const bool scale = input.has("scale_symmetry_functions"), center = input.has("center_symmetry_functions");
@@ -566,8 +708,8 @@ void read_row(const Line& line,
         line.place.fail(std::to_string(n) + " values, expected element, function, min, max, mean and sigma");
     const int e = parse_integer(line.words[0], line.place), f = parse_integer(line.words[1], line.place);
     if (e != static_cast<int>(element) + 1 || f != static_cast<int>(function) + 1)
-        line.place.fail("row of element " + line.words[0] + ", function " + line.words[1] + "; expected " +
-                        std::to_string(element + 1) + ", " + std::to_string(function + 1));
+        line.place.fail("row of element " + shown(line.words[0]) + ", function " + shown(line.words[1]) +
+                        "; expected " + std::to_string(element + 1) + ", " + std::to_string(function + 1));
     s.min.push_back(parse_number(line.words[2], line.place));
     s.max.push_back(parse_number(line.words[3], line.place));
     s.mean.push_back(parse_number(line.words[4], line.place));
@@ -592,26 +734,26 @@ Scaling read_scaling(const Input& input, const fs::path& directory, const Symmet
     const fs::path path = directory / "scaling.data";
     std::error_code code;
     if (type == ScalingType::none && !fs::exists(path, code)) return {type, smin, smax, unbounded(functions)};
-    const std::vector<Line> lines = read_lines(path, "#");
     std::vector<FeatureStatistics> statistics(functions.elements());
     std::size_t at = 0, expected = 0;
     for (int e = 0; e < functions.elements(); ++e) expected += functions.count(e);
+    LineReader reader(path, "#");
+    Line line;
     for (int e = 0; e < functions.elements(); ++e)
         for (std::size_t f = 0; f < functions.count(e); ++f, ++at) {
-            if (at == lines.size())
+            if (!reader.next(line))
                 throw Error(path.string() + ": " + std::to_string(at) + " rows, expected " +
                             std::to_string(expected) + "; is the file cut short?");
-            read_row(lines[at], e, f, type == ScalingType::sigma, statistics[e]);
+            read_row(line, e, f, type == ScalingType::sigma, statistics[e]);
         }
     // RuNNer writes the range of energies in a last line of two numbers.
-    if (at < lines.size() && lines[at].words.size() == 2) ++at;
-    if (at < lines.size())
-        lines[at].place.fail("one row more than the " + std::to_string(expected) + " symmetry functions");
+    if (bool more = reader.next(line); more && (line.words.size() != 2 || reader.next(line)))
+        line.place.fail("one row more than the " + std::to_string(expected) + " symmetry functions");
     return {type, smin, smax, std::move(statistics)};
 }
 
 // -- writing
-// -----------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 
 // Writes under a temporary name and renames, so that no half-written file bears the name.
 void write_file(const fs::path& path, const std::string& content) {
@@ -646,6 +788,14 @@ std::string activations_text(const Network& network) {
     Words words;
     for (Activation a : network.activations()) words.emplace_back(1, static_cast<char>(a));
     return join(words);
+}
+
+// n2p2 has one activation function for the outputs of all networks.
+void check_outputs(const Potential& p) {
+    for (std::size_t e = 1; e < p.elements().size(); ++e)
+        if (p.network(static_cast<int>(e)).activations().back() != p.network(0).activations().back())
+            throw Error("the networks of " + p.elements()[0] + " and " + p.elements()[e] +
+                        " end in different activation functions, which n2p2 does not read");
 }
 
 // One global keyword, and element keywords where the elements differ.
@@ -690,6 +840,7 @@ std::string function_line(const Words& elements, SymmetryFunction f) {
 }
 
 std::string input_text(const Potential& p, const std::string& comments, const std::string& units) {
+    check_outputs(p);
     std::string text;
     std::istringstream stream(comments);
     for (std::string line; std::getline(stream, line);) text += "# " + line + "\n";
@@ -779,15 +930,19 @@ Potential Potential::load(const std::string& directory, double cflength, double 
     if (!fs::is_directory(path, code))
         throw Error(directory + ": is a file, expected a directory with input.nn");
     const Input input(path / "input.nn");
+    if (const Line* line = input.one("committee_mode"); line && !ensemble_members(directory).empty())
+        line->place.fail("the folder holds a committee, expected one potential: load it as an ensemble");
     const Words elements = read_elements(input);
     SymmetryFunctions functions = read_symmetry_functions(input, elements, 1.0 / cflength);
     std::vector<Network> networks;
     for (std::size_t e = 0; e < elements.size(); ++e)
         networks.push_back(read_network(input, path, elements, e, functions.count(static_cast<int>(e))));
     Scaling scaling = read_scaling(input, path, functions);
-    return Potential(elements, std::move(functions), std::move(scaling), std::move(networks),
-                     read_atom_energies(input, elements, cfenergy),
-                     read_normalization(input, cflength, cfenergy));
+    Potential potential(elements, std::move(functions), std::move(scaling), std::move(networks),
+                        read_atom_energies(input, elements, cfenergy),
+                        read_normalization(input, cflength, cfenergy));
+    potential.assumed_ = input.assumed();
+    return potential;
 }
 
 void Potential::save(const std::string& directory,

@@ -10,6 +10,7 @@
 
 #include "environment.hpp"
 #include "sitewise/error.hpp"
+#include "text.hpp"
 
 namespace sitewise {
 
@@ -41,8 +42,8 @@ void set_subtype(SymmetryFunction& f, const std::string& name) {
     else if ((name.size() == 2 || f.asymmetric) && name[0] == 'p' && name[1] >= '1' && name[1] <= '4')
         f.compact = static_cast<CutoffType>(static_cast<int>(CutoffType::poly1) + (name[1] - '1'));
     else
-        throw Error("compact function \"" + name +
-                    "\" is unknown, expected p1, p2, p3, p4, one of them with an a "
+        throw Error("compact function " + quoted(name) +
+                    " is unknown, expected p1, p2, p3, p4, one of them with an a "
                     "(asymmetric), or e");
 }
 
@@ -107,7 +108,8 @@ void check_function(const SymmetryFunction& f, int n_elements, bool has_numbers)
     if (f.cutoff <= 0.0) throw Error(describe(f) + ": the cutoff must be positive");
     if (f.is_compact()) return check_compact(f);
     if (f.eta < 0.0) throw Error(describe(f) + ": eta must not be negative");
-    if (f.is_angular() && f.zeta <= 0.0) throw Error(describe(f) + ": zeta must be positive");
+    if (f.is_angular() && (f.zeta <= 0.0 || f.zeta > 1000.0))
+        throw Error(describe(f) + ": zeta must be positive and at most 1000");
 }
 
 // Without what its type does not use, so that equal functions compare equal.

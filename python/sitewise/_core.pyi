@@ -111,6 +111,11 @@ class SymmetryFunctions:
         """Change of G [n, max_count] for displacements v [n, 3] and a strain [3, 3] (r -> r + r strain^T)."""
 
 def read_functions(input_nn: str, cflength: float = 1.0) -> tuple[list[str], SymmetryFunctions]: ...
+def keywords() -> list[tuple[str, str, str]]:
+    """Each keyword of input.nn: its name, "used", "without effect" or "refused", and the reason."""
+
+def ensemble_members(directory: str) -> list[str]:
+    """The directories of an ensemble's members, by number; empty for a single potential."""
 
 class Scaling:
     # type: "none", "minmax", "center", "minmax_center" or "sigma";
@@ -186,6 +191,8 @@ class Potential:
     @staticmethod
     def load(directory: str, cflength: float = 1.0, cfenergy: float = 1.0) -> Potential: ...
     def save(self, directory: str, comments: str = "", units: str = "eV and Angstrom") -> None: ...
+    @property
+    def assumed(self) -> list[str]: ...
     @property
     def elements(self) -> list[str]: ...
     @property

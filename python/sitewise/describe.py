@@ -42,7 +42,9 @@ def _build() -> Iterator[str]:
 def _potential(path: Path, cflength: float, cfenergy: float) -> Iterator[str]:
     loaded = load_potential(path, cflength, cfenergy)
     yield f"{printable(path, PATH)}: {loaded!r}"
-    potential = loaded.members[0] if isinstance(loaded, Ensemble) else loaded
+    members = loaded.members if isinstance(loaded, Ensemble) else (loaded,)
+    potential = members[0]
+    yield from (f"assumed: {what}" for what in dict.fromkeys(text for m in members for text in m.core.assumed))
     scaling = potential.core.scaling
     yield f"scaling {scaling.type} to [{scaling.smin:g}, {scaling.smax:g}]"
     for element, network, energy in zip(

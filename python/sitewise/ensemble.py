@@ -65,16 +65,26 @@ class Ensemble:
         precision: Precision = "float64",
         device: Device = "cpu",
     ) -> Ensemble:
-        """Reads a directory whose subdirectories 0, 1, ... are potentials; see `Potential.load`."""
-        members = _members(Path(path))
+        """Reads a directory whose subdirectories are potentials; see `Potential.load`.
+
+        The subdirectories are 0, 1, ... or, as committees of n2p2, RuNNer and CP2K have them, NAME1, NAME2, ... with
+        the same NAME, for example nnp-1, nnp-2, ...
+
+        Raises
+        ------
+        Error
+            Where a member is missing, there are several NAMEs, or `committee_size` is not the number of members.
+        """
+        members = _core.ensemble_members(str(path))
         return cls([Potential.load(member, cflength, cfenergy, precision, device) for member in members])
 
     def save(self, path: str | Path, comments: str = "") -> None:
         """Writes the directory that `load` reads."""
         path = Path(path)
-        larger = _members(path)[len(self.members) :]
-        if larger:
-            raise Error(f"{larger[0]}: belongs to a larger ensemble")
+        names = {str(number) for number in range(len(self.members))}
+        others = [member for member in _core.ensemble_members(str(path)) if Path(member).name not in names]
+        if others:
+            raise Error(f"{others[0]}: belongs to a larger ensemble")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -157,13 +167,5 @@ def load_potential(
     path: str | Path, cflength: float = 1.0, cfenergy: float = 1.0, device: Device = "cpu"
 ) -> Potential | Ensemble:
     """A potential or an ensemble, whichever the directory holds."""
-    kind = Ensemble if _members(Path(path)) else Potential
+    kind = Ensemble if _core.ensemble_members(str(path)) else Potential
     return kind.load(path, cflength, cfenergy, device=device)
-
-
-def _members(path: Path) -> list[Path]:
-    """Subdirectories 0, 1, ... as far as they go."""
-    members: list[Path] = []
-    while (member := path / str(len(members))).is_dir():
-        members.append(member)
-    return members

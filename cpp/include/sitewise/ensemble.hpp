@@ -16,8 +16,7 @@ public:
     /// Throws Error without members, or where their elements or functions differ.
     explicit Ensemble(std::vector<Potential> members);
 
-    /// Reads a directory whose subdirectories 0, 1, ... are potentials, as far as they go, or a potential;
-    /// see Potential::load.
+    /// Reads the potentials that ensemble_members() finds, or the directory's own; see Potential::load.
     static Ensemble load(const std::string& directory, double cflength = 1.0, double cfenergy = 1.0);
 
     const std::vector<Potential>& members() const { return members_; }
@@ -41,6 +40,13 @@ public:
 private:
     std::vector<Potential> members_;
 };
+
+/// The members of an ensemble in a directory, by number: subdirectories NAME0, NAME1, ... or NAME1, NAME2,
+/// ... with an input.nn, where NAME is the same for all and may be empty; `nnp-1`, `nnp-2`, ... is usual. In
+/// a directory with an input.nn of its own they count if they begin with 0 and have no NAME, or if its
+/// keyword committee_mode is not off; committee_size must then be their number. Empty for a single potential.
+/// Throws Error where a member is missing, or there are several NAMEs.
+std::vector<std::string> ensemble_members(const std::string& directory);
 
 /// Sample standard deviation of some numbers; NaN for fewer than two.
 double spread(const std::vector<double>& values);

@@ -41,9 +41,11 @@ public:
               std::vector<double> atom_energies,
               Normalization normalization = {});
 
-    /// Reads a n2p2/RuNNer directory: input.nn, scaling.data, weights.ZZZ.data. As in LAMMPS's
-    /// `pair_style hdnnp`, cflength and cfenergy convert eV and Angstrom to the units of the directory:
-    /// 1.8897261328 and 0.0367493254 for Bohr and Hartree. Throws Error that names file and line.
+    /// Reads a n2p2/RuNNer directory: input.nn, scaling.data, weights.ZZZ.data or RuNNer's
+    /// optweights.ZZZ.out. As in LAMMPS's `pair_style hdnnp`, cflength and cfenergy convert eV and Angstrom
+    /// to the units of the directory: 1.8897261328 and 0.0367493254 for Bohr and Hartree. Throws Error that
+    /// names file and line, among others for keywords that would change the energy in a way that is not
+    /// supported, and where n2p2 and RuNNer read a file otherwise and nothing tells whose it is.
     static Potential load(const std::string& directory, double cflength = 1.0, double cfenergy = 1.0);
 
     /// Writes the directory in eV and Angstrom, creating it; each file under a temporary name and then
@@ -52,6 +54,10 @@ public:
     void save(const std::string& directory,
               const std::string& comments = "",
               const std::string& units = "eV and Angstrom") const;
+
+    /// What the directory that load() read does not say, one sentence for each thing that was taken to be so;
+    /// empty for other potentials.
+    const std::vector<std::string>& assumed() const { return assumed_; }
 
     /// Chemical symbols; an element's place here is its index everywhere else.
     const std::vector<std::string>& elements() const { return elements_; }
@@ -123,6 +129,7 @@ private:
     std::vector<Network> networks_;
     std::vector<double> atom_energies_;
     Normalization normalization_;
+    std::vector<std::string> assumed_;
     Precision precision_ = Precision::float64;
 
     friend struct BackendAccess;
