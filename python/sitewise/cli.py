@@ -191,6 +191,8 @@ def evaluate(
     structures = Dataset.read(data, keys=given, reporter=reporter, **options)
     comparison = compare(loaded, structures, "evaluating", reporter)
     errors = comparison.errors()
+    for found in errors.get("suspicious_labels", []):
+        reporter.warn(found["sentence"])
     _print_errors({"data": errors})
     if json_file:
         write_text(json_file, json.dumps(errors, indent=2) + "\n")

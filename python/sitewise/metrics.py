@@ -11,6 +11,7 @@ import numpy as np
 from ._core import Error
 from .dataset import Dataset, Structure
 from .ensemble import Ensemble
+from .label_units import suspicions
 from .potential import Evaluation, Potential
 from .progress import Reporter
 from .structures import Floats, Ints
@@ -57,8 +58,12 @@ class Comparison:
 
     def errors(self) -> dict[str, Any]:
         """The table of `errors.json`: for each kind of label that exists its `_rmse`, `_mae` and `_max`,
-        `n_structures`, `n_atoms`, and the same for each group under `groups` where the data have groups."""
+        `n_structures`, `n_atoms`, and the same for each group under `groups` where the data have groups; under
+        `suspicious_labels` what `suspicions` finds, if anything."""
         table = self._errors_of(range(len(self.data)))
+        suspicious = suspicions(self)
+        if suspicious:
+            table["suspicious_labels"] = suspicious
         groups = self.data.groups
         if groups != [""]:
             members = {g: [i for i, s in enumerate(self.data) if s.group == g] for g in groups}

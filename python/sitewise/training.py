@@ -507,6 +507,10 @@ def write_results(
         "test_data_sha256": inputs.hashes["test data"],
         "errors": {name: _without_groups(errors[name]) for name in ("train", "test") if name in errors},
     }
+    for sentence in dict.fromkeys(
+        found["sentence"] for name in comparisons for found in errors[name].get("suspicious_labels", [])
+    ):
+        inputs.reporter.warn(sentence)
     write_text(out / "training.toml", tomli_w.dumps({**inputs.config.tables(), "result": made}))
     rows = [(name, *row) for name, comparison in comparisons.items() for row in comparison.outliers()]
     write_text(out / "outliers.csv", csv_text(("set", *OUTLIER_COLUMNS), rows))
@@ -519,4 +523,4 @@ def write_results(
 
 
 def _without_groups(table: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in table.items() if key != "groups"}
+    return {key: value for key, value in table.items() if key not in ("groups", "suspicious_labels")}
