@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sysconfig
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -60,11 +61,29 @@ def environment(tmp_path_factory):
     return {**os.environ, "SITEWISE_CACHE": str(tmp_path_factory.mktemp("cache")), "OMP_NUM_THREADS": "1"}
 
 
-def lammps(environment, folder, text, ranks=1):
+@cache
+def plugin_of(environment):
+    """Compiled in this environment, of names and values."""
+    command = [SCRIPTS / "sitewise", "lammps"]
+    result = subprocess.run(command, env=dict(environment), capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return Path(result.stdout.strip())
+
+
+def directly(environment):
+    """The program without the Python around it, which takes longer to start than it runs; and its environment."""
+    found = ours.Lammps.find()
+    plugin = plugin_of(tuple(environment.items()))
+    paths = {"LAMMPS_PLUGIN_PATH": str(plugin.parent), "LD_LIBRARY_PATH": str(found.mpi.parent / "lib")}
+    return found.library.parent / "lmp", {**environment, **paths}
+
+
+def lammps(environment, folder, text, ranks=1, program=None):
     """What LAMMPS prints, and its exit status."""
     (folder / "in.lammps").write_text(text)
     launcher = [SCRIPTS / "mpirun", "-np", str(ranks)] if ranks > 1 else []
-    command = [*launcher, SCRIPTS / "lmp", "-in", "in.lammps", "-log", "none", "-nocite"]
+    program, environment = (program, environment) if program else directly(environment)
+    command = [*launcher, program, "-in", "in.lammps", "-log", "none", "-nocite"]
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     return result.stdout + result.stderr, result.returncode
 
@@ -293,9 +312,9 @@ def test_grand_canonical_ideal_gas(environment, tmp_path):
     boltzmann, planck, joule, unit = 8.617333e-5, 6.62607015e-34, 1.602176634e-19, 1.66053907e-27
     wavelength = 1e10 * planck / np.sqrt(2 * np.pi * 28.0855 * unit * boltzmann * temperature * joule)
     potential = silicon_potential()
-    potential.networks[0].weights = np.zeros(potential.networks[0].weights.size)
-    parts = (potential.functions, potential.scaling, potential.networks, [energy])
-    Potential(_core.Potential(["Si"], *parts)).save(tmp_path / "potential")
+    network = _core.Network([potential.functions.count(0), 1], "l")  # whose weights are 0
+    ideal = _core.Potential(["Si"], potential.functions, potential.scaling, [network], [energy])
+    Potential(ideal).save(tmp_path / "potential")
     level = energy + boltzmann * temperature * np.log(mean * wavelength**3 / edge**3)
     text = f"""
 units metal
@@ -305,7 +324,7 @@ create_atoms 1 random 6 7 NULL
 mass 1 28.0855
 pair_style sitewise
 pair_coeff * * potential Si
-fix 1 all gcmc 1 100 0 1 9876 {temperature} {level!r} 0.0 full_energy
+fix 1 all gcmc 1 100 0 1 9876 {temperature} {float(level)!r} 0.0 full_energy
 variable n equal atoms
 fix mean all ave/time 1 300 300 v_n
 thermo_modify lost ignore
@@ -718,7 +737,7 @@ def test_a_plugin_for_another_lammps_stays_out(environment, tmp_path):
     quiet = {**environment, "PYTHONNOUSERSITE": "1"}
     (tmp_path / "in.lammps").write_text(text)
     run = [found.library.parent / "lmp", "-in", "in.lammps", "-log", "none"]
-    mpi = {"LD_LIBRARY_PATH": str(SCRIPTS.parent / "lib")}
+    mpi = {"LD_LIBRARY_PATH": str(found.mpi.parent / "lib")}
     result = subprocess.run(run, cwd=tmp_path, env={**quiet, **mpi}, capture_output=True, text=True)
     assert result.returncode not in (0, -11)
     assert f"compiled for the LAMMPS with build id {other.build_id}, this one has {found.build_id}" in result.stderr
@@ -737,7 +756,8 @@ def test_a_plugin_by_cmake(environment, tmp_path):
         assert result.returncode == 0, result.stdout + result.stderr
     text = script(in_lammps(atoms), tmp_path, potential, ["Si"])
     alone = {**environment, "SITEWISE_CACHE": str(tmp_path / "cache"), "CXX": "no-such-compiler"}
-    output, status = lammps(alone, tmp_path, f"plugin load {tmp_path / 'sitewiseplugin.so'}\n{text}")
+    load = f"plugin load {tmp_path / 'sitewiseplugin.so'}\n"
+    output, status = lammps(alone, tmp_path, load + text, program=SCRIPTS / "lmp")
     assert status == 0, output
     assert "pair_style sitewise is not available" in output  # the one that the Python package would have compiled
     assert_close(thermo(output)["PotEng"], potential.evaluate(atoms).energy, 1e-10)
@@ -911,6 +931,7 @@ def test_data_files(environment, tmp_path):
     with pytest.raises(Error, match=r"--index is 2, but there are 2 structures, counted from 0"):
         convert([tmp_path / "a.traj"], tmp_path / "a.lmp", None, 1.0, 1.0, Reporter(quiet=True), index=2)
     atoms.set_cell(None)
+    atoms.pbc = False
     write(tmp_path / "a.traj", atoms)
     with pytest.raises(Error, match=r"structure 0: has no cell in three directions"):
         convert([tmp_path / "a.traj"], tmp_path / "a.lmp", None, 1.0, 1.0, Reporter(quiet=True))
