@@ -232,8 +232,8 @@ def test_extrapolation():
 
 
 def test_spread_of_many_points():
-    """An atom is not its own neighbour, also not beyond the first that are looked at together: 2,200 pairs 1 apart,
-    then pairs 3 apart, which are more than a hundredth."""
+    """An atom is not its own neighbour, also not beyond the 2,000 that are looked at together: of 2,200 pairs the first
+    half are 1 apart, and the others 3."""
     gap = np.repeat([1.0, 3.0], [1100, 1100])
     pairs = np.arange(len(gap))[:, None] * 100 + gap[:, None] * [0, 1]
     assert spread(pairs.reshape(-1, 1)) == pytest.approx(3)
@@ -405,6 +405,26 @@ def test_representatives_span_their_kernel(length):
     kernel = np.exp(-((points - points.T) ** 2) / (2 * length**2))
     assert np.abs(phi @ phi.T - kernel).max() < 5e-9
     assert (of_others**2).sum(axis=1).max() < 1 + 1e-6
+
+
+def test_what_representatives_leave_is_noise_and_unknown():
+    """Against direct algebra: the covariance is that of the Nystroem approximation, and what it lacks of an atom's
+    variance is added to that atom alone."""
+    rng = np.random.default_rng(7)
+    points, targets, few = rng.normal(size=(20, 2)), rng.normal(size=(9, 2)), rng.normal(size=(4, 2))
+    owner, whose = np.repeat(range(5), [2, 3, 4, 5, 6]), np.repeat([0, 1], [2, 7])
+    kernel = lambda a, b: np.exp(-((a[:, None] - b[None]) ** 2).sum(-1) / (2 * 0.8**2))  # noqa: E731
+    shared = lambda a, b: kernel(a, few) @ np.linalg.solve(kernel(few, few), kernel(few, b))  # noqa: E731
+    mean, of = ((o == np.unique(o)[:, None]) / np.bincount(o)[:, None] for o in (owner, whose))
+    every, all_targets = (shared(p, p) + np.diag(1 - np.diag(shared(p, p))) for p in (points, targets))
+    data = np.linalg.inv(mean @ every @ mean.T + 1e-6 * np.eye(5))
+    process = SumProcess(Placed.of_one(points, owner), [few], 0.8)
+    seen = mean @ shared(points, targets)
+    expected = np.einsum("sa,st,ta->a", seen, data, seen)
+    np.testing.assert_allclose(process.determinability(Placed.of_one(targets, whose)), expected, rtol=1e-6)
+    sums = seen @ of.T
+    expected = np.einsum("sa,st,ta->a", sums, data, sums) / np.diag(of @ all_targets @ of.T)
+    np.testing.assert_allclose(process.energy_determinability(Placed.of_one(targets, whose)), expected, rtol=1e-6)
 
 
 def test_farthest_points():

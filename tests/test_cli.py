@@ -337,6 +337,9 @@ def test_learning_curve(folder):
     assert [(row["size"], row["seed"]) for row in rows] == [("2", "0"), ("2", "1"), ("6", "0"), ("6", "1")]
     errors = json.loads((folder / "run-curve" / "6-1" / "errors.json").read_text())
     assert errors["train"]["n_structures"] == 6
+    sets = [(folder / "run-curve" / f"2-{seed}" / "training.toml").read_text() for seed in (0, 1)]
+    hashes = [re.search('training_data_sha256 = "(.*)"', text)[1] for text in sets]
+    assert hashes[0] != hashes[1]  # another choice of the structures
     assert float(rows[3]["force_rmse"]) == pytest.approx(errors["test"]["force_rmse"], rel=1e-5)
     assert (folder / "run-curve" / "learning_curve.png").exists()
     again = sitewise("learning-curve", "run.toml", "--sizes", "2,6", "--seeds", "2", "--jobs", "1", "--quiet")

@@ -42,10 +42,13 @@ def test_keys_and_the_command_line_come_before_the_recipe(tmp_path):
 
 
 def test_paths_are_relative_to_the_file(tmp_path):
-    text = '[data]\ntrain = ["x/*.xyz", "/y.xyz"]\ntest = "t.xyz"\n[symmetry_functions]\nfile = "input.nn"\n'
+    text = (
+        '[data]\ntrain = ["x/*.xyz", "/y.xyz"]\ntest = "t.xyz"\ncache = "c"\n[symmetry_functions]\nfile = "input.nn"\n'
+    )
     config = load(tmp_path, text)
     assert config.data.train == [str(tmp_path / "x/*.xyz"), "/y.xyz"]
     assert config.data.test == [str(tmp_path / "t.xyz")]
+    assert config.data.cache == str(tmp_path / "c")
     assert config.symmetry_functions.file == str(tmp_path / "input.nn")
 
 
@@ -53,6 +56,17 @@ def test_epochs_are_passes_over_the_structures(tmp_path):
     config = load(tmp_path, MINIMAL + '[training]\noptimizer = "adam"\nepochs = 3\nlearning_rate = 0.1\n')
     assert config.training.total_iterations(9) == 9
     assert config.training.learning_rate == [0.1, 0.1]
+    assert [config.training.total_iterations(n) for n in (1, 4, 5, 8)] == [3, 3, 6, 6]  # batches of four
+
+
+def test_learning_rate_falls_by_a_factor(tmp_path):
+    config = load(tmp_path, MINIMAL + '[training]\noptimizer = "adam"\nlearning_rate = [0.1, 0.001]\n')
+    assert [config.training.rate(x) for x in (0, 0.25, 0.5, 1)] == pytest.approx([0.1, 0.1**1.5, 0.01, 0.001])
+
+
+def test_a_group_has_weight_1_unless_given(tmp_path):
+    config = load(tmp_path, MINIMAL + "[training.group_weights]\nodd = 0.5\n")
+    assert [config.training.weight(group) for group in ("odd", "even", "")] == [0.5, 1, 1]
 
 
 def test_tables_give_the_same_configuration(tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from typer.testing import CliRunner
 
@@ -307,6 +308,34 @@ def test_lammps_dumps_without_elements_are_refused(tmp_path):
     result = CliRunner().invoke(app, ["convert", str(tmp_path / "a.dump"), "-o", str(tmp_path / "a.xyz")])
     assert result.exit_code == 2
     assert "a.dump: has the columns id type x y z, expected element" in result.output
+
+
+def test_lammps_data_has_all_atoms_in_the_box(tmp_path):
+    """Those outside of the cell are wrapped; distances, types and masses stay."""
+    atoms = bulk("Si", "diamond", a=5.4, cubic=True)
+    atoms.symbols[3] = "O"
+    atoms.positions += [13.0, -7.0, 2.0]
+    write(tmp_path / "a.traj", atoms)
+    run(tmp_path / "a.traj", "-o", tmp_path / "a.lmp")
+    lines = [line.split() for line in (tmp_path / "a.lmp").read_text().splitlines()]
+    at = next(k for k, words in enumerate(lines) if words[:1] == ["Atoms"])
+    rows = np.array([words for words in lines[at + 1 :] if words], float)
+    assert rows[:, 1].tolist() == [2, 2, 2, 1, 2, 2, 2, 2]
+    places = rows[:, 2:]
+    assert ((places >= 0) & (places < 5.4)).all()
+    cells = (places - atoms.positions) / 5.4
+    np.testing.assert_allclose(cells, cells.round(), atol=1e-12)
+
+
+@pytest.mark.parametrize(("index", "energy"), [(0, 0.0), (2, 2.0), (-1, 2.0), (-3, 0.0)])
+def test_one_structure_by_its_index(tmp_path, index, energy):
+    frames = silicon_frames(3)
+    for number, atoms in enumerate(frames):
+        atoms.calc = SinglePointCalculator(atoms, energy=float(number))
+    write(tmp_path / "a.xyz", frames)
+    run(tmp_path / "a.xyz", "-o", tmp_path / "b.xyz", "--index", index)
+    (atoms,) = read(tmp_path / "b.xyz", ":")
+    assert atoms.get_potential_energy() == energy
 
 
 def test_mistakes_are_told(tmp_path):

@@ -16,7 +16,11 @@ from checks import silicon_frames, silicon_potential
 from sitewise import Dataset, Potential
 from sitewise.analysis import invariant_energy
 from sitewise.analysis.invariants import is_invariant
+from sitewise.diagnose import Diagnosis
 from sitewise.progress import Reporter
+from sitewise.verdict import verdict
+
+QUIET = Reporter(quiet=True)
 
 
 def sitewise(*arguments):
@@ -137,6 +141,22 @@ def test_invariant_points(tmp_path):
     assert points[0]["volume"] == pytest.approx(5.43**3 / 8)
     assert "2 invariant points: atomic energies wrong by 255.0 meV (RMS), at most +300.0 meV" in run.stdout
     assert "1 invariant points are extrapolation" in run.stdout
+
+
+def test_the_worst_invariant_point_may_be_too_low(tmp_path):
+    """The verdict names it with its sign; what is extrapolation has no part in the RMS."""
+    potential = Potential(silicon_potential())
+    perfect = [bulk("Si", "diamond", a=a) for a in (5.40, 5.46)]
+    perfect.append(bulk("Si", "fcc", a=3.0))
+    for atoms, wrong in zip(perfect, (0.1, -0.3, 5.0), strict=True):
+        atoms.info["REF_energy"] = len(atoms) * (potential.evaluate(atoms).energies[0] - wrong)
+    write(tmp_path / "data.xyz", silicon_frames(6))
+    write(tmp_path / "perfect.xyz", perfect)
+    data, target = (Dataset.read(tmp_path / f"{name}.xyz", reporter=QUIET) for name in ("data", "perfect"))
+    lines = verdict(Diagnosis(data, potential.functions, potential, target=target, reporter=QUIET))
+    (line,) = (line for line in lines if "invariant points: " in line)
+    assert line.startswith("2 invariant points: atomic energies wrong by 223.6 meV (RMS), at most -300.0 meV at ")
+    assert line.endswith("structure 1")
 
 
 def test_an_ad_hoc_mapping_is_told(tmp_path):
@@ -298,3 +318,21 @@ def test_no_candidate_where_targets_are_determined(crystals, tmp_path):
     run = sitewise(crystals, "--target", tmp_path / "aim.xyz", "--candidates", crystals)
     assert "the target is determined" in run.stdout
     assert "no candidate is needed" in run.stdout
+
+
+def test_both_potentials_are_in_the_units_given(tmp_path):
+    """A copy of a potential in other units differs by nothing."""
+    write(tmp_path / "data.xyz", silicon_frames(4))
+    potential = Potential(silicon_potential())
+    for name in ("one", "two"):
+        potential.save(tmp_path / name)
+        path = tmp_path / name / "input.nn"
+        text = re.sub(
+            r"^(atom_energy\s+Si\s+)(\S+)", lambda m: f"{m[1]}{2 * float(m[2])}", path.read_text(), flags=re.M
+        )
+        path.write_text(text + "mean_energy 0.0\nconv_energy 0.5\nconv_length 1.0\n")
+    units = ("--cfenergy", 2, "--json", tmp_path / "out.json")
+    run = sitewise(tmp_path / "data.xyz", "--potential", tmp_path / "one", "--compare", tmp_path / "two", *units)
+    assert run.returncode == 0, run.stderr
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found["comparison"]["rms"] == pytest.approx(0, abs=1e-9)

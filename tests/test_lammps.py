@@ -545,6 +545,8 @@ def test_extrapolation_is_told_once_an_interval(environment, tmp_path, ranks):
     warnings = [line for line in output.splitlines() if "outside the training range" in line]
     assert len(warnings) == 3
     assert [line.split("from step ")[1].split(" (")[0] for line in warnings] == ["0 to 40", "40 to 80", "80 to 100"]
+    worst_steps = [int(line.split("most at step ")[1].split()[0]) for line in warnings]
+    assert [(step - 1) // 40 for step in worst_steps] == [-1, 1, 2]  # each of its own interval
     first = potential.evaluate(atoms).extrapolation
     worst = int(warnings[0].split("most at step 0 for atom ")[1].split()[0]) - 1
     function = potential.outside(atoms, worst).split(" has ")[1].replace(" at ", " is at ")
@@ -553,6 +555,29 @@ def test_extrapolation_is_told_once_an_interval(environment, tmp_path, ranks):
     output, status = lammps(environment, tmp_path, text.replace("showewsum 40", "showewsum 0"), ranks)
     assert status == 0
     assert "training range" not in output
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_the_worst_atom_of_all_ranks(environment, tmp_path, ranks):
+    """Far from the first rank's atoms, which are all inside of the range."""
+    atoms = bulk("Si", "diamond", a=5.43, cubic=True) * (8, 1, 1)
+    own = silicon_potential()
+    G = Potential(own).functions.evaluate(atoms)
+    range_of = np.array([G.min(axis=0) - 1e-3, G.max(axis=0) + 1e-3, G.mean(axis=0), np.ones(G.shape[1])])
+    scaling = _core.Scaling("minmax", -1.0, 1.0, [range_of])
+    potential = Potential(_core.Potential(["Si"], own.functions, scaling, own.networks, own.atom_energies))
+    atoms.positions[52] += [0.5, 0.4, 0.3]
+    outside = potential.evaluate(atoms).extrapolation
+    assert outside.max() > 0
+    assert not outside[:32].any()
+    text = script(atoms, tmp_path, potential, ["Si"], "showewsum 1", "run 1\n")
+    output, status = lammps(environment, tmp_path, text.replace("read_data", "processors * 1 1\nread_data"), ranks)
+    assert status == 0, output
+    named = [
+        int(line.split(" for atom ")[1].split()[0]) - 1 for line in output.splitlines() if "training range" in line
+    ]
+    assert named
+    assert all(outside[k] == outside.max() for k in named)
 
 
 @pytest.mark.parametrize("ranks", [1, 2])

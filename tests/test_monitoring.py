@@ -106,6 +106,9 @@ def test_a_resumed_run_gives_the_same_log(folder, tmp_path, monkeypatch):
         for name in ("whole", "parts")
     ]
     assert logs[0] == logs[1]
+    with (tmp_path / "parts" / "log.csv").open() as file:
+        seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
+    assert seconds == sorted(seconds)  # those before the interruption count too
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ from sitewise import Dataset, Error, SymmetryFunctions
 from sitewise.dataset import Structure
 from sitewise.model import Parameters
 from sitewise.progress import Reporter
-from sitewise.ranks import all_ranks
+from sitewise.ranks import _usage, all_ranks
 from sitewise.training_set import SharedSet, prepare
 
 QUIET, PLENTY = Reporter(quiet=True), 1 << 30
@@ -106,7 +106,9 @@ with all_ranks() as ranks:
         scales = [np.arange(1.0, 2 + len(c)) for c in components]
         matrices = [a.gauss_newton(potential, parameters, chosen, components, scales) for a in (shared, local)]
         assert_close(*matrices, 1e-6)
-    assert ranks.usage()[0] > 0
+    close(random_potential(2), shared, local, everything)  # of another scaling
+    each = [seconds for seconds, _ in ranks.gather(_usage, 0)]
+    assert ranks.usage()[0] >= sum(each) > max(each)
     broken = rattled(data[3].atoms, 0.0)
     broken.positions[:] = np.nan
     bad = Dataset([*data, Structure(broken, 0.0, None, None, "", "the bad one")])

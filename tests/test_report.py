@@ -12,8 +12,9 @@ from ase.build import bulk
 from ase.io import write
 from matplotlib.image import imread
 
-from checks import silicon_frames, silicon_potential
-from sitewise import Dataset, Potential
+from checks import random_potential, rattled, silicon_frames, silicon_potential, structures
+from sitewise import Dataset, Potential, mapping_plots, report
+from sitewise.dataset import Structure
 from sitewise.diagnose import Diagnosis, functions_of
 from sitewise.mapping_plots import principal_components, save_diagnosis
 from sitewise.progress import Reporter
@@ -147,3 +148,56 @@ def test_principal_components():
     assert found.std(axis=0) == pytest.approx([3, 2], rel=0.2)
     np.testing.assert_allclose(np.abs(found[:, 0]), np.abs(points[:, 0] - points[:, 0].mean()), atol=0.5)
     assert principal_components(points[:, :1]).shape == (200, 2)
+
+
+@pytest.fixture(scope="module")
+def two_crystals():
+    """A diagnosis of two elements with two invariant points of each sign."""
+    core = random_potential()
+    potential = Potential(core)
+    mixed = structures()["mixed"]
+    frames = [Structure(rattled(mixed, 0.05, seed), None, None, None, "", f"m{seed}") for seed in range(6)]
+    points = []
+    for symbol, a, wrong in (("Si", 2.6, 0.1), ("Si", 2.7, -0.4), ("Si", 2.8, 0.2), ("O", 2.6, 0.3)):
+        atoms = bulk(symbol, "sc", a=a)
+        energy = potential.evaluate(atoms).energies[0] - wrong
+        points.append(Structure(atoms, energy, None, None, "", f"{symbol} {a}"))
+    return Diagnosis(Dataset([*frames, *points]), potential.functions, potential, reporter=QUIET)
+
+
+def test_invariant_points_in_the_picture(two_crystals, tmp_path, monkeypatch):
+    """E(V): crosses are E/N of the data, circles what the potential says."""
+    kept = []
+    monkeypatch.setattr(mapping_plots, "save_figure", lambda figure, path: kept.append(figure))
+    assert mapping_plots.save_invariants(tmp_path / "a.png", two_crystals)
+    energies, deltas = kept[0].axes[:2]
+
+    def points(ax, marker):
+        drawn = [line.get_xydata() for line in ax.lines if line.get_marker() == marker and len(line.get_xydata())]
+        return np.array(sorted(map(tuple, np.concatenate(drawn))))
+
+    crystals = [s for s in two_crystals.data if len(s.atoms) == 1]
+    volumes = [s.atoms.cell.volume for s in crystals]
+    own = [two_crystals.potential.evaluate(s.atoms).energies[0] for s in crystals]
+    expected = np.array(sorted(zip(volumes, own, strict=True)))
+    np.testing.assert_allclose(points(energies, "o"), expected, rtol=1e-9)
+    given = np.array(sorted((s.atoms.cell.volume, s.energy) for s in crystals))
+    np.testing.assert_allclose(points(energies, "x"), given, rtol=1e-9)
+    assert sorted(points(deltas, "o")[:, 1]) == pytest.approx([-400, 100, 200, 300])
+
+
+def test_invariant_points_in_the_report(two_crystals):
+    """The worst stands first, whatever its sign."""
+    (table,) = (text for text in report._tables(two_crystals.result) if "Invariant points" in text)
+    rows = re.findall(r"<td>([^<]*)</td><td>([-+][\d.]+)</td><td>(\w*)</td>", table)
+    counted = [float(delta) for _, delta, outside in rows if not outside]
+    assert len(rows) == 4
+    assert [abs(delta) for delta in counted] == sorted(map(abs, counted), reverse=True)
+
+
+def test_energies_in_the_report_are_above_the_lowest_of_the_element(two_crystals):
+    found = report._above_lowest(two_crystals)
+    for e in (0, 1):
+        mine = two_crystals.placed.rows[e]
+        own = two_crystals.energies[mine]
+        np.testing.assert_allclose(found[mine], own - own.min(), atol=1e-12)

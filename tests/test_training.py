@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -82,6 +83,8 @@ def test_outputs(folder, tmp_path):
     assert (errors["train"]["n_structures"], errors["test"]["n_structures"]) == (9, 3)
     rows = rows_of(out)
     assert [int(row["iteration"]) for row in rows] == list(range(1, 41))
+    batches = [float(row["epoch"]) * 9 / float(row["iteration"]) for row in rows]
+    assert batches == pytest.approx([Config.load(tmp_path / "run.toml").training.batch(9)] * 40, rel=1e-5)
     assert float(rows[-1]["energy_rmse"]) == pytest.approx(errors["train"]["energy_rmse"], rel=1e-4)
     assert float(rows[-1]["test_force_rmse"]) == pytest.approx(errors["test"]["force_rmse"], rel=1e-4)
     assert repr(potential).startswith("Potential(Si 24-6-5-1")
@@ -191,6 +194,10 @@ def test_group_weights(folder, tmp_path):
     write(tmp_path / "train.xyz", frames)
     train(run, tmp_path / "wrong", reporter=QUIET)
     assert_close(weights(tmp_path / "wrong"), weights(tmp_path / "out"), 1e-12)
+    write(tmp_path / "odd.xyz", frames[1::2])
+    run = folder(iterations=2, test='"odd.xyz"', more="[training.group_weights]\nodd = 0", optimizer="gn-lbfgs")
+    train(run, tmp_path / "tested", reporter=QUIET)
+    assert [float(row["test_loss"]) for row in rows_of(tmp_path / "tested")] == [0, 0]
     with pytest.raises(Error, match="no structure is of group odds, there are even, odd"):
         train(folder(more="[training.group_weights]\nodds = 0"), tmp_path / "other", reporter=QUIET)
 
@@ -272,6 +279,23 @@ def test_constancy_is_relative_to_the_larger_bound():
     assert all(reason.endswith("for all atoms") for reason in found.values())
 
 
+@pytest.mark.parametrize(("losses", "worst"), [([1.0, 3.0, 2.0], "b"), ([1.0, 3.0, np.nan], "c")])
+def test_a_run_that_diverges_names_the_worst_structure(losses, worst, tmp_path):
+    atoms = bulk("Si", "diamond", a=5.4)
+    data = Dataset([Structure(atoms, -1.0, None, None, "", name) for name in "abc"])
+    run = SimpleNamespace(
+        state=SimpleNamespace(theta=np.zeros(1), iteration=3, best_loss=np.inf),
+        config=SimpleNamespace(training=SimpleNamespace(rate=lambda progress: np.nan)),
+        total=10,
+        potential=SimpleNamespace(),
+        parameters=SimpleNamespace(weights=lambda theta: theta),
+        train_data=SimpleNamespace(data=data),
+        _losses=lambda data, rows: [losses[rows[0]]],
+    )
+    with pytest.raises(Error, match=f"the loss is inf at iteration 3, .*worst is {worst}$"):
+        Run._diverged(run, np.inf)
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("kind", ["alone", "one atom among others", "no forces", "forces alone", "copies"])
 def test_odd_data_train(folder, tmp_path, kind):
@@ -301,7 +325,9 @@ def test_odd_data_train(folder, tmp_path, kind):
 
 def test_replicas_are_an_ensemble(folder, tmp_path):
     run = folder(iterations=20, more="replicas = 3", optimizer="gn-lbfgs")
+    start = time.process_time()
     ensemble = train(run, tmp_path / "out", reporter=QUIET)
+    seconds = time.process_time() - start
     assert isinstance(ensemble, Ensemble)
     members = [Potential.load(tmp_path / "out" / f"replica-{r}" / "potential") for r in range(3)]
     train(folder(iterations=20, optimizer="gn-lbfgs"), tmp_path / "one", reporter=QUIET)
@@ -316,6 +342,7 @@ def test_replicas_are_an_ensemble(folder, tmp_path):
             assert_close(getattr(found, f"{name}_spread"), np.std(each, axis=0, ddof=1), 1e-12)
         assert_close(found.stress, np.mean([r.stress for r in results], axis=0), 1e-14)
     errors = json.loads((tmp_path / "out" / "errors.json").read_text())
+    assert errors["cpu_seconds"] <= 1.1 * seconds + 0.1  # each second counts once, though all replicas run in it
     data = Dataset.read(tmp_path / "train.xyz", reporter=QUIET)
     train_data, _ = data.split(0.25, np.random.default_rng([0, 0]))
     assert compare(Ensemble.load(tmp_path / "out" / "potential"), train_data, "", QUIET).errors() == errors["train"]

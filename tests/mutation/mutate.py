@@ -10,6 +10,8 @@ import argparse
 import importlib
 import io
 import json
+import multiprocessing
+import os
 import random
 import re
 import shlex
@@ -24,12 +26,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "wheel"  # of the editable install
 STATE = ROOT / "build" / "mutation"  # results, and the file that has a bug just now
 TIMEOUT = 600  # seconds of the tests of a bug; those that hang notice it
 COMPILED = {".cpp", ".hpp", ".h", ".cu", ".cuh"}
+
+# Several runs on one machine do not wait actively for their threads.
+QUIET = {"OMP_WAIT_POLICY": "passive", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+ALIKE = ("ase.build", "ase.io", "matplotlib.figure", "pydantic", "scipy.optimize", "scipy.cluster.hierarchy", "typer")
 
 BOTH_WAYS = [
     (" < ", " <= "),
@@ -51,13 +59,14 @@ ONE_WAY = [
     (r"(?<=\()!(?=[\w(])", ""),
     (r"std::abs|std::fabs|np\.abs|\babs(?=\()", ""),
     (r"(?<=\w\()([\w.]+), ([\w.]+)(?=\))", r"\2, \1"),  # arguments
-    (r"(?<= if )([^:]+)(?=:$| else )", r"not (\1)"),
+    (r"(?<= if )([^:\n]+)(?=:$| else )", r"not (\1)"),
+    (r"(?<=\de)-(?=\d)", ""),  # of an exponent
 ]
 
 
 @dataclass(frozen=True)
 class Bug:
-    """`old` in a file, from character `at` on, becomes `new`; `tests` are arguments of pytest."""
+    """`old` in a file, from character `at` on, becomes `new`; `tests` are arguments of pytest, or "ctest"."""
 
     name: str
     file: str
@@ -96,28 +105,37 @@ def by_chance(files: list[str], count: int, seed: int) -> list[Bug]:
         found = sorted(changes(ROOT / file))
         chance = random.Random(f"{seed} {file}")
         for at, old, new in sorted(chance.sample(found, min(count, len(found)))):
-            line = (ROOT / file).read_text().count("\n", 0, at) + 1
-            chosen.append(Bug(f"{file}:{line}: {old.strip()} -> {new.strip()}", file, old, new, targets[file], at))
+            before = (ROOT / file).read_text()[:at].split("\n")
+            place = f"{file}:{len(before)}:{len(before[-1]) + 1}"
+            chosen.append(Bug(f"{place}: {old.strip()} -> {new.strip()}", file, old, new, targets[file], at))
     return chosen
 
 
 def changes(path: Path) -> Iterator[tuple[int, str, str]]:
     """Place, text and changed text."""
-    code = masked(path)
-    for a, b in BOTH_WAYS:
-        for old, new in ((a, b), (b, a)):
-            pattern = rf"\b{re.escape(old)}" if old[0].isalpha() else re.escape(old)
-            yield from ((m.start(), old, new) for m in re.finditer(pattern, code))
-    for pattern, new in ONE_WAY:
-        yield from ((m.start(), m[0], m.expand(new)) for m in re.finditer(pattern, code, re.MULTILINE))
+    text, code = path.read_text(), masked(path)
+    nothing, end = (";", r";$") if path.suffix in COMPILED else ("pass", r"[^(,\[{]$")
+    statement = rf"(?<=    )[\w.\[\]>-]+( [+*/|-]?= |\()[^\n]*{end}"
+    for pattern, new in [*operators(), *ONE_WAY, (statement, nothing)]:
+        for m in re.finditer(pattern, code, re.MULTILINE):
+            if pattern == statement and (m[0].count("(") != m[0].count(")") or m[0].startswith("return")):
+                continue
+            old, changed = text[m.start() : m.end()], filled(new, m, text)
+            if old != changed:
+                yield m.start(), old, changed
     for m in re.finditer(r"(?<![\w.])\d+(?![\w.]|\.\d)", code):
         yield m.start(), m[0], str(int(m[0]) + 1)
-    for m in re.finditer(r"(?<=\d)e(-?)(?=\d)", code):
-        yield m.start(), m[0], "e" if m[1] else "e-"
-    nothing, end = (";", r";$") if path.suffix in COMPILED else ("pass", r"[^(,\[{]$")
-    for m in re.finditer(rf"(?<=    )[\w.\[\]>-]+( [+*/|-]?= |\()[^\n]*{end}", code, re.MULTILINE):
-        if m[0].count("(") == m[0].count(")") and not m[0].startswith(("if(", "return")):
-            yield m.start(), m[0], nothing
+
+
+def operators() -> Iterator[tuple[str, str]]:
+    for a, b in BOTH_WAYS:
+        for old, new in ((a, b), (b, a)):
+            yield (rf"\b{re.escape(old)}" if old[0].isalpha() else re.escape(old)), new
+
+
+def filled(new: str, found: re.Match[str], text: str) -> str:
+    """`new` with the text of the groups that it names."""
+    return re.sub(r"\\(\d)", lambda m: text[slice(*found.span(int(m[1])))], new)
 
 
 def masked(path: Path) -> str:
@@ -148,11 +166,22 @@ def noticed(bug: Bug) -> str:
     kept.write_text(json.dumps({"file": bug.file, "text": path.read_text()}))
     try:
         path.write_text(bug.planted())
+        if bug.tests == "ctest":
+            return tested_in_cpp()
         if path.suffix in COMPILED and not built():
             return "not built"
         return tested(bug.tests)
     finally:
         restore()
+
+
+def require_sound(bug: Bug) -> None:
+    """Ends the run where the tests of a bug fail without it: they would seem to notice everything."""
+    if Path(bug.file).suffix in COMPILED and not built():
+        raise SystemExit("the code cannot be built without a bug")
+    outcome = tested_in_cpp() if bug.tests == "ctest" else tested(bug.tests)
+    if outcome != "survived":
+        raise SystemExit(f"without a bug it is {outcome}: {bug.tests}")
 
 
 def restore() -> None:
@@ -164,26 +193,47 @@ def restore() -> None:
         kept.unlink()
 
 
+def cmake(*words: str, program: str = "cmake") -> bool:
+    found = shutil.which(program, path=sysconfig.get_path("scripts")) or program
+    return subprocess.run([found, *words], capture_output=True, timeout=TIMEOUT).returncode == 0
+
+
 def built() -> bool:
     """Builds the extension and puts it where Python finds it."""
-    site = sysconfig.get_path("purelib")
-    commands = [["--build", str(BUILD)], ["--install", str(BUILD), "--prefix", site]]
-    cmake = shutil.which("cmake", path=sysconfig.get_path("scripts")) or "cmake"
-    return all(subprocess.run([cmake, *words], capture_output=True).returncode == 0 for words in commands)
+    return cmake("--build", str(BUILD)) and cmake("--install", str(BUILD), "--prefix", sysconfig.get_path("purelib"))
+
+
+def tested_in_cpp() -> str:
+    """The C++ tests, those of the CUDA kernels executed on the processor among them."""
+    folder = STATE / "cpp"
+    if not folder.exists():
+        eigen = ";".join(f"{path}/cmeel.prefix" for path in sys.path)
+        cmake("-S", str(ROOT), "-B", str(folder), "-DSITEWISE_CUDA=HOST", f"-DCMAKE_PREFIX_PATH={eigen}")
+    if not cmake("--build", str(folder)):
+        return "not built"
+    passed = cmake("--test-dir", str(folder), "--stop-on-failure", program="ctest")
+    return "survived" if passed else "failed"
 
 
 def tested(tests: str) -> str:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *shlex.split(tests)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        output, _ = process.communicate(timeout=TIMEOUT)
-    except subprocess.TimeoutExpired:
-        return "hung"
-    finally:
+    """What pytest says, in a process that has the other packages already."""
+    process = multiprocessing.get_context("fork").Process(target=run_tests, args=(shlex.split(tests),))
+    process.start()
+    process.join(TIMEOUT)
+    if process.exitcode is None:
         process.kill()
-    if process.returncode in (4, 5):
-        raise SystemExit(f"pytest finds no test in: {tests}\n{output[-1000:]}")
-    return "survived" if process.returncode == 0 else "failed"
+        return "hung"
+    if process.exitcode in (4, 5):
+        raise SystemExit(f"pytest finds no test in: {tests}")
+    return "survived" if process.exitcode == 0 else "failed"
+
+
+def run_tests(words: list[str]) -> None:
+    output = os.open(STATE / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.chdir(ROOT)
+    raise SystemExit(int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *words])))
 
 
 def arguments() -> argparse.Namespace:
@@ -198,6 +248,9 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = arguments()
+    os.environ.update(QUIET)
+    for name in ALIKE:
+        importlib.import_module(name)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     STATE.mkdir(parents=True, exist_ok=True)
     restore()
@@ -207,9 +260,12 @@ def main() -> None:
     results = STATE / f"{options.kind}.jsonl"
     lines = results.read_text().splitlines() if results.exists() else []
     known = {row["name"]: row for row in map(json.loads, lines)}
-    said = []
+    said, sound = [], set()
     for bug in bugs:
         if options.again or bug.name not in known:
+            if bug.tests not in sound:
+                require_sound(bug)
+                sound.add(bug.tests)
             known[bug.name] = asdict(bug) | {"result": noticed(bug)}
             with results.open("a") as file:
                 file.write(json.dumps(known[bug.name]) + "\n")
