@@ -7,6 +7,7 @@ mutate.py random [FILE...] [--count N] [--seed S]     small changes of the files
 from __future__ import annotations
 
 import argparse
+import fcntl
 import importlib
 import io
 import json
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import sysconfig
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -253,25 +254,31 @@ def main() -> None:
         importlib.import_module(name)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     STATE.mkdir(parents=True, exist_ok=True)
-    restore()
-    bugs = (
-        by_hand(options.names) if options.kind == "planted" else by_chance(options.names, options.count, options.seed)
-    )
-    results = STATE / f"{options.kind}.jsonl"
+    with (STATE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one run at a time in a working tree
+        restore()
+        names = options.names
+        bugs = by_hand(names) if options.kind == "planted" else by_chance(names, options.count, options.seed)
+        said = list(outcomes(bugs, STATE / f"{options.kind}.jsonl", options.again))
+    print(f"{said.count('survived')} of {len(said)} survived")
+
+
+def outcomes(bugs: Iterable[Bug], results: Path, again: bool) -> Iterator[str]:
+    """One after the other, from the file of results where they are known."""
     lines = results.read_text().splitlines() if results.exists() else []
     known = {row["name"]: row for row in map(json.loads, lines)}
-    said, sound = [], set()
+    sound = set()
     for bug in bugs:
-        if options.again or bug.name not in known:
+        if again or bug.name not in known:
             if bug.tests not in sound:
                 require_sound(bug)
                 sound.add(bug.tests)
             known[bug.name] = asdict(bug) | {"result": noticed(bug)}
             with results.open("a") as file:
                 file.write(json.dumps(known[bug.name]) + "\n")
-        said.append(known[bug.name]["result"])
-        print(f"{said[-1]:9s} {bug.name}", flush=True)
-    print(f"{said.count('survived')} of {len(said)} survived")
+        outcome = known[bug.name]["result"]
+        print(f"{outcome:9s} {bug.name}", flush=True)
+        yield outcome
 
 
 if __name__ == "__main__":
