@@ -145,7 +145,11 @@ def test_names_of_files(named):
     _run(named, "info", evil)
     _run(named, "convert", evil, "--index", "0", "-o", "one.lmp")
     lines = (named / "one.lmp").read_text().splitlines()
-    assert lines[:3] == [r"a\nb\x1b[31m[bold]$.traj, structure 0, units metal, atom_style atomic", "", "8 atoms"]
+    assert lines[:3] == [
+        r"a\nb\x1b[31m[bold]$.traj, structure 0, units metal, atom_style atomic, boundary p p p",
+        "",
+        "8 atoms",
+    ]
     _run(named, "info", evil + "?", status=2)
 
 

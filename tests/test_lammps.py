@@ -960,3 +960,30 @@ def test_data_files(environment, tmp_path):
     write(tmp_path / "a.traj", atoms)
     with pytest.raises(Error, match=r"structure 0: has no cell in three directions"):
         convert([tmp_path / "a.traj"], tmp_path / "a.lmp", None, 1.0, 1.0, Reporter(quiet=True))
+
+
+@pytest.mark.parametrize("periodic", [(True, False, True), (False, True, True), (True, True, False)])
+def test_data_files_of_surfaces(environment, tmp_path, periodic):
+    """The periodic directions of a left-handed cell, whose first two vectors are swapped; atoms outside are wrapped
+    along these alone."""
+    potential = Potential(silicon_potential())
+    atoms = rattled(bulk("Si", "diamond", a=5.43, cubic=True), 0.1)
+    atoms.set_cell(np.diag([6.0, 7.0, 8.0])[[1, 0, 2]])
+    assert np.linalg.det(atoms.cell.array) < 0
+    atoms.pbc = periodic
+    atoms.positions += 0.6
+    expected = potential.evaluate(atoms).energy
+    atoms.positions[::2] += np.array(periodic) @ atoms.cell.array
+    write(tmp_path / "a.extxyz", atoms)
+    potential.save(tmp_path / "potential")
+    convert([tmp_path / "a.extxyz"], tmp_path / "a.lmp", None, 1.0, 1.0, Reporter(quiet=True))
+    head = (tmp_path / "a.lmp").read_text().splitlines()[0]
+    settings = head.split(", ", 2)[-1].split(", ")
+    assert settings[-1] == "boundary " + " ".join("p" if periodic[k] else "f" for k in (1, 0, 2))
+    more = "thermo_style custom step pe temp\nthermo_modify format float %.17g\nrun 0\n"
+    text = (
+        "units metal\n" + settings[-1] + "\nread_data a.lmp\npair_style sitewise\npair_coeff * * potential Si\n" + more
+    )
+    output, status = lammps(environment, tmp_path, text)
+    assert status == 0, output
+    assert_close(thermo(output)["PotEng"], expected, 1e-10)

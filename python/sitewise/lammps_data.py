@@ -16,7 +16,8 @@ from .text import for_line
 
 def write_lammps_data(structure: Structure, path: str | Path) -> None:
     """Writes a structure in atom_style atomic and units metal. Atom types are the elements sorted by atomic number,
-    which is also their order in a potential; the cell is turned so that a is along x and b in the xy plane.
+    which is also their order in a potential; the cell is turned so that a is along x and b in the xy plane. The first
+    line has the settings that LAMMPS needs beside the file, `boundary` among them.
 
     Raises
     ------
@@ -38,7 +39,8 @@ def _lines(structure: Structure) -> Iterator[str]:
     atoms.set_cell(atoms.cell.standard_form()[0], scale_atoms=True)
     elements = by_atomic_number(list(atoms.symbols))
     (xx, _, _), (xy, yy, _), (xz, yz, zz) = atoms.cell.array.tolist()
-    yield f"{for_line(structure.source)}, units metal, atom_style atomic"
+    boundary = " ".join("p" if periodic else "f" for periodic in atoms.pbc)
+    yield f"{for_line(structure.source)}, units metal, atom_style atomic, boundary {boundary}"
     yield ""
     yield f"{len(atoms)} atoms"
     yield f"{len(elements)} atom types"
