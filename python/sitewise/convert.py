@@ -97,6 +97,8 @@ def convert(
     if labelled_only:
         structures = _labelled_ones(structures, reporter)
     if to is Format.runner:
+        if all(not _known(s) for s in structures):
+            reporter.say(f"{output}: no structure has labels, so the file is to predict and not to train on")
         write_runner(structures, output, cflength, cfenergy)
     elif to is Format.lammps:
         if len(structures) != 1:
@@ -171,7 +173,7 @@ def _labelled_ones(structures: Sequence[Structure], reporter: Reporter) -> list[
     if not kept:
         raise Error(f"--labelled-only leaves nothing: none of {len(structures)} structures has energy and forces")
     reporter.say(
-        f"{len(structures) - len(kept)} of {len(structures)} structures lack energy or forces and are left out"
+        f"{len(structures) - len(kept)} structures without energy or forces are left out, {len(kept)} are kept"
     )
     return kept
 

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from ._core import Error
-from .structures import Flags
+from .structures import Flags, is_symmetric
 from .text import for_line
 
 if TYPE_CHECKING:
@@ -19,6 +19,22 @@ NOT_INFO = ("Lattice", "Properties", "pbc")
 NOT_COLUMNS = ("numbers", "positions", "species", "pos", "symbols", "move_mask")
 MATRICES = ("stress", "virial")  # ASE reads nine numbers there or fails
 TYPES = {"f": "R", "i": "I", "u": "I", "b": "L"}  # by kind of a numpy array; others are text
+
+
+def parse_header(line: str) -> dict[str, Any]:
+    """What the second line of a structure says, as ASE understands it.
+
+    Raises
+    ------
+    ValueError
+        Where ASE does, and for a stress that is not symmetric: ASE would take one triangle of it.
+    """
+    from ase.io.extxyz import key_val_str_to_dict
+
+    found: dict[str, Any] = key_val_str_to_dict(line)
+    if "stress" in found and np.isfinite(found["stress"]).all() and not is_symmetric(found["stress"]):
+        raise ValueError(f"stress is not symmetric: {_text(found['stress'])}")
+    return found
 
 
 def write_extxyz(file: IO[str], atoms: Atoms, results: Mapping[str, Any]) -> None:

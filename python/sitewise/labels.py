@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._core import Error
-from .structures import VOIGT, Floats
+from .structures import VOIGT, Floats, is_symmetric
 from .text import printable
 from .units import Units
 
@@ -23,10 +23,6 @@ LABELS = ("energy", "forces", "stress")
 KEYS = (*LABELS, "virial")  # what a name may be given for
 CALCULATOR = "calculator"  # the source of what a format itself calls energy, forces or stress
 FREE_ENERGY = "free_energy"
-
-# Nine numbers are no stress where they differ from their transpose by more than this part of the largest, and by more
-# than rounding and convergence may leave.
-ASYMMETRY, LEAST_ASYMMETRY = 0.01, 1e-4  # eV/Angstrom^3
 
 # Names that look like labels, and those of settings, of other vectors and of our own output, which do not.
 NAMED = re.compile("energy|force|stress|virial", re.IGNORECASE)
@@ -138,7 +134,9 @@ class LabelReader:
         given: list[Mapping[str, Any]] = [atoms.info, atoms.arrays]
         key = self.keys.get(label) or (self.keys.get("virial") if label == "stress" else None)
         if key is not None:
-            return next(((place[key], key) for place in [*given, results] if key in place), None)
+            name = CALCULATOR if key == label else key
+            named = next(((place[key], key) for place in given if key in place), None)
+            return (results[key], name) if named is None and key in results else named
         reference = f"REF_{label}"
         found = next(((place[reference], reference) for place in given if reference in place), None)
         if found is None and results.get(label) is not None:
@@ -171,8 +169,7 @@ class LabelReader:
         scaled = value * (-units.energy / volume if "virial" in self.keys else units.stress)
         if scaled.shape == (6,):
             return scaled
-        difference = np.abs(scaled - scaled.T).max()
-        if difference > max(ASYMMETRY * np.abs(scaled).max(), LEAST_ASYMMETRY):
+        if not is_symmetric(scaled):
             raise Error(f"{source} is not symmetric: {' '.join(f'{x:g}' for x in value.ravel())}")
         symmetric: Floats = (scaled + scaled.T) / 2
         return symmetric[VOIGT]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ._core import Error
 from .dft_output import OUTPUTS, Steps, choose_steps
+from .extxyz import parse_header
 from .progress import Reporter
 from .runner import is_runner, read_runner
 from .text import printable
@@ -132,8 +133,9 @@ def _of_runner(path: str, plain: str, index: str, reporter: Reporter) -> Iterato
 def _by_ase(file: str, kind: str, index: str) -> Iterator[Atoms]:
     from ase.io import iread
 
+    options = {"properties_parser": parse_header} if kind == "extxyz" else {}
     # Not "parallel", or ASE would make all ranks of mpirun wait for each other, and rank 0 may read alone.
-    yield from iread(file, index, format=kind, parallel=False, do_not_split_by_at_sign=True)
+    yield from iread(file, index, format=kind, parallel=False, do_not_split_by_at_sign=True, **options)
 
 
 def _slice(index: str) -> slice:

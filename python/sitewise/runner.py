@@ -120,8 +120,9 @@ class _Block:
         numbers = _numbers([row[:3] + row[4:] for row in rows], places)
         cell = self._cell(place)
         atoms = Atoms(symbols, positions=numbers[:, :3], cell=cell, pbc=cell is not None)
-        results = {"forces": numbers[:, 5:]} | self._scalar("energy")
-        atoms.calc = SinglePointCalculator(atoms, **results)
+        forces, energy = numbers[:, 5:], self._scalar("energy")
+        if energy or forces.any():  # else it has no labels, as `write_runner` says that
+            atoms.calc = SinglePointCalculator(atoms, forces=forces, **energy)
         atoms.info |= {"comment": self.comment} if self.comment else {}
         atoms.info |= {name: value for name, value in self._scalar("charge").items() if value}
         return atoms

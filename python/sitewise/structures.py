@@ -21,6 +21,16 @@ Arrays: TypeAlias = tuple[Ints, Floats, Floats, Flags]
 
 VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy, the order of ASE
 
+# Nine numbers are no stress where they differ from their transpose by more than this part of the largest, and by more
+# than rounding and convergence may leave.
+ASYMMETRY, LEAST_ASYMMETRY = 0.01, 1e-4  # eV/Angstrom^3
+
+
+def is_symmetric(stress: Floats) -> bool:
+    """Whether a stress [3, 3] in eV/Angstrom^3 is symmetric but for rounding."""
+    difference = float(np.abs(stress - stress.T).max())
+    return difference <= max(ASYMMETRY * float(np.abs(stress).max()), LEAST_ASYMMETRY)
+
 
 def core_arrays(atoms: Atoms, elements: Sequence[str], owner: str) -> Arrays:
     """Species [n] (indices into `elements`), positions [n, 3], cell [3, 3] and pbc [3] of a structure.
