@@ -1,8 +1,11 @@
 """Files that mean harm or are broken: what they hold cannot get out of its place, and they end in one `Error`."""
 
+import gzip
 import json
 import subprocess
 import sys
+import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -12,12 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checks import silicon_frames, silicon_potential
-from sitewise import Potential
+from sitewise import Dataset, Error, Potential
+from sitewise.checkpoint import State
+from sitewise.config import Config
 from sitewise.dataset import Structure
 from sitewise.extxyz import write_extxyz
 from sitewise.lammps_data import write_lammps_data
 from sitewise.progress import Reporter
 from sitewise.runner import read_runner, write_runner
+from sitewise.simple_nn import read_potential, write_potential
 from sitewise.text import for_html, for_picture, for_script, for_table, printable, printable_lines
 
 QUIET = Reporter(quiet=True)
@@ -197,3 +203,155 @@ def test_what_a_structure_carries_adds_nothing_to_a_file(tmp_path_factory, key, 
         assert entries[-1] == ("after", 2.5)
         assert len(entries) <= 3
         assert len(found.arrays) == 3
+
+
+DATA = '[data]\ntrain = "a.xyz"\n'
+FILES = {
+    "brackets": ("a = " + "[" * 2000, "too many brackets"),
+    "closed brackets": ("a = " + "[" * 900 + "]" * 900, "too many brackets"),
+    "dots": ("[" + "a." * 100_000 + "a]", "too many dots"),
+    "dots and blanks": ('["a" . ' + '"b" .' * 30_000 + "a]", "too many dots"),
+    "tables": ("a = " + "{a=" * 2000 + "1" + "}" * 2000, "too many brackets"),
+    "digits": (DATA + "[training]\nseed = " + "9" * 5000, "digits"),
+    "hexadecimal": (DATA + "[training]\nseed = 0x" + "f" * 200_000, "a value of type int"),
+    "many nodes": (DATA + "[network]\nhidden = [1000000000]", "1000000000 weights"),
+    "many layers": (DATA + "[network]\nhidden = [" + "1, " * 50_000 + "]", "at most 20 items"),
+    "iterations": (DATA + "[training]\niterations = 1000000001", "less than or equal to 1000000000"),
+    "replicas": (DATA + "[training]\nreplicas = 1000000000", "less than or equal to 1000"),
+    "budget": (DATA + "[training]\nmemory_budget = 1e308", "less than or equal to 1000000"),
+    "unknown keys": ("".join(f"a{i} = 1\n" for i in range(20_000)), "and 19991 more mistakes"),
+    "long word": (DATA + '[training]\noptimizer = "' + "x" * 200_000 + '"', r"xxx\.\.\.xxx"),
+    "escape code": (DATA + '["\\u001b[31m"]\nx = 1', r"\[\\x1b\[31m\]: unknown table"),
+    "list for a name": (DATA + "[training]\nrecipe = [1]", "recipe"),
+    "large": (DATA + "#" * 300_000, "larger than"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), FILES.values(), ids=FILES)
+def test_absurd_configurations(tmp_path, content, message):
+    (tmp_path / "run.toml").write_text(content)
+    began = time.process_time()
+    with pytest.raises(Error, match=message) as caught:
+        Config.load(tmp_path / "run.toml")
+    assert len(str(caught.value)) < 2000
+    assert time.process_time() - began < 5
+
+
+def test_a_potential_of_simple_nn_cut_anywhere(tmp_path):
+    write_potential(Potential(silicon_potential()), tmp_path / "whole")
+    whole = (tmp_path / "whole").read_bytes()
+    for cut in range(len(whole) - 1):  # the last two are line ends
+        (tmp_path / "cut").write_bytes(whole[:cut])
+        with pytest.raises(Error, match="cut"):
+            read_potential(tmp_path / "cut")
+    for more in (b"x", b"\nPOT Si 5.0\n"):
+        (tmp_path / "more").write_bytes(whole + more)
+        with pytest.raises(Error, match="more"):
+            read_potential(tmp_path / "more")
+
+
+def _state():
+    memory = {"value": np.array(0.5), "slope": np.ones(3), "steps": np.zeros((2, 3))}
+    return State.start(np.arange(3.0), memory)
+
+
+DIMENSIONS = {"value": 0, "slope": 1, "steps": 2}
+
+
+def test_a_flipped_byte_of_a_checkpoint(tmp_path):
+    path, identity = tmp_path / "checkpoint.npz", {"a": 1}
+    _state().save(path, identity)
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            state = State.load(path, identity)
+            state.require(path, 3, DIMENSIONS, 2)
+        except Error:
+            refused += 1
+        else:  # a date or an attribute
+            assert np.array_equal(state.theta, np.arange(3.0))
+            assert np.array_equal(state.memory["steps"], np.zeros((2, 3)))
+    assert refused > 0.5 * len(whole)
+
+
+@pytest.mark.parametrize("change", ["compressed", "extra", "extra memory", "missing", "dtype", "shape", "nan", "log"])
+def test_a_checkpoint_that_another_program_made(tmp_path, change):
+    path, identity = tmp_path / "checkpoint.npz", {"a": 1}
+    state = _state()
+    state.log = [[1.0, 2.0]]
+    state.save(path, identity)
+    with np.load(path) as arrays:
+        values = dict(arrays)
+    State.load(path, identity).require(path, 3, DIMENSIONS, 2)
+    changes = {
+        "extra": {"more": np.zeros(1)},
+        "extra memory": {"memory.more": np.zeros(3)},
+        "missing": {},
+        "dtype": {"theta": np.arange(3)},
+        "shape": {"theta": np.arange(4.0), "best_theta": np.arange(4.0)},
+        "nan": {"theta": np.full(3, np.nan)},
+        "log": {"log": np.ones((1, 3))},
+    }
+    if change == "missing":
+        del values["memory.slope"]
+    save = np.savez_compressed if change == "compressed" else np.savez
+    save(path, **(values | changes.get(change, {})))
+    with pytest.raises(Error, match="is not a checkpoint of this version"):
+        State.load(path, identity).require(path, 3, DIMENSIONS, 2)
+
+
+def test_a_checkpoint_that_unpacks_to_gigabytes(tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed, packed.open("theta.npy", "w") as member:
+        for _ in range(64):
+            member.write(bytes(1 << 20))
+    with pytest.raises(Error, match="it is compressed"):
+        State.load(path, {})
+
+
+def _refused(path, match):
+    began = time.process_time()
+    with pytest.raises(Error, match=match) as caught:
+        Dataset.read(path, require_labels=False, reporter=QUIET)
+    assert len(str(caught.value)) < 1000
+    assert time.process_time() - began < 5
+
+
+def test_data_that_unpack_to_gigabytes(tmp_path):
+    with gzip.open(tmp_path / "bomb.xyz.gz", "wb", compresslevel=9) as file:
+        for _ in range(160):
+            file.write(b" " * (1 << 20))
+    _refused(tmp_path / "bomb.xyz.gz", "unpacks to more than 200 times its size")
+
+
+ABSURD = {
+    "atoms.xyz": "1000000000\n\nSi 0 0 0\n",
+    "digits.xyz": "9" * 5000 + "\n\nSi 0 0 0\n",
+    "columns.xyz": '1\nProperties="species:S:1:pos:R:3:x:R:1000000000"\nSi 0 0 0 1\n',
+    "array.json": '{"1": {"numbers": {"__ndarray__": [[1000000000], "int64", [14]]}}, "ids": [1], "nextid": 2}',
+    "x.lammps-data": "x\n\n1000000000 atoms\n1 atom types\n0 4 xlo xhi\n0 4 ylo yhi\n0 4 zlo zhi\n\nAtoms\n\n1 1 0 0 0",
+    "nested.json": "[" * 100_000,
+    "nested.extxyz": '1\nx="_JSON ' + "[" * 50_000 + '"\nSi 0 0 0\n',
+    "POSCAR": "x\n1.0\n4 0 0\n0 4 0\n0 0 4\nSi\n1000000000\nDirect\n0 0 0\n",
+    "dump.lammpstrj": "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n1000000000\nITEM: BOX BOUNDS pp pp pp\n0 4\n0 4\n0 4\n"
+    "ITEM: ATOMS id element x y z\n1 Si 0 0 0\n",
+    "input.data": "begin\natom 0 0 nan Si 0 0 0 0 0\nenergy 0\ncharge 0\nend\n",
+    "vasprun.xml": '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">'
+    + "".join(f'<!ENTITY {chr(98 + i)} "{f"&{chr(97 + i)};" * 10}">' for i in range(9))
+    + "]><modeling><generator>&j;</generator></modeling>",
+}
+
+
+@pytest.mark.parametrize(("name", "content"), ABSURD.items(), ids=ABSURD)
+def test_data_of_absurd_sizes(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    _refused(tmp_path / name, name)
+
+
+@pytest.mark.parametrize("name", ["postgresql.xyz", "mysql.xyz"])
+def test_no_database_is_called_by_the_name_of_a_file(tmp_path, monkeypatch, name):
+    (tmp_path / name).write_text("1\n\nSi 0 0 0\n")
+    monkeypatch.chdir(tmp_path)
+    _refused(name, "has the name of a database on a server")

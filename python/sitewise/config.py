@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +20,7 @@ from pydantic import (
 )
 
 from ._core import Error
+from .text import PATH, printable
 from .units import Units
 
 if sys.version_info >= (3, 11):
@@ -50,6 +53,12 @@ ADAM: dict[str, Any] = {"batch_size": 4, "learning_rate": [0.01, 0.00017]}
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+
+# A file beyond these would take longer to read than any run's, or could not be: bytes, and dots in a key.
+SIZE, DOTS = 1 << 18, 50
+HIDDEN = 10**6  # weights between hidden layers
+PROBLEMS = 10  # told of at once
 
 
 class _Table(BaseModel):
@@ -116,7 +125,7 @@ class Data(_Table):
             return value
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not number or not 0 <= value < 1:
-            raise ValueError(f"expected files or a fraction from 0 to below 1, found {value!r}")
+            raise ValueError(f"expected files or a fraction from 0 to below 1, found {_shown(value)}")
         return float(value)
 
 
@@ -127,7 +136,7 @@ class Functions(_Table):
     file: str | None = None
     cutoff: Positive | None = None
     cflength: Positive = 1.0
-    select: Annotated[int, Field(ge=1)] | None = None
+    select: Count | None = None
     scaling: ScalingName = "minmax"
     whiten: bool = True
 
@@ -147,8 +156,16 @@ class Functions(_Table):
 class NetworkShape(_Table):
     """[network]: nodes and activation of the hidden layers, the same for each element."""
 
-    hidden: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = [30, 30]
+    hidden: Annotated[list[Count], Field(min_length=1, max_length=20)] = [30, 30]
     activation: ActivationName = "tanh"
+
+    @field_validator("hidden")
+    @classmethod
+    def _affordable(cls, hidden: list[int]) -> list[int]:
+        weights = sum(a * b for a, b in pairwise([1, *hidden]))
+        if weights > HIDDEN:
+            raise ValueError(f"{weights} weights between the layers, expected at most {HIDDEN}")
+        return hidden
 
 
 class Training(_Table):
@@ -156,9 +173,9 @@ class Training(_Table):
 
     recipe: Literal["default", "seed-adam", "seed-lbfgs"] = "default"
     optimizer: Literal["gn-lbfgs", "lbfgs", "lm", "adam"]
-    iterations: Annotated[int, Field(ge=1)] | None = None
-    epochs: Annotated[int, Field(ge=1)] | None = None
-    batch_size: Annotated[int, Field(ge=1)] | None = None
+    iterations: Count | None = None
+    epochs: Count | None = None
+    batch_size: Count | None = None
     learning_rate: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
     l2: NonNegative
     force_weight: NonNegative
@@ -166,10 +183,10 @@ class Training(_Table):
     group_weights: dict[str, NonNegative] = {}
     gdf: bool = False
     gdf_width: Positive | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
-    replicas: Annotated[int, Field(ge=1)] = 1
-    early_stop: Annotated[int, Field(ge=1)] | None = None
-    memory_budget: NonNegative = 4.0
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
+    replicas: Annotated[int, Field(ge=1, le=1000)] = 1
+    early_stop: Count | None = None
+    memory_budget: Annotated[float, Field(ge=0, le=1e6)] = 4.0
 
     @model_validator(mode="wrap")
     @classmethod
@@ -182,7 +199,7 @@ class Training(_Table):
 
     @staticmethod
     def _with_defaults(given: dict[str, Any]) -> dict[str, Any]:
-        recipe = RECIPES.get(given.get("recipe", "default"), RECIPES["default"])
+        recipe = RECIPES.get(str(given.get("recipe", "default")), RECIPES["default"])
         values = {key: value for key, value in recipe.items() if key != "iterations" or "epochs" not in given} | given
         return ADAM | values if values["optimizer"] == "adam" else values
 
@@ -264,15 +281,17 @@ class Config(_Table):
         """
         path = Path(path)
         try:
-            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+            tables = _parsed(path)
         except FileNotFoundError:
             raise Error(f"{path}: no such file") from None
         except OSError as error:
             raise Error(f"{path}: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
             raise Error(f"{path}: is not a text file in UTF-8") from None
-        except tomllib.TOMLDecodeError as error:
-            raise Error(f"{path}: is not valid TOML: {error}") from None
+        except RecursionError:
+            raise Error(f"{path}: is not valid TOML: too many brackets in brackets") from None
+        except ValueError as error:  # of TOML, or of a number with too many digits
+            raise Error(f"{path}: is not valid TOML: {printable(error, PATH)}") from None
         training = tables.setdefault("training", {})
         if recipe and isinstance(training, dict):
             training["recipe"] = recipe
@@ -284,7 +303,9 @@ class Config(_Table):
         try:
             return cls.model_validate(tables)
         except ValidationError as error:
-            problems = [_sentence(problem) for problem in error.errors(include_url=False)]
+            problems = [_sentence(problem) for problem in error.errors(include_url=False)[:PROBLEMS]]
+            more = error.error_count() - len(problems)
+            problems += [f"and {more} more mistakes"] if more else []
             raise Error("\n".join(f"{name}: {problem}" for problem in problems)) from None
 
     def relative_to(self, folder: Path) -> Config:
@@ -315,10 +336,33 @@ class Config(_Table):
         return self.model_dump(exclude_none=True)
 
 
+def _parsed(path: Path) -> dict[str, Any]:
+    """The tables of a file; ValueError for one that would take too long."""
+    with path.open("rb") as file:
+        content = file.read(SIZE + 1)
+    if len(content) > SIZE:
+        raise ValueError(f"it is larger than {SIZE} bytes")
+    text = content.decode()
+    for part in re.split(r"[^\w.\- \t\"']+", text):
+        if len(re.findall(r"\.[ \t]*[\w\"']", part)) > DOTS:
+            raise ValueError("a key has too many dots")
+    tables: dict[str, Any] = tomllib.loads(text.replace("\r\n", "\n"))
+    return tables
+
+
+def _shown(value: Any) -> str:
+    """A value as Python writes it, where that can be."""
+    try:
+        return printable(repr(value))
+    except (RecursionError, ValueError):  # of many brackets or digits
+        return f"a value of type {type(value).__name__}"
+
+
 def _sentence(problem: Any) -> str:
     """One problem that pydantic found, as "[table] key: what is wrong"."""
     keys = [str(key) for key in problem["loc"] if not isinstance(key, int)]
-    place = " ".join([f"[{'.'.join(keys[:-1])}]", keys[-1]]) if len(keys) > 1 else "".join(f"[{k}]" for k in keys)
+    shown = [printable(key) for key in keys]
+    place = " ".join([f"[{'.'.join(shown[:-1])}]", shown[-1]]) if len(keys) > 1 else "".join(f"[{k}]" for k in shown)
     kind = problem["type"]
     if kind == "extra_forbidden":
         names = _known_keys(keys[:-1])
@@ -331,8 +375,13 @@ def _sentence(problem: Any) -> str:
         return f"{place}: {problem['ctx']['error']}" if place else str(problem["ctx"]["error"])
     if kind in ("model_type", "model_attributes_type"):
         return f"{place}: expected a table"
-    expected = problem["msg"].replace("Input should", "should").replace("a valid", "a")
-    return f"{place}: {expected}, found {problem['input']!r}"
+    expected = (
+        problem["msg"]
+        .replace("Input should", "should")
+        .replace("a valid integer", "an integer")
+        .replace("a valid", "a")
+    )
+    return f"{place}: {expected}, found {_shown(problem['input'])}"
 
 
 def _known_keys(tables: list[str]) -> list[str]:

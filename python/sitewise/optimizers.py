@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -142,7 +142,9 @@ def _chances(importance: Floats, count: int) -> Floats:
 
 
 class Optimizer(Protocol):
-    """Iterates; all its memory is the dict that `start` makes and `step` changes."""
+    """Iterates; all its memory is the dict that `start` makes and `step` changes, of arrays with these `dimensions`."""
+
+    dimensions: ClassVar[Mapping[str, int]]
 
     def start(self, theta: Floats) -> Memory:
         """The memory before the first iteration."""
@@ -153,6 +155,8 @@ class Optimizer(Protocol):
 
 class Adam:
     """D. P. Kingma and J. Ba, arXiv:1412.6980, algorithm 1, on batches; each epoch has an order of its own."""
+
+    dimensions: ClassVar[Mapping[str, int]] = {"mean": 1, "square": 1}
 
     def __init__(self, objective: Objective, random: Random, total: int) -> None:
         self.objective, self.random, self.total = objective, random, total
@@ -183,6 +187,8 @@ class LBFGS:
     """L-BFGS on all structures, J. Nocedal and S. J. Wright, Numerical Optimization (2006), algorithms 7.4 and 7.5,
     with scipy's strong Wolfe line search. `preconditioned`, the first inverse Hessian of the two loops is that of a
     sampled Gauss-Newton matrix instead of a multiple of 1."""
+
+    dimensions: ClassVar[Mapping[str, int]] = {"value": 0, "slope": 1, "steps": 2, "changes": 2, "anchor": 1}
 
     def __init__(self, objective: Objective, random: Random, preconditioned: bool) -> None:
         self.objective, self.random, self.preconditioned = objective, random, preconditioned
@@ -270,6 +276,8 @@ class LBFGS:
 class LevenbergMarquardt:
     """Damped Gauss-Newton steps of a new sample each, accepted where the loss of all structures falls; the damping
     follows the ratio of found and predicted gain, H. B. Nielsen, report IMM-REP-1999-05."""
+
+    dimensions: ClassVar[Mapping[str, int]] = {"value": 0, "slope": 1, "damping": 0, "growth": 0}
 
     def __init__(self, objective: Objective, random: Random) -> None:
         self.objective, self.random = objective, random

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
-import shutil
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from ._core import Error
 from .dft_output import OUTPUTS, Steps, choose_steps
@@ -27,8 +27,24 @@ RUNNER = "RuNNer"
 XYZ = ("xyz", "extxyz")
 # Formats whose numbers carry no unit; ASE reads all others in eV and Angstrom.
 UNITLESS = {RUNNER, *XYZ, "traj", "json", "db", "lammps-data", "lammps-dump-text", "lammps-dump-binary"}
+DATABASES = ("postgresql", "mysql")  # which ASE would call over the network by a name like postgres.xyz
+UNPACKED, RATIO, BLOCK = 1 << 27, 200, 1 << 20  # bytes that any compressed file may have, and times its own size
 BOM = b"\xef\xbb\xbf"
 D_EXPONENT = re.compile(rb"(?<![\w.])([+-]?(?:\d+\.\d*|\.\d+))[dD]([+-]?\d+)(?![\w.])")
+DIGITS = 12  # of a number of atoms or columns
+# Where files say how many numbers or atoms follow, for which ASE makes room before it looks whether they do.
+INTEGERS = rb"(\d+(?:[ \t]+\d+)*)[ \t]*"
+HEAD_OF_POSCAR = re.compile(rb"\A(?:[^\n]*\n){5,6}?[ \t]*" + INTEGERS + rb"(?:![^\n]*)?\r?\n")
+COUNTS = {
+    "vasp": HEAD_OF_POSCAR,
+    "vasp-xdatcar": HEAD_OF_POSCAR,
+    "vasp-out": re.compile(rb"(?:NIONS|ions per type) *= *" + INTEGERS),
+    "vasp-xml": re.compile(rb"<(?:atoms|types)>[ \t]*" + INTEGERS),
+    "lammps-data": re.compile(rb"^[ \t]*(\d+)[ \t]+(?:atoms|bonds|angles|dihedrals|impropers)\b", re.MULTILINE),
+    "lammps-dump-text": re.compile(rb"ITEM: NUMBER OF ATOMS\s*" + INTEGERS),
+    "json": re.compile(rb'"__ndarray__":\s*\[\[([\d,\s]*)\]'),
+    "traj": re.compile(rb'"(?:__)?ndarray(?:__)?":\s*\[\[([\d,\s]*)\]'),
+}
 PROPERTIES = re.compile(rb'(?:^|\s)Properties\s*=\s*"?([^\s"]+)')
 
 
@@ -63,6 +79,7 @@ def read_structures(
             warnings.simplefilter("ignore")  # ASE warns of units, deprecations and key clashes
             plain = stack.enter_context(_unpacked(path))
             kind = _kind(path, plain)
+            _check_counts(path, plain, kind)
             _check_units(path, kind, units)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             warned: list[str] = []
@@ -108,7 +125,26 @@ def _kind(path: str, plain: str) -> str:
         if b"CP2K|" in file.read(1 << 14):
             raise Error(f"{path}: is an output of CP2K, which ASE cannot read; write extended XYZ with labels from it")
     _check_elements(path, plain)
-    return str(filetype(plain, read=True))
+    kind = str(filetype(plain, read=True))
+    if kind in DATABASES:
+        raise Error(f"{path}: has the name of a database on a server, rename it")
+    return kind
+
+
+def _check_counts(path: str, plain: str, kind: str) -> None:
+    """Error for a file that says it has more atoms or numbers than it has bytes."""
+    if kind not in COUNTS:
+        return
+    size = Path(plain).stat().st_size
+    with Path(plain).open("rb") as file:
+        while block := file.read(1 << 24):
+            for match in COUNTS[kind].finditer(block):
+                counts = [float(word) for word in re.findall(rb"\d+", match[1])]
+                total = math.prod(counts) if b"[" in match[0] else sum(counts)
+                if total > size:
+                    raise Error(f"{path}: says it has {total:.6g} atoms or numbers, and has {size} bytes")
+            if COUNTS[kind] is HEAD_OF_POSCAR:
+                break
 
 
 def _check_units(path: str, kind: str, units: Units) -> None:
@@ -196,8 +232,17 @@ def _unpacked(path: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / Path(name).name
         with open_with_compression(path, "rb") as packed, plain.open("wb") as file:
-            shutil.copyfileobj(packed, file)
+            _copy(path, packed, file)
         yield str(plain)
+
+
+def _copy(path: str, packed: IO[bytes], file: IO[bytes]) -> None:
+    """Unpacks a file; Error for a small one that would fill the disk."""
+    most = max(UNPACKED, RATIO * Path(path).stat().st_size)
+    while block := packed.read(BLOCK):
+        file.write(block)
+        if file.tell() > most:
+            raise Error(f"{path}: unpacks to more than {RATIO} times its size, which no file of structures does")
 
 
 def _check_elements(path: str, plain: str) -> None:
@@ -251,7 +296,11 @@ def _check_frames(path: str, file: Iterable[bytes]) -> bool:
         clean = clean and not line.startswith(BOM)
         if not head.isdigit():
             return clean  # ASE says what is wrong
+        if len(head) > DIGITS:
+            raise Error(f"{path}:{number}: {printable(head.decode())} is no number of atoms")
         rows = list(islice(lines, int(head) + 1))
+        if len(rows) <= int(head):
+            raise Error(f"{path}:{number}: says {int(head)} atoms, but {max(len(rows) - 1, 0)} rows follow")
         clean = clean and not any(D_EXPONENT.search(row) for row in rows)
         _check_columns(path, number + 1, rows)
         number, frames = number + len(rows), frames + 1
@@ -264,9 +313,9 @@ def _check_columns(path: str, number: int, rows: list[bytes]) -> None:
     if properties is None:
         return
     counts = properties.group(1).split(b":")[2::3]
-    if not all(count.isdigit() for count in counts):
+    if not all(count.isdigit() and len(count) < DIGITS for count in counts):
         return  # ASE says what is wrong
     expected = sum(map(int, counts))
     for place, row in enumerate(rows[1:], number + 1):
-        if len(row.split()) > expected:
+        if len(row.split()) != expected:
             raise Error(f"{path}:{place}: has {len(row.split())} columns, expected {expected} by Properties")

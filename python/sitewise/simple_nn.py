@@ -5,6 +5,7 @@ K. Lee, D. Yoo, W. Jeong, S. Han, Comput. Phys. Commun. 242, 95 (2019); units ar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -17,10 +18,12 @@ from .files import write_text
 from .potential import Potential
 from .structures import Floats, by_atomic_number
 from .symmetry import SymmetryFunctions
+from .text import PATH, printable
 
 COSINE = 1  # n2p2's number of the only cutoff function that SIMPLE-NN has
 TYPES = {2: 2, 4: 3, 5: 9}  # SIMPLE-NN's numbers of symmetry functions, and n2p2's
 ACTIVATIONS = {"linear": "l", "sigmoid": "s", "tanh": "t", "relu": "r"}
+NUMBER = re.compile(r"[-+.\dEe]+|nan|inf", re.ASCII)  # not 1_0, which is one to Python
 Layers = list[tuple[Floats, Floats]]  # weights [previous, next] and biases [next]
 
 
@@ -34,11 +37,16 @@ def read_potential(path: str | Path) -> Potential:
         That names file and line of what is wrong, or what sitewise does not have: activations selu and swish.
     """
     lines = _Lines(Path(path))
+    if not lines.whole:  # its last number may be cut
+        raise Error(f"{path}: ends early, within a line")
     named = lines.words("ELEM_LIST")
     elements = by_atomic_number(named)
     parts = dict(_read_element(lines, elements) for _ in named)
-    if set(parts) != set(named):
+    if set(parts) != set(named) or len(parts) != len(named):
         raise Error(f"{path}: has networks of {', '.join(parts)}, expected {', '.join(named)}")
+    if not lines.done:
+        lines.words()
+        lines.fail("stands behind the last element")
     return _assemble(elements, [parts[symbol] for symbol in elements])
 
 
@@ -117,7 +125,8 @@ class _Lines:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise Error(f"{path}: cannot be read: {error}") from None
+            raise Error(f"{path}: cannot be read: {printable(error, PATH)}") from None
+        self.whole = text.endswith("\n")
         numbered = ((number, line.partition("#")[0].split()) for number, line in enumerate(text.splitlines(), 1))
         self._lines = [(number, words) for number, words in numbered if words]
         self._next = 0
@@ -126,36 +135,36 @@ class _Lines:
     def done(self) -> bool:
         return self._next == len(self._lines)
 
-    def words(self, first: str = "") -> list[str]:
-        """The next line, without its first word where it must be `first`."""
+    def words(self, first: str = "", least: int = 1) -> list[str]:
+        """The next line, without its first word where it must be `first`, and at least so many others follow."""
         if self.done:
             raise Error(f"{self.path}: ends early" + (f", expected {first}" if first else ""))
         words = self._lines[self._next][1]
         self._next += 1
         if not first:
             return words
-        if words[0] != first:
-            self.fail(f"begins with {words[0]}, expected {first}")
+        if words[0] != first or len(words) <= least:
+            self.fail(f"is {printable(' '.join(words))}, expected {first}{' and more' if least else ''}")
         return words[1:]
 
     def numbers(self, first: str, count: int) -> Floats:
-        words = self.words(first)
+        words = self.words(first, least=0)
         if len(words) != count:
             self.fail(f"{len(words)} numbers, expected {count}")
         return np.array([self.number(word) for word in words])
 
     def number(self, word: str) -> float:
         try:
-            value = float(word)
+            value = float(word) if NUMBER.fullmatch(word) else float("nan")
         except ValueError:
             value = float("nan")
         if not np.isfinite(value):
-            self.fail(f'"{word}" is not a finite number')
+            self.fail(f'"{printable(word)}" is not a finite number')
         return value
 
     def integer(self, word: str) -> int:
-        if not word.isdecimal():
-            self.fail(f'"{word}" is not a natural number')
+        if not (word.isdecimal() and word.isascii() and len(word) < 10):
+            self.fail(f'"{printable(word)}" is not a natural number below 10^9')
         return int(word)
 
     def fail(self, what: str) -> None:
@@ -166,11 +175,11 @@ def _function(
     lines: _Lines, elements: list[str], center: str, kind: str, numbers: list[float], neighbors: list[str]
 ) -> SymmetryFunction:
     """From SIMPLE-NN's type, its four numbers and the neighbours' symbols."""
-    if not kind.isdecimal() or int(kind) not in TYPES:
-        lines.fail(f"symmetry function of type {kind}, expected 2, 4 or 5")
+    if kind not in map(str, TYPES):
+        lines.fail(f"symmetry function of type {printable(kind)}, expected 2, 4 or 5")
     unknown = [symbol for symbol in neighbors if symbol not in elements]
     if unknown:
-        lines.fail(f"element {unknown[0]} is not among {', '.join(elements)}")
+        lines.fail(f"element {printable(unknown[0])} is not among {', '.join(elements)}")
     cutoff, eta, *rest = numbers
     indices = sorted(elements.index(symbol) for symbol in neighbors)
     if len(indices) != (1 if kind == "2" else 2):
@@ -195,7 +204,7 @@ class _Element:
 def _read_element(lines: _Lines, elements: list[str]) -> tuple[str, _Element]:
     symbol = lines.words("POT")[0]
     if symbol not in elements:
-        lines.fail(f"element {symbol} is not in ELEM_LIST")
+        lines.fail(f"element {printable(symbol)} is not in ELEM_LIST")
     functions = []
     for _ in range(lines.integer(lines.words("SYM")[0])):
         kind, *words = lines.words()
@@ -206,14 +215,14 @@ def _read_element(lines: _Lines, elements: list[str]) -> tuple[str, _Element]:
     if not np.all(width > 0):
         lines.fail(f"scale2 has the value {width.min():g}, expected positive numbers")
     count, *nodes = [lines.integer(word) for word in lines.words("NET")]
-    if len(nodes) != count + 1 or nodes[-1] != 1:
-        lines.fail(f"NET has the nodes {nodes}, expected {count} hidden layers and one output")
+    if len(nodes) != count + 1 or nodes[-1] != 1 or 0 in nodes:
+        lines.fail(f"NET has the nodes {printable(nodes)}, expected {count} hidden layers and one output")
     layers: Layers = []
     letters = ""
     for fan_in, fan_out in pairwise([len(functions), *nodes]):
-        name = lines.words("LAYER")[1]
+        name = lines.words("LAYER", least=2)[1]
         if name not in ACTIVATIONS:
-            lines.fail(f"activation {name}, expected one of {', '.join(ACTIVATIONS)}")
+            lines.fail(f"activation {printable(name)}, expected one of {', '.join(ACTIVATIONS)}")
         rows = [(lines.numbers(f"w{k}", fan_in), lines.numbers(f"b{k}", 1)[0]) for k in range(fan_out)]
         layers.append((np.array([w for w, _ in rows]).T, np.array([b for _, b in rows])))
         letters += ACTIVATIONS[name]

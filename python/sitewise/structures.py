@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._core import Error
+from .text import printable
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -71,5 +72,5 @@ def by_atomic_number(symbols: Sequence[str]) -> list[str]:
 
     unknown = [symbol for symbol in symbols if symbol not in atomic_numbers]
     if unknown:
-        raise Error(f"there is no element {', '.join(unknown)}")
+        raise Error(f"there is no element {printable(', '.join(unknown))}")
     return sorted(set(symbols), key=lambda symbol: int(atomic_numbers[symbol]))

@@ -290,6 +290,8 @@ class Run:
         checkpoint = self.out / CHECKPOINT
         if resume and checkpoint.exists():
             self.state = State.load(checkpoint, self._identity())
+            size, dimensions = self.parameters.size, self.optimizer.dimensions
+            self.state.require(checkpoint, size, dimensions, len(self.columns))
             self.reporter.say(f"resumed at iteration {self.state.iteration} of {self.total}")
         else:
             theta = self.parameters.initial(self._rng(WEIGHTS))
