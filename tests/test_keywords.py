@@ -181,6 +181,7 @@ def test_the_inner_cutoff_as_keyword_and_as_argument(tmp_path):
         ("type 1", "type 1\ncutoff_alpha 1.0", "alpha is 1.0, expected 0 <= alpha < 1"),
         ("type 1", "type 1\ncutoff_alpha", "has 0 values, expected 1"),
         ("type 1", "type 2\ncutoff_alpha 0.5", "functions 2 and 3 jump"),
+        ("type 1", "type 1 0.5\nrunner_mode 3", "RuNNer that of cutoff_alpha alone, and \"runner_mode\" in line 4"),
         ("type 1", "type 3\nrunner_mode 3", "functions 3 differ by a factor, and \"runner_mode\" in line 4"),
     ],
 )  # fmt: skip
@@ -220,6 +221,14 @@ def test_functions_of_type_1_are_sums_of_cutoff_functions(tmp_path):
 def test_functions_of_type_1_with_another_meaning_or_order(tmp_path, old, new, message):
     with pytest.raises(Error, match=message):
         features(SILICON.replace(old, new) + "symfunction_short Si 1 Si 3.5\n", tmp_path, CRYSTAL)
+
+
+def test_shifts_of_angular_functions_are_n2p2s(tmp_path):
+    text = SILICON + "symfunction_short Si 9 Si Si 0.1 1 1 6.0 {}\n"
+    assert features(text.format(0.3), tmp_path, CRYSTAL).shape == (2, 3)
+    assert features(text.format(0.0) + "runner_mode 3\n", tmp_path, CRYSTAL).shape == (2, 3)
+    with pytest.raises(Error, match=r':10: n2p2 reads the shift.*"runner_mode" in line 11'):
+        features(text.format(0.3) + "runner_mode 3\n", tmp_path, CRYSTAL)
 
 
 @pytest.mark.parametrize("name", ["global_symfunction_short", "global_symfunction_short_atomic"])
@@ -444,6 +453,12 @@ def test_networks_of_many_wide_layers(tmp_path):
     write(tmp_path, text.replace("short t l", "short " + 5000 * "t " + "l"))
     with pytest.raises(Error, match=r"9 weights, expected 4.99\S*e\+21 for a 2-1000000000-1000000000"):
         Potential.load(tmp_path)
+
+
+def test_networks_of_python_have_bounds_too():
+    for nodes in ([1, 10**9, 1], [1, *[2**31 - 1] * 20, 1]):
+        with pytest.raises(Error, match=r"weights, more than 1e\+08"):
+            _core.Network(nodes, "t" * (len(nodes) - 2) + "l")
 
 
 def test_more_functions_than_are_read(tmp_path):

@@ -140,6 +140,13 @@ public:
     // then, or was before n2p2 trained with it.
     const std::string& runners_own() const { return runners_own_; }
 
+    // Refuses what n2p2 and RuNNer read otherwise in a file that is RuNNer's, or was.
+    void require_n2p2s(const Place& place, const std::string& difference) const {
+        if (!runners_own_.empty())
+            place.fail(difference + ", and " + runners_own_ +
+                       " is RuNNer's alone: if n2p2 trained this potential, remove RuNNer's keywords");
+    }
+
     // What the file does not say and the reader takes to be so
     void assume(const std::string& what) const { assumed_.push_back(what); }
     const std::vector<std::string>& assumed() const { return assumed_; }
@@ -208,20 +215,22 @@ Cutoff read_cutoff_type(const Input& input) {
     const int type = parse_integer(line->words[1], line->place);
     if (type < 0 || type > 8)
         line->place.fail("cutoff_type is " + shown(line->words[1]) + ", expected 0 to 8");
-    if (type == 3 && !input.runners_own().empty())
-        line->place.fail("RuNNer's and n2p2's cutoff functions 3 differ by a factor, and " +
-                         input.runners_own() +
-                         " is RuNNer's alone: if n2p2 trained this potential, remove RuNNer's keywords");
-    return {static_cast<CutoffType>(type),
-            line->words.size() > 2 ? parse_alpha(line->words[2], line->place) : 0.0};
+    if (type == 3)
+        input.require_n2p2s(line->place, "n2p2's and RuNNer's cutoff functions 3 differ by a factor");
+    const auto kind = static_cast<CutoffType>(type);
+    return {kind, line->words.size() > 2 ? parse_alpha(line->words[2], line->place) : 0.0};
 }
 
 Cutoff read_cutoff(const Input& input) {
     Cutoff cutoff = read_cutoff_type(input);
-    const Line* own = input.one("cutoff_alpha");
-    if (!own) return cutoff;
+    const Line *own = input.one("cutoff_alpha"), *type = input.one("cutoff_type");
+    if (!own) {
+        if (cutoff.alpha > 0.0)
+            input.require_n2p2s(type->place,
+                                "n2p2 reads the alpha of cutoff_type, RuNNer that of cutoff_alpha alone");
+        return cutoff;
+    }
     const double alpha = parse_alpha(Input::value(*own), own->place);
-    const Line* type = input.one("cutoff_type");
     if (type && type->words.size() > 2 && alpha != cutoff.alpha)
         own->place.fail("cutoff_alpha is " + shown(own->words[1]) + ", but cutoff_type in line " +
                         std::to_string(type->place.line) + " has " + shown(type->words[2]));
@@ -380,6 +389,9 @@ std::vector<SymmetryFunction> all_functions(const Input& input, const Words& ele
     std::vector<std::size_t> counts(elements.size());
     const auto add = [&](const Line& line) {
         add_function(functions, counts, read_function(line, elements, length), line.place);
+        const SymmetryFunction& f = functions.back();
+        if ((f.type == 3 || f.type == 9) && f.rs != 0.0)
+            input.require_n2p2s(line.place, "n2p2 reads the shift of angular functions, RuNNer does not");
     };
     for (const Line* line : input.all("symfunction_short")) add(*line);
     for (const char* keyword : {"element_symfunction_short", "global_symfunction_short"})

@@ -7,9 +7,12 @@
 
 #include "network_of.hpp"
 #include "sitewise/error.hpp"
+#include "text.hpp"
 
 namespace sitewise {
 namespace {
+
+constexpr double most_weights = 1e8;  // far beyond any potential, and still memory that a machine has
 
 // Rows [B][n] as blocks [.][n][batch_size], filled up with zeros.
 std::vector<double, LineAligned<double>> in_blocks(std::size_t B, std::size_t n, const double* rows) {
@@ -52,9 +55,10 @@ Network::Network(std::vector<int> nodes, std::vector<Activation> activations, bo
         if (width < 1) throw Error("network: a layer has " + std::to_string(width) + " nodes");
     if (nodes_.back() != 1)
         throw Error("network: the last layer has " + std::to_string(nodes_.back()) + " nodes, expected 1");
-    std::size_t n = 0;
-    for (std::size_t l = 0; l + 1 < nodes_.size(); ++l) n += (nodes_[l] + std::size_t{1}) * nodes_[l + 1];
-    weights_.assign(n, 0.0);
+    double n = 0.0;  // which does not overflow
+    for (std::size_t l = 0; l + 1 < nodes_.size(); ++l) n += (nodes_[l] + 1.0) * nodes_[l + 1];
+    if (n > most_weights) throw Error("network: " + exact(n) + " weights, more than " + exact(most_weights));
+    weights_.assign(static_cast<std::size_t>(n), 0.0);
 }
 
 void Network::set_weights(std::vector<double> weights) {

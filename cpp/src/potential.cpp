@@ -14,6 +14,7 @@
 #include "network_of.hpp"
 #include "parallel.hpp"
 #include "sitewise/error.hpp"
+#include "text.hpp"
 
 namespace sitewise {
 namespace {
@@ -339,7 +340,8 @@ Potential::Potential(std::vector<std::string> elements,
                     "sets of functions and scaling data");
     for (std::size_t e = 0; e < n; ++e) {
         atomic_numbers_.push_back(atomic_number(elements_[e]));
-        if (atomic_numbers_[e] == 0) throw Error("potential: " + elements_[e] + " is not a chemical element");
+        if (atomic_numbers_[e] == 0)
+            throw Error("potential: " + shown(elements_[e]) + " is not a chemical element");
         if (e > 0 && atomic_numbers_[e] <= atomic_numbers_[e - 1])
             throw Error("potential: elements must be sorted by atomic number, found " + elements_[e] +
                         " after " + elements_[e - 1]);

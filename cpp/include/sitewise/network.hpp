@@ -39,7 +39,8 @@ class Network {
 public:
     Network() = default;
     /// nodes [layers + 1] from n inputs to 1 output, activations [layers].
-    /// Throws Error for a last layer other than 1 node, empty layers or lengths that do not match.
+    /// Throws Error for a last layer other than 1 node, empty layers, lengths that do not match, or more than
+    /// 1e8 weights.
     Network(std::vector<int> nodes, std::vector<Activation> activations, bool normalize_nodes = false);
 
     const std::vector<int>& nodes() const { return nodes_; }
