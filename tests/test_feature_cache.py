@@ -144,7 +144,7 @@ def test_structure_without_neighbors(tmp_path):
         assert prepare(data, 0, tmp_path / "cache").derivatives(0).size == 0
 
 
-def test_wrong_parts_are_refused():
+def test_wrong_parts_are_refused(tmp_path):
     potential_functions = FUNCTIONS.core
     atoms = silicon_frames(1)[0]
     structure = {
@@ -155,13 +155,22 @@ def test_wrong_parts_are_refused():
         "energy": 0.0,
     }
     features = np.zeros((8, potential_functions.max_count))
-    for counts, size, message in (([7], 7, "stored are 7 derivatives, expected"), ([7], 8, "derivatives has size 8")):
-        data = _core.TrainingSet(potential_functions, 0)
+    (tmp_path / "stored").write_bytes(bytes(40))
+    file = _core.StoredFile(str(tmp_path / "stored"))
+    data = _core.TrainingSet(potential_functions, 1 << 20)
+    data.add([structure])
+    right = data.derivatives(0).size
+    for counts, message in (
+        ([7], "stored are 7 derivatives, expected"),
+        ([right], "stored: was changed or cut short"),
+        ([right, 0], "counts must be given for each structure"),
+    ):
         with pytest.raises(Error, match=message):
-            data.add([structure], features, np.zeros(size, dtype=np.float32), counts)
-        assert len(data) == 0
-    with pytest.raises(TypeError):
-        data.add([structure], features, np.zeros(7), [7])
+            data.add([structure], features, file, 0, counts)
+        assert len(data) == 1
+    for offset, size in ((0, 41), (41, 0), (1 << 63, 1 << 63), (40, 1)):
+        with pytest.raises(Error, match="of a file of 40"):
+            file.read(offset, size)
 
 
 RUN = """

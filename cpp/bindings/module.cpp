@@ -557,36 +557,45 @@ struct StructureError {
     std::size_t index;
 };
 
-// What belongs to each structure of arrays over all of them; none where nothing is given.
+// What belongs to each structure of an array and a file over all of them; none where nothing is given.
 std::vector<Stored> stored_parts(const TrainingSet& set,
                                  const std::vector<Atoms>& atoms,
                                  const std::optional<Floats>& features,
-                                 const std::optional<Floats32>& derivatives,
+                                 const std::shared_ptr<StoredFile>& file,
+                                 std::size_t offset,
                                  const std::vector<std::size_t>& counts) {
-    if (!features || !derivatives) return {};
-    std::size_t n = 0, total = 0;
+    if (!features || !file) return {};
+    std::size_t n = 0;
     for (const Atoms& a : atoms) n += a.size;
-    for (std::size_t count : counts) total += count;
     require(*features, {py::ssize_t(n), py::ssize_t(set.max_count())}, "features");
     if (counts.size() != atoms.size()) throw Error("counts must be given for each structure");
-    if (std::size_t(derivatives->size()) != total)
-        throw Error("derivatives has size " + std::to_string(derivatives->size()) + ", expected " +
-                    std::to_string(total));
     std::vector<Stored> stored;
     const double* G = features->data();
-    const float* D = derivatives->data();
     for (std::size_t q = 0; q < atoms.size(); ++q) {
-        stored.push_back({G, D, counts[q]});
+        stored.push_back({G, file, offset, counts[q]});
         G += atoms[q].size * set.max_count();
-        D += counts[q];
+        offset += counts[q] * sizeof(float);
     }
     return stored;
+}
+
+py::bytes read_stored(const StoredFile& file, std::size_t offset, std::size_t size) {
+    if (offset > file.size() || size > file.size() - offset)
+        throw Error("bytes " + std::to_string(offset) + " to " + std::to_string(offset + size) +
+                    " of a file of " + std::to_string(file.size()));
+    std::string content(size, '\0');
+    {
+        py::gil_scoped_release release;
+        file.read(offset, size, content.data());
+    }
+    return py::bytes(content);
 }
 
 void add_structures(Shared<TrainingSet>& set,
                     const std::vector<py::dict>& structures,
                     const std::optional<Floats>& features,
-                    const std::optional<Floats32>& derivatives,
+                    const std::shared_ptr<StoredFile>& file,
+                    std::size_t offset,
                     const std::vector<std::size_t>& counts) {
     require_unused(set);
     std::vector<Structure> kept;
@@ -611,7 +620,7 @@ void add_structures(Shared<TrainingSet>& set,
             throw StructureError{error.what(), labels.size()};
         }
     }
-    const std::vector<Stored> stored = stored_parts(set, atoms, features, derivatives, counts);
+    const std::vector<Stored> stored = stored_parts(set, atoms, features, file, offset, counts);
     std::size_t failed = 0;
     const Changing changing(set.changing);
     try {
@@ -1140,12 +1149,16 @@ Taken by what knows DLPack (`torch.from_dlpack`, `cupy.from_dlpack`) or `__cuda_
              py::arg("pbc"), py::arg("features") = false, py::arg("virials") = false,
              py::arg("neighbors") = nullptr);
 
+    py::class_<StoredFile, std::shared_ptr<StoredFile>>(m, "StoredFile")
+        .def(py::init<const std::string&>(), py::arg("path"))
+        .def_property_readonly("size", &StoredFile::size)
+        .def("read", &read_stored, py::arg("offset"), py::arg("size"));
+
     py::class_<Shared<TrainingSet>>(m, "TrainingSet")
         .def(py::init<const SymmetryFunctions&, std::size_t>(), py::arg("functions"),
              py::arg("memory_budget"))
         .def("add", &add_structures, py::arg("structures"), py::arg("features") = py::none(),
-             py::arg("derivatives").noconvert() = py::none(), py::arg("counts") = std::vector<std::size_t>(),
-             py::keep_alive<1, 4>())
+             py::arg("file") = nullptr, py::arg("offset") = 0, py::arg("counts") = std::vector<std::size_t>())
         .def("__len__",
              [](const Shared<TrainingSet>& s) {
                  require_unchanging(s);

@@ -39,13 +39,13 @@ struct Structure {
     std::vector<double> G;              // [size][width]
     std::vector<std::size_t> cache_at;  // [size + 1], where each atom's derivatives begin, and the end
     float* cache = nullptr;             // null: stored
-    const float* stored = nullptr;      // null: recompute
+    Stored stored;                      // no file: recompute
     double energy = unknown;
     std::vector<double> forces, stress;  // empty if unknown
     double weight = 1.0;                 // of energy and stress in the loss
     std::vector<double> force_weights;   // [size], empty: 1
 
-    const float* derivatives() const { return cache ? cache : stored; }
+    bool has_derivatives() const { return cache || stored.file; }
     bool has_energy() const { return !std::isnan(energy); }
     std::size_t neighbors(std::size_t i) const { return first[i + 1] - first[i]; }
 };
@@ -157,6 +157,7 @@ std::size_t for_each_block(const Structure& s, const Relevant& relevant, std::si
 struct Scratch {
     Environment environment;
     std::vector<double> unit, gradient, G;
+    std::vector<float> stored;
 };
 
 using Lines = std::vector<double, LineAligned<double>>;
@@ -196,10 +197,11 @@ struct TrainingSet::Data {
             total += for_each_block(s, relevant, i, [](const CacheBlock&) {});
         }
         s.cache_at[s.size] = total;
-        if (stored.derivatives && stored.count != total)
+        if (stored.file && stored.count != total)
             throw Error("stored are " + std::to_string(stored.count) + " derivatives, expected " +
                         std::to_string(total));
-        s.stored = stored.derivatives;
+        s.stored = stored;
+        s.stored.features = nullptr;
         if (used_bytes + total * sizeof(float) > budget) return;
         used_bytes += total * sizeof(float);
         s.cache = memory.take(total);
@@ -208,7 +210,7 @@ struct TrainingSet::Data {
     void fill(Structure& s, const Stored& stored, Scratch& scratch) const {
         if (stored.features) {
             s.G.assign(stored.features, stored.features + s.size * width);
-            if (s.cache) std::copy_n(stored.derivatives, s.cache_at[s.size], s.cache);
+            if (s.cache) read_stored(s, 0, s.size, s.cache);
             return;
         }
         s.G.assign(s.size * width, unknown);
@@ -239,15 +241,28 @@ struct TrainingSet::Data {
         }
     }
 
+    static void read_stored(const Structure& s, std::size_t begin, std::size_t end, float* to) {
+        s.stored.file->read(s.stored.offset + s.cache_at[begin] * sizeof(float),
+                            (s.cache_at[end] - s.cache_at[begin]) * sizeof(float), to);
+    }
+
+    // Of atom i, which are cached or stored
+    static const float* derivatives(const Structure& s, std::size_t i, std::vector<float>& scratch) {
+        if (s.cache) return s.cache + s.cache_at[i];
+        scratch.resize(s.cache_at[i + 1] - s.cache_at[i]);
+        read_stored(s, i, i + 1, scratch.data());
+        return scratch.data();
+    }
+
     // -- the operators, cached or not ------------------------------------------------------------------
 
     // gradient [3 neighbours] and `padding` more, which may be overwritten
     void vjp(const Structure& s, std::size_t i, const double* u, double* gradient, Scratch& scratch) const {
-        if (!s.derivatives()) {
+        if (!s.has_derivatives()) {
             load(s, i, scratch.environment);
             return functions.vjp(scratch.environment, u, gradient);
         }
-        const float* D = s.derivatives() + s.cache_at[i];
+        const float* D = derivatives(s, i, scratch.stored);
         for_each_block(s, relevant, i, [&](const CacheBlock& block) {
             kernels().pull(block.functions->size(), block.width, block.functions->data(), D + block.offset, u,
                            gradient + 3 * block.begin);
@@ -256,11 +271,11 @@ struct TrainingSet::Data {
 
     // v [3 neighbours] and `padding` more, which are finite
     void jvp(const Structure& s, std::size_t i, const double* v, double* dG, Scratch& scratch) const {
-        if (!s.derivatives()) {
+        if (!s.has_derivatives()) {
             load(s, i, scratch.environment);
             return functions.jvp(scratch.environment, v, dG);
         }
-        const float* D = s.derivatives() + s.cache_at[i];
+        const float* D = derivatives(s, i, scratch.stored);
         std::fill_n(dG, functions.count(s.species[i]), 0.0);
         for_each_block(s, relevant, i, [&](const CacheBlock& block) {
             kernels().push(block.functions->size(), block.width, block.functions->data(), D + block.offset,
@@ -270,8 +285,13 @@ struct TrainingSet::Data {
 
     // Minus the change of G_i as `atom`, in all its places among the neighbours, moves along an axis: columns
     // of the cached derivatives
-    void pull_on_neighbor(const Structure& s, std::size_t i, std::size_t atom, int axis, double* dG) const {
-        const float* D = s.derivatives() + s.cache_at[i];
+    void pull_on_neighbor(const Structure& s,
+                          std::size_t i,
+                          std::size_t atom,
+                          int axis,
+                          double* dG,
+                          Scratch& scratch) const {
+        const float* D = derivatives(s, i, scratch.stored);
         std::fill_n(dG, functions.count(s.species[i]), 0.0);
         for_each_block(s, relevant, i, [&](const CacheBlock& block) {
             const int* row = s.index.data() + s.first[i] + block.begin;
@@ -504,7 +524,8 @@ private:
 
     // scratch_.G: minus the change of G_i as an atom moves along an axis
     void change_with(const Structure& s, std::size_t i, std::size_t atom, int axis) {
-        if (i != atom && s.derivatives()) return data_.pull_on_neighbor(s, i, atom, axis, scratch_.G.data());
+        if (i != atom && s.has_derivatives())
+            return data_.pull_on_neighbor(s, i, atom, axis, scratch_.G.data(), scratch_);
         direction_.assign(3 * s.neighbors(i) + padding, 0.0);
         for (std::size_t k = 0; k < s.neighbors(i); ++k)
             direction_[3 * k + axis] = (i == atom) - (s.index[s.first[i] + k] == static_cast<int>(atom));
@@ -648,8 +669,13 @@ std::vector<double> TrainingSet::features(std::size_t structure) const {
 
 std::vector<float> TrainingSet::derivatives(std::size_t structure) const {
     const Structure& s = data_->structures[structure];
-    if (!s.derivatives()) return {};
-    return {s.derivatives(), s.derivatives() + s.cache_at[s.size]};
+    if (!s.has_derivatives()) return {};
+    std::vector<float> all(s.cache_at[s.size]);
+    if (s.cache)
+        std::copy_n(s.cache, all.size(), all.begin());
+    else
+        Data::read_stored(s, 0, s.size, all.data());
+    return all;
 }
 
 std::vector<FeatureStatistics> TrainingSet::statistics(const std::vector<std::size_t>& structures) const {

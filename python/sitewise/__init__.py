@@ -5,15 +5,55 @@ positive, order xx yy zz yz xz xy). Every mistake in the input raises `Error` wi
 file, key, structure or atom.
 """
 
-from importlib.metadata import version
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from ._core import Error, NeighborList
-from .dataset import Dataset
-from .ensemble import Ensemble
-from .potential import Potential
-from .symmetry import SymmetryFunctions
-from .training import train
+if TYPE_CHECKING:
+    from ._core import Error, NeighborList
+    from .dataset import Dataset
+    from .ensemble import Ensemble
+    from .potential import Potential
+    from .symmetry import SymmetryFunctions
+    from .training import train
 
-__version__ = version("sitewise")
+    __version__: str
 
 __all__ = ["Dataset", "Ensemble", "Error", "NeighborList", "Potential", "SymmetryFunctions", "__version__", "train"]
+
+# Where names come from when they are first used: the command line must be able to meet Ctrl-C before it imports more.
+_MODULES = {
+    "Dataset": ".dataset",
+    "Ensemble": ".ensemble",
+    "Error": "._core",
+    "NeighborList": "._core",
+    "Potential": ".potential",
+    "SymmetryFunctions": ".symmetry",
+    "train": ".training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("sitewise")
+    elif name in _MODULES:
+        value = getattr(import_module(_MODULES[name], __name__), name)
+    else:
+        value = _module(name)
+    globals()[name] = value
+    return value
+
+
+def _module(name: str) -> Any:
+    """One of the package's own, as `sitewise.ranks`."""
+    try:
+        return import_module(f".{name}", __name__)
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{name}":
+            raise
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

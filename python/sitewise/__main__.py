@@ -1,5 +1,26 @@
-"""`python -m sitewise` is the command line."""
+"""The command `sitewise`. What it imports takes a second or two, in which a signal must not end in a traceback."""
 
-from .cli import main
+import os
+import signal
+from types import FrameType
 
-main()
+
+def main() -> None:
+    """Entry point of the command, also of `python -m sitewise`."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _leave)
+    from .cli import main as run
+
+    run()
+
+
+def _leave(signum: int, _frame: FrameType | None) -> None:
+    """Nothing is begun yet, and an exception might be caught amid an import."""
+    try:
+        os.write(2, b"interrupted\n")
+    finally:
+        os._exit(128 + signum)
+
+
+if __name__ == "__main__":
+    main()

@@ -249,20 +249,31 @@ class Loss(TypedDict):
     force: float  # mean dF^2 over components, (eV/Angstrom)^2
     stress: float  # mean dS^2 over components, (eV/Angstrom^3)^2
 
+class StoredFile:
+    """A file that is read while nobody changes it."""
+
+    def __init__(self, path: str) -> None: ...
+    @property
+    def size(self) -> int: ...
+    def read(self, offset: int, size: int) -> bytes:
+        """Error where there are not as many bytes, the disk fails, or the file is not what it was when opened."""
+
 class TrainingSet:
     def __init__(self, functions: SymmetryFunctions, memory_budget: int) -> None: ...
     def add(
         self,
         structures: Sequence[dict[str, Any]],
         features: Floats | None = None,
-        derivatives: Floats32 | None = None,
+        file: StoredFile | None = None,
+        offset: int = 0,
         counts: Sequence[int] = (),
     ) -> None:
         """Structures computed in parallel: dicts of species, positions, cell, pbc, energy (NaN if unknown),
         forces [n, 3] or None, stress [6] or None. On an Error nothing of this call is added and the
         exception's `index` attribute tells which structure was at fault. What was computed before is taken from
-        `features` of all their atoms [n, max_count] and `derivatives` of the structures one behind the other, of
-        which each has as many as `counts` says; past the budget the latter are used where they are, and kept alive."""
+        `features` of all their atoms [n, max_count] and, as `derivatives` gives them, from the bytes of `file` behind
+        `offset`, the structures one behind the other, of which each has as many as `counts` says. Past the budget these
+        are read each time they are needed, which is an Error when the file has changed."""
     def __len__(self) -> int: ...
     @property
     def n_atoms(self) -> int: ...

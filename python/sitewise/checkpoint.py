@@ -83,7 +83,8 @@ class State:
         except Exception as error:  # zipfile and numpy raise whatever they stumble on
             reason = printable(error, PATH) or type(error).__name__
             raise Error(f"{path}: is not a checkpoint of this version of sitewise: {reason}") from None
-        changed = sorted(key for key in {*found, *identity} if found.get(key) != identity.get(key))
+        same = {key for key in found if key in identity and found[key] == identity[key]}
+        changed = sorted({*found, *identity} - same)
         if changed:
             what = (f"{key} was {found.get(key)}, is {identity.get(key)}" for key in changed)
             raise Error(f"{path.parent}: cannot be resumed, it holds another run: {'; '.join(map(printable, what))}")

@@ -4,7 +4,6 @@ sentence and exit status 2, an interruption 130 (128 + signal)."""
 from __future__ import annotations
 
 import functools
-import io
 import json
 import sys
 from collections.abc import Callable
@@ -15,7 +14,8 @@ import typer
 
 from ._core import Error
 from .progress import Reporter
-from .signals import Interrupted
+from .signals import Interrupted, stop_signals
+from .streams import BROKEN_PIPE, status_of, tell
 from .text import PATH, for_table, printable, printable_lines
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -73,18 +73,18 @@ def command(function: Command) -> Command:
     @functools.wraps(function)
     def told(*args: Any, **kwargs: Any) -> None:
         try:
-            function(*args, **kwargs)
+            with stop_signals():
+                function(*args, **kwargs)
         except Error as error:
             _fail(str(error), 2)
         except Interrupted as stop:
             _fail(str(stop), 128 + stop.signum)
         except KeyboardInterrupt:
             _fail("interrupted", 130)
-        except BrokenPipeError:
-            sys.stderr.close()  # whoever read the results has gone; Python would complain at exit
-            raise typer.Exit(141) from None
+        except BrokenPipeError:  # whoever read the results has gone
+            raise typer.Exit(BROKEN_PIPE) from None
         except OSError as error:
-            _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 2)
+            _fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error), 2)
         except MemoryError:
             _fail("not enough memory; a smaller memory_budget or fewer structures need less", 2)
 
@@ -93,7 +93,7 @@ def command(function: Command) -> Command:
 
 
 def _fail(message: str, status: int) -> None:
-    typer.echo(printable_lines(message if status != 2 else f"error: {message}"), err=True)
+    tell(message if status != 2 else f"error: {message}")
     raise typer.Exit(status)
 
 
@@ -454,7 +454,5 @@ def _print_errors(tables: dict[str, dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Entry point of the command `sitewise`."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names from files may have letters that the terminal has not
-        sys.stdout.reconfigure(errors="backslashreplace")
-    app()
+    """Runs the command that the arguments of the process name, and ends it."""
+    sys.exit(status_of(app))

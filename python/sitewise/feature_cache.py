@@ -1,5 +1,6 @@
-"""Features and their derivatives in files: computed once, read by every run on the same structures, and mapped to
-memory, so that they may be larger than it.
+"""Features and their derivatives in files: computed once and read by every run on the same structures, when they are
+needed, so that they may be larger than the memory. They are read, not mapped to memory, where a file that is cut short
+would end the process.
 
 A file is named after a hash of all that its content depends on, so it cannot be out of date. It appears whole or not
 at all, and is not used unless its checksums are right.
@@ -26,6 +27,7 @@ from .files import atomic
 from .progress import Reporter
 from .structures import Floats, Floats32
 from .symmetry import PARAMETERS, SymmetryFunctions
+from .text import printable
 
 # Of the files; also to be raised with any change of the values or of the order of the derivatives.
 FORMAT = 1
@@ -37,29 +39,36 @@ BLOCK = 1 << 24  # bytes that are checked at once
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredFeatures:
-    """Arrays of a file.
+    """Content of a file.
 
     Attributes
     ----------
+    file
+        Open for reading.
     counts
         Number of derivatives of each structure [structures].
     ends
         Number of derivatives before each structure and of all [structures + 1].
-    features
-        Raw G of the atoms of all structures [atoms, max_count].
-    derivatives
-        Of all structures, one behind the other, as `_core.TrainingSet.derivatives` gives them.
+    places
+        Where counts, features and derivatives begin, bytes.
+    atoms, width
+        Of all structures, and functions of an atom.
     """
 
+    file: _core.StoredFile
     counts: npt.NDArray[np.int64]
     ends: npt.NDArray[np.int64]
-    features: Floats
-    derivatives: Floats32
+    places: tuple[int, int, int]
+    atoms: int
+    width: int
 
-    def part(self, structures: slice, atoms: slice) -> tuple[Floats, Floats32, list[int]]:
-        """Features, derivatives and counts of successive structures, which have these atoms."""
-        first, last = self.ends[structures.start], self.ends[structures.stop]
-        return self.features[atoms], self.derivatives[first:last], self.counts[structures].tolist()
+    def part(self, structures: slice, atoms: slice) -> tuple[Floats, _core.StoredFile, int, list[int]]:
+        """Of successive structures, which have these atoms: features, where their derivatives are, and counts."""
+        row = 8 * self.width
+        content = self.file.read(self.places[1] + atoms.start * row, (atoms.stop - atoms.start) * row)
+        features = np.frombuffer(content, "<f8").reshape(-1, self.width)
+        offset = self.places[2] + 4 * int(self.ends[structures.start])
+        return features, self.file, offset, self.counts[structures].tolist()
 
 
 def content_key(data: Dataset, functions: SymmetryFunctions) -> str:
@@ -104,54 +113,45 @@ def write_features(path: Path, sizes: tuple[int, int, int], parts: Iterable[tupl
 
 
 def read_features(path: Path, sizes: tuple[int, int, int], reporter: Reporter) -> StoredFeatures | None:
-    """Maps a file to memory; None where there is none, or it is damaged, which the reporter is told."""
+    """Opens a file; None where there is none, or it is damaged, which the reporter is told."""
     if not path.exists():
         return None
     try:
-        stored, sums = _map(path, sizes)
-        _check([stored.counts, stored.features, stored.derivatives], sums, path, reporter)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reporter.say(f"{path}: is damaged ({error}), its features are computed anew")
+        stored, sums = _open(path, sizes)
+        _check(stored, sums, path, reporter)
+    except (Error, OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        reporter.say(f"{path}: is damaged ({printable(error, 300)}), its features are computed anew")
         return None
     return stored
 
 
-def make_folder(folder: Path) -> None:
-    """Makes the folder of the files; Error where that cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Error(f"{folder}: cannot be made: {error.strerror}") from None
-
-
-def _map(path: Path, sizes: tuple[int, int, int]) -> tuple[StoredFeatures, list[int]]:
-    """The arrays of a file and their checksums."""
-    with path.open("rb") as file:
-        head: dict[str, Any] = json.loads(file.read(HEAD))
-    structures, atoms, width = sizes
+def _open(path: Path, sizes: tuple[int, int, int]) -> tuple[StoredFeatures, list[int]]:
+    """A file and its checksums."""
+    file = _core.StoredFile(str(path))
+    head: dict[str, Any] = json.loads(file.read(0, HEAD))
     total, places = int(head["derivatives"]), _places(*sizes)
     if head["sizes"] != list(sizes):
         raise ValueError(f"its sizes are {head['sizes']}, expected {list(sizes)}")
     length = places[2] + 4 * total
-    if path.stat().st_size != length:
-        raise ValueError(f"its length is {path.stat().st_size}, expected {length}")
-    counts = np.memmap(path, "<i8", "r", places[0], (structures,))
-    features = np.memmap(path, "<f8", "r", places[1], (atoms, width))
-    derivatives = np.memmap(path, "<f4", "r", places[2], (total,)) if total else np.empty(0, np.float32)
-    if counts.sum() != total:
+    if file.size != length:
+        raise ValueError(f"its length is {file.size}, expected {length}")
+    counts = np.frombuffer(file.read(places[0], 8 * sizes[0]), "<i8")
+    if counts.sum() != total or counts.min(initial=0) < 0:
         raise ValueError("its counts do not fit")
-    return StoredFeatures(counts, np.concatenate([[0], np.cumsum(counts)]), features, derivatives), head["crc32"]
+    return StoredFeatures(file, counts, np.concatenate([[0], np.cumsum(counts)]), places, *sizes[1:]), head["crc32"]
 
 
-def _check(arrays: Sequence[npt.NDArray[Any]], sums: Sequence[int], path: Path, reporter: Reporter) -> None:
+def _check(stored: StoredFeatures, sums: Sequence[int], path: Path, reporter: Reporter) -> None:
     """Reads all of a file, which may be larger than the memory."""
-    with reporter.task(f"checking {path.name[:8]}", sum(a.nbytes for a in arrays), lines=True) as advance:
-        for array, expected in zip(arrays, sums, strict=True):
-            found, content = 0, array.reshape(-1).view(np.uint8)
-            for first in range(0, content.size, BLOCK):
-                block = content[first : first + BLOCK]
-                found = zlib.crc32(block.data, found)
-                advance(block.size)
+    file, places = stored.file, stored.places
+    ends = places[0] + stored.counts.nbytes, places[1] + 8 * stored.atoms * stored.width, file.size
+    with reporter.task(f"checking {path.name[:8]}", file.size, lines=True) as advance:
+        for begin, end, expected in zip(places, ends, sums, strict=True):
+            found = 0
+            for first in range(begin, end, BLOCK):
+                block = file.read(first, min(BLOCK, end - first))
+                found = zlib.crc32(block, found)
+                advance(len(block))
             if found != expected:
                 raise ValueError("a checksum is wrong")
 

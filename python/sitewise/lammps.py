@@ -117,6 +117,8 @@ def plugin(lammps: Lammps) -> Path:
     if not path.exists():
         with _locked(folder / "lock"):
             if not path.exists():  # nobody made it while we waited
+                for scratch in folder.glob(".build.*"):  # of a compilation that was killed
+                    shutil.rmtree(scratch, ignore_errors=True)
                 _compile(lammps, path)
     _check_owner(path)
     return path

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from . import _core
-from ._core import Error
+from .files import folder_beside
 from .structures import VOIGT, Floats, Ints, core_arrays
 from .symmetry import SymmetryFunctions
 from .text import printable_lines
@@ -124,15 +122,9 @@ class Potential:
         if path.is_dir():
             self.core.save(str(path), comments, units)
             return
-        try:
-            scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        except OSError as error:
-            raise Error(f"{path}: cannot be written: {error.strerror}") from None
-        try:
+        with folder_beside(path) as scratch:
             self.core.save(str(scratch / path.name), comments, units)
             (scratch / path.name).rename(path)
-        finally:
-            shutil.rmtree(scratch)
 
     def evaluate(self, atoms: Atoms, neighbors: _core.NeighborList | None = None) -> Evaluation:
         """Energy, atomic energies, forces, stress, features and extrapolation of a structure.

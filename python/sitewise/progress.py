@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from .text import printable, printable_lines
+from .streams import tell
+from .text import printable
 
 LINE_EVERY = 30.0  # seconds between lines where there is no terminal
 
@@ -34,11 +35,11 @@ class Reporter:
     def say(self, text: str) -> None:
         """Prints one line."""
         if not self.quiet:
-            _print(text)
+            tell(text)
 
     def warn(self, text: str) -> None:
         """Prints one line of warning, also in quiet mode."""
-        _print(f"warning: {text}")
+        tell(f"warning: {text}")
 
     @contextmanager
     def task(self, title: str, total: int | None, done: int = 0, lines: bool = False) -> Iterator[Advance]:
@@ -100,10 +101,6 @@ class Reporter:
             yield advance
 
 
-def _print(text: str) -> None:
-    print(printable_lines(text), file=sys.stderr, flush=True)
-
-
 class Silent(Reporter):
     """Prints nothing, for work whose messages another reporter has printed or will print."""
 
@@ -128,7 +125,7 @@ class _Lines:
         now = time.monotonic()
         if now - self.last >= LINE_EVERY:
             self.last = now
-            _print(self._line(now))
+            tell(self._line(now))
 
     def _line(self, now: float) -> str:
         rate = (self.done - self.first) / (now - self.start)

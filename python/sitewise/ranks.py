@@ -7,7 +7,6 @@ import os
 import platform
 import resource
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 
 from . import _core
 from ._core import Error
+from .streams import tell
 from .structures import Floats
 
 # What the programs that start MPI tell each process: the number of processes, and its rank among them.
@@ -164,7 +164,7 @@ class Ranks:
             if self.size > 1:
                 stopped = isinstance(error, KeyboardInterrupt)
                 what = str(error) or "interrupted" if stopped else f"rank {self.rank} lost the others: {error}"
-                print(what, file=sys.stderr, flush=True)
+                tell(what)
                 self._comm.Abort(130 if stopped else 1)
             raise
 

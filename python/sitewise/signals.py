@@ -8,13 +8,18 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
 
 class Interrupted(KeyboardInterrupt):
     """Work that was stopped by the signal `signum`; the message says what is kept."""
 
     def __init__(self, message: str, signum: int) -> None:
-        super().__init__(message)
+        super().__init__(message, signum)
         self.signum = signum
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Stop:
@@ -45,7 +50,7 @@ def stop_signals() -> Iterator[Stop]:
     stop = Stop()
     before: dict[int, Any] = {}
     try:
-        for signum in (signal.SIGINT, signal.SIGTERM):
+        for signum in STOPPING:
             before[signum] = signal.signal(signum, stop)
     except ValueError:  # not the main thread: signals stay as they are
         before = {}

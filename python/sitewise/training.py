@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
@@ -26,7 +25,7 @@ from .checkpoint import State
 from .config import Config
 from .dataset import Dataset
 from .ensemble import Ensemble
-from .files import atomic, csv_text, write_text
+from .files import csv_text, run_folder, write_text
 from .gdf import gdf_weights
 from .metrics import KINDS, OUTLIER_COLUMNS, Comparison, compare
 from .model import Parameters, atomic_offsets, initial_potential
@@ -107,16 +106,18 @@ def train(
     Raises
     ------
     Error
-        For bad input, for an `out` that holds a run when `resume` is false, when configuration or data are not
-        those of the run to resume, and when the loss is no longer finite.
+        For bad input, for an `out` that another process works in, or that holds a run when `resume` is false, when
+        configuration or data are not those of the run to resume, and when the loss is no longer finite.
     Interrupted
         On Ctrl-C or SIGTERM, after a checkpoint.
     """
-    out = Path(out)
+    out, reporter = Path(out), reporter or Reporter()
     if not isinstance(config, Config):
         config = Config.load(config)
-    with run_folder(out, resume), stop_signals() as stop:
-        inputs = Inputs(config, reporter or Reporter(), data, ranks, device)
+    with run_folder(out, reporter), stop_signals() as stop:
+        if not resume and any((out / name).exists() for name in (*OUTPUTS, "replica-0")):
+            raise Error(f"{out}: holds a run already; go on with --resume or choose another folder")
+        inputs = Inputs(config, reporter, data, ranks, device)
         replicas = range(config.training.replicas)
         folders = [out] if len(replicas) == 1 else [out / f"replica-{r}" for r in replicas]
         runs = [Run(inputs, folder, stop, r) for r, folder in enumerate(folders)]
@@ -125,28 +126,6 @@ def train(
         optimize_all(inputs, runs, stop)
         potentials = [run.finish() for run in runs]
         return potentials[0] if len(runs) == 1 else finish_ensemble(inputs, out, runs)
-
-
-@contextmanager
-def run_folder(out: Path, resume: bool) -> Iterator[None]:
-    """Makes the folder and checks that it can be written; a failure before any output removes it again."""
-    if not resume and any((out / name).exists() for name in (*OUTPUTS, "replica-0")):
-        raise Error(f"{out}: holds a run already; go on with --resume or choose another folder")
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]
-    try:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Error(f"{out}: cannot be made: {error.strerror}") from None
-        with atomic(out / "probe"):
-            pass
-        (out / "probe").unlink()
-        yield
-    except BaseException:
-        for folder in made:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-        raise
 
 
 class Inputs:

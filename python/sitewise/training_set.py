@@ -13,7 +13,8 @@ import numpy as np
 from . import _core
 from ._core import Error
 from .dataset import Dataset
-from .feature_cache import StoredFeatures, content_key, make_folder, read_features, write_features
+from .feature_cache import StoredFeatures, content_key, read_features, write_features
+from .files import make_folder, remove_leftovers
 from .model import Parameters
 from .progress import Reporter, Silent
 from .ranks import Ranks
@@ -339,7 +340,8 @@ def _add(
     structures: Dataset,
     elements: Sequence[str],
     features: Floats | None = None,
-    derivatives: Floats32 | None = None,
+    file: _core.StoredFile | None = None,
+    offset: int = 0,
     counts: Sequence[int] = (),
 ) -> None:
     """Adds structures, with what is known of them."""
@@ -350,7 +352,7 @@ def _add(
         labels = {"energy": np.nan if s.energy is None else s.energy, "forces": s.forces, "stress": s.stress}
         arrays.append({"species": species, "positions": positions, "cell": cell, "pbc": pbc, **labels})
     try:
-        prepared.add(arrays, features, derivatives, counts)
+        prepared.add(arrays, features, file, offset, counts)
     except Error as error:
         raise Error(f"{structures[getattr(error, 'index', 0)].source}: {error}") from None
 
@@ -358,6 +360,7 @@ def _add(
 def _stored(folder: Path, data: Dataset, functions: SymmetryFunctions, reporter: Reporter, what: str) -> StoredFeatures:
     """Features and derivatives from a file, which is made where there is none that can be used."""
     make_folder(folder)
+    remove_leftovers(folder)
     path = folder / f"{content_key(data, functions)}.features"
     sizes = len(data), data.n_atoms, functions.core.max_count
     found = read_features(path, sizes, reporter)

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sitewise/potential.hpp"
+#include "sitewise/stored_file.hpp"
 
 namespace sitewise {
 
@@ -19,8 +20,8 @@ struct Labels {
 /// derivatives; both null where they were not.
 struct Stored {
     const double* features = nullptr;
-    const float* derivatives = nullptr;  ///< [count], to be kept by the caller as long as the set is used
-    std::size_t count = 0;
+    std::shared_ptr<const StoredFile> file;  ///< with the derivatives, in single precision
+    std::size_t offset = 0, count = 0;       ///< bytes before them, and their number
 };
 
 /// Weights of the force and stress errors against the energy's, all in eV and Angstrom.
@@ -39,8 +40,8 @@ struct Loss {
 
 /// Structures prepared for training: neighbours, features G and, while they fit the memory budget, the
 /// derivatives dG/dr of each atom in single precision, without the zeros between elements. Past the
-/// budget stored derivatives are read where they are (in a file mapped to memory, for one), and the operators
-/// recompute where there are none; all ways give the same numbers to single precision.
+/// budget stored derivatives are read from their file each time, and the operators recompute where there are
+/// none; all ways give the same numbers to single precision.
 class TrainingSet {
 public:
     TrainingSet(const SymmetryFunctions& functions, std::size_t memory_budget);

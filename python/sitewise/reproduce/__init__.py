@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .._core import Error
+from ..files import run_folder
 from ..progress import Reporter
 from ..signals import Interrupted, stop_signals
 from . import ad_hoc, clustering, known_energies, silicon, size, spline
@@ -114,11 +115,13 @@ def reproduce(name: str, out: Path, quick: bool = False, reporter: Reporter | No
         raise Error(f"there is no experiment {name}, expected {', '.join(EXPERIMENTS)}")
     experiment = EXPERIMENTS[name]
     settings = experiment.quick if quick else experiment.full
-    folder = Folder(out, {"experiment": name, **asdict(settings)}, reporter or Reporter())
-    try:
-        with stop_signals():
-            outcome = experiment.run(settings, folder)
-    except Interrupted as stop:
-        raise Interrupted(f"interrupted; the same command goes on from what is in {out}", stop.signum) from None
-    folder.finish(name, experiment.title, settings, outcome)
+    reporter = reporter or Reporter()
+    with run_folder(out, reporter):
+        folder = Folder(out, {"experiment": name, **asdict(settings)}, reporter)
+        try:
+            with stop_signals():
+                outcome = experiment.run(settings, folder)
+        except Interrupted as stop:
+            raise Interrupted(f"interrupted; the same command goes on from what is in {out}", stop.signum) from None
+        folder.finish(name, experiment.title, settings, outcome)
     return outcome

@@ -1,0 +1,59 @@
+"""Standard output and error that are closed, full, or a pipe that nobody reads any more."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TextIO
+
+from .text import printable_lines
+
+BROKEN_PIPE = 128 + 13  # as of a program that SIGPIPE ends
+
+
+def tell(text: str) -> None:
+    """Prints lines on stderr; work goes on where nothing can be written there."""
+    with suppress(OSError):
+        print(printable_lines(text), file=sys.stderr, flush=True)
+
+
+def status_of(run: Callable[[], object]) -> int:
+    """Exit status of what is run: its own, or that of results that cannot be written."""
+    if sys.stderr is None:
+        sys.stderr = _nowhere()
+    if sys.stdout is None:  # before hours of work, the results of which would be lost
+        tell("error: standard output is closed, results would be lost; >/dev/null if they are not needed")
+        return 2
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names from files may have letters that the terminal has not
+        sys.stdout.reconfigure(errors="backslashreplace")
+    status = 0
+    try:
+        try:
+            run()
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = BROKEN_PIPE
+    except OSError as error:
+        if status == 0:  # otherwise it has been told
+            tell(f"error: standard output: {error.strerror}")
+        status = status or 2
+    for stream in (sys.stdout, sys.stderr):
+        _finish(stream)
+    return status
+
+
+def _finish(stream: TextIO) -> None:
+    """What cannot be written is dropped; Python would complain at its end."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(_nowhere().fileno(), stream.fileno())
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
