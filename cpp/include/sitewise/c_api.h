@@ -26,9 +26,10 @@ typedef struct {
 /* One sentence about the last failure in the calling thread; "" if there was none. */
 const char* sitewise_error(void);
 
-/* Reads a directory with input.nn, scaling.data and weights.ZZZ.data, or with subdirectories 0, 1, ... of
- * that kind, an ensemble, which stands for the mean over its members; cflength and cfenergy are Angstrom and
- * eV in its units, 1.0 where it is in eV and Angstrom. NULL on failure; to be freed by sitewise_free. */
+/* Reads a directory with input.nn, scaling.data and weights.ZZZ.data, or with numbered subdirectories of that
+ * kind (0, 1, ... or nnp-1, nnp-2, ...), an ensemble, which stands for the mean over its members; cflength
+ * and cfenergy are Angstrom and eV in its units, 1.0 where it is in eV and Angstrom. NULL on failure; to be
+ * freed by sitewise_free. */
 sitewise_potential* sitewise_load(const char* directory, double cflength, double cfenergy);
 void sitewise_free(sitewise_potential* potential);
 
