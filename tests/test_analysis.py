@@ -301,6 +301,15 @@ def test_slabs_leave_offsets_that_thickness_or_bulk_settles(thicknesses):
     assert unknown[0] > 50 * unknown[2] > 0
 
 
+def test_the_largest_cluster_is_called_a(thicknesses):
+    for diagnosis in thicknesses.values():
+        sizes = {row["name"]: row["n_atoms"] for row in diagnosis.result["clusters"]}
+        assert [name.split()[1] for name in sorted(sizes)] == list("ABCDEFGH"[: len(sizes)])
+        assert [sizes[name] for name in sorted(sizes)] == sorted(sizes.values(), reverse=True)
+        labels = np.array(diagnosis.clusters)[diagnosis.labels]
+        assert all((labels == name).sum() == size for name, size in sizes.items())
+
+
 def test_targets_that_a_thickness_leaves_open(thicknesses):
     """Slabs of eight layers determine their own energy, neither the crystal's nor that of twelve layers."""
     assert thicknesses["A"].result["undetermined_targets"] == ["crystal", "twelve"]

@@ -61,6 +61,7 @@ def test_density_against_all_pairs(monkeypatch):
     assert_close(density(points, 0.2, QUIET), np.exp(-squares / 0.08).mean(axis=1), 1e-12)
     squares[squares < 1e-12] = np.inf
     assert_close([automatic_width(points, QUIET)], [np.sqrt(squares.min(axis=1)).max() / 3], 1e-12)
+    assert_close([automatic_width(points[::-1], QUIET)], [automatic_width(points, QUIET)], 1e-12)
     assert automatic_width(np.ones((4, 5)), QUIET) == 0
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from checks import silicon_frames
 from sitewise import Dataset, Error, SymmetryFunctions, train
 from sitewise.analysis import Environments, Monitor
 from sitewise.progress import Reporter
-from sitewise.training import Run
+from sitewise.training import LOG_COLUMNS, Run
 
 QUIET = Reporter(quiet=True)
 RUN = """
@@ -178,3 +179,18 @@ def test_the_worst_point_may_be_too_low(tmp_path):
         assert monitor.note(errors) == " Δ -300.0 meV"
         summary = monitor.summary(errors)
         assert "wrong by 212.6 meV (RMS of 2), at most -300.0 meV at c:1" in summary
+
+
+def test_the_warning_comes_once_in_the_second_half_of_the_run():
+    told = []
+    run = SimpleNamespace(
+        total=20,
+        warned=False,
+        monitor=SimpleNamespace(warning=lambda log, rmse, window: f"{log.shape} {rmse} {window}"),
+        reporter=SimpleNamespace(warn=told.append),
+        state=SimpleNamespace(log=[]),
+    )
+    for _ in range(20):
+        run.state.log.append([0.0] * (len(LOG_COLUMNS) + 2))
+        Run._warn(run, 0.25)
+    assert told == ["(10, 2) 0.25 4"]

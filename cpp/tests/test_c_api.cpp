@@ -43,6 +43,8 @@ void check_failures(const sitewise_potential* p) {
     CHECK(sitewise_compute(p, 2, species, positions, positions, nullptr, out) == 1 &&
           told("both or neither"));
     CHECK(sitewise_compute_list(p, 2, species, 2, first, index, positions, out) == 1 && told("names atom 2"));
+    const size_t later[3] = {3, 3, 3};  // no neighbours, in a list that does not begin at 0
+    CHECK(sitewise_compute_list(p, 2, species, 2, later, nullptr, nullptr, out) == 0);
     CHECK(sitewise_compute_list(p, 2, species, 2, backwards, swapped, positions, out) == 1 && told("row 1"));
     CHECK(sitewise_compute_list(p, 2, species, 3, first, index, positions, out) == 1 && told("3 centers"));
     CHECK(sitewise_compute_list(p, 2, species, 2, first, nullptr, positions, out) == 1 &&
@@ -95,6 +97,36 @@ void check_results(const sitewise_potential* p) {
     CHECK(sitewise_compute_list(p, 1, many, 1, none, nullptr, nullptr, crowded) == 0 && outside[0] == 0);
 }
 
+// A skewed cell that is periodic in some directions, against the C++ function
+void check_cell(const sitewise_potential* p) {
+    const int species[2] = {0, 0};
+    const double positions[6] = {0.1, 0.2, 0.3, 1.9, 1.2, 0.7},
+                 cell[9] = {3.0, 0.4, -0.3, 0.9, 3.3, 0.2, -0.5, 0.8, 3.6};
+    for (int mask = 0; mask < 8; ++mask) {
+        const int periodic[3] = {mask & 1, mask & 2, mask & 4};
+        Atoms atoms;
+        atoms.size = 2;
+        atoms.species = species;
+        atoms.positions = positions;
+        for (int a = 0; a < 3; ++a) {
+            atoms.periodic[a] = periodic[a] != 0;
+            for (int c = 0; c < 3; ++c) atoms.cell[a][c] = cell[3 * a + c];
+        }
+        double energy = 0.0, forces[6] = {}, virial[9] = {}, expected = 0.0, expected_forces[6] = {},
+               expected_virial[9] = {};
+        Potential::Output out;
+        out.energy = &expected;
+        out.forces = expected_forces;
+        out.virial = expected_virial;
+        potential().compute(atoms, out);
+        CHECK(sitewise_compute(p, 2, species, positions, cell, periodic,
+                               {&energy, nullptr, forces, virial, nullptr, nullptr}) == 0);
+        CHECK_CLOSE(energy, expected, 1e-14);
+        for (int q = 0; q < 6; ++q) CHECK_CLOSE(forces[q], expected_forces[q], 1e-13);
+        for (int q = 0; q < 9; ++q) CHECK_CLOSE(virial[q], expected_virial[q], 1e-13);
+    }
+}
+
 // Two potentials that differ by 2 eV an atom
 void check_ensemble(const std::filesystem::path& folder) {
     for (int member : {0, 1}) potential(0.5 + 2 * member).save((folder / std::to_string(member)).string());
@@ -124,6 +156,7 @@ int main() {
         CHECK(sitewise_species(p, nullptr) == -1);
         check_failures(p);
         check_results(p);
+        check_cell(p);
     }
     sitewise_free(p);
     check_ensemble(folder);
