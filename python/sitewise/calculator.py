@@ -81,9 +81,11 @@ class SitewiseCalculator(Calculator):
     @property
     def _own(self) -> _State:
         """This thread's, which begins with the last calculation of any."""
-        if not hasattr(self._threads, "state"):
-            self._threads.state = _State(*self._last, _core.NeighborList(self.potential.cutoff, self.skin))
-        state: _State = self._threads.state
+        try:
+            state: _State = self._threads.state
+        except AttributeError:
+            state = _State(*self._last, _core.NeighborList(self.potential.cutoff, self.skin))
+            self._threads.state = state
         return state
 
     def __getstate__(self) -> dict[str, Any]:

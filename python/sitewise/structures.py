@@ -46,11 +46,11 @@ def core_arrays(atoms: Atoms, elements: Sequence[str], owner: str) -> Arrays:
 
     if not len(atoms):
         raise Error("structure has no atoms")
-    _require_elements(atoms.numbers)
-    index = np.full(len(chemical_symbols), -1, dtype=np.int32)
+    index = np.full(len(chemical_symbols) + 1, -1, dtype=np.int32)
     index[[atomic_numbers[symbol] for symbol in elements]] = range(len(elements))
-    species = index[atoms.numbers]
+    species = index.take(atoms.numbers, mode="clip")  # the ends belong to no element
     if species.min() < 0:
+        _require_elements(atoms.numbers)
         unknown = dict.fromkeys(chemical_symbols[number] for number in atoms.numbers[species < 0])
         raise Error(f"structure has element {', '.join(unknown)}, {owner} has {', '.join(elements)}")
     return species, np.array(atoms.positions), np.array(atoms.cell.array), np.array(atoms.pbc)
