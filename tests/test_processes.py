@@ -577,6 +577,14 @@ def test_atomic_numbers_out_of_range_are_refused(number):
             work(atoms)
 
 
+@pytest.mark.parametrize("number", [-14, 0, 119])
+def test_files_with_numbers_of_no_element_are_refused(number, tmp_path):
+    path = tmp_path / "data.xyz"
+    path.write_text(f"2\nProperties=Z:I:1:pos:R:3 energy=-1.0\n14 0 0 0\n{number} 0 0 2.4\n")
+    with pytest.raises(Error, match=f"structure 0: atom 1 has the atomic number {number}, expected 1 to 118$"):
+        Dataset.read(path, reporter=Reporter(quiet=True))
+
+
 def changed(place, value):
     given = list(arrays(silicon("small"), elements=(14,)))
     given[place] = value

@@ -17,7 +17,7 @@ from .labels import LABELS, LabelReader, by_source, counted, require_finite, req
 from .pickles import pickled
 from .progress import Reporter
 from .readers import read_structures
-from .structures import Floats, by_atomic_number
+from .structures import Floats, by_atomic_number, require_elements
 from .text import printable
 from .units import Units
 
@@ -318,8 +318,10 @@ class _Reader:
 
 def _require_sense(atoms: Atoms, source: str) -> None:
     """Raises Error for an atom without element, or periodicity without cell."""
-    if len(atoms) and atoms.numbers.min() < 1:
-        raise Error(f"{source}: atom {int(atoms.numbers.argmin())} is of no element")
+    try:
+        require_elements(atoms.numbers)
+    except Error as error:
+        raise Error(f"{source}: {error}") from None
     if np.any(atoms.pbc & ~atoms.cell.array.any(axis=1)):
         raise Error(f"{source}: is periodic, but has no cell there")
 

@@ -50,13 +50,13 @@ def core_arrays(atoms: Atoms, elements: Sequence[str], owner: str) -> Arrays:
     index[[atomic_numbers[symbol] for symbol in elements]] = range(len(elements))
     species = index.take(atoms.numbers, mode="clip")  # the ends belong to no element
     if species.min() < 0:
-        _require_elements(atoms.numbers)
+        require_elements(atoms.numbers)
         unknown = dict.fromkeys(chemical_symbols[number] for number in atoms.numbers[species < 0])
         raise Error(f"structure has element {', '.join(unknown)}, {owner} has {', '.join(elements)}")
     return species, np.array(atoms.positions), np.array(atoms.cell.array), np.array(atoms.pbc)
 
 
-def _require_elements(numbers: npt.NDArray[np.integer[Any]]) -> None:
+def require_elements(numbers: npt.NDArray[np.integer[Any]]) -> None:
     """Raises Error for a number that is no element's; 0 is a placeholder, and what is below counts from the end."""
     from ase.data import chemical_symbols
 
