@@ -240,8 +240,12 @@ def test_null_types_and_hybrid(environment, tmp_path, style):
     zero = "* *" if style == "hybrid/overlay" else "*2 2"
     pair = f"pair_style {style} sitewise zero 5.0\npair_coeff {zero} zero\npair_coeff * * sitewise"
     text = text.replace("pair_style sitewise \npair_coeff * *", pair, 1)
+    text = text.replace(
+        "compute energies", "group argon type 2\nneigh_modify exclude group argon all\ncompute energies"
+    )
     output, status = lammps(environment, tmp_path, text, ranks=2)
     assert status == 0, output
+    assert "no energy" not in output  # what is not there cannot be excluded
     assert_close(thermo(output)["PotEng"], expected.energy, 1e-10)
     forces = np.loadtxt(tmp_path / "results.dump", skiprows=9)[:, 4:7]
     assert_close(forces[atoms.symbols == "Si"], expected.forces, 1e-10)
@@ -254,15 +258,16 @@ def test_bonded_atoms_are_neighbors(environment, tmp_path, ranks):
     atoms, potential = silicon("crystal"), Potential(silicon_potential())
     text = script(atoms, tmp_path, potential, ["Si"]).replace("atom_style atomic", "atom_style bond\nbond_style zero")
     text = text.replace("mass 1", "bond_coeff 1\nmass 1")
-    lines = (tmp_path / "structure.data").read_text().replace("1 atom types", "1 atom types\n2 bonds\n1 bond types")
+    lines = (tmp_path / "structure.data").read_text().replace("1 atom types", "1 atom types\n3 bonds\n1 bond types")
     atom_lines = re.sub(r"^(\d+) (1 \S+ \S+ \S+)$", r"\1 1 \2", lines, flags=re.M)
-    (tmp_path / "structure.data").write_text(f"{atom_lines}\nBonds\n\n1 1 1 5\n2 1 5 7\n")
+    (tmp_path / "structure.data").write_text(f"{atom_lines}\nBonds\n\n1 1 1 5\n2 1 5 7\n3 1 7 3\n")
     output, status = lammps(environment, tmp_path, text, ranks)
     assert status not in (0, -11)
-    assert re.search("special_bonds keeps atom [157] out of the neighbours of atom [157], expected", output)
-    output, status = lammps(environment, tmp_path, f"special_bonds lj/coul 1 0 1\n{text}", ranks)
-    assert status not in (0, -11)
-    assert re.search("keeps atom [17] out of the neighbours of atom [17], expected", output)  # bonded to the same
+    assert re.search("special_bonds keeps atom [1357] out of the neighbours of atom [1357], expected", output)
+    for factors, pair in (("1 0 1", "[1537]"), ("1 1 0", "[13]")):
+        output, status = lammps(environment, tmp_path, f"special_bonds lj/coul {factors}\n{text}", ranks)
+        assert status not in (0, -11)
+        assert re.search(f"keeps atom {pair} out of the neighbours of atom {pair}, expected", output)
     for factors in ("1 1 1", "1e-50 1e-50 1e-50"):
         output, status = lammps(environment, tmp_path, f"special_bonds lj/coul {factors}\n{text}", ranks)
         assert status == 0, output
@@ -353,6 +358,22 @@ def test_swaps_that_are_tried_have_their_energy(environment, tmp_path):
     assert 0 < table[-1, 3] < table[-1, 2]
 
 
+def test_types_that_change_between_lists(environment, tmp_path):
+    atoms = rattled(bulk("Si", "diamond", a=5.43, cubic=True), 0.1)
+    atoms.center(vacuum=3.0)
+    atoms.pbc = False
+    atoms.symbols[:2] = "O"
+    potential = Potential(random_potential())
+    more = "thermo_style custom step pe vol\nthermo_modify format float %.17g\nrun 0\nset atom 2 type 1\nrun 1 pre no\n"
+    output, status = lammps(environment, tmp_path, script(atoms, tmp_path, potential, ["Si", "O"], more=more))
+    assert status == 0, output
+    rows = [line.split() for line in output.splitlines()]
+    first, _, second = (float(row[1]) for row in rows if len(row) == 3 and row[0] in ("0", "1") and "." in row[1])
+    assert_close(first, potential.evaluate(atoms).energy, 1e-10)
+    atoms.symbols[1] = "Si"
+    assert_close(second, potential.evaluate(atoms).energy, 1e-10)
+
+
 EXCLUDED = "neigh_modify exclude keeps atom"
 EXCLUDES = {
     "group some id <= 4\nneigh_modify exclude group some some": EXCLUDED,
@@ -375,7 +396,9 @@ def test_neighbors_that_are_taken_away_are_told(environment, tmp_path, exclude):
     text = script(atoms, tmp_path, potential, ["Si", "O"], more="group some empty\nrun 0\nMARK\nrun 0\n")
     lines = re.sub(r"^(\d+) ([12] \S+ \S+ \S+)$", r"\1 0 \2", (tmp_path / "structure.data").read_text(), flags=re.M)
     (tmp_path / "structure.data").write_text(lines)
-    text = text.replace("atom_style atomic", "atom_style molecular\natom_modify first some")
+    text = text.replace(
+        "atom_style atomic", "special_bonds lj/coul 1 1 1\natom_style molecular\natom_modify first some"
+    )
     output, status = lammps(environment, tmp_path, text.replace("MARK", exclude), ranks=2)
     assert status not in (0, -11), output
     assert len(energies_of(output)) == 1
