@@ -41,6 +41,7 @@ from sitewise.feature_cache import read_features, write_features
 from sitewise.progress import Silent
 from sitewise.simple_nn import read_params, read_potential, write_params, write_potential
 from sitewise.symmetry import SymmetryFunctions
+from sitewise.text import printable_lines
 
 SECONDS = 2.0  # of CPU for an input
 MEMORY = 3 << 30  # bytes of address space beyond that of the start
@@ -289,7 +290,7 @@ def _outcome(reader: Reader, folder: Path) -> str:
         outcome = "result"
     except Error as error:
         text = str(error)
-        outcome = "Error" if text.replace("\n", "").isprintable() and len(text) < LONGEST else f"message {text[:500]!r}"
+        outcome = "Error" if printable_lines(text) == text and len(text) < LONGEST else f"message {text[:500]!r}"
     except TooLong:
         outcome = "took too long:\n" + traceback.format_exc()
     except BaseException:

@@ -1,6 +1,7 @@
 """Files that mean harm or are broken: what they hold cannot get out of its place, and they end in one `Error`."""
 
 import gzip
+import io
 import json
 import subprocess
 import sys
@@ -215,8 +216,10 @@ FILES = {
     "tables": ("a = " + "{a=" * 2000 + "1" + "}" * 2000, "too many brackets"),
     "digits": (DATA + "[training]\nseed = " + "9" * 5000, "digits"),
     "hexadecimal": (DATA + "[training]\nseed = 0x" + "f" * 200_000, "a value of type int"),
-    "many nodes": (DATA + "[network]\nhidden = [1000000000]", "1000000000 weights"),
+    "many nodes": (DATA + "[network]\nhidden = [1000000000]", "2000000000 weights"),
     "many layers": (DATA + "[network]\nhidden = [" + "1, " * 50_000 + "]", "at most 20 items"),
+    "matrix": (DATA + "[network]\nhidden = [400, 400]", '160800 weights .* for the matrix of optimizer "gn-lbfgs"'),
+    "cutoff": (DATA + "[symmetry_functions]\ncutoff = 1000.0", "less than or equal to 50"),
     "iterations": (DATA + "[training]\niterations = 1000000001", "less than or equal to 1000000000"),
     "replicas": (DATA + "[training]\nreplicas = 1000000000", "less than or equal to 1000"),
     "budget": (DATA + "[training]\nmemory_budget = 1e308", "less than or equal to 1000000"),
@@ -364,3 +367,30 @@ def test_mutated_files_are_read_or_refused(tmp_path):
     run = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "400 inputs, 0 findings" in run.stdout
+
+
+def test_names_in_a_progress_bar(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with Reporter().task("reading [/] [bold]\x1b[2J", 3) as advance:
+        advance(note="[/] \x1b[5m")
+    shown = sys.stderr.getvalue()
+    assert r"reading [/] [bold]\x1b[2J" in shown
+    assert r"[/] \x1b[5m" in shown
+    assert "\x1b[2J" not in shown
+    assert "\x1b[5m" not in shown
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        *(("a\0b", "no such file"), ("a" * 10_000, "is no name of a file"), ("**a", "is no name of a file")),
+        *(("/dev/zero", "is not a file"), ("[", "no such file")),
+    ],
+)
+def test_names_that_are_no_files(path, message):
+    _refused(path, message)

@@ -58,6 +58,8 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 # A file beyond these would take longer to read than any run's, or could not be: bytes, and dots in a key.
 SIZE, DOTS = 1 << 18, 50
 HIDDEN = 10**6  # weights between hidden layers
+MATRIX = {"gn-lbfgs": 10**5, "lm": 10**5}  # such weights where the optimiser has a matrix of all weights
+LONGEST = 50.0  # cutoff in Angstrom, within which there are some 30,000 neighbours
 PROBLEMS = 10  # told of at once
 
 
@@ -134,7 +136,7 @@ class Functions(_Table):
 
     preset: Literal["simple-nn", "fast", "auto", "pool"] | None = None
     file: str | None = None
-    cutoff: Positive | None = None
+    cutoff: Annotated[float, Field(gt=0, le=LONGEST)] | None = None
     cflength: Positive = 1.0
     select: Count | None = None
     scaling: ScalingName = "minmax"
@@ -153,6 +155,11 @@ class Functions(_Table):
         return self
 
 
+def hidden_weights(hidden: list[int]) -> int:
+    """Of a network with one input: the least that it may have."""
+    return sum(a * b for a, b in pairwise([1, *hidden, 1]))
+
+
 class NetworkShape(_Table):
     """[network]: nodes and activation of the hidden layers, the same for each element."""
 
@@ -162,8 +169,7 @@ class NetworkShape(_Table):
     @field_validator("hidden")
     @classmethod
     def _affordable(cls, hidden: list[int]) -> list[int]:
-        weights = sum(a * b for a, b in pairwise([1, *hidden]))
-        if weights > HIDDEN:
+        if (weights := hidden_weights(hidden)) > HIDDEN:
             raise ValueError(f"{weights} weights between the layers, expected at most {HIDDEN}")
         return hidden
 
@@ -267,6 +273,17 @@ class Config(_Table):
     def _held_out_data(self) -> Config:
         if self.training.early_stop and self.data.test == 0:
             raise ValueError("[training] early_stop needs held-out data, but [data] test is 0")
+        return self
+
+    @model_validator(mode="after")
+    def _matrix(self) -> Config:
+        weights, most = hidden_weights(self.network.hidden), MATRIX.get(self.training.optimizer, HIDDEN)
+        if weights > most:
+            name = self.training.optimizer
+            raise ValueError(
+                f"[network] hidden: {weights} weights between the layers, expected at most {most} for the matrix of "
+                f'optimizer "{name}"; "lbfgs" and "adam" have none'
+            )
         return self
 
     @classmethod

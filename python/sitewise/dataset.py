@@ -18,7 +18,7 @@ from .pickles import pickled
 from .progress import Reporter
 from .readers import read_structures
 from .structures import Floats, by_atomic_number, require_elements
-from .text import printable
+from .text import PATH, printable
 from .units import Units
 
 if TYPE_CHECKING:
@@ -275,7 +275,10 @@ def expand(paths: str | Path | Sequence[str | Path]) -> list[str]:
     """Files of one or more paths or glob patterns; Error for one that matches nothing."""
     files: list[str] = []
     for path in [paths] if isinstance(paths, (str, Path)) else paths:
-        found = [str(path)] if Path(path).exists() else sorted(map(str, _matches(Path(path))))
+        try:
+            found = [str(path)] if Path(path).exists() else sorted(map(str, _matches(Path(path))))
+        except (OSError, ValueError) as error:  # too long a name, or ** within one
+            raise Error(f"{printable(path, PATH)}: is no name of a file: {getattr(error, 'strerror', error)}") from None
         if not found:
             raise Error(f"{path}: no such file")
         files += found

@@ -73,6 +73,8 @@ def read_structures(
     """
     if Path(path).is_dir():
         raise Error(f"{path}: is a folder, expected a file with structures")
+    if not Path(path).is_file():
+        raise Error(f"{path}: is not a file that can be read more than once")
     count = 0
     try:
         with warnings.catch_warnings(), ExitStack() as stack:
