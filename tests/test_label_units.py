@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from typer.testing import CliRunner
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 from checks import silicon_frames, silicon_potential
 from sitewise import Dataset, Potential
 from sitewise.cli import app
+from sitewise.label_units import implausible_stress
 from sitewise.metrics import compare
 from sitewise.progress import Silent
 
@@ -107,3 +110,16 @@ def test_evaluate_warns_and_writes_it(potential, tmp_path):
     result = CliRunner().invoke(app, [*command, str(tmp_path / "e.json"), "--stress-unit", "GPa"])
     assert "warning" not in result.stderr
     assert "suspicious_labels" not in json.loads((tmp_path / "e.json").read_text())
+
+
+@pytest.mark.parametrize(("unit", "implausible"), [(1.0, False), (160.2, True), (1602.0, True), ("volume", True)])
+def test_stresses_that_no_matter_bears_are_said_before_training(tmp_path, unit, implausible):
+    images = [bulk("Cu", "fcc", a=a, cubic=True) for a in (3.3, 3.4, 3.5)]
+    for atoms in images:
+        atoms.calc = EMT()
+        stress = atoms.get_stress() * (-atoms.cell.volume if unit == "volume" else unit)
+        atoms.calc = SinglePointCalculator(atoms, energy=0.0, stress=stress)
+    write(tmp_path / "a.traj", images)
+    sentence = implausible_stress(Dataset.read(tmp_path / "a.traj", reporter=Silent()))
+    assert (sentence is not None) == implausible
+    assert sentence is None or "stress_unit" in sentence

@@ -12,9 +12,11 @@ from .structures import Floats
 from .units import BOHR, GPA, HARTREE, KJ_PER_MOL
 
 if TYPE_CHECKING:
+    from .dataset import Dataset
     from .metrics import Comparison, Pairs
 
 KCAL_PER_MOL = 4.184 * KJ_PER_MOL
+LARGEST_STRESS = 40.0  # eV per atom, times the volume; that of carbon at 1000 GPa is below
 ROUNDING = 1e-10  # of the largest value; what varies less tells nothing
 
 # Sizes, in eV and Angstrom, of the units that labels may be in.
@@ -76,6 +78,19 @@ def suspicions(comparison: Comparison) -> list[dict[str, Any]]:
     """
     found = (_suspicion(comparison, kind) for kind in UNITS)
     return [each for each in found if each is not None]
+
+
+def implausible_stress(data: Dataset) -> str | None:
+    """A sentence where stresses times the volume of an atom exceed what matter bears: a potential that is trained on
+    stresses of another unit follows them, so that a slope says nothing afterwards."""
+    each = [np.abs(s.stress).max() * s.atoms.cell.volume / len(s.atoms) for s in data if s.stress is not None]
+    typical = float(np.median(each)) if each else 0.0
+    if not typical > LARGEST_STRESS:
+        return None
+    return (
+        f"the stresses of the data are {typical:.0f} eV per atom if multiplied by the volume: are they in GPa or kbar "
+        "(stress_unit), or virials (the key virial)?"
+    )
 
 
 def _suspicion(comparison: Comparison, kind: str) -> dict[str, Any] | None:

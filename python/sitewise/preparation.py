@@ -11,6 +11,7 @@ from . import _core
 from ._core import Error
 from .config import Data, Functions, Training
 from .dataset import Dataset
+from .label_units import implausible_stress
 from .labels import LABELS
 from .progress import Reporter
 from .ranks import Ranks
@@ -67,6 +68,9 @@ def check_labels(data: Dataset, settings: Training, reporter: Reporter) -> None:
         if weight in settings.model_fields_set:
             raise Error(f"[training] {weight} is {value:g}, but {lack}{hint}")
         reporter.say(f"{lack}: only the other labels count")
+    stress = implausible_stress(data)
+    if stress:
+        reporter.warn(stress)
     if not data.count("energy"):
         reporter.warn(f"no training structure has an energy: only differences of energies will have a meaning{hint}")
         return
