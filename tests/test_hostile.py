@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -149,7 +150,6 @@ def test_names_in_input_data(named):
 def test_names_of_files(named):
     evil = "a\nb\x1b[31m[bold]$.traj"
     (named / evil).write_bytes((named / "data.traj").read_bytes())
-    _run(named, "evaluate", "potential", evil)
     _run(named, "info", evil)
     _run(named, "convert", evil, "--index", "0", "-o", "one.lmp")
     lines = (named / "one.lmp").read_text().splitlines()
@@ -169,12 +169,13 @@ def _structure(info, name="x"):
 
 
 def test_the_comment_of_a_structure_stays_a_comment(tmp_path):
-    for name in NAMES:
-        write_runner([_structure({"comment": name}), _structure({}, name)], tmp_path / "input.data", 1.0, 1.0)
-        found = Dataset.read(tmp_path / "input.data", reporter=QUIET)
-        assert [(len(s.atoms), s.energy) for s in found] == [(8, -1.0)] * 2
-        write_lammps_data(_structure({}, name), tmp_path / "one.lmp")
-        assert len(read(tmp_path / "one.lmp", format="lammps-data")) == 8
+    structures = [s for name in NAMES for s in (_structure({"comment": name}), _structure({}, name))]
+    write_runner(structures, tmp_path / "input.data", 1.0, 1.0)
+    found = Dataset.read(tmp_path / "input.data", reporter=QUIET)
+    assert [(len(s.atoms), s.energy) for s in found] == [(8, -1.0)] * len(structures)
+    for structure in structures[1::2]:
+        write_lammps_data(structure, tmp_path / "one.lmp")
+        assert re.split("[\n\r\x0b\x0c]", (tmp_path / "one.lmp").read_text())[1:3] == ["", "8 atoms"]
 
 
 def test_comments_of_a_potential_stay_comments(tmp_path):
@@ -333,6 +334,9 @@ def test_data_that_unpack_to_gigabytes(tmp_path):
 ABSURD = {
     "atoms.xyz": "1000000000\n\nSi 0 0 0\n",
     "digits.xyz": "9" * 5000 + "\n\nSi 0 0 0\n",
+    "signed.xyz": "+1000000000\n\nSi 0 0 0\n",
+    "quoted.xyz": "1\n'Properties'='species:S:1:pos:R:3:x:R:+1000000000'\nSi 0 0 0 1\n",
+    "digits of columns.xyz": "1\nProperties=species:S:1:pos:R:3:x:R:99999999999999999999\nSi 0 0 0 1\n",
     "columns.xyz": '1\nProperties="species:S:1:pos:R:3:x:R:1000000000"\nSi 0 0 0 1\n',
     "array.json": '{"1": {"numbers": {"__ndarray__": [[1000000000], "int64", [14]]}}, "ids": [1], "nextid": 2}',
     "x.lammps-data": "x\n\n1000000000 atoms\n1 atom types\n0 4 xlo xhi\n0 4 ylo yhi\n0 4 zlo zhi\n\nAtoms\n\n1 1 0 0 0",

@@ -45,7 +45,7 @@ COUNTS = {
     "json": re.compile(rb'"__ndarray__":\s*\[\[([\d,\s]*)\]'),
     "traj": re.compile(rb'"(?:__)?ndarray(?:__)?":\s*\[\[([\d,\s]*)\]'),
 }
-PROPERTIES = re.compile(rb'(?:^|\s)Properties\s*=\s*"?([^\s"]+)')
+PROPERTIES = re.compile(rb"(?:^|[\s\"'])Properties[\"']?\s*=\s*[\"'{\[]?([^\s\"'}\]]+)")
 
 
 def read_structures(
@@ -296,13 +296,15 @@ def _check_frames(path: str, file: Iterable[bytes]) -> bool:
                 "an empty line stands between"
             )
         clean = clean and not line.startswith(BOM)
-        if not head.isdigit():
-            return clean  # ASE says what is wrong
-        if len(head) > DIGITS:
-            raise Error(f"{path}:{number}: {printable(head.decode())} is no number of atoms")
+        if not head.isdigit() or len(head) > DIGITS:
+            text = printable(head.decode(errors="replace"))
+            raise Error(f"{path}: cannot be read at structure {frames}: {text} is no number of atoms (line {number})")
         rows = list(islice(lines, int(head) + 1))
         if len(rows) <= int(head):
-            raise Error(f"{path}:{number}: says {int(head)} atoms, but {max(len(rows) - 1, 0)} rows follow")
+            found = max(len(rows) - 1, 0)
+            raise Error(
+                f"{path}: cannot be read at structure {frames}: line {number} says {int(head)} atoms, {found} follow"
+            )
         clean = clean and not any(D_EXPONENT.search(row) for row in rows)
         _check_columns(path, number + 1, rows)
         number, frames = number + len(rows), frames + 1
@@ -316,7 +318,8 @@ def _check_columns(path: str, number: int, rows: list[bytes]) -> None:
         return
     counts = properties.group(1).split(b":")[2::3]
     if not all(count.isdigit() and len(count) < DIGITS for count in counts):
-        return  # ASE says what is wrong
+        text = printable(properties.group(1).decode(errors="replace"))
+        raise Error(f"{path}:{number}: Properties is {text}, expected name:type:count of columns")
     expected = sum(map(int, counts))
     for place, row in enumerate(rows[1:], number + 1):
         if len(row.split()) != expected:
