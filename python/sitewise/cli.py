@@ -183,7 +183,7 @@ def evaluate(
     from .plots import save_correlation
 
     reporter = Reporter(quiet)
-    loaded = load_potential(potential, cflength, cfenergy, device)
+    loaded = load_potential(potential, cflength, cfenergy, device, reporter)
     keys = {"energy": energy_key, "forces": forces_key, "stress": stress_key, "virial": virial_key}
     given = {label: key for label, key in keys.items() if key is not None}
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
@@ -351,6 +351,7 @@ def diagnose(
     from .dataset import Dataset
     from .diagnose import Diagnosis, functions_of
     from .files import write_text
+    from .plausibility import doubt_cutoff
     from .potential import Potential
     from .verdict import verdict
 
@@ -360,6 +361,9 @@ def diagnose(
         raise Error("--compare needs --potential")
     reporter = Reporter(quiet)
     potentials = [Potential.load(path, cflength, cfenergy) if path else None for path in (potential, compare)]
+    for path, loaded in zip((potential, compare), potentials, strict=True):
+        if path and loaded:
+            doubt_cutoff(loaded.functions, path, cflength, reporter)
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
     options["mixed_labels"] = mixed_labels
     structures = Dataset.read(data, require_labels=False, reporter=reporter, **options)
@@ -367,7 +371,7 @@ def diagnose(
         Dataset.read(paths, require_labels=False, reporter=reporter, **options) if paths else None
         for paths in (candidates, target)
     )
-    functions = functions_of(potentials[0], config, structures)
+    functions = functions_of(potentials[0], config, structures, reporter)
     diagnosis = Diagnosis(structures, functions, potentials[0], added, wanted, potentials[1], n_big, reporter)
     for line in verdict(diagnosis):
         print(printable_lines(line))

@@ -14,6 +14,7 @@ from .extxyz import write_extxyz
 from .files import atomic, write_text
 from .labels import LABELS
 from .lammps_data import write_lammps_data
+from .plausibility import doubt_cutoff
 from .potential import Potential
 from .progress import Reporter
 from .runner import is_runner, write_runner
@@ -83,7 +84,7 @@ def convert(
     """
     options = options or {}
     if len(sources) == 1 and (sources[0].is_dir() or _is_simple_nn(sources[0])):
-        _convert_potential(sources[0], output, to or Format.n2p2, cflength, cfenergy)
+        _convert_potential(sources[0], output, to or Format.n2p2, cflength, cfenergy, reporter)
         return
     if all(source.name.startswith("params_") for source in sources):
         if to not in (None, Format.n2p2):
@@ -118,8 +119,12 @@ def _is_simple_nn(path: Path) -> bool:
         raise Error(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _convert_potential(source: Path, output: Path, to: Format, cflength: float, cfenergy: float) -> None:
+def _convert_potential(
+    source: Path, output: Path, to: Format, cflength: float, cfenergy: float, reporter: Reporter
+) -> None:
     potential = Potential.load(source, cflength, cfenergy) if source.is_dir() else read_potential(source)
+    if source.is_dir():
+        doubt_cutoff(potential.functions, source, cflength, reporter)
     if to is Format.n2p2:
         potential.save(output, f"converted from {source}")
     elif to is Format.cp2k:

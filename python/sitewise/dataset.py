@@ -15,6 +15,7 @@ import numpy as np
 from ._core import Error
 from .labels import LABELS, LabelReader, by_source, counted, require_finite, require_one_source, unused
 from .pickles import pickled
+from .plausibility import implausible
 from .progress import Reporter
 from .readers import read_structures
 from .structures import Floats, by_atomic_number, require_elements
@@ -139,13 +140,16 @@ class Dataset(Sequence[Structure]):
         units = Units.of(length_unit, energy_unit, stress_unit)
         reader = _Reader(keys, units)
         files = expand(paths)
+        doubts: list[str] = []
         for path in files:
+            first = len(reader.structures)
             with reporter.task(f"reading {path}", None) as advance:
                 for number, atoms in read_structures(
                     path, index, units, keep_unconverged, keep_machine_learned, reporter
                 ):
                     reader.add(atoms, path, number)
                     advance()
+            doubts += implausible(reader.structures[first:], path, units)
         data = cls(reader.structures, reader.stresses_ignored)
         if require_labels:
             data.require_labels(keys, reader.labels.alike())
@@ -155,6 +159,8 @@ class Dataset(Sequence[Structure]):
         reporter.say(f"{', '.join(files)}: {data.summary()}{data.sources()}, in {units}")
         for note in (*reader.labels.notes(), *data.unused_labels()):
             reporter.say(note)
+        for doubt in doubts:
+            reporter.warn(doubt)
         return data
 
     @overload

@@ -40,7 +40,7 @@ def _build() -> Iterator[str]:
 
 
 def _potential(path: Path, cflength: float, cfenergy: float) -> Iterator[str]:
-    loaded = load_potential(path, cflength, cfenergy)
+    loaded = load_potential(path, cflength, cfenergy, reporter=Reporter(quiet=True))
     yield f"{printable(path, PATH)}: {loaded!r}"
     members = loaded.members if isinstance(loaded, Ensemble) else (loaded,)
     potential = members[0]

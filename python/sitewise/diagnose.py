@@ -363,12 +363,14 @@ def diagnose(
     return Diagnosis(data, functions, potential, candidates, target, reporter=reporter).result
 
 
-def functions_of(potential: Potential | None, config: Path | None, data: Dataset) -> SymmetryFunctions:
+def functions_of(
+    potential: Potential | None, config: Path | None, data: Dataset, reporter: Reporter | None = None
+) -> SymmetryFunctions:
     """Symmetry functions of a potential, of a RUN.toml or, without both, the stock ones of the data's elements."""
     if potential is not None:
         return potential.functions
     if config is not None:
-        return choose_functions(Config.load(config).symmetry_functions, data.elements)
+        return choose_functions(Config.load(config).symmetry_functions, data.elements, reporter)
     return SymmetryFunctions.preset("simple-nn", data.elements)
 
 

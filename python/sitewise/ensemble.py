@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _core
 from ._core import Error
+from .plausibility import doubt_cutoff
 from .potential import Device, Evaluation, Potential, Precision
 from .structures import Floats
 from .symmetry import SymmetryFunctions
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from .calculator import SitewiseCalculator
+    from .progress import Reporter
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,6 +120,7 @@ class Ensemble:
         """A calculator of the mean for ASE, whose `results` also have `energy_spread` and `energies_spread`; see
         `Potential.calculator`. It costs little more than that of one member."""
         from .calculator import SitewiseCalculator
+    from .progress import Reporter
 
         return SitewiseCalculator(self, skin, warn_every, stop_after)
 
@@ -164,8 +167,15 @@ SPREADS = tuple(field.name for field in fields(EnsembleEvaluation) if field.name
 
 
 def load_potential(
-    path: str | Path, cflength: float = 1.0, cfenergy: float = 1.0, device: Device = "cpu"
+    path: str | Path,
+    cflength: float = 1.0,
+    cfenergy: float = 1.0,
+    device: Device = "cpu",
+    reporter: Reporter | None = None,
 ) -> Potential | Ensemble:
-    """A potential or an ensemble, whichever the directory holds."""
+    """A potential or an ensemble, whichever the directory holds; a reporter is warned of a doubtful cutoff."""
     kind = Ensemble if _core.ensemble_members(str(path)) else Potential
-    return kind.load(path, cflength, cfenergy, device=device)
+    loaded: Potential | Ensemble = kind.load(path, cflength, cfenergy, device=device)
+    if reporter is not None:
+        doubt_cutoff(loaded.functions, path, cflength, reporter)
+    return loaded

@@ -31,7 +31,7 @@ def write_predictions(
     and, for each atom, `energies` (eV) and `extrapolation` (number of functions outside the training range), for an
     ensemble also its spreads. What else the structures carry is kept, labels that were read are not. `options` are
     further keywords of `Dataset.read`."""
-    loaded = load_potential(potential, cflength, cfenergy, device)
+    loaded = load_potential(potential, cflength, cfenergy, device, reporter)
     structures = Dataset.read(data, require_labels=False, reporter=reporter, mixed_labels=True, **(options or {}))
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as file:
         for structure, result in zip(structures, evaluate_all(loaded, structures, "predicting", reporter), strict=True):
@@ -56,7 +56,7 @@ def write_features(
 ) -> None:
     """Writes features, atomic energies, atomic numbers and the first atom of each structure as NPZ; `options` are
     further keywords of `Dataset.read`."""
-    loaded = load_potential(potential, cflength, cfenergy)
+    loaded = load_potential(potential, cflength, cfenergy, reporter=reporter)
     structures = Dataset.read(data, require_labels=False, reporter=reporter, mixed_labels=True, **(options or {}))
     results = list(evaluate_all(loaded, structures, "evaluating", reporter))
     with atomic(output) as temporary, temporary.open("wb") as file:

@@ -13,6 +13,7 @@ from .config import Data, Functions, Training
 from .dataset import Dataset
 from .label_units import implausible_stress
 from .labels import LABELS
+from .plausibility import doubt_cutoff
 from .progress import Reporter
 from .ranks import Ranks
 from .structures import Floats, by_atomic_number
@@ -80,7 +81,7 @@ def check_labels(data: Dataset, settings: Training, reporter: Reporter) -> None:
         reporter.warn(f"no structure with {names} has an energy: total energies of structures with it are arbitrary")
 
 
-def choose_functions(table: Functions, elements: list[str]) -> SymmetryFunctions:
+def choose_functions(table: Functions, elements: list[str], reporter: Reporter | None = None) -> SymmetryFunctions:
     """The symmetry functions that a RUN.toml asks for.
 
     Raises
@@ -91,6 +92,7 @@ def choose_functions(table: Functions, elements: list[str]) -> SymmetryFunctions
     if table.file is None:
         return SymmetryFunctions.preset(table.preset or "simple-nn", elements, table.cutoff)
     functions = SymmetryFunctions.from_input(table.file, table.cflength)
+    doubt_cutoff(functions, table.file, table.cflength, reporter or Reporter())
     if list(functions.elements) != elements:
         raise Error(
             f"{table.file}: has functions for {', '.join(functions.elements)}, "

@@ -151,7 +151,7 @@ class Inputs:
         train_data, test_data = data or read_data(config.data, self.rng(SPLIT), reporter)
         check_labels(train_data, settings, reporter)
         self._check_groups([*train_data.groups, *test_data.groups])
-        self.functions = choose_functions(table, train_data.elements)
+        self.functions = choose_functions(table, train_data.elements, self.reporter)
         budget = round(settings.memory_budget * 1e9)
         cache = Path(config.data.cache) if config.data.cache else None
         # The derivatives of a pool are not needed, and may be larger than the memory.

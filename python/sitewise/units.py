@@ -67,9 +67,14 @@ class Units:
         """eV/Angstrom^3."""
         return self.energy / self.length**3 if self.pressure is None else self.pressure
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of energy and length."""
+        return _name(self.energy, ENERGIES), _name(self.length, LENGTHS)
+
     def __str__(self) -> str:
         stress = "" if self.pressure is None else f", stress in {_name(self.pressure, STRESSES)}"
-        return f"{_name(self.energy, ENERGIES)} and {_name(self.length, LENGTHS)}{stress}"
+        return " and ".join(self.names) + stress
 
 
 def _size(unit: str | float, known: Mapping[str, float], what: str) -> float:
