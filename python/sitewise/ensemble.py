@@ -120,7 +120,6 @@ class Ensemble:
         """A calculator of the mean for ASE, whose `results` also have `energy_spread` and `energies_spread`; see
         `Potential.calculator`. It costs little more than that of one member."""
         from .calculator import SitewiseCalculator
-    from .progress import Reporter
 
         return SitewiseCalculator(self, skin, warn_every, stop_after)
 

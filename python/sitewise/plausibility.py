@@ -77,8 +77,8 @@ def doubt_cutoff(functions: SymmetryFunctions, path: str | Path, cflength: float
     """Warns of the functions of a file whose cutoff is so large that it may be in Bohr."""
     if cflength == 1 and functions.cutoff > LARGEST_CUTOFF:
         reporter.warn(
-            f"{printable(path, PATH)}: the cutoff of the symmetry functions is {functions.cutoff:.4g} Angstrom: it may be "
-            "in Bohr (cflength 1.8897261328)"
+            f"{printable(path, PATH)}: the cutoff of the symmetry functions is {functions.cutoff:.4g} Angstrom: it may "
+            "be in Bohr (cflength 1.8897261328)"
         )
 
 
