@@ -16,11 +16,11 @@ from test_readers import Heard, run
 
 KINDS = {
     "far": "nearest neighbours are too far.*lengths may be in Bohr, but were read in Angstrom",
-    "close": "nearest neighbours are too close.*lengths may be in Angstrom",
+    "close": "nearest neighbours are too close.*lengths may be in another unit, but were read in Angstrom",
     "small": "forces are too small.*they may be in Hartree, but were read in eV",
-    "large": "forces are too large.*they may be in eV",
+    "large": "forces are too large.*they may be in another unit, but were read in eV",
     "little": "energies per atom scatter too little.*they may be in Hartree, but were read in eV",
-    "much": "energies per atom scatter too much.*they may be in eV",
+    "much": "energies per atom scatter too much.*they may be in another unit, but were read in eV",
     "differ": "energies change by .* times what forces and displacements give.*different units or signs",
     "overlap": "structure .* has atoms .* Angstrom, expected at least",
 }
@@ -216,6 +216,13 @@ def test_one_overlapping_pair_is_named(right, count):
     assert found == "f: structure 7 has atoms 3 (Cu) and 5 (Cu) at 0.7 Angstrom, expected at least 1.32"
 
 
+def test_the_unit_that_may_be_meant(right):
+    (found,) = list(implausible(changed(right["crystal"], 1 / BOHR), "f", Units.of("Bohr", "eV")))
+    assert "lengths may be in Angstrom, but were read in Bohr (length_unit)" in found
+    (found,) = list(implausible(changed(right["crystal"], 1, 1 / HARTREE), "f", Units.of("Angstrom", "Hartree")))
+    assert "they may be in eV, but were read in Hartree (energy_unit)" in found
+
+
 def test_structures_without_anything_to_judge():
     lone = [Structure(Atoms("Si"), None, None, None, "", "") for _ in range(9)]
     empty = [Structure(Atoms(), None, None, None, "", "")]
@@ -226,7 +233,7 @@ def test_structures_without_anything_to_judge():
 
 def test_many_atoms_in_one_place_take_no_time():
     rng = np.random.default_rng(0)
-    heap = Structure(Atoms("Si20000", rng.uniform(0, 1, (20000, 3))), None, None, None, "", "f, structure 0")
+    heap = Structure(Atoms("Si5000", rng.uniform(0, 1, (5000, 3))), None, None, None, "", "f, structure 0")
     found = list(implausible([heap], "f", Units()))
     assert "has atoms" in found[0] or "too close" in found[0]
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SAMPLE = 200  # structures that are looked at, evenly chosen
 SAMPLE_ATOMS = 20_000  # and their atoms in all
-PAIRS = 5e6  # of atoms in a structure at most
+PAIRS = 1e6  # of atoms in a structure at most
 
 # Distances are in units of the sum of two radii.
 OVERLAP = 0.5  # of covalent radii; no two atoms are closer
@@ -169,7 +169,7 @@ def _pairs(structure: Structure, most: float) -> tuple[Ints, Ints, Floats]:
     """Atoms i, j of pairs within a cutoff of `most`, or a smaller one where they would be too many, and their
     distances."""
     atoms = structure.atoms
-    extent: float = float(np.prod(np.ptp(atoms.positions, axis=0) + 2.0)) if len(atoms) else 1.0
+    extent: float = float(np.prod(np.ptp(atoms.positions, axis=0) + 0.5)) if len(atoms) else 1.0
     volume: float = min(extent, float(atoms.cell.volume)) if atoms.pbc.all() else extent
     expected: float = 4.2 * len(atoms) ** 2 * most**3 / max(volume, 1e-9)
     cutoff = most * min(1.0, float(PAIRS / max(expected, 1.0)) ** (1 / 3))
@@ -222,8 +222,13 @@ def _lengths(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
         return
     yield (
         f"nearest neighbours are too {what}, typically {typical:.2f} times as distant as expected: lengths may be in "
-        f"{meant}, but were read in {units.names[1]} (length_unit)"
+        f"{_meant(meant, units.names[1])} (length_unit)"
     )
+
+
+def _meant(unit: str, read: str) -> str:
+    """The unit that may be meant, and that in which numbers were read."""
+    return f"{unit if unit != read else 'another unit'}, but were read in {read}"
 
 
 def _forces(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
@@ -232,7 +237,7 @@ def _forces(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
     if not bonds:
         return
     low, middle, high = np.quantile([force / spread for force, spread in bonds], [0.1, 0.5, 0.9])
-    dense = np.median(np.concatenate([each.ratios for each in nearest])) < DENSE
+    dense = NEAR < np.median(np.concatenate([each.ratios for each in nearest])) < DENSE
     if middle < SOFT and high < SOFT_TOP:
         what = "small", "Hartree"
     elif low > HARD and not dense:
@@ -241,7 +246,7 @@ def _forces(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
         return
     yield (
         f"forces are too {what[0]} for how much distances of neighbours differ (a stiffness of {middle:.3g} eV, "
-        f"expected 10 to 150): they may be in {what[1]}, but were read in {units.names[0]} (energy_unit)"
+        f"expected 10 to 150): they may be in {_meant(what[1], units.names[0])} (energy_unit)"
     )
 
 
@@ -301,8 +306,8 @@ def _energies(structures: Sequence[Structure], nearest: Sequence[Nearest], units
     else:
         return
     yield (
-        f"energies per atom scatter too {what[0]} for these structures, by {scatter:.3g} eV: they may be in {what[1]}, "
-        f"but were read in {units.names[0]} (energy_unit)"
+        f"energies per atom scatter too {what[0]} for these structures, by {scatter:.3g} eV: they may be in "
+        f"{_meant(what[1], units.names[0])} (energy_unit)"
     )
 
 
