@@ -36,7 +36,7 @@ def energies(path, **options):
     heard = Heard()
     data = Dataset.read(path, reporter=heard, **options)
     numbers = [int(s.source.rsplit(" ", 1)[1]) for s in data]
-    return [s.energy for s in data], numbers, [w for w in heard.warned if "steps" in w]
+    return [s.energy for s in data], numbers, [w for w in heard.warned if re.search(r"\d of \d+ steps", w)]
 
 
 def expected(frames, numbers):

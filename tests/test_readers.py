@@ -206,7 +206,7 @@ def test_extended_xyz_in_every_guise(tmp_path, text):
         (XYZ.replace("-0.5\n", "-0.5 1.0\n"), ":4: has 8 columns, expected 7 by Properties"),
         (XYZ.replace("Si 2", "Xx 2"), "cannot be read at structure 0: 'Xx' is unknown"),
         (XYZ.replace("Si 2", "X 2"), "structure 0: atom 1 has the atomic number 0, expected 1 to 118"),
-        (XYZ.replace("Lattice", "lattice"), "structure 0: is periodic, but has no cell there"),
+        (XYZ.replace("Lattice", "lattice"), "structure 0: is periodic, but its cell lacks a vector, and so"),
         (XYZ.replace("0.1", "0,1"), "cannot be read at structure 0"),
         (XYZ.replace("0.1", "nan"), "structure 0: position of atom 0 is not finite"),
         (XYZ.encode("utf-16"), "cannot be read"),

@@ -332,7 +332,7 @@ def _require_sense(atoms: Atoms, source: str) -> None:
     except Error as error:
         raise Error(f"{source}: {error}") from None
     if np.any(atoms.pbc & ~atoms.cell.array.any(axis=1)):
-        raise Error(f"{source}: is periodic, but has no cell there")
+        raise Error(f"{source}: is periodic, but its cell lacks a vector, and so has no volume")
 
 
 def _number(n: int, name: str, plural: str | None = None) -> str:
