@@ -35,6 +35,11 @@ def test_data_are_whole(data):
         assert np.abs(s.forces.sum(axis=0)).max() < 0.2  # grid noise
 
 
+def test_data_are_read_without_a_warning(capsys):
+    Dataset.read([str(SILICON / "*.xyz.xz")], reporter=QUIET)  # which says warnings alone
+    assert capsys.readouterr() == ("", "")
+
+
 def test_invariants_have_equivalent_atoms(data):
     """Forces vanish by symmetry and the energy curve of diamond has its minimum near the lattice constant."""
     points = [s for s in data if s.group == "invariants"]

@@ -447,6 +447,17 @@ def test_absurd_files_end_in_one_sentence_at_once(tmp_path, old, new, message):
     assert len(text) < len(str(tmp_path)) + 300
 
 
+def test_more_weights_than_the_file_has(tmp_path):
+    """Said before there is room for them, which would be 3 GB."""
+    text = SILICON.replace("layers_short 1", "layers_short 2").replace("nodes_short 2", "nodes_short 20000 20000")
+    write(tmp_path, text.replace("short t l", "short t t l"))
+    start, memory = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(Error, match="9 weights, expected 400100001 for a 2-20000-20000-1 network"):
+        Potential.load(tmp_path)
+    assert time.perf_counter() - start < 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 200_000  # kB
+
+
 def test_networks_of_many_wide_layers(tmp_path):
     widths = " ".join(5000 * ["1000000000"])
     text = SILICON.replace("layers_short 1", "layers_short 5000").replace("nodes_short 2", f"nodes_short {widths}")

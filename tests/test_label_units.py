@@ -11,11 +11,12 @@ from ase.io import write
 from typer.testing import CliRunner
 
 from checks import silicon_frames, silicon_potential
-from sitewise import Dataset, Potential
+from sitewise import Dataset, Potential, train
 from sitewise.cli import app
+from sitewise.config import Config
 from sitewise.label_units import implausible_stress
 from sitewise.metrics import compare
-from sitewise.progress import Silent
+from sitewise.progress import Reporter, Silent
 
 FACTORS = {
     "energy": [-1, 27.2114, 1 / 27.2114, 1 / 13.6057, 23.06, 96.485, -96.485],
@@ -123,3 +124,20 @@ def test_stresses_that_no_matter_bears_are_said_before_training(tmp_path, unit, 
     sentence = implausible_stress(Dataset.read(tmp_path / "a.traj", reporter=Silent()))
     assert (sentence is not None) == implausible
     assert sentence is None or "stress_unit" in sentence
+
+
+def test_a_run_warns_and_writes_it(potential, tmp_path, capsys):
+    """Of its held-out data, which are not those that it has learnt from."""
+    write(tmp_path / "train.xyz", frames(potential))
+    write(tmp_path / "test.xyz", frames(potential, forces=-1.0))
+    tables = {
+        "data": {"train": str(tmp_path / "train.xyz"), "test": str(tmp_path / "test.xyz")},
+        "symmetry_functions": {"preset": "auto", "cutoff": 5.0},
+        "network": {"hidden": [8]},
+        "training": {"iterations": 150, "force_weight": 1.0},
+    }
+    train(Config.parse(tables), tmp_path / "run", reporter=Reporter(quiet=True))
+    assert "the forces of the data are -1 times the predictions" in capsys.readouterr().err
+    errors = json.loads((tmp_path / "run" / "errors.json").read_text())
+    assert [one["factor"] for one in errors["test"]["suspicious_labels"]] == ["-1"]
+    assert "suspicious_labels" not in errors["train"]
