@@ -58,6 +58,8 @@ PROOFS = {
     "A virial is not a stress.": """labels: a_virial_is_not_taken_unless_it_is_named
         every_convention_is_the_derivative_of_the_energy""",
     "A stress that is not symmetric is refused.": "labels: nine_numbers_that_are_not_symmetric_are_no_stress",
+    "Stresses that no matter bears are warned of.": """label_units:
+        stresses_that_no_matter_bears_are_said_before_training a_run_warns_of_stresses""",
     "A label of the wrong size is refused.": "dataset: bad_labels_name_file_and_structure",
     "Stress of a slab or cluster is ignored.": "dataset: stress_of_a_slab_is_ignored_and_told",
     "A weight for a label that no structure has is refused.": """labels:
@@ -67,6 +69,7 @@ PROOFS = {
     "A missing label is never written as 0.": """labels: missing_labels_stay_missing
         structures_without_any_label_come_back_without""",
     "`input.data` cannot say that a label is missing.": "labels: input_data_does_not_hold_unknown_labels",
+    "A label that a format has no place for is named.": "labels: stresses_that_input_data_does_not_hold_are_said",
     "`diagnose` counts energies that exist.": "labels: diagnosis_counts_the_energies_that_exist",
     "Elements without any energy are named.": "labels: forces_alone_and_elements_without_energy_are_warned_of",
     "Training on forces alone is warned of.": "labels: forces_alone_and_elements_without_energy_are_warned_of",

@@ -123,7 +123,7 @@ def test_nan_position(tmp_path):
 def test_files_cut_short_or_strange(tmp_path):
     whole = save(tmp_path / "a.xyz", silicon_frames(2)).read_text().splitlines(keepends=True)
     (tmp_path / "cut.xyz").write_text("".join(whole[:-3]))
-    with pytest.raises(Error, match=r"cut.xyz:11: says 8 atoms, but 5 rows follow"):
+    with pytest.raises(Error, match=r"cut.xyz: cannot be read at structure 1: line 11 says 8 atoms, 5 follow"):
         Dataset.read(tmp_path / "cut.xyz")
     (tmp_path / "gap.xyz").write_text("".join([*whole[:10], "\n", *whole[10:]]))
     with pytest.raises(Error, match=r"gap.xyz: 10 lines behind structure 0"):

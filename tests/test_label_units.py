@@ -16,6 +16,7 @@ from sitewise.cli import app
 from sitewise.config import Config
 from sitewise.label_units import implausible_stress
 from sitewise.metrics import compare
+from sitewise.preparation import check_labels
 from sitewise.progress import Reporter, Silent
 
 FACTORS = {
@@ -124,6 +125,17 @@ def test_stresses_that_no_matter_bears_are_said_before_training(tmp_path, unit, 
     sentence = implausible_stress(Dataset.read(tmp_path / "a.traj", reporter=Silent()))
     assert (sentence is not None) == implausible
     assert sentence is None or "stress_unit" in sentence
+
+
+def test_a_run_warns_of_stresses(potential, tmp_path, capsys):
+    settings = Config.parse({"data": {"train": "a.traj"}}).training
+    for factor, said in ((1.0, False), (1e5, True)):
+        write(tmp_path / "a.traj", frames(potential, stress=factor))
+        data = Dataset.read(tmp_path / "a.traj", reporter=Silent())
+        check_labels(data, settings, Reporter(quiet=True))
+        told = capsys.readouterr().err
+        assert told.startswith("warning: the stresses of the data are ") == said
+        assert ("or virials (the key virial)?\n" in told) == said
 
 
 def test_a_run_warns_and_writes_it(potential, tmp_path, capsys):

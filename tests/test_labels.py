@@ -392,6 +392,13 @@ def test_input_data_does_not_hold_unknown_labels(tmp_path):
     assert "--labelled-only leaves nothing: none of 2 structures" in result.stderr
 
 
+def test_stresses_that_input_data_does_not_hold_are_said(tmp_path):
+    write(tmp_path / "a.xyz", silicon_frames(3) + silicon_frames(1, stress=False))
+    result = sitewise("convert", tmp_path / "a.xyz", "-o", tmp_path / "input.data")
+    assert result.exit_code == 0
+    assert f"{tmp_path}/input.data: holds no stresses, which 3 of 4 structures have\n" in result.stderr
+
+
 def test_structures_without_any_label_come_back_without(tmp_path):
     write(tmp_path / "POSCAR", bulk("Si", "diamond", a=5.4))
     assert sitewise("convert", tmp_path / "POSCAR", "-o", tmp_path / "input.data").exit_code == 0

@@ -98,8 +98,7 @@ def convert(
     if labelled_only:
         structures = _labelled_ones(structures, reporter)
     if to is Format.runner:
-        if all(not _known(s) for s in structures):
-            reporter.say(f"{output}: no structure has labels, so the file is to predict and not to train on")
+        _say_what_is_lost(structures, output, reporter)
         write_runner(structures, output, cflength, cfenergy)
     elif to is Format.lammps:
         if len(structures) != 1:
@@ -181,6 +180,15 @@ def _labelled_ones(structures: Sequence[Structure], reporter: Reporter) -> list[
         f"{len(structures) - len(kept)} structures without energy or forces are left out, {len(kept)} are kept"
     )
     return kept
+
+
+def _say_what_is_lost(structures: Sequence[Structure], output: Path, reporter: Reporter) -> None:
+    """What input.data does not hold."""
+    if all(not _known(s) for s in structures):
+        reporter.say(f"{output}: no structure has labels, so the file is to predict and not to train on")
+    stresses = sum(s.stress is not None for s in structures)
+    if stresses:
+        reporter.say(f"{output}: holds no stresses, which {stresses} of {len(structures)} structures have")
 
 
 def _write_ase(structures: Iterable[Structure], output: Path) -> None:
