@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
 from checks import silicon_frames, silicon_potential
-from sitewise import Dataset, Potential
+from sitewise import Dataset, Potential, SymmetryFunctions
 from sitewise.analysis import invariant_energy
 from sitewise.analysis.invariants import is_invariant
 from sitewise.diagnose import Diagnosis
@@ -336,3 +337,24 @@ def test_both_potentials_are_in_the_units_given(tmp_path):
     assert run.returncode == 0, run.stderr
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["comparison"]["rms"] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("aim", ["bcc", None])
+def test_candidates_are_ranked_for_the_targets(tmp_path, aim):
+    """One structure of the target's kind tells more of it than one of four of another kind, of which all are full."""
+    rng = np.random.default_rng(0)
+    frames = [cell(a, rng) for a in np.linspace(5.3, 5.6, 6)]
+    others = {"fcc": [bulk("Si", "fcc", a=a) for a in (3.88, 3.89, 3.9, 3.91)], "bcc": [bulk("Si", "bcc", a=3.1)]}
+    sets = {"data": frames, "more": [*others["fcc"], *others["bcc"]], "aim": others["bcc"]}
+    for name, atoms in sets.items():
+        write(tmp_path / f"{name}.xyz", atoms)
+    data, more, target = (Dataset.read(tmp_path / f"{name}.xyz", require_labels=False, reporter=QUIET) for name in sets)
+    functions = SymmetryFunctions.preset("auto", ["Si"], 5.0)
+    found = Diagnosis(data, functions, None, more, target if aim else None, reporter=QUIET).result["candidates"]
+    assert found[0]["name"].endswith("structure 4") is (aim == "bcc")
+
+
+def test_a_target_is_determined_where_clusters_and_gaussian_process_say_so():
+    rows = [{"null_fraction": a, "unknown_energy": b} for a, b in ((0.5, 0.001), (0.001, 0.5), (0.001, 0.001))]
+    judged = Diagnosis._judge(SimpleNamespace(_unknown=lambda *_: rows), "target", {0.2: None})
+    assert [row["determined"] for row in judged] == [False, False, True]
