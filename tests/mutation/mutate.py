@@ -244,7 +244,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=5, help="of random changes of a file")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--again", action="store_true", help="also those that have a result")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def main() -> None:
