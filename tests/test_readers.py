@@ -19,6 +19,7 @@ from sitewise.cli import app
 from sitewise.config import Config
 from sitewise.progress import Reporter, Silent
 from sitewise.runner import write_runner
+from sitewise.training import Inputs
 from sitewise.units import ENERGIES, LENGTHS, Units
 
 QUIET = Silent()
@@ -314,6 +315,17 @@ def test_units_in_a_run(tmp_path):
     assert {name: options[name] for name in table} == table
     with pytest.raises(Error, match=r"\[data\]: length_unit is nm, expected Angstrom, Bohr"):
         Config.parse({"data": {"train": ["a.xyz"], "length_unit": "nm"}})
+
+
+@pytest.mark.parametrize("name", ["a.xyz", "input.data"])
+def test_a_run_reads_as_other_commands_do(tmp_path, name):
+    frames = silicon_frames(4)
+    path = save_in_units(tmp_path, frames, name, Units.of("Bohr", "Hartree"))
+    units = {"length_unit": "Bohr", "energy_unit": "Hartree"}
+    config = Config.parse({"data": {"train": str(path), "test": 0, **units}})
+    inputs = Inputs(config, Heard())
+    same(inputs.train.data, frames, 1e-6)
+    assert inputs.train.data.hash() == read(path, **units).hash()
 
 
 def test_units_are_said(tmp_path):
