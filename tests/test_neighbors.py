@@ -88,6 +88,9 @@ def test_the_cutoff_itself_is_outside(device):
         ({"cell": np.ones((3, 3))}, "no volume"),
         ({"cell": np.diag([5.0, 5.0, np.nan])}, "cell has the value nan"),
         ({"cell": np.diag([5.0, 5.0, 1e-4])}, "too thin"),
+        ({"cell": 0.02 * np.eye(3)}, "so small that a cutoff of 3 reaches .* images"),
+        ({"positions": np.array([[1e308, 0, 0], [-1e308, 0, 0]]), "pbc": np.zeros(3, bool)}, "too far apart"),
+        ({"positions": np.array([[1e308, -1e308, 0]] * 2), "cell": np.eye(3) * 5 + 4}, "cells away|no volume"),
     ],
 )
 def test_bad_input_is_named(change, message, device):

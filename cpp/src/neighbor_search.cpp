@@ -17,6 +17,7 @@ using Vector = Box::Vector;
 
 constexpr std::size_t padding = 16;     // what the kernels may read or write behind arrays
 constexpr double most_images = 2000.0;  // cells within the cutoff along one vector
+constexpr double most_cells = 1e6;      // within the cutoff altogether, one more along each vector
 
 double dot(const Vector& a, const Vector& b) {
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
@@ -134,7 +135,7 @@ void NeighborSearch::wrap(const Atoms& atoms, std::size_t i, Vector& fraction) {
         fraction[a] = dot(p, box_.reciprocal[a]);
         if (!box_.periodic[a]) continue;
         const double cells = std::floor(fraction[a]);
-        if (std::fabs(cells) > 1e9)
+        if (!(std::fabs(cells) <= 1e9))  // NaN where products overflow
             throw Error("atom " + std::to_string(i) + " lies " + text(cells) + " cells away");
         wrap_[i][a] = static_cast<int>(cells);
         fraction[a] -= cells;
@@ -151,6 +152,7 @@ void NeighborSearch::bound(const std::vector<Vector>& fraction, Vector& low, Vec
         const auto [least, most] = std::minmax_element(fraction.begin(), fraction.end(), less);
         low[a] = (*least)[a];
         span[a] = std::max((*most)[a] - low[a], 1e-3);
+        if (!std::isfinite(span[a])) throw Error("the atoms lie too far apart for any number");
     }
 }
 
@@ -163,6 +165,7 @@ Bins divide(const Box& box, double cutoff, const Box::Vector& span, std::size_t 
     }
     const double shrink = std::min(1.0, std::cbrt(std::max<double>(1.0, atoms) / total));
     Bins bins;
+    double cells = 1.0;
     for (int a = 0; a < 3; ++a) {
         bins.count[a] = std::max(1, static_cast<int>(std::min(wanted[a] * shrink, 1e6)));
         const double width = span[a] * box.height(a) / bins.count[a];
@@ -170,9 +173,13 @@ Bins divide(const Box& box, double cutoff, const Box::Vector& span, std::size_t 
         if (box.periodic[a] && cutoff / box.height(a) > most_images)
             throw Error("the cell is " + text(box.height(a)) + " Angstrom thin, too thin for a cutoff of " +
                         text(cutoff));
+        if (box.periodic[a]) cells *= 2.0 * std::ceil(cutoff / box.height(a)) + 1.0;
         bins.reach[a] = box.periodic[a] ? static_cast<int>(reach)
                                         : static_cast<int>(std::min<double>(reach, bins.count[a] - 1));
     }
+    if (cells > most_cells)
+        throw Error("the cell is so small that a cutoff of " + text(cutoff) + " reaches " + text(cells) +
+                    " images of it");
     return bins;
 }
 

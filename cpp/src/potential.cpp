@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <utility>
 
@@ -58,14 +59,27 @@ void check_species(const int* species, std::size_t n_atoms, int n_elements) {
                         ", the potential has " + std::to_string(n_elements) + " elements");
 }
 
-// For the kernels a pair at NaN is beyond the cutoff, and would be left out without a word.
-void require_finite(const NeighborView& list, std::size_t atom) {
-    bool finite = true;
-    for (std::size_t k = 3 * list.first[atom]; k < 3 * list.first[atom + 1]; ++k)
-        finite &= std::fabs(list.vectors[k]) < INFINITY;
-    if (!finite)
+[[noreturn]] void report_vector(const NeighborView& list, std::size_t atom, std::size_t k) {
+    const double* v = list.vectors + 3 * k;
+    const double distance = std::hypot(v[0], v[1], v[2]);
+    if (!(distance < overlap))
         throw Error("the neighbour list has a vector of atom " + std::to_string(atom) +
                     " that is not finite");
+    std::ostringstream text;
+    text << "atoms " << atom << " and " << list.index[k] << " are " << distance << " Angstrom apart";
+    throw Error(text.str());
+}
+
+// For the kernels a pair at NaN is beyond the cutoff, and would be left out without a word; one at no
+// distance has no direction.
+void check_vectors(const NeighborView& list, std::size_t atom) {
+    for (std::size_t k = list.first[atom]; k < list.first[atom + 1]; ++k) {
+        const double* v = list.vectors + 3 * k;
+        const bool finite =
+            std::fabs(v[0]) < INFINITY && std::fabs(v[1]) < INFINITY && std::fabs(v[2]) < INFINITY;
+        if (!finite || v[0] * v[0] + v[1] * v[1] + v[2] * v[2] < overlap * overlap)
+            report_vector(list, atom, k);
+    }
 }
 
 // What one thread adds up; threads are summed in their order, so a number of threads gives one result.
@@ -183,7 +197,7 @@ private:
 
     Row take_row(std::size_t i, NeighborRow& found) {
         if (const NeighborView* list = neighbors_.list) {
-            require_finite(*list, i);
+            check_vectors(*list, i);
             const std::size_t first = list->first[i];
             return {list->first[i + 1] - first, list->index + first, list->vectors + 3 * first};
         }
@@ -304,7 +318,7 @@ std::vector<double> compute_members(const std::vector<const Potential*>& members
                                     Potential::Output out) {
     check_species(species, n_atoms, static_cast<int>(members.front()->elements().size()));
     if (Backend* backend = BackendAccess::of(*members.front())) {
-        for (std::size_t i = 0; i < neighbors.centers; ++i) require_finite(neighbors, i);
+        for (std::size_t i = 0; i < neighbors.centers; ++i) check_vectors(neighbors, i);
         return backend->compute(members, neighbors, species, n_atoms, out);
     }
     return compute_all(members, {&neighbors, nullptr}, species, n_atoms, out);

@@ -57,7 +57,8 @@ int sitewise_compute(const sitewise_potential* potential,
  * first[i + 1] - 1 of index and vectors [3]; index is below n, ghost atoms stand behind the centers and get
  * forces of their own, to be added to those of the atoms that they are images of; vectors are r_j - r_i.
  * Pairs beyond the cutoff may be among them, all within it must be: one that is missing cannot be told.
- * Returns 1 too where the list names atoms that there are not, or has vectors that are not finite. */
+ * Returns 1 too where the list names atoms that there are not, or has vectors that are not finite or shorter
+ * than 1e-6 Angstrom. */
 int sitewise_compute_list(const sitewise_potential* potential,
                           size_t n,
                           const int* species,

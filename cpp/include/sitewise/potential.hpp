@@ -104,8 +104,9 @@ public:
     /// atoms; results for one atom do not depend on the number of threads, sums over atoms do to rounding
     /// (1e-12).
     ///
-    /// Throws Error for an element index out of range and for vectors that are not finite; nothing is added
-    /// then. Not checked are indices of neighbours, which must be below n_atoms.
+    /// Throws Error for an element index out of range and for vectors that are not finite or shorter than
+    /// 1e-6 Angstrom; nothing is added then. Not checked are indices of neighbours, which must be below
+    /// n_atoms.
     void compute(const NeighborView& neighbors, const int* species, std::size_t n_atoms, Output out) const;
 
     /// The same with a neighbour list of our own; every atom is a centre. Throws Error as build_neighbors
