@@ -192,6 +192,16 @@ def test_a_damaged_potential_saved_is_told(tmp_path, old, new, sentence):
         read_potential(tmp_path / "potential_saved")
 
 
+def test_an_inner_cutoff_is_refused_for_simple_nn(tmp_path):
+    ours = simple_potential().core
+    functions = [f for element in (0, 1) for f in ours.functions.functions(element)]
+    made = _core.Potential(
+        *(ours.elements, _core.SymmetryFunctions(2, functions, 1, 0.3), ours.scaling, ours.networks, ours.atom_energies)
+    )
+    with pytest.raises(Error, match="SIMPLE-NN has the cosine cutoff alone"):
+        write_potential(Potential(made), tmp_path / "potential_saved")
+
+
 def test_what_simple_nn_lacks_is_told(tmp_path):
     with pytest.raises(Error, match="the network of O has activations tpl, SIMPLE-NN has l, s, t and r"):
         write_potential(Potential(random_potential()), tmp_path / "potential_saved")

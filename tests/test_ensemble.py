@@ -23,6 +23,9 @@ def test_means_and_spreads_are_those_of_the_members(ensemble, name):
     assert_close(found["forces"], expected.forces, 1e-11, floor=1.0)
     assert_close(found["energy_spread"], expected.energy_spread, 1e-11)
     assert_close(found["energies_spread"], expected.energies_spread, 1e-11)
+    forces = np.array([member.evaluate(atoms).forces for member in ensemble.members])
+    sample = np.sqrt(((forces - forces.mean(axis=0)) ** 2).sum(axis=0) / (len(forces) - 1))
+    assert_close(expected.forces_spread, sample, 1e-12, floor=1e-9)
     assert np.array_equal(found["features"], expected.features, equal_nan=True)
     assert np.array_equal(found["extrapolations"], expected.extrapolation)
     virials = [member.core.compute(*arrays(atoms), virials=True)["virials"] for member in ensemble.members]

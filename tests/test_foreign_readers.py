@@ -408,6 +408,19 @@ def test_a_normalized_data_set_for_cp2k(shared, tmp_path, atoms):
     )
 
 
+def test_unknown_ranges_for_cp2k(tmp_path, atoms):
+    """Not scaled, functions may have any range, which would leave nothing of them."""
+    core = potential((2, 3), scaling="none").core
+    statistics = [core.scaling.statistics(element) for element in (0, 1)]
+    for rows in statistics:
+        rows[0], rows[1] = -1e300, 1e300
+    scaling = _core.Scaling("none", -1.0, 1.0, statistics)
+    ours = Potential(_core.Potential(core.elements, core.functions, scaling, core.networks, core.atom_energies))
+    write_cp2k(ours, tmp_path / "potential")
+    found = energies(FromCp2k(tmp_path / "potential"), atoms, 1 / Bohr) * Hartree
+    assert_close(found, ours.evaluate(atoms).energies, 1e-10)
+
+
 def test_mean_and_unit_of_the_energy_for_cp2k(tmp_path, atoms):
     """The mean is added once for each atom."""
     plain = potential((2, 3))
@@ -428,6 +441,7 @@ def test_mean_and_unit_of_the_energy_for_cp2k(tmp_path, atoms):
         ({"types": (2, 9)}, "has symmetry functions of types 2 and 3 alone, the potential has type 9"),
         ({"types": (2, 3, 9)}, "has no r_s in symmetry functions of type 3"),
         ({"types": (2, 3), "cutoff": (6, 0.0)}, "has cutoff types 1 and 2 without alpha, the potential has 6"),
+        ({"types": (2, 3), "cutoff": (1, 0.3)}, "has cutoff types 1 and 2 without alpha, the potential has 1"),
         ({"types": (2,), "hidden": ((5, 4), (5, 3))}, "has one shape of network for all elements"),
         ({"types": (2,), "letters": ("ttt", "ttt")}, "needs hidden layers, and here a linear last one"),
         ({"types": (2,), "letters": ("ptl", "ptl")}, "has forces of softplus"),
