@@ -192,6 +192,30 @@ def test_a_damaged_potential_saved_is_told(tmp_path, old, new, sentence):
         read_potential(tmp_path / "potential_saved")
 
 
+def test_potential_saved_with_functions_in_another_order(tmp_path):
+    """Functions that differ by r_s alone stand as the file has them, their scaling and weights with them."""
+    make = _core.SymmetryFunction
+    functions = _core.SymmetryFunctions(1, [make(2, 0, 0, eta=0.5, rs=rs, cutoff=4.0) for rs in (0.0, 1.0, 2.0)])
+    scaling = _core.Scaling("minmax", -1.0, 1.0, [np.array([[0, 0, 0], [3, 2, 5], [1, 1, 1], [1, 1, 1]], float)])
+    network = _core.Network([3, 4, 1], "tl")
+    network.weights = np.random.default_rng(2).normal(0, 0.5, network.weights.size)
+    ours = Potential(_core.Potential(["Si"], functions, scaling, [network], [-1.0]))
+    write_potential(ours, tmp_path / "potential_saved")
+    lines = (tmp_path / "potential_saved").read_text().splitlines()
+    first = next(k for k, line in enumerate(lines) if line.startswith("SYM")) + 1
+    lines[first : first + 3] = reversed(lines[first : first + 3])
+    hidden = next(k for k, line in enumerate(lines) if line.startswith("LAYER 1"))
+    for k, line in enumerate(lines[:hidden]):
+        if line.startswith(("scale", "w")):
+            name, *values = line.split()
+            lines[k] = " ".join([name, *reversed(values)])
+    (tmp_path / "potential_saved").write_text("\n".join(lines) + "\n")
+    atoms = rattled(bulk("Si", "diamond", a=5.4), 0.1)
+    assert_close(
+        read_potential(tmp_path / "potential_saved").evaluate(atoms).energies, ours.evaluate(atoms).energies, 1e-12
+    )
+
+
 def test_an_inner_cutoff_is_refused_for_simple_nn(tmp_path):
     ours = simple_potential().core
     functions = [f for element in (0, 1) for f in ours.functions.functions(element)]

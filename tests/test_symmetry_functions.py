@@ -107,3 +107,9 @@ def test_unknown_element_in_a_structure():
 def test_table_names_every_function():
     functions = SymmetryFunctions.preset("simple-nn", ["Si"])
     assert len(str(functions).splitlines()) == 2 + 26
+
+
+def test_widths_of_the_automatic_angular_functions():
+    """eta = 1/(2 w^2) with w the cutoff and half of it."""
+    functions = SymmetryFunctions.preset("auto", ["Si"], 5.0).of("Si")
+    assert sorted({f.eta for f in functions if f.type == 3}) == pytest.approx([1 / 50, 1 / 12.5])
