@@ -91,3 +91,11 @@ def test_the_farthest_function():
     assert scaling.farthest(0, [1.5, 12.0, -0.5, 1.0]) == 0  # by half of its range; others by a fifth and a quarter
     assert scaling.farthest(0, [0.5, 12.0, 2.1, 1.0]) == 1
     assert scaling.farthest(0, [0.5, 5.0, 1.0, 1.0 + 1e-9]) == 3  # which was always 1
+
+
+def test_a_larger_ensemble_is_not_overwritten_in_part(ensemble, tmp_path):
+    """The third member would stay among those of the new one."""
+    ensemble.save(tmp_path / "potential")
+    with pytest.raises(Error, match=r"potential/2: belongs to a larger ensemble"):
+        Ensemble(ensemble.members[:2]).save(tmp_path / "potential")
+    assert len(Ensemble.load(tmp_path / "potential").members) == 3
