@@ -426,14 +426,16 @@ def test_a_signal_amid_the_imports(folder, signum, delay):
 
 
 def test_a_signal_ends_every_command_without_leftovers(folder):
-    """While it waits for a pipe that nobody writes to."""
+    """While it waits for a pipe that nobody reads."""
     os.mkfifo(folder / "pipe.xyz")
+    command = [*COMMAND, "convert", "data.xyz", "-o", "pipe.xyz", "--quiet"]
     for signum in (signal.SIGINT, signal.SIGTERM):
-        with subprocess.Popen([*COMMAND, "info", "pipe.xyz"], stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": "."}) as process:
             time.sleep(1.5)
             process.send_signal(signum)
             _, told = process.communicate(timeout=60)
         assert (process.returncode, told) == (128 + signum, "interrupted\n")
+    assert {path.name for path in folder.iterdir()} == {"data.xyz", "run.toml", "pipe.xyz"}
 
 
 def test_ctrl_c_ends_a_learning_curve_with_one_sentence(folder):
