@@ -97,8 +97,9 @@ PROOFS = {
         refused_keywords_say_where_and_what_to_do values_that_are_refused""",
     "The inner cutoff is used.": """keywords: the_inner_cutoff_as_keyword_and_as_argument inner_cutoffs
         cutoff_functions_that_are_refused""",
-    "What n2p2 and RuNNer read differently is refused.": """keywords: atom_energies_of_n2p2_and_runner
-        cutoff_functions_that_are_refused shifts_of_angular_functions_are_n2p2s element_nodes_with_two_meanings""",
+    "A file that n2p2 and RuNNer read differently is refused if it is RuNNer's.": """keywords:
+        atom_energies_of_n2p2_and_runner cutoff_functions_that_are_refused
+        shifts_of_angular_functions_are_n2p2s element_nodes_with_two_meanings""",
     "What a file does not say is named.": "keywords: without_cutoff_type_it_is_the_cosine_and_info_says_so",
     "Damaged files are refused.": "cli: damaged_potentials; format: mistakes_in_the_other_files",
     "An ensemble must be whole.": """keywords: committees_that_are_not_whole;
@@ -143,11 +144,12 @@ PROOFS = {
     "No file name calls a server.": "hostile: no_database_is_called_by_the_name_of_a_file",
     "A checkpoint that was changed is refused.": """hostile: a_flipped_byte_of_a_checkpoint
         a_checkpoint_that_another_program_made a_checkpoint_that_unpacks_to_gigabytes;
-        runs: a_checkpoint_with_other_arrays_is_refused""",
+        runs: a_checkpoint_with_other_arrays_is_refused; training: damaged_checkpoint""",
     # Runs
     "A folder belongs to one run at a time.": """runs: a_folder_is_one_runs_at_a_time
         the_second_of_two_runs_ends_and_the_first_does_not_notice""",
-    "A finished run is not overwritten.": "cli: existing_run_is_not_overwritten",
+    "A run is not overwritten.": """cli: existing_run_is_not_overwritten;
+        training: interrupted_and_resumed_run_gives_the_same_numbers""",
     "A run that was killed goes on to the same numbers.": """training:
         interrupted_and_resumed_run_gives_the_same_numbers any_checkpoint_leads_to_the_same_end""",
     "Settings or data that changed are not resumed.": """runs: what_changes_numbers_is_part_of_a_runs_identity
@@ -158,6 +160,7 @@ PROOFS = {
         runs: a_cache_that_changes_in_use_is_noticed""",
     "Ctrl-C and SIGTERM end a command with one sentence.": """runs: a_signal_amid_the_imports
         a_signal_ends_every_command_without_leftovers; training: interrupted_and_resumed_run_gives_the_same_numbers""",
+    "A lost MPI rank ends the run.": "ranks: lost_rank_ends_the_run_which_resumes mistake_is_told_once",
     "A file system without locks is said.": "runs: without_locks_a_run_warns",
     "A run that diverges ends.": """training: diverging_run_names_its_place_and_keeps_the_best
         a_run_that_diverges_names_the_worst_structure""",
@@ -174,7 +177,7 @@ PROOFS = {
         plausibility: no_false_alarm no_false_alarm_for_all_together no_false_alarm_for_published_data""",
     "A bad potential is not taken for a wrong unit.": """label_units: a_bad_potential_is_no_false_alarm
         other_slopes_are_not_called_units""",
-    "Our own files are read without a word.": "labels: predictions_are_read_without_a_word",
+    "What `predict` writes can be read as data.": "labels: predictions_are_read_without_a_word",
 }
 
 # Small inputs that once went wrong without a word, by the tests that make the like and know the right value.
