@@ -126,3 +126,7 @@ def test_missing_and_unreadable_files(tmp_path):
     (tmp_path / "latin.toml").write_bytes(b"# \xe9\n")
     with pytest.raises(Error, match="is not a text file in UTF-8"):
         Config.load(tmp_path / "latin.toml")
+
+
+def test_a_byte_order_mark_is_accepted(tmp_path):
+    assert load(tmp_path, "\ufeff" + MINIMAL) == load(tmp_path, MINIMAL)

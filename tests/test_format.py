@@ -124,6 +124,8 @@ def test_mistakes_in_input_nn(tmp_path, old, new, message):
         ({"scaling": "1 1 0 1 0.5 0.1\n"}, "scaling.data: 1 rows, expected 4; is the file cut short"),
         ({"scaling": "1 1 0 1 0.5\n2 2 0 1 0.5\n"}, "scaling.data:2: row of element 2, function 2; expected 1, 2"),
         ({"scaling": "1 1 0\n"}, "scaling.data:1: 3 values"),
+        ({"scaling": "1 1 1 0 0.5 0.1\n"}, "scaling.data:1: the minimum 1 is above the maximum 0"),
+        ({"scaling": "1 1 0 1 0.5 -0.1\n"}, "scaling.data:1: sigma is -0.1, expected 0 or more"),
         ({"scaling": "".join(f"{e} {f} 0 1 0 1\n" for e in (1, 2, 3) for f in (1, 2))}, "one row more than the 4"),
     ],
 )

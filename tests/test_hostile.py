@@ -1,15 +1,19 @@
 """Files that mean harm or are broken: what they hold cannot get out of its place, and they end in one `Error`."""
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import re
+import resource
 import subprocess
 import sys
 import time
 import zipfile
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -24,6 +28,7 @@ from sitewise.config import Config
 from sitewise.dataset import Structure
 from sitewise.extxyz import write_extxyz
 from sitewise.lammps_data import write_lammps_data
+from sitewise.mapping_plots import _labelled
 from sitewise.progress import Reporter
 from sitewise.runner import read_runner, write_runner
 from sitewise.simple_nn import read_potential, write_potential
@@ -324,11 +329,32 @@ def _refused(path, match):
     assert time.process_time() - began < 5
 
 
-def test_data_that_unpack_to_gigabytes(tmp_path):
-    with gzip.open(tmp_path / "bomb.xyz.gz", "wb", compresslevel=9) as file:
+@pytest.mark.parametrize("packer", [gzip, bz2, lzma])
+def test_data_that_unpack_to_gigabytes(tmp_path, packer):
+    ending = {gzip: "gz", bz2: "bz2", lzma: "xz"}[packer]
+    with packer.open(tmp_path / f"bomb.xyz.{ending}", "wb") as file:
         for _ in range(160):
             file.write(b" " * (1 << 20))
+    _refused(tmp_path / f"bomb.xyz.{ending}", "unpacks to more than 200 times its size")
+
+
+def test_a_large_file_that_unpacks_too_far_is_not_unpacked_to_its_end(tmp_path):
+    """What is compressible stands first; the rest would allow for gigabytes."""
+    with (tmp_path / "bomb.xyz.gz").open("wb") as file:
+        file.write(gzip.compress(b" " * (160 << 20)))
+        file.truncate(1 << 30)
     _refused(tmp_path / "bomb.xyz.gz", "unpacks to more than 200 times its size")
+
+
+def test_long_names_in_pictures_take_no_room(tmp_path):
+    """An array of them as text would have all as wide as the longest, and end them before a zero."""
+    figure, axes = plt.subplots()
+    names = ["x" * 10_000_000, *(f"{k}\0" for k in range(999)), "0"]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    _labelled(axes, np.zeros((len(names), 2)), names, names)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB
+    assert [len(line.get_xdata()) for line in axes.get_lines()][:2] == [1, 1]
+    plt.close(figure)
 
 
 ABSURD = {

@@ -1,6 +1,7 @@
 """The keywords of n2p2 and RuNNer: each is used, without effect, or refused; what is used has the meaning that the
 program of its owner gives it."""
 
+import pickle
 import re
 import resource
 import time
@@ -493,3 +494,65 @@ def test_what_is_no_file(tmp_path):
         with pytest.raises(Error, match=f"{name}: has 1073741824 bytes, expected at most 268435456"):
             Potential.load(tmp_path)
         (tmp_path / "kept").replace(tmp_path / name)
+
+
+WITH_PLACES = [f"{value} {'b' if n in (5, 6, 9) else 'a'} {n}" for n, value in enumerate(WEIGHTS["Si"], 1)]
+
+
+def test_weights_with_their_places(tmp_path):
+    """As n2p2 and RuNNer write them, with what they say of the nodes behind."""
+    rows = [f"  {row} 0 1 1 1" for row in WITH_PLACES]
+    assert energy(write(tmp_path / "places", weights={"Si": rows})) == energy(write(tmp_path / "plain"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([*WITH_PLACES[:8], "0.0"], ":9: 1 words, expected a weight, a or b, and its place"),
+        ([f"{n} {value}" for n, value in enumerate(WEIGHTS["Si"])], ":1: 2 words, expected a weight, a or b"),
+        ([" ".join(map(str, WEIGHTS["Si"]))], ":1: 9 words, expected a weight, a or b"),
+        ([*WEIGHTS["Si"][:8], "0.0 b 9"], ":9: 3 words, expected a weight alone, as in the first row"),
+    ],
+)
+def test_rows_of_weights_that_are_cut_or_hold_other_numbers(tmp_path, rows, message):
+    with pytest.raises(Error, match=f"weights.014.data{message}"):
+        Potential.load(write(tmp_path, weights={"Si": rows}))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            "scale_min_short 1\nscale_max_short 0",
+            "scale_min_short is 1 and scale_max_short 0, expected",
+        ),
+        ("scale_min_short 1", "scale_min_short is 1 and scale_max_short 1, expected a maximum above"),
+        ("mean_energy 0\nconv_energy 1\nconv_length 0", "conv_length is not positive"),
+        ("nnp_gen", 'potentials of type "" are not supported'),
+    ],
+)
+def test_values_without_a_meaning(tmp_path, more, message):
+    with pytest.raises(Error, match=message):
+        Potential.load(write(tmp_path, SILICON + more))
+
+
+def test_a_mean_outside_of_the_range_is_refused_where_it_is_used(tmp_path):
+    for folder, more in ((tmp_path / "unused", ""), (tmp_path / "used", "center_symmetry_functions\n")):
+        write(folder, SILICON + more)
+        (folder / "scaling.data").write_text("1 1 0.0 8.0 8.1\n1 2 0.0 8.0 8.000001\n")
+    assert energy(tmp_path / "unused") == energy(write(tmp_path / "plain"))
+    with pytest.raises(Error, match=r"scaling.data:1: the mean 8\.1 is not between minimum 0 and maximum 8"):
+        Potential.load(tmp_path / "used")
+
+
+def test_numbers_too_large_for_results_are_an_error(tmp_path):
+    large = {"Si": [*WEIGHTS["Si"][:6], 1e308, 1e308, 0.0]}
+    potential = Potential.load(write(tmp_path, weights=large))
+    with pytest.raises(Error, match="energies or forces that are not finite: are its weights right"):
+        potential.evaluate(CRYSTAL)
+
+
+def test_what_was_assumed_goes_along_with_copies(tmp_path):
+    potential = Potential.load(write(tmp_path, SILICON.replace("cutoff_type 1\n", "")))
+    assert len(potential.core.assumed) == 1
+    assert pickle.loads(pickle.dumps(potential)).core.assumed == potential.core.assumed

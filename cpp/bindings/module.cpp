@@ -852,7 +852,7 @@ py::tuple pickled_potential(const Shared<Potential>& potential) {
     return pickled(potential.elements(), potential.functions(), potential.scaling(), networks_of(potential),
                    potential.atom_energies(),
                    py::make_tuple(unit.used, unit.mean_energy, unit.conv_energy, unit.conv_length),
-                   precision_name(potential), device_name(potential));
+                   precision_name(potential), device_name(potential), potential.assumed());
 }
 
 Shared<Potential> unpickled_potential(const py::tuple& state) {
@@ -863,6 +863,7 @@ Shared<Potential> unpickled_potential(const py::tuple& state) {
                                 state[3].cast<Scaling>(), state[4].cast<std::vector<Network>>(),
                                 state[5].cast<std::vector<double>>(),
                                 Normalization{used, mean_energy, conv_energy, conv_length});
+    potential.set_assumed(state[9].cast<std::vector<std::string>>());
     potential.set_precision(parse_precision(state[7].cast<std::string>()));
     potential.set_device(parse_device(state[8].cast<std::string>()));
     return potential;

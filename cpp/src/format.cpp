@@ -79,7 +79,7 @@ void check_value(const Line& line) {
     const std::string value = line.words.size() > 1 ? line.words[1] : "";
     if (keyword == "nnp_type" && !contains({"0", "2", "2G-HDNNP", "2G"}, value))
         line.place.fail(
-            "potentials of type " + shown(value) +
+            "potentials of type " + (value.empty() ? quoted(value) : shown(value)) +
             " are not supported, only short-range ones (2G-HDNNP): evaluate this one with the program "
             "that trained it");
     if (keyword == "nn_type_short" && value != "1")
@@ -480,6 +480,7 @@ Normalization read_normalization(const Input& input, double cflength, double cfe
     n.conv_energy = input.number(keys[1], 1.0) * cfenergy;
     n.conv_length = n.used ? input.number(keys[2], 1.0) * cflength : 1.0;
     if (!(n.conv_energy > 0.0)) input.whole().fail("conv_energy is not positive");
+    if (!(n.conv_length > 0.0)) input.whole().fail("conv_length is not positive");
     return n;
 }
 
@@ -640,12 +641,26 @@ fs::path weights_path(const Input& input, const fs::path& directory, const std::
     return fitted;
 }
 
+// A row of weights is a number alone or, as n2p2 and RuNNer write it, with a (weight) or b (bias) and its
+// place behind it: then a row that lacks them has been cut.
+void check_weight(const Line& line, bool alone) {
+    const Words& words = line.words;
+    if (alone ? words.size() == 1 : words.size() > 1 && contains({"a", "b"}, words[1])) return;
+    line.place.fail(std::to_string(words.size()) + " words, expected " +
+                    (alone ? "a weight alone, as in the first row"
+                           : "a weight, a or b, and its place, as n2p2 and RuNNer write them"));
+}
+
 // The numbers of a file of weights, as far as one more than `most`
 std::vector<double> read_weights(const fs::path& path, double most) {
     std::vector<double> weights;
     LineReader reader(path, "#");
-    for (Line line; static_cast<double>(weights.size()) <= most && reader.next(line);)
+    bool alone = false;
+    for (Line line; static_cast<double>(weights.size()) <= most && reader.next(line);) {
+        if (weights.empty()) alone = line.words.size() == 1;
         weights.push_back(parse_number(line.words[0], line.place));
+        check_weight(line, alone);
+    }
     return weights;
 }
 
@@ -712,14 +727,25 @@ ScalingType read_scaling_type(const Input& input) {
     return input.has("scale_symmetry_functions_sigma") ? ScalingType::sigma : ScalingType::none;
 }
 
+// What no set of values has
+void check_statistics(const FeatureStatistics& s, bool need_mean, const Place& place) {
+    const double min = s.min.back(), max = s.max.back(), mean = s.mean.back();
+    const double rounding = 1e-6 * (std::fabs(min) + std::fabs(max)) + 1e-8;
+    if (min > max) place.fail("the minimum " + exact(min) + " is above the maximum " + exact(max));
+    if (need_mean && (mean < min - rounding || mean > max + rounding))
+        place.fail("the mean " + exact(mean) + " is not between minimum " + exact(min) + " and maximum " +
+                   exact(max));
+    if (s.sigma.back() < 0.0) place.fail("sigma is " + exact(s.sigma.back()) + ", expected 0 or more");
+}
+
 // One row: element and function counted from 1, min, max, mean and, in newer files, sigma.
 void read_row(const Line& line,
               std::size_t element,
               std::size_t function,
-              bool need_sigma,
+              ScalingType type,
               FeatureStatistics& s) {
     const std::size_t n = line.words.size();
-    if (n < 5 || (need_sigma && n < 6))
+    if (n < 5 || (type == ScalingType::sigma && n < 6))
         line.place.fail(std::to_string(n) + " values, expected element, function, min, max, mean and sigma");
     const int e = parse_integer(line.words[0], line.place), f = parse_integer(line.words[1], line.place);
     if (e != static_cast<int>(element) + 1 || f != static_cast<int>(function) + 1)
@@ -729,6 +755,7 @@ void read_row(const Line& line,
     s.max.push_back(parse_number(line.words[3], line.place));
     s.mean.push_back(parse_number(line.words[4], line.place));
     s.sigma.push_back(n > 5 ? parse_number(line.words[5], line.place) : 0.0);
+    check_statistics(s, type != ScalingType::none && type != ScalingType::minmax, line.place);
 }
 
 // Without scaling.data nothing is known of the training range: no value can lie outside of it.
@@ -746,6 +773,9 @@ std::vector<FeatureStatistics> unbounded(const SymmetryFunctions& functions) {
 Scaling read_scaling(const Input& input, const fs::path& directory, const SymmetryFunctions& functions) {
     const ScalingType type = read_scaling_type(input);
     const double smin = input.number("scale_min_short", 0.0), smax = input.number("scale_max_short", 1.0);
+    if (!(smin < smax))
+        input.whole().fail("scale_min_short is " + exact(smin) + " and scale_max_short " + exact(smax) +
+                           ", expected a maximum above the minimum");
     const fs::path path = directory / "scaling.data";
     std::error_code code;
     if (type == ScalingType::none && !fs::exists(path, code)) return {type, smin, smax, unbounded(functions)};
@@ -759,7 +789,7 @@ Scaling read_scaling(const Input& input, const fs::path& directory, const Symmet
             if (!reader.next(line))
                 throw Error(path.string() + ": " + std::to_string(at) + " rows, expected " +
                             std::to_string(expected) + "; is the file cut short?");
-            read_row(line, e, f, type == ScalingType::sigma, statistics[e]);
+            read_row(line, e, f, type, statistics[e]);
         }
     // RuNNer writes the range of energies in a last line of two numbers.
     if (bool more = reader.next(line); more && (line.words.size() != 2 || reader.next(line)))

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -272,6 +273,19 @@ void compute_blocks(const std::vector<const Potential*>& members,
     error.rethrow();
 }
 
+bool all_finite(const double* values, std::size_t size) {
+    return std::all_of(values, values + size, [](double x) { return std::isfinite(x); });
+}
+
+// Weights or features that are too large for a number must not become results.
+void check_results(const std::vector<double>& energies, const std::vector<Partial>& partial) {
+    bool finite = std::isfinite(std::accumulate(energies.begin(), energies.end(), 0.0));
+    for (const Partial& sum : partial)
+        finite = finite && all_finite(sum.forces.data(), sum.forces.size()) && all_finite(sum.virial, 9);
+    if (!finite)
+        throw Error("the potential gives energies or forces that are not finite: are its weights right?");
+}
+
 // What the networks say of one member's atoms, in eV
 void to_eV(const Potential& potential, std::size_t centers, const int* species, double* energies) {
     const Normalization& unit = potential.normalization();
@@ -293,6 +307,7 @@ std::vector<double> compute_all(const std::vector<const Potential*>& members,
     run(members, neighbors, species, n_atoms, out, energies, partial);
     for (std::size_t m = 0; m < members.size(); ++m)
         to_eV(*members[m], centers, species, energies.data() + m * centers);
+    check_results(energies, partial);
     for (std::size_t i = 0; i < centers; ++i) {
         double mean = 0.0;
         for (std::size_t m = 0; m < members.size(); ++m) mean += energies[m * centers + i];

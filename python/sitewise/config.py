@@ -359,7 +359,7 @@ def _parsed(path: Path) -> dict[str, Any]:
         content = file.read(SIZE + 1)
     if len(content) > SIZE:
         raise ValueError(f"it is larger than {SIZE} bytes")
-    text = content.decode()
+    text = content.decode("utf-8-sig")  # with or without a byte order mark
     for part in re.split(r"[^\w.\- \t\"']+", text):
         if len(re.findall(r"\.[ \t]*[\w\"']", part)) > DOTS:
             raise ValueError("a key has too many dots")

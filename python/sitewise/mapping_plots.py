@@ -176,7 +176,7 @@ def _coloured(ax: Axes, places: Floats, values: Floats, label: str, norm: Normal
 
 def _labelled(ax: Axes, places: Floats, labels: Sequence[str], names: Sequence[str]) -> None:
     """A colour for each of the first names; the rest is grey."""
-    found = np.array(labels)
+    found = np.array(labels, dtype=object)  # not as wide as the longest of them
     shown = [name for name in names if (found == name).any()]
     for k, name in enumerate(shown[:TYPES]):
         here = places[found == name]

@@ -74,7 +74,7 @@ class Comparison:
         """Rows of OUTLIER_COLUMNS, the worst first: structures whose RMS error of a kind is more than OUTLYING times
         the median over the structures of their group. Such labels are often not converged, or of another unit."""
         rows: list[Outlier] = []
-        groups = np.array([s.group for s in self.data])
+        groups = np.array([s.group for s in self.data], dtype=object)
         for kind in KINDS:
             errors = self._by_structure(kind)
             real = errors[errors > ROUNDING]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import math
 import re
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from ._core import Error
 from .dft_output import OUTPUTS, Steps, choose_steps
@@ -29,6 +32,7 @@ XYZ = ("xyz", "extxyz")
 UNITLESS = {RUNNER, *XYZ, "traj", "json", "db", "lammps-data", "lammps-dump-text", "lammps-dump-binary"}
 DATABASES = ("postgresql", "mysql")  # which ASE would call over the network by a name like postgres.xyz
 UNPACKED, RATIO, BLOCK = 1 << 27, 200, 1 << 20  # bytes that any compressed file may have, and times its own size
+UNPACKERS: dict[str, Callable[[IO[bytes]], Any]] = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 BOM = b"\xef\xbb\xbf"
 D_EXPONENT = re.compile(rb"(?<![\w.])([+-]?(?:\d+\.\d*|\.\d+))[dD]([+-]?\d+)(?![\w.])")
 DIGITS = 12  # of a number of atoms or columns
@@ -225,7 +229,7 @@ def _scaled(atoms: Atoms, units: Units) -> Atoms:
 def _unpacked(path: str) -> Iterator[str]:
     """The file itself, or a temporary copy of a compressed one: ASE goes back and forth in a file, which in a
     compressed one takes a time that grows with the square of its length."""
-    from ase.io.formats import get_compression, open_with_compression
+    from ase.io.formats import get_compression
 
     name, compression = get_compression(path)
     if compression is None:
@@ -233,17 +237,16 @@ def _unpacked(path: str) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / Path(name).name
-        with open_with_compression(path, "rb") as packed, plain.open("wb") as file:
-            _copy(path, packed, file)
+        with Path(path).open("rb") as packed, UNPACKERS[compression](packed) as content, plain.open("wb") as file:
+            _copy(path, packed, content, file)
         yield str(plain)
 
 
-def _copy(path: str, packed: IO[bytes], file: IO[bytes]) -> None:
-    """Unpacks a file; Error for a small one that would fill the disk."""
-    most = max(UNPACKED, RATIO * Path(path).stat().st_size)
-    while block := packed.read(BLOCK):
+def _copy(path: str, packed: IO[bytes], content: IO[bytes], file: IO[bytes]) -> None:
+    """Unpacks a file; Error as soon as it is clear that a small one would fill the disk."""
+    while block := content.read(BLOCK):
         file.write(block)
-        if file.tell() > most:
+        if file.tell() > max(UNPACKED, RATIO * packed.tell()):
             raise Error(f"{path}: unpacks to more than {RATIO} times its size, which no file of structures does")
 
 

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sitewise/device.hpp"
@@ -58,6 +59,8 @@ public:
     /// What the directory that load() read does not say, one sentence for each thing that was taken to be so;
     /// empty for other potentials.
     const std::vector<std::string>& assumed() const { return assumed_; }
+    /// Of a copy that is made from its parts.
+    void set_assumed(std::vector<std::string> assumed) { assumed_ = std::move(assumed); }
 
     /// Chemical symbols; an element's place here is its index everywhere else.
     const std::vector<std::string>& elements() const { return elements_; }
@@ -104,9 +107,9 @@ public:
     /// atoms; results for one atom do not depend on the number of threads, sums over atoms do to rounding
     /// (1e-12).
     ///
-    /// Throws Error for an element index out of range and for vectors that are not finite or shorter than
-    /// 1e-6 Angstrom; nothing is added then. Not checked are indices of neighbours, which must be below
-    /// n_atoms.
+    /// Throws Error for an element index out of range, for vectors that are not finite or shorter than 1e-6
+    /// Angstrom, and on the processor for energies or forces that are not finite; nothing is added then. Not
+    /// checked are indices of neighbours, which must be below n_atoms.
     void compute(const NeighborView& neighbors, const int* species, std::size_t n_atoms, Output out) const;
 
     /// The same with a neighbour list of our own; every atom is a centre. Throws Error as build_neighbors
