@@ -32,6 +32,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "wheel"  # of the editable install
+CPP_BUILD = ROOT / "build" / "cpp"  # of the C++ tests
 STATE = ROOT / "build" / "mutation"  # results, and the file that has a bug just now
 TIMEOUT = 600  # seconds of the tests of a bug; those that hang notice it
 COMPILED = {".cpp", ".hpp", ".h", ".cu", ".cuh"}
@@ -67,7 +68,7 @@ ONE_WAY = [
 
 @dataclass(frozen=True)
 class Bug:
-    """`old` in a file, from character `at` on, becomes `new`; `tests` are arguments of pytest, or "ctest"."""
+    """`old` in a file, from character `at` on, becomes `new`; `tests` are arguments of pytest, or "program" and a C++ test."""
 
     name: str
     file: str
@@ -163,26 +164,27 @@ def blank(found: re.Match[str]) -> str:
 def noticed(bug: Bug) -> str:
     """ "survived", or how the bug was noticed: "failed", "hung", "not built"."""
     path = ROOT / bug.file
-    kept = STATE / "original"
-    kept.write_text(json.dumps({"file": bug.file, "text": path.read_text()}))
+    (STATE / "original").write_text(json.dumps({"file": bug.file, "text": path.read_text()}))
     try:
         path.write_text(bug.planted())
-        if bug.tests == "ctest":
-            return tested_in_cpp()
-        if path.suffix in COMPILED and not built():
-            return "not built"
-        return tested(bug.tests)
+        return result_of(bug)
     finally:
         restore()
 
 
 def require_sound(bug: Bug) -> None:
     """Ends the run where the tests of a bug fail without it: they would seem to notice everything."""
-    if Path(bug.file).suffix in COMPILED and not built():
-        raise SystemExit("the code cannot be built without a bug")
-    outcome = tested_in_cpp() if bug.tests == "ctest" else tested(bug.tests)
-    if outcome != "survived":
-        raise SystemExit(f"without a bug it is {outcome}: {bug.tests}")
+    found = result_of(bug)
+    if found != "survived":
+        raise SystemExit(f"without a bug it is {found}: {bug.tests}")
+
+
+def result_of(bug: Bug) -> str:
+    """What the tests of a bug say of the code as it stands."""
+    kind, _, words = bug.tests.partition(" ")
+    if kind == "program":
+        return tested_in_cpp(*shlex.split(words))
+    return tested(bug.tests) if built() else "not built"  # also without the last bug, where that was in C++
 
 
 def restore() -> None:
@@ -194,9 +196,9 @@ def restore() -> None:
         kept.unlink()
 
 
-def cmake(*words: str, program: str = "cmake") -> bool:
-    found = shutil.which(program, path=sysconfig.get_path("scripts")) or program
-    return subprocess.run([found, *words], capture_output=True, timeout=TIMEOUT).returncode == 0
+def cmake(*words: str) -> bool:
+    found = shutil.which("cmake", path=sysconfig.get_path("scripts")) or "cmake"
+    return subprocess.run([found, *words], capture_output=True).returncode == 0
 
 
 def built() -> bool:
@@ -204,16 +206,18 @@ def built() -> bool:
     return cmake("--build", str(BUILD)) and cmake("--install", str(BUILD), "--prefix", sysconfig.get_path("purelib"))
 
 
-def tested_in_cpp() -> str:
-    """The C++ tests, those of the CUDA kernels executed on the processor among them."""
-    folder = STATE / "cpp"
-    if not folder.exists():
+def tested_in_cpp(name: str, *options: str) -> str:
+    """What a C++ test says, with the CUDA kernels executed on the processor. Nothing else is built."""
+    if not CPP_BUILD.exists():
         eigen = ";".join(f"{path}/cmeel.prefix" for path in sys.path)
-        cmake("-S", str(ROOT), "-B", str(folder), "-DSITEWISE_CUDA=HOST", f"-DCMAKE_PREFIX_PATH={eigen}")
-    if not cmake("--build", str(folder)):
+        cmake("-S", str(ROOT), "-B", str(CPP_BUILD), "-DSITEWISE_CUDA=HOST", f"-DCMAKE_PREFIX_PATH={eigen}")
+    if not cmake("--build", str(CPP_BUILD), "--target", name):
         return "not built"
-    passed = cmake("--test-dir", str(folder), "--stop-on-failure", program="ctest")
-    return "survived" if passed else "failed"
+    try:
+        ended = subprocess.run([CPP_BUILD / "cpp" / "tests" / name, *options], capture_output=True, timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        return "hung"
+    return "survived" if ended.returncode == 0 else "failed"
 
 
 def tested(tests: str) -> str:
