@@ -68,7 +68,7 @@ ONE_WAY = [
 
 @dataclass(frozen=True)
 class Bug:
-    """`old` in a file, from character `at` on, becomes `new`; `tests` are arguments of pytest, or "program" and a C++ test."""
+    """`old` in a file, from character `at` on, becomes `new`; `tests`: arguments of pytest, or "program" and its."""
 
     name: str
     file: str
