@@ -73,7 +73,7 @@ def test_streamed_derivatives_outlive_what_they_came_from(data, tmp_path):
     assert same(stored, plain)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "longer", "flipped", "head", "empty", "zeros at the end"])
+@pytest.mark.parametrize("damage", ["truncated", "longer", "flipped", "head", "empty", "zeros at the end", "counts"])
 def test_damaged_file_is_computed_anew(data, tmp_path, told, damage):
     lines, reporter = told
     folder = tmp_path / "cache"
@@ -84,6 +84,9 @@ def test_damaged_file_is_computed_anew(data, tmp_path, told, damage):
         content[len(content) // 2] ^= 1
     elif damage == "head":
         content[:20] = b"x" * 20
+    elif damage == "counts":  # of the first two structures, with the same sum
+        counts = np.frombuffer(content, "<i8", 2, feature_cache.HEAD)
+        counts += [1, -1]
     elif damage == "zeros at the end":
         content[-4096:] = bytes(4096)
     else:

@@ -32,7 +32,7 @@ from sitewise.mapping_plots import _labelled
 from sitewise.progress import Reporter
 from sitewise.runner import read_runner, write_runner
 from sitewise.simple_nn import read_potential, write_potential
-from sitewise.text import for_html, for_picture, for_script, for_table, printable, printable_lines
+from sitewise.text import for_html, for_line, for_picture, for_script, for_table, printable, printable_lines
 
 QUIET = Reporter(quiet=True)
 ESCAPES = "\x1b[31m\x00\r\n\t\x7f\x9b\u200b\u202e\u2028\u2029\ufeff\ud800"
@@ -56,6 +56,13 @@ def test_the_ends_of_long_text_are_kept() -> None:
     assert printable("begin" + "." * 1000 + "end", 20).startswith("begin")
     assert printable("begin" + "." * 1000 + "end", 20).endswith("...end")
     assert printable_lines("one\ntw\x1bo\n" + "x" * 100, 12) == "one\ntw\\x1bo\n" + "xxxxxx...xxx"
+
+
+def test_a_line_of_a_file_stays_one_line() -> None:
+    """For Python, too, which splits lines at more characters than other programs; words keep their direction."""
+    ends = "".join(map(chr, range(0x3000)))
+    assert for_line(ends).splitlines() == [for_line(ends)]
+    assert for_line("a\u2028b\u2029c\x85d\ne\u202e") == "a\\u2028b\\u2029c\\x85d\\ne\u202e"
 
 
 def test_each_place_has_its_own_escapes() -> None:

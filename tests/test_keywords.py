@@ -224,6 +224,13 @@ def test_functions_of_type_1_with_another_meaning_or_order(tmp_path, old, new, m
         features(SILICON.replace(old, new) + "symfunction_short Si 1 Si 3.5\n", tmp_path, CRYSTAL)
 
 
+def test_the_largest_cutoff_of_type_1_counts(tmp_path):
+    for cutoffs in ((4.5, 3.0), (3.0, 4.5)):
+        lines = "".join(f"symfunction_short Si 1 Si {cutoff}\n" for cutoff in cutoffs)
+        with pytest.raises(Error, match="larger cutoff than one of type 2"):
+            features(SILICON + lines, tmp_path, CRYSTAL)
+
+
 def test_shifts_of_angular_functions_are_n2p2s(tmp_path):
     text = SILICON + "symfunction_short Si 9 Si Si 0.1 1 1 6.0 {}\n"
     assert features(text.format(0.3), tmp_path, CRYSTAL).shape == (2, 3)
@@ -259,6 +266,14 @@ def test_atom_energies_of_n2p2_and_runner(tmp_path):
     write(tmp_path / "unclear", SILICON + "runner_mode 3\n" + shift)
     with pytest.raises(Error, match=r':11: n2p2 adds atom_energy.*"runner_mode" in line 10.*add remove_atom_energies'):
         Potential.load(tmp_path / "unclear")
+
+
+def test_runners_names_of_the_range_of_scaled_functions(tmp_path):
+    lines = "scale_min_short{0} -2.0\nscale_max_short{0} 3.0\n"
+    for name in ("", "_atomic"):
+        write(tmp_path / f"a{name}", SILICON + lines.format(name))
+        scaling = Potential.load(tmp_path / f"a{name}").core.scaling
+        assert (scaling.smin, scaling.smax) == (-2.0, 3.0)
 
 
 # -- networks -----------------------------------------------------------------------------------------------
@@ -361,6 +376,9 @@ def test_committees_in_the_folder_of_their_input(tmp_path):
     (tmp_path / "input.nn").write_text(SILICON + "committee_mode prediction\ncommittee_size 3\n")
     with pytest.raises(Error, match=r":11: committee_size is 3, but there are 2"):
         load_potential(tmp_path)
+    (tmp_path / "input.nn").write_text(SILICON + "committee_mode prediction\ncommittee_size 1\n")
+    with pytest.raises(Error, match=r":11: committee_size is 1, but there are 2"):
+        load_potential(tmp_path)
     write(tmp_path, SILICON + "committee_mode off\n")  # a potential beside others
     assert isinstance(load_potential(tmp_path), Potential)
 
@@ -378,6 +396,30 @@ def test_committees_that_are_not_whole(tmp_path):
         load_potential(broken)
     with pytest.raises(Error, match="committee_mode asks for an ensemble"):
         load_potential(write(tmp_path / "alone", SILICON + "committee_mode prediction\n"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2 Si 0.1 0.0 4.0", "2 Si 0.2 0.0 4.0"),
+        ("2 Si 0.1 0.0 4.0", "2 Si 0.1 0.5 4.0"),
+        ("2 Si 0.1 0.0 4.0", "2 Si 0.1 0.0 4.5"),
+        ("3 Si Si 0.01 1 2 4.0", "3 Si Si 0.01 -1 2 4.0"),
+        ("3 Si Si 0.01 1 2 4.0", "3 Si Si 0.01 1 4 4.0"),
+        ("3 Si Si 0.01 1 2 4.0", "9 Si Si 0.01 1 2 4.0"),
+        ("20 Si 0.0 4.0 p2", "20 Si 0.5 4.0 p2"),
+        ("20 Si 0.0 4.0 p2", "20 Si 0.0 4.0 p3"),
+        ("20 Si 0.0 4.0 p2", "20 Si 0.0 4.0 p2a"),
+        ("21 Si Si 0.0 4.0 60 180 p2", "21 Si Si 0.0 4.0 70 180 p2"),
+        ("21 Si Si 0.0 4.0 60 170 p2", "21 Si Si 0.0 4.0 60 180 p2"),
+    ],
+)
+def test_members_that_differ_in_one_number_of_a_function(tmp_path, one, other):
+    weights = {"Si": np.linspace(-1, 1, count(3, 2, 1))}
+    for name, function in (("0", one), ("1", other)):
+        write(tmp_path / name, SILICON + f"symfunction_short Si {function}\n", weights, functions=3)
+    with pytest.raises(Error, match="potential 1 of the ensemble has other elements or functions than potential 0"):
+        load_potential(tmp_path)
 
 
 # -- numbers and hostile files ------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.constraints import FixAtoms
+from ase.constraints import FixAtoms, FixCartesian
 from ase.io import read, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,6 +115,14 @@ def test_sources_are_said(tmp_path):
     assert listener.said[1:] == listener.warned == []
     assert data[:3].sources() == " (energy: 3 REF_energy; forces: 3 from the calculator)"
     assert "energy: 8 REF_energy; forces: 8 from the calculator" in sitewise("info", tmp_path / "a.xyz").stdout
+
+
+def test_the_usual_name_as_key_is_the_usual_source(tmp_path):
+    keys = {"energy": "energy", "forces": "forces", "stress": "stress"}
+    data, listener = reading(tmp_path / "a.xyz", labelled(3, **USUAL), keys=keys)
+    assert data.sources() == reading(tmp_path / "a.xyz", labelled(3, **USUAL))[0].sources()
+    assert "3 from the calculator" in data.sources()
+    assert listener.said[1:] == []
 
 
 MIXTURES = {
@@ -510,6 +518,26 @@ def test_what_is_written_is_read_by_ase_to_the_bit(structure):
     assert one.calc.results.keys() == results.keys()
     for name, value in results.items():
         assert np.array_equal(one.calc.results[name], value)
+
+
+def test_what_is_fixed_stays_fixed(tmp_path):
+    """In some directions, too; nine numbers of a virial keep their order."""
+    virial = np.arange(9.0).reshape(3, 3)
+    for constraint in (FixAtoms([1]), FixCartesian([1], [True, False, True])):
+        atoms = alloy()
+        atoms.set_constraint(constraint)
+        atoms.info["virial"] = virial
+        with (tmp_path / "a.xyz").open("w") as file:
+            write_extxyz(file, atoms, {})
+        found = read(tmp_path / "a.xyz")
+        moved = np.ones((len(atoms), 3))
+        for each in found.constraints:
+            each.adjust_forces(found, moved)
+        expected = np.ones((len(atoms), 3))
+        constraint.adjust_forces(atoms, expected)
+        assert np.array_equal(moved, expected)
+        assert (moved[1] == [0, isinstance(constraint, FixCartesian), 0]).all()
+        assert np.array_equal(found.info["virial"], virial)
 
 
 def test_predictions_are_read_to_the_bit(tmp_path):

@@ -216,6 +216,19 @@ def test_one_overlapping_pair_is_named(right, count):
     assert found == "f: structure 7 has atoms 3 (Cu) and 5 (Cu) at 0.7 Angstrom, expected at least 1.32"
 
 
+def test_the_worst_of_overlapping_pairs_is_named(right):
+    """In whatever order they come."""
+    structures = []
+    for number, distance in enumerate((0.9, 0.6, 0.8)):
+        s = right["crystal"][number]
+        atoms = s.atoms.copy()
+        atoms.positions[5] = atoms.positions[3] + [distance, 0, 0]
+        structures.append(Structure(atoms, s.energy, s.forces, None, "", f"f, structure {number}"))
+    (found,) = list(implausible(structures, "f", Units()))
+    assert "structure 1 has atoms 3 (Cu) and 5 (Cu) at 0.6 Angstrom" in found
+    assert found.endswith("; 3 structures have such pairs")
+
+
 def test_the_unit_that_may_be_meant(right):
     (found,) = list(implausible(changed(right["crystal"], 1 / BOHR), "f", Units.of("Bohr", "eV")))
     assert "lengths may be in Angstrom, but were read in Bohr (length_unit)" in found

@@ -134,6 +134,15 @@ def test_an_energy_that_is_missing_is_unknown(tmp_path):
     assert s.forces is not None
 
 
+def test_an_energy_of_0_is_an_energy(tmp_path):
+    """That of an isolated atom whose energy is the reference; with forces of 0, which without it are unknown."""
+    alone = BLOCK.replace("-7.5", "0.0").replace("0.25 -0.5 0.125", "0 0 0").replace("-0.25 0.5 -0.125", "0 0 0")
+    (s,) = read(saved(tmp_path / "a.data", alone))
+    assert (s.energy, s.forces.tolist()) == (0.0, [[0, 0, 0]] * 2)
+    (s,) = read(saved(tmp_path / "a.data", alone.replace("energy 0.0\n", "")), require_labels=False)
+    assert s.energy is s.forces is None
+
+
 def test_a_total_charge_is_said_to_be_ignored(tmp_path):
     heard = Heard()
     path = saved(tmp_path / "a.data", BLOCK + BLOCK.replace("charge 0.0", "charge -1.0"))
@@ -218,6 +227,13 @@ def test_bad_extended_xyz(tmp_path, text, message):
         read(saved(tmp_path / "bad.xyz", text))
 
 
+@pytest.mark.parametrize("between", ["", "\ufeff"])
+def test_files_put_together(tmp_path, between):
+    """Each of them may begin with a byte order mark."""
+    first, second = read(saved(tmp_path / "a.xyz", XYZ + between + XYZ.replace("-1.5", "-2.5")))
+    assert (first.energy, second.energy) == (-1.5, -2.5)
+
+
 def test_an_output_of_cp2k(tmp_path):
     with pytest.raises(Error, match="is an output of CP2K, which ASE cannot read"):
         read(saved(tmp_path / "cp2k.out", " CP2K| version string: CP2K version 2023.1\n"))
@@ -281,6 +297,19 @@ def test_units_and_formats_agree(tmp_path_factory, length, energy, name):
     options = ["--length-unit", length, "--energy-unit", energy, "-q"]
     run("convert", path, "-o", folder / "b.traj", *options)
     same(read(folder / "b.traj"), frames, tolerance)
+
+
+def test_sizes_of_units():
+    """Of CODATA 2018, written out."""
+    eV, angstrom, kbar = 1.602176634e-19, 1e-10, 1e8
+    joules = {"Hartree": 4.3597447222071e-18, "Rydberg": 2.1798723611035e-18,
+              "kcal/mol": 4184 / 6.02214076e23, "kJ/mol": 1000 / 6.02214076e23}  # fmt: skip
+    for name, joule in joules.items():
+        assert Units.of("Angstrom", name).energy == pytest.approx(joule / eV, rel=1e-10)
+    assert Units.of("Bohr", "eV").force == pytest.approx(1 / 0.529177210903)
+    assert Units.of("Bohr", "Hartree").stress == pytest.approx(29421.02648438959e9 * angstrom**3 / eV)
+    assert Units.of("Bohr", "Hartree", "kbar").stress == pytest.approx(kbar * angstrom**3 / eV)
+    assert Units.of("Bohr", "Hartree", "GPa").stress == pytest.approx(10 * kbar * angstrom**3 / eV)
 
 
 @pytest.mark.parametrize("name", ["a.xyz", "input.data"])
@@ -358,6 +387,10 @@ def test_units_of_a_format_that_has_its_own(tmp_path):
     write(tmp_path / "POSCAR", bulk("Si"))
     with pytest.raises(Error, match="POSCAR: is of the format vasp, which ASE reads in eV and Angstrom, but"):
         read(tmp_path / "POSCAR", require_labels=False, length_unit="Bohr")
+    with pytest.raises(Error, match="but its units are said to be Hartree and Angstrom"):
+        read(tmp_path / "POSCAR", require_labels=False, energy_unit="Hartree")
+    with pytest.raises(Error, match="but its units are said to be eV and Angstrom, stress in GPa"):
+        read(tmp_path / "POSCAR", require_labels=False, stress_unit="GPa")
 
 
 def test_units_of_convert(tmp_path):

@@ -147,6 +147,22 @@ def test_the_lock_is_no_link_to_elsewhere(tmp_path):
     assert (tmp_path / "precious").read_text() == "content"
 
 
+def test_a_lock_that_is_removed_while_it_is_taken(tmp_path, monkeypatch):
+    """By the run before, which ends between the opening of its file and the lock: that file keeps nobody out."""
+    lock, ended = files._try_lock, []
+
+    def late(handle):
+        if not ended:
+            ended.append((tmp_path / LOCK).unlink())
+        return lock(handle)
+
+    monkeypatch.setattr(files, "_try_lock", late)
+    with run_folder(tmp_path, QUIET):
+        assert (tmp_path / LOCK).exists()
+        with pytest.raises(Error, match="works in this folder"), run_folder(tmp_path, QUIET):
+            pass
+
+
 def test_without_locks_a_run_warns(tmp_path, monkeypatch, capsys):
     def unsupported(handle, flags):
         raise OSError(files.NO_LOCKS[0], "No locks available")
