@@ -170,6 +170,19 @@ def test_a_list_with_a_skin_under_uniaxial_compression(axis):
         assert_close(found["energies"], potential.compute(*deformed)["energies"], 1e-11)
 
 
+def test_a_list_with_a_skin_when_a_strain_is_undone():
+    """The strain since the last build counts: when the atom does not move, only the cell says that the list of the
+    stretched crystal lacks neighbours."""
+    potential = random_potential()
+    neighbors = NeighborList(potential.cutoff, skin=0.5)
+    species, cell, pbc = np.array([0], np.int32), 2.3 * (np.ones((3, 3)) - np.eye(3)), np.ones(3, bool)
+    for builds, (stretch, x) in enumerate([(1.0, 0.0), (1.4, 1.5), (1.0, 1.5)], 1):
+        crystal = (species, np.array([[x, 0, 0]]), stretch * cell, pbc)
+        found = potential.compute(*crystal, neighbors=neighbors)
+        assert neighbors.builds == builds
+        assert_close(found["energies"], potential.compute(*crystal)["energies"], 1e-11)
+
+
 @every_device
 @pytest.mark.parametrize("far", [1e15, -1e15, 1.2e10, -1.2e10])
 def test_an_atom_too_many_cells_away_is_refused(far, device):
