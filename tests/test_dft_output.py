@@ -50,14 +50,15 @@ NOT_REACHED = (
 
 
 def outcar_of(frames, failed, version):
-    """Every step has 12 iterations; what failed is said by the lines of VASP 6, or by NELM alone in VASP 5."""
+    """Every step has 12 iterations; what failed is said by the lines of VASP 6, by the lack of a line beside others
+    (5.4), or by NELM alone (5)."""
     text = outcar(frames).replace("   ions per type", "   NELM   =     12;   NELMIN=  2; NELMDL= -5\n   ions per type")
     head, *steps = re.split(r"(?=^-+ Iteration)", text, flags=re.MULTILINE)
     for n, step in enumerate(steps):
         line, rest = step.split("\n", 1)
         if n in failed:
             steps[n] = f"{line}\n{NOT_REACHED if version == 6 else ''}{rest}"
-        elif version == 6:
+        elif version > 5:
             steps[n] = f"{line}\n{REACHED}{rest}"
         else:
             steps[n] = step.replace("(  12)", "(  11)")
@@ -74,7 +75,7 @@ def vasprun_of(frames, failed, _):
     return " <calculation>".join([head, *steps])
 
 
-CASES = [("OUTCAR", outcar_of, 6), ("OUTCAR", outcar_of, 5), ("vasprun.xml", vasprun_of, 6)]
+CASES = [("OUTCAR", outcar_of, 6), ("OUTCAR", outcar_of, 5.4), ("OUTCAR", outcar_of, 5), ("vasprun.xml", vasprun_of, 6)]
 
 
 @pytest.mark.parametrize(("name", "make", "version"), CASES)
