@@ -724,3 +724,22 @@ def test_iterations_are_those_of_adam(folder, tmp_path):
         rate = 0.02 * 0.25 ** ((t - 1) / 5)
         theta = theta - rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
     assert_close(weights(tmp_path / "out"), parameters.weights(theta), 1e-9)
+
+
+@pytest.mark.parametrize("test", ['["b.xyz"]', "0.5"])
+def test_structures_in_both_sets_are_told(tmp_path, capsys, test):
+    frames = silicon_frames(4)
+    write(tmp_path / "a.xyz", frames if test.startswith("[") else frames[:1] * 4)
+    write(tmp_path / "b.xyz", frames[2:])
+    (tmp_path / "run.toml").write_text(f'[data]\ntrain = "a.xyz"\ntest = {test}\n')
+    data = read_data(Config.load(tmp_path / "run.toml").data, np.random.default_rng(0), Reporter(quiet=True))
+    assert [len(part) for part in data] == ([4, 2] if test.startswith("[") else [2, 2])
+    assert capsys.readouterr().err.startswith("warning: 2 of 2 test structures are also trained on")
+
+
+def test_structures_in_one_set_are_not_told(tmp_path, capsys):
+    frames = silicon_frames(4)
+    write(tmp_path / "a.xyz", frames)
+    (tmp_path / "run.toml").write_text('[data]\ntrain = "a.xyz"\ntest = 0.5\n')
+    read_data(Config.load(tmp_path / "run.toml").data, np.random.default_rng(0), Reporter(quiet=True))
+    assert not capsys.readouterr().err
