@@ -25,6 +25,8 @@ from sitewise.reproduce import reproduce
 from sitewise.signals import Interrupted, Stop, stop_signals
 from sitewise.training import Inputs, Run
 
+pytestmark = pytest.mark.slow
+
 QUIET = Reporter(quiet=True)
 COMMAND = [sys.executable, "-m", "sitewise"]
 RUN = """
