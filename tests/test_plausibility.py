@@ -276,7 +276,7 @@ def test_every_command_says_it(tmp_path):
 FUNCTIONS = "number_of_elements 1\nelements Si\ncutoff_type 2\nsymfunction_short Si 2 Si 0.1 0.0 {}\n"
 
 
-@pytest.mark.parametrize(("cutoff", "warned"), [(12.0, True), (9.5, True), (9.0, False), (6.0, False)])
+@pytest.mark.parametrize(("cutoff", "warned"), [(20.0, True), (12.0, True), (9.5, True), (9.0, False), (6.0, False)])
 def test_a_cutoff_that_may_be_in_bohr(tmp_path, cutoff, warned):
     from sitewise.config import Functions
     from sitewise.preparation import choose_functions
