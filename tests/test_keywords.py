@@ -447,6 +447,16 @@ def test_what_is_no_number(tmp_path, word):
     assert len(str(raised.value)) < len(str(tmp_path)) + 130
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("cutoff_type 1", "cutoff_type 1.5"), ("nodes_short 2", "nodes_short 2.5"), ("of_elements 1", "of_elements 1.1"),
+     ("Si 2 Si 0.05", "Si 2.5 Si 0.05"), ("layers_short 1", "layers_short 1e-3")],
+)  # fmt: skip
+def test_what_is_no_integer(tmp_path, old, new):
+    with pytest.raises(Error, match=rf'"{new.split()[1]}" is not an integer'):
+        Potential.load(write(tmp_path, SILICON.replace(old, new)))
+
+
 def test_byte_order_marks_and_line_ends(tmp_path):
     write(tmp_path / "plain")
     write(tmp_path / "mark")
