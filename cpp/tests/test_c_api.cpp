@@ -43,6 +43,9 @@ void check_failures(const sitewise_potential* p) {
     CHECK(sitewise_compute(p, 2, species, positions, positions, nullptr, out) == 1 &&
           told("both or neither"));
     CHECK(sitewise_compute_list(p, 2, species, 2, first, index, positions, out) == 1 && told("names atom 2"));
+    const int below[2] = {1, -1};
+    CHECK(sitewise_compute_list(p, 2, species, 2, first, below, positions, out) == 1 &&
+          told("names atom -1"));
     const size_t later[3] = {3, 3, 3};  // no neighbours, in a list that does not begin at 0
     CHECK(sitewise_compute_list(p, 2, species, 2, later, nullptr, nullptr, out) == 0);
     CHECK(sitewise_compute_list(p, 2, species, 2, backwards, swapped, positions, out) == 1 && told("row 1"));
