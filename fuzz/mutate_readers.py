@@ -109,7 +109,8 @@ def _make_data(name: str, ase_format: str | None) -> Callable[[Path], None]:
             (folder / name).write_text(text * 2)
         else:
             single = ase_format in ("vasp", "lammps-data", "cif", "gen", "cube")
-            write(folder / name, frames[0] if single else frames, format=ase_format)
+            options = {"masses": True} if ase_format == "lammps-data" else {}
+            write(folder / name, frames[0] if single else frames, format=ase_format, **options)
 
     return make
 

@@ -387,3 +387,35 @@ def test_mistakes_are_told(tmp_path):
     assert "is a potential, which cannot be written as ase" in result.output
     result = CliRunner().invoke(app, ["convert", str(tmp_path / "potential"), "-o", str(tmp_path / "a"), "--to", "x"])
     assert "--to is x, expected n2p2 or cp2k or simple-nn or params or runner or lammps or ase" in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "lost"), [("a.json", "group"), ("a.cif", "energy, forces, stress, group"), ("a.traj", ""), ("a.xyz", "")]
+)
+def test_what_a_format_does_not_hold_is_said(tmp_path, name, lost):
+    frames = silicon_frames(2)
+    for atoms in frames:
+        atoms.info["config_type"] = "crystal"
+    write(tmp_path / "in.traj", frames)
+    result = CliRunner().invoke(app, ["convert", str(tmp_path / "in.traj"), "-o", str(tmp_path / name), "-q"])
+    assert result.exit_code == 0
+    warning = f"the format does not hold what structures have of {lost}\n"
+    assert result.output.endswith(warning) if lost else result.output == ""
+
+
+@pytest.mark.parametrize("name", ["a.zzz", "a.nc", "noending"])
+def test_names_of_no_format(tmp_path, name):
+    write(tmp_path / "in.traj", silicon_frames(1))
+    result = CliRunner().invoke(app, ["convert", str(tmp_path / "in.traj"), "-o", str(tmp_path / name), "-q"])
+    assert (result.exit_code, list(tmp_path.iterdir())) == (2, [tmp_path / "in.traj"])
+    assert result.output.endswith(f"{name}: has by its name no format that ASE writes, such as .xyz\n")
+
+
+@pytest.mark.parametrize("name", ["a.traj", "a.xyz.gz", "POSCAR"])
+def test_predictions_have_the_name_of_their_format(tmp_path, name):
+    Potential(silicon_potential()).save(tmp_path / "potential")
+    write(tmp_path / "in.xyz", silicon_frames(1))
+    arguments = ["predict", str(tmp_path / "potential"), str(tmp_path / "in.xyz"), "-o", str(tmp_path / name), "-q"]
+    result = CliRunner().invoke(app, arguments)
+    assert (result.exit_code, (tmp_path / name).exists()) == (2, False)
+    assert "but extended XYZ is written: name it .xyz" in result.output

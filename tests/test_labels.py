@@ -20,6 +20,7 @@ from sitewise import Dataset, Error, train
 from sitewise.cli import app
 from sitewise.config import Config
 from sitewise.extxyz import write_extxyz
+from sitewise.preparation import read_data
 from sitewise.progress import Reporter
 
 VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
@@ -210,7 +211,79 @@ def test_predictions_are_read_without_a_word(tmp_path):
     assert ["forces are too small" in text for text in listener.warned] == [True]  # those of a potential by chance
 
 
+def test_energies_by_other_names_are_listed(tmp_path):
+    (tmp_path / "a.xyz").write_text("1\nE=-1.5 Etot=-2.5 E_dft=-3.5 eta=1.0\nSi 0 0 0\n")
+    listener = Listener()
+    Dataset.read(tmp_path / "a.xyz", require_labels=False, reporter=listener)
+    assert listener.said[1].startswith(
+        "not used though it looks like a label: E (1 structure), Etot (1 structure), E_dft"
+    )
+    assert "eta" not in listener.said[1]
+
+
 # ---- stress and virial
+
+
+def test_six_numbers_of_a_virial_in_extended_xyz(tmp_path):
+    """ASE refuses them; they are read, and written again by predict."""
+    atoms = alloy()
+    text = " ".join(map(str, [1.0, 2.0, 3.0, 0.4, 0.5, 0.6]))
+    with (tmp_path / "a.xyz").open("w") as file:
+        write_extxyz(file, atoms, {"energy": 1.0})
+    path = tmp_path / "a.xyz"
+    path.write_text(path.read_text().replace("energy=1.0", f'energy=1.0 virial="{text}"'))
+    listener = Listener()
+    (s,) = Dataset.read(path, keys={"virial": "virial"}, reporter=listener)
+    assert np.allclose(s.stress * -atoms.cell.volume, [1, 2, 3, 0.4, 0.5, 0.6], rtol=1e-14, atol=0)
+    assert "the six numbers of virial are taken as xx yy zz yz xz xy" in listener.said
+    (s,) = Dataset.read(path, reporter=Listener())
+    with (tmp_path / "b.xyz").open("w") as file:
+        write_extxyz(file, s.atoms, {})
+    assert f'virial="{text}"' in (tmp_path / "b.xyz").read_text()
+
+
+def test_stresses_of_atoms_are_no_stress(tmp_path):
+    path = tmp_path / "a.xyz"
+    path.write_text("1\nProperties=species:S:1:pos:R:3:stress:R:9 energy=1\nSi 0 0 0 1 0 0 0 2 0 0 0 3\n")
+    listener = Listener()
+    (s,) = Dataset.read(path, reporter=listener)
+    assert (s.energy, s.stress) == (1, None)
+    assert listener.said[-1] == "stresses of atoms are not read, which 1 structures have"
+
+
+def labelled_copper(path, seeds, key=None):
+    frames = []
+    for seed in seeds:
+        atoms = bulk("Cu", cubic=True)
+        atoms.rattle(0.1, seed=seed)
+        atoms.calc = EMT()
+        found = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        atoms.calc = None if key else SinglePointCalculator(atoms, **found)
+        if key:
+            atoms.info["REF_energy"], atoms.arrays["REF_forces"] = found["energy"], found["forces"]
+        frames.append(atoms)
+    write(path, frames)
+
+
+def test_test_structures_that_are_trained_on_are_said(tmp_path):
+    labelled_copper(tmp_path / "train.xyz", range(4))
+    labelled_copper(tmp_path / "test.xyz", range(3, 6))
+    labelled_copper(tmp_path / "ref.xyz", range(6, 8), key="REF")
+    for test, warned in (("test", 1), ("ref", 0)):
+        (tmp_path / "run.toml").write_text(
+            f'[data]\ntrain = "train.xyz"\ntest = "{test}.xyz"\nmixed_labels = true\n'
+            '[symmetry_functions]\npreset = "fast"\n'
+        )
+        listener = Listener()
+        read_data(Config.load(tmp_path / "run.toml").data, np.random.default_rng(0), listener)
+        assert len(listener.warned) == warned
+        if warned:
+            assert "1 of 3 test structures are training structures as well" in listener.warned[0]
+            assert "test.xyz, structure 0: their errors say little" in listener.warned[0]
+    text = (tmp_path / "run.toml").read_text().replace("mixed_labels = true\n", "")
+    (tmp_path / "run.toml").write_text(text)
+    with pytest.raises(Error, match=r"\[data\] train and test: energy is mixed, 2 REF_energy, 4 from the calculator"):
+        read_data(Config.load(tmp_path / "run.toml").data, np.random.default_rng(0), Listener())
 
 
 def strain_derivative(atoms):

@@ -1,10 +1,13 @@
 """Data in wrong units are said to be so; right data of many kinds raise no warning."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import add_adsorbate, bulk, fcc111, molecule
 from ase.calculators.emt import EMT
+from ase.cluster import Icosahedron
 from ase.io import write
 
 from checks import BOHR, HARTREE, silicon_frames, silicon_potential
@@ -81,6 +84,27 @@ def equation_of_state(rng):
     return bulk("Cu", cubic=True, a=3.6 * rng.uniform(0.85, 1.25))
 
 
+def noble(rng):
+    """Atoms that no bonds hold together."""
+    atoms = bulk("Ne", "fcc", a=4.5, cubic=True) * (2, 2, 2)
+    atoms.rattle(0.3, rng=rng)
+    return atoms
+
+
+def hydride(rng):
+    """EMT's forces around the hydrogen are large."""
+    atoms = bulk("Pd", cubic=True) * (2, 2, 2)
+    atoms += Atoms("H", [[1.95, 0, 0]])
+    atoms.rattle(0.05, rng=rng)
+    return atoms
+
+
+def torn(rng):
+    atoms = bulk("Ag", a=4.09 * rng.uniform(1.05, 1.15), cubic=True)
+    atoms.rattle(0.05, rng=rng)
+    return atoms
+
+
 RIGHT = {
     "alloy": alloy,
     "hot alloy": lambda rng: alloy(rng, 0.2),
@@ -94,6 +118,8 @@ RIGHT = {
     "isolated atoms": lambda rng: Atoms(str(rng.choice(["Cu", "H", "O"]))),
     "atoms in boxes": lambda rng: Atoms(str(rng.choice(["Cu", "Au"])), cell=[12, 13, 14], pbc=True),
     **{name: molecule_of(name) for name in ("H2O", "CH4", "C2H6", "CO2", "NH3")},
+    "hydride": hydride,
+    "torn": torn,
 }
 
 
@@ -107,6 +133,30 @@ def right():
 @pytest.mark.parametrize("name", RIGHT)
 def test_no_false_alarm(right, name):
     assert list(implausible(right[name], "f", Units())) == []
+
+
+def test_no_false_alarm_for_a_noble_gas():
+    rng = np.random.default_rng(3)
+    frames = [noble(rng) for _ in range(10)]
+    found = [Structure(a, -0.02 * len(a), rng.normal(0, 0.01, (len(a), 3)), None, "", "f, structure 0") for a in frames]
+    assert list(implausible(found, "f", Units())) == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_few_energies_are_close_by_chance(seed):
+    rng = np.random.default_rng(seed)
+    frames = [Icosahedron("Cu", 3) for _ in range(8)]
+    for atoms in frames:
+        atoms.rattle(0.1, rng=rng)
+    assert list(implausible([labelled(atoms) for atoms in frames], "f", Units())) == []
+
+
+@pytest.mark.parametrize("name", ["H2O", "CO2", "CH4"])
+def test_small_molecules_in_hartree(right, name):
+    """Judged together, as one of them has too few bonds."""
+    changed = [replace(s, energy=s.energy * HARTREE, forces=s.forces * HARTREE / BOHR) for s in right[name]]
+    (text,) = implausible(changed, "f", Units())
+    assert text.startswith("f: forces are too small")
 
 
 def test_no_false_alarm_for_all_together(right):

@@ -216,7 +216,20 @@ def test_extended_xyz_in_every_guise(tmp_path, text):
         (XYZ.replace("-0.5\n", "-0.5 1.0\n"), ":4: has 8 columns, expected 7 by Properties"),
         (XYZ.replace("Si 2", "Xx 2"), "cannot be read at structure 0: 'Xx' is unknown"),
         (XYZ.replace("Si 2", "X 2"), "structure 0: atom 1 has the atomic number 0, expected 1 to 118"),
-        (XYZ.replace("Lattice", "lattice"), "structure 0: is periodic, but its cell lacks a vector, and so"),
+        (
+            XYZ.replace("Lattice", "lattice"),
+            "cannot be read at structure 0: lattice is not read, expected it as Lattice",
+        ),
+        (
+            XYZ.replace("Lattice", "cell").replace("Properties", "pbc=T Properties"),
+            "structure 0: is periodic, but its cell lacks a vector, and",
+        ),
+        (XYZ.replace("pbc=", "PBC="), "cannot be read at structure 0: PBC is not read, expected it as pbc"),
+        (XYZ.replace("T T T", "f f f"), "cannot be read at structure 0: pbc is f f f, expected T or F for each"),
+        (XYZ.replace("T T T", "yes no no"), "cannot be read at structure 0: pbc is yes no no, expected T or F"),
+        (XYZ.replace("T T T", "T F"), "cannot be read at structure 0: pbc is .True, False., expected T or F"),
+        (XYZ.replace("-1.5", "T"), "structure 0: energy is not a number: True"),
+        ("0\n\n", "structure 0: has no atoms"),
         (XYZ.replace("0.1", "0,1"), "cannot be read at structure 0"),
         (XYZ.replace("0.1", "nan"), "structure 0: position of atom 0 is not finite"),
         (XYZ.encode("utf-16"), "cannot be read"),
@@ -225,6 +238,48 @@ def test_extended_xyz_in_every_guise(tmp_path, text):
 def test_bad_extended_xyz(tmp_path, text, message):
     with pytest.raises(Error, match=f"bad.xyz,?:? ?{message}"):
         read(saved(tmp_path / "bad.xyz", text))
+
+
+@pytest.mark.parametrize("flags", ["T F F", "true false false", "1 0 0", "T,F,F", "1.0 0.0 0.0"])
+def test_periodic_directions(tmp_path, flags):
+    (s,) = read(saved(tmp_path / "a.xyz", XYZ.replace("T T T", flags)))
+    assert s.atoms.pbc.tolist() == [True, False, False]
+
+
+def test_columns_without_names_are_said(tmp_path):
+    path, heard = saved(tmp_path / "a.xyz", "1\nenergy=-1.5\nSi 0 0 0 0.1 0.2 0.3\n"), Heard()
+    (s,) = Dataset.read(path, reporter=heard)
+    assert (s.energy, s.forces) == (-1.5, None)
+    assert heard.said[0] == f"{path}: columns behind the positions are not read, as no Properties name them"
+
+
+@pytest.mark.parametrize("name", ["a.lmp", "a.data", "data.silicon", "noending"])
+def test_lammps_data_by_any_name(tmp_path, name):
+    """Ours, too, is read again, in LAMMPS's orientation; types without masses would be read as hydrogen, helium ..."""
+    atoms = bulk("NaCl", "rocksalt", a=5.64) * (2, 1, 1)
+    write(tmp_path / "a.xyz", atoms)
+    run("convert", tmp_path / "a.xyz", "-o", tmp_path / name, "--to", "lammps")
+    (s,) = read(tmp_path / name, require_labels=False)
+    assert (s.atoms.symbols == atoms.symbols).all()
+    assert np.allclose(s.atoms.get_all_distances(mic=True), atoms.get_all_distances(mic=True), atol=1e-12)
+    text = (tmp_path / name).read_text()
+    saved(tmp_path / name, text[: text.index("Masses")] + text[text.index("Atoms") :])
+    with pytest.raises(Error, match=f"{name}: has no section Masses, expected it, as types alone tell no elements"):
+        read(tmp_path / name)
+
+
+def test_files_of_no_format(tmp_path):
+    with pytest.raises(Error, match=r"a.zzz: is of no format that ASE knows, neither by its name nor by its content"):
+        read(saved(tmp_path / "a.zzz", "nothing\n"))
+    with pytest.raises(Error, match=r"a.data: has the name of an input.data, but does not start with begin"):
+        read(saved(tmp_path / "a.data", "nothing\n"))
+
+
+def test_a_file_given_twice(tmp_path):
+    path = saved(tmp_path / "a.xyz", XYZ)
+    for paths in ([path, path], [str(tmp_path / "*.xyz"), path]):
+        with pytest.raises(Error, match=r"a.xyz: is given 2 times"):
+            Dataset.read(paths)
 
 
 @pytest.mark.parametrize("between", ["", "\ufeff"])
@@ -283,7 +338,6 @@ def same(found, frames, tolerance):
             assert_close(s.stress, atoms.get_stress(), tolerance)
 
 
-@pytest.mark.slow
 @given(
     length=st.sampled_from([*LENGTHS, "bohr", "ANGSTROM"]),
     energy=st.sampled_from([*ENERGIES, "hartree", "EV"]),

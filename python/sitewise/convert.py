@@ -16,7 +16,7 @@ from .labels import LABELS
 from .lammps_data import write_lammps_data
 from .plausibility import doubt_cutoff
 from .potential import Potential
-from .progress import Reporter
+from .progress import Reporter, Silent
 from .runner import is_runner, write_runner
 from .simple_nn import read_params, read_potential, write_params, write_potential
 from .symmetry import SymmetryFunctions
@@ -106,6 +106,7 @@ def convert(
         write_lammps_data(structures[0], output)
     elif to is Format.ase:
         _write_ase(structures, output)
+        _say_what_ase_lost(structures, output, reporter)
     else:
         raise Error(f"{sources[0]}: holds structures, which cannot be written as {to.value}")
 
@@ -189,20 +190,48 @@ def _say_what_is_lost(structures: Sequence[Structure], output: Path, reporter: R
     stresses = sum(s.stress is not None for s in structures)
     if stresses:
         reporter.say(f"{output}: holds no stresses, which {stresses} of {len(structures)} structures have")
+    if any(s.group for s in structures):
+        reporter.say(f"{output}: holds no groups; their names become comments")
+
+
+def _say_what_ase_lost(structures: Sequence[Structure], output: Path, reporter: Reporter) -> None:
+    """Reads what ASE has written and says which labels and groups it does not hold."""
+    try:
+        written = Dataset.read(str(output), require_labels=False, mixed_labels=True, reporter=Silent())
+    except Error as error:
+        reporter.warn(f"what was written cannot be read again: {error}")
+        return
+    lost = [
+        name
+        for name in (*LABELS, "group")
+        if sum(_has(s, name) for s in written) < sum(_has(s, name) for s in structures)
+    ]
+    if lost:
+        reporter.warn(f"{output}: the format does not hold what structures have of {', '.join(lost)}")
+
+
+def _has(structure: Structure, name: str) -> bool:
+    return bool(structure.group) if name == "group" else getattr(structure, name) is not None
 
 
 def _write_ase(structures: Iterable[Structure], output: Path) -> None:
     from ase.io import write
-    from ase.io.formats import filetype, open_with_compression
+    from ase.io.formats import UnknownFileTypeError, filetype, ioformats, open_with_compression
 
+    try:
+        kind = filetype(str(output), read=False)
+    except UnknownFileTypeError:
+        kind = ""
+    if kind not in ioformats:
+        raise Error(f"{output}: has by its name no format that ASE writes, such as .xyz")
     with atomic(output) as temporary:
         try:
-            if filetype(str(output), read=False) == "extxyz":
+            if kind == "extxyz":
                 with open_with_compression(str(temporary), "wt") as file:
                     for structure in structures:
                         write_extxyz(file, structure.atoms, _known(structure))
             else:
-                write(temporary, [_labelled(structure) for structure in structures])
+                write(temporary, [_labelled(structure) for structure in structures], format=kind)
         except Error:
             raise
         except Exception as error:  # ASE's writers raise whatever they raise

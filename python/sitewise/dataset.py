@@ -278,7 +278,7 @@ class Dataset(Sequence[Structure]):
 
 
 def expand(paths: str | Path | Sequence[str | Path]) -> list[str]:
-    """Files of one or more paths or glob patterns; Error for one that matches nothing."""
+    """Files of one or more paths or glob patterns; Error for one that matches nothing, or a file given twice."""
     files: list[str] = []
     for path in [paths] if isinstance(paths, (str, Path)) else paths:
         try:
@@ -290,6 +290,9 @@ def expand(paths: str | Path | Sequence[str | Path]) -> list[str]:
         files += found
     if not files:
         raise Error("no data files are given")
+    twice = [file for file, count in Counter(files).items() if count > 1]
+    if twice:
+        raise Error(f"{twice[0]}: is given {files.count(twice[0])} times")
     return files
 
 
@@ -326,7 +329,9 @@ class _Reader:
 
 
 def _require_sense(atoms: Atoms, source: str) -> None:
-    """Raises Error for an atom without element, or periodicity without cell."""
+    """Raises Error where there is no atom, an atom has no element, or a periodic direction no cell."""
+    if not len(atoms):
+        raise Error(f"{source}: has no atoms")
     try:
         require_elements(atoms.numbers)
     except Error as error:

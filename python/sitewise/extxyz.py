@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from ._core import Error
 from .structures import Flags, is_symmetric
-from .text import for_line
+from .text import for_line, printable
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 NOT_INFO = ("Lattice", "Properties", "pbc")
 NOT_COLUMNS = ("numbers", "positions", "species", "pos", "symbols", "move_mask")
 MATRICES = ("stress", "virial")  # ASE reads nine numbers there or fails
+VIRIAL, RENAMED = re.compile(r"(?<!\S)\"?virial\"?\s*="), "six_of_virial"
 TYPES = {"f": "R", "i": "I", "u": "I", "b": "L"}  # by kind of a numpy array; others are text
 
 
@@ -27,13 +29,34 @@ def parse_header(line: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        Where ASE does, and for a stress that is not symmetric: ASE would take one triangle of it.
+        Where ASE does; for a stress that is not symmetric, of which ASE would take one triangle; for a name that ASE
+        knows in other letters, and for a pbc that is not yes or no, which ASE would take for yes.
     """
-    from ase.io.extxyz import key_val_str_to_dict
-
-    found: dict[str, Any] = key_val_str_to_dict(line)
+    found = _words(line)
+    for key in found:
+        right = next((name for name in NOT_INFO if key.lower() == name.lower()), key)
+        if key != right:
+            raise ValueError(f"{printable(key)} is not read, expected it as {right}")
+    flags = np.ravel(found.get("pbc", True))
+    if flags.size not in (1, 3) or flags.dtype.kind not in "bif" or not set(flags.tolist()) <= {0, 1}:
+        raise ValueError(f"pbc is {printable(str(found['pbc']))}, expected T or F for each direction")
     if "stress" in found and np.isfinite(found["stress"]).all() and not is_symmetric(found["stress"]):
         raise ValueError(f"stress is not symmetric: {_text(found['stress'])}")
+    return found
+
+
+def _words(line: str) -> dict[str, Any]:
+    """ASE's reading of a header, which wants nine numbers of a virial, for six too."""
+    from ase.io.extxyz import key_val_str_to_dict
+
+    found: dict[str, Any]
+    try:
+        found = key_val_str_to_dict(line)
+    except ValueError:
+        found = key_val_str_to_dict(VIRIAL.sub(f"{RENAMED}=", line))
+        if np.shape(found.get(RENAMED, ())) != (6,):
+            raise
+        found["virial"] = found.pop(RENAMED)
     return found
 
 
@@ -55,7 +78,7 @@ def write_extxyz(file: IO[str], atoms: Atoms, results: Mapping[str, Any]) -> Non
     Raises
     ------
     Error
-        If `virial` in the info of the atoms is not nine numbers, which ASE would not read.
+        If `virial` in the info of the atoms is neither nine numbers nor six.
     """
     columns, info = _sorted(atoms, results)
     properties = ":".join(f"{name}:{kind}:{len(rows[0]) if rows else 1}" for name, kind, rows in columns)
@@ -133,6 +156,8 @@ def _info(key: str, value: Any) -> Iterator[str]:
 
 def _matrix(key: str, value: Any) -> str:
     numbers = np.asarray(value, dtype=np.float64)
+    if key == "virial" and numbers.shape == (6,):
+        return _text(numbers)
     if key == "stress" and numbers.shape == (6,):
         numbers = numbers[[0, 5, 4, 5, 1, 3, 4, 3, 2]]
     if numbers.size != 9:

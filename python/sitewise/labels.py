@@ -26,6 +26,7 @@ FREE_ENERGY = "free_energy"
 
 # Names that look like labels, and those of settings, of other vectors and of our own output, which do not.
 NAMED = re.compile("energy|force|stress|virial", re.IGNORECASE)
+ENERGY = re.compile("energy|^e_?(tot|dft|pot|0)?$|^toten$", re.IGNORECASE)
 OTHER = re.compile(
     "weight|sigma|spread|std|cutoff|kinetic|momenta|vel|magmom|dipole|mask|disp|pos|coord", re.IGNORECASE
 )
@@ -73,6 +74,7 @@ class LabelReader:
         self.keys = dict(keys)
         self._names: dict[str, None] = {}  # of all that the structures carry, in their order
         self._sixes: set[str] = set()
+        self._stress_of_atoms = 0  # structures
 
     def find(self, atoms: Atoms, units: Units, source: str) -> Labels:
         """The labels of a structure.
@@ -92,6 +94,9 @@ class LabelReader:
             If a label is not finite, has a wrong shape or is a stress of nine numbers that are not symmetric.
         """
         results = dict(atoms.calc.results) if atoms.calc is not None else {}
+        if np.shape(results.get("stress", ()))[1:] in ((6,), (9,)):
+            self._stress_of_atoms += 1
+            del results["stress"]
         self._names.update(dict.fromkeys([*map(str, atoms.info), *atoms.arrays, *results]))
         values: dict[str, Any] = dict.fromkeys(LABELS)
         sources = {}
@@ -128,6 +133,8 @@ class LabelReader:
         """What was assumed."""
         for name in sorted(self._sixes):
             yield f"the six numbers of {printable(name)} are taken as xx yy zz yz xz xy"
+        if self._stress_of_atoms:
+            yield f"stresses of atoms are not read, which {self._stress_of_atoms} structures have"
 
     def _lookup(self, atoms: Atoms, results: Mapping[str, Any], label: str) -> tuple[Any, str] | None:
         """The label of a structure and its name, None if it has none."""
@@ -152,7 +159,9 @@ class LabelReader:
         try:
             value = np.array(found, dtype=np.float64)
         except (TypeError, ValueError):
-            raise Error(f"{source}: {called} is not a number: {printable(repr(found))}") from None
+            value = None
+        if value is None or np.asarray(found).dtype.kind == "b":
+            raise Error(f"{source}: {called} is not a number: {printable(str(found))}")
         nine = label == "stress" and value.size == 9
         if value.shape != shape and not nine and not (label == "energy" and value.size == 1):
             raise Error(f"{source}: {called} has shape {value.shape}, expected {shape}")
@@ -221,13 +230,11 @@ def unused(atoms: Atoms, known: Collection[str]) -> Iterator[str]:
         if value.dtype.kind == "f" and value.shape == (len(atoms), 3) and not OTHER.search(name):
             yield name
     for name, value in atoms.info.items():
-        if isinstance(name, str) and _looks_like_label(name, value, known) and not OTHER.search(name):
+        if isinstance(name, str) and not OTHER.search(name) and _looks_like_label(name, value, known):
             yield name
 
 
 def _looks_like_label(name: str, value: Any, known: Collection[str]) -> bool:
-    if isinstance(value, str):
-        return False
     try:
         array = np.asarray(value)
     except ValueError:  # rows of different lengths
@@ -236,7 +243,7 @@ def _looks_like_label(name: str, value: Any, known: Collection[str]) -> bool:
         return False
     if array.shape in ((6,), (9,), (3, 3)):
         return "stress" not in known and (array.dtype.kind == "f" or bool(NAMED.search(name)))
-    return array.size == 1 and "energy" in name.lower()
+    return array.size == 1 and bool(ENERGY.search(name))
 
 
 def _check_keys(keys: Mapping[str, str]) -> None:

@@ -6,18 +6,19 @@ compressed and hot; and each wrong unit is beyond one of them.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ._core import Error, get_threads, neighbor_list, set_threads
-from .structures import Floats, Ints
+from .structures import Flags, Floats, Ints
 from .text import PATH, printable
 from .units import Units
 
@@ -39,7 +40,10 @@ FEW_NEAR = 1.25  # that of one in twenty is below, or the atoms are no gas
 # Stiffness of bonds: force times distance over the relative spread of the nearest neighbours' distances of one kind.
 # Crystals of Cs have 5 eV, of Li 15, metals 60 to 120, water 40.
 SPREAD, MEMBERS = 0.01, 4  # least spread, and least number of distances of one kind in a structure
+ALIKE = 8  # least number of molecules of the same atoms
+NOBLE = (2, 10, 18, 36, 54, 86)  # whose atoms have no bonds between them
 SOFT, SOFT_TOP = 4.5, 8.0  # median and 90th percentile in eV are above
+STRETCHED = 1.0  # in crystals whose nearest neighbours are farther, bonds may be half as stiff
 HARD, DENSE = 250.0, 0.85  # the 10th percentile is below, unless the nearest neighbours are closer than DENSE
 
 # Energies against forces times displacements between two structures that follow each other.
@@ -105,6 +109,24 @@ def _doubts(structures: Sequence[Structure], units: Units) -> Iterator[str]:
     yield from islice(energies, 1)
 
 
+class Bonds(NamedTuple):
+    """Force times distance (eV; NaN without forces), root mean square and as most atoms have it, and relative spread of
+    distances."""
+
+    work: float
+    usual: float
+    spread: float
+
+    @classmethod
+    def of(cls, forces: Floats | None, distances: Floats, spread: float) -> Bonds:
+        """Bonds of atoms with forces [n, 3]."""
+        if forces is None:
+            return cls(np.nan, np.nan, spread)
+        squares = np.mean(forces**2, axis=1)
+        length = float(distances.mean())
+        return cls(length * float(np.sqrt(squares.mean())), length * float(np.sqrt(np.median(squares))), spread)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Nearest:
     """Atoms of a structure that have a neighbour, and the one that is nearest in units of the radii."""
@@ -127,22 +149,42 @@ class Nearest:
         k = order[places]
         return cls(structure, i[k], j[k], distances[k], ratios[k]) if len(k) else None
 
-    def bonds(self) -> tuple[float, float] | None:
-        """Force times distance (eV; NaN without forces) and relative spread of distances of each kind of pair; None
-        where they hardly differ."""
+    def bonds(self) -> Bonds | None:
+        """Of pairs of each kind together; None where their distances hardly differ."""
         numbers = self.structure.atoms.numbers
         pairs = np.sort([numbers[self.first], numbers[self.second]], axis=0)
         _, kind, count = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
         kind = kind.ravel()
         lengths = np.log(self.distances)
         deviations = lengths - (np.bincount(kind, lengths) / count)[kind]
-        many = count[kind] >= MEMBERS
+        many = (count[kind] >= MEMBERS) & self._bonded()
         spread = float(np.sqrt(np.mean(deviations[many] ** 2))) if many.any() else 0.0
         if spread < SPREAD:
             return None
         forces = self.structure.forces
-        size = np.nan if forces is None else float(np.sqrt(np.mean(forces[self.first[many]] ** 2)))
-        return size * float(self.distances[many].mean()), spread
+        return Bonds.of(None if forces is None else forces[self.first[many]], self.distances[many], spread)
+
+    def _bonded(self) -> Flags:
+        """Which pairs may have a bond."""
+        numbers = self.structure.atoms.numbers
+        noble = np.isin(numbers[self.first], NOBLE) & np.isin(numbers[self.second], NOBLE)
+        bonded: Flags = ~noble
+        return bonded
+
+
+def _molecules(nearest: Sequence[Nearest]) -> Iterator[Bonds]:
+    """Of molecules of the same atoms that are too small for `Nearest.bonds`, over structures."""
+    alike: dict[bytes, list[Nearest]] = defaultdict(list)
+    for each in nearest:
+        known = each.structure.forces is not None and not each.structure.atoms.pbc.any()
+        if known and each.bonds() is None and len(each.first) == len(each.structure.atoms) and each._bonded().all():
+            alike[each.structure.atoms.numbers.tobytes()].append(each)
+    for members in alike.values():
+        lengths = np.log([each.distances for each in members])
+        spread = float(np.sqrt(np.mean((lengths - lengths.mean(axis=0)) ** 2)))
+        if len(members) >= ALIKE and spread >= SPREAD:
+            forces = [each.structure.forces for each in members if each.structure.forces is not None]
+            yield Bonds.of(np.concatenate(forces), np.concatenate([each.distances for each in members]), spread)
 
 
 @cache
@@ -233,19 +275,23 @@ def _meant(unit: str, read: str) -> str:
 
 def _forces(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
     """Whether forces are too small or too large for the spread of distances."""
-    bonds = [found for each in nearest if (found := each.bonds()) is not None and np.isfinite(found[0])]
+    bonds = [found for each in nearest if (found := each.bonds()) is not None and np.isfinite(found.work)]
+    bonds += _molecules(nearest)
     if not bonds:
         return
-    low, middle, high = np.quantile([force / spread for force, spread in bonds], [0.1, 0.5, 0.9])
-    dense = NEAR < np.median(np.concatenate([each.ratios for each in nearest])) < DENSE
-    if middle < SOFT and high < SOFT_TOP:
-        what = "small", "Hartree"
+    middle, high = np.quantile([each.work / each.spread for each in bonds], [0.5, 0.9])
+    low, usual = np.quantile([each.usual / each.spread for each in bonds], [0.1, 0.5])
+    typical = float(np.median(np.concatenate([each.ratios for each in nearest])))
+    torn = STRETCHED < typical < FAR and all(each.structure.atoms.pbc.any() for each in nearest)
+    dense, part = NEAR < typical < DENSE, 0.5 if torn else 1.0
+    if middle < part * SOFT and high < part * SOFT_TOP:
+        what, stiffness = ("small", "Hartree"), middle
     elif low > HARD and not dense:
-        what = "large", "eV"
+        what, stiffness = ("large", "eV"), usual
     else:
         return
     yield (
-        f"forces are too {what[0]} for how much distances of neighbours differ (a stiffness of {middle:.3g} eV, "
+        f"forces are too {what[0]} for how much distances of neighbours differ (a stiffness of {stiffness:.3g} eV, "
         f"expected 10 to 150): they may be in {_meant(what[1], units.names[0])} (energy_unit)"
     )
 
@@ -301,7 +347,7 @@ def _energies(structures: Sequence[Structure], nearest: Sequence[Nearest], units
     size = float(np.median(sizes))
     if scatter > LARGEST_SCATTER:
         what = "much", "eV"
-    elif _too_little(scatter, size, nearest):
+    elif _too_little(scatter, len(known), size, nearest):
         what = "little", "Hartree"
     else:
         return
@@ -311,14 +357,16 @@ def _energies(structures: Sequence[Structure], nearest: Sequence[Nearest], units
     )
 
 
-def _too_little(scatter: float, size: float, nearest: Sequence[Nearest]) -> bool:
-    """Whether energies per atom of structures of `size` atoms scatter less than displacements make them."""
+def _too_little(scatter: float, number: int, size: float, nearest: Sequence[Nearest]) -> bool:
+    """Whether a `number` of energies per atom of structures of `size` atoms scatters less than by displacements."""
     bonds = np.array([found for each in nearest if (found := each.bonds()) is not None])
     if len(bonds) < len(nearest) / 2 or not len(bonds):
         return False
     part, fluctuation = SCATTER, FLUCTUATION
-    if np.isnan(bonds[:, 0]).any():
+    work, _, spread = bonds.T
+    if np.isnan(work).any():
         stiffness, part, fluctuation = WITHOUT_FORCES
-        bonds[:, 0] = stiffness * bonds[:, 1]
-    energy = 1.5 * float(np.median(bonds[:, 0] * bonds[:, 1]))
+        work = stiffness * spread
+    fluctuation *= max(0.0, 1 - 2 / number**0.5)  # few energies may be close to each other by chance
+    energy = 1.5 * float(np.median(work * spread))
     return scatter < part * energy and scatter < fluctuation * energy * (2 / (3 * size)) ** 0.5

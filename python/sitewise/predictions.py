@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ._core import Error
 from .dataset import Dataset
 from .ensemble import SPREADS, load_potential
 from .extxyz import write_extxyz
@@ -15,6 +16,7 @@ from .files import atomic
 from .metrics import evaluate_all
 from .potential import Device
 from .progress import Reporter
+from .readers import XYZ
 
 
 def write_predictions(
@@ -31,6 +33,7 @@ def write_predictions(
     and, for each atom, `energies` (eV) and `extrapolation` (number of functions outside the training range), for an
     ensemble also its spreads. What else the structures carry is kept, labels that were read are not. `options` are
     further keywords of `Dataset.read`."""
+    _require_name(output)
     loaded = load_potential(potential, cflength, cfenergy, device, reporter)
     structures = Dataset.read(data, require_labels=False, reporter=reporter, mixed_labels=True, **(options or {}))
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -43,6 +46,18 @@ def write_predictions(
                     (atoms.info if isinstance(spread, float) else atoms.arrays)[name] = spread
             values = {name: getattr(result, name) for name in ("energy", "energies", "forces", "stress")}
             write_extxyz(file, atoms, {name: value for name, value in values.items() if value is not None})
+
+
+def _require_name(output: Path) -> None:
+    """Raises Error for a name by which ASE reads another format than extended XYZ."""
+    from ase.io.formats import UnknownFileTypeError, filetype, get_compression, ioformats
+
+    try:
+        kind = get_compression(str(output))[1] or filetype(str(output), read=False)
+    except UnknownFileTypeError:
+        return
+    if kind not in XYZ and (kind in ioformats or get_compression(str(output))[1]):
+        raise Error(f"{output}: has the name of the format {kind}, but extended XYZ is written: name it .xyz")
 
 
 def write_features(

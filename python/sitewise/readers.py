@@ -35,6 +35,7 @@ UNPACKED, RATIO, BLOCK = 1 << 27, 200, 1 << 20  # bytes that any compressed file
 UNPACKERS: dict[str, Callable[[IO[bytes]], Any]] = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 BOM = b"\xef\xbb\xbf"
 D_EXPONENT = re.compile(rb"(?<![\w.])([+-]?(?:\d+\.\d*|\.\d+))[dD]([+-]?\d+)(?![\w.])")
+NAMED_COLUMNS = 4  # of XYZ without Properties: element and position
 DIGITS = 12  # of a number of atoms or columns
 # Where files say how many numbers or atoms follow, for which ASE makes room before it looks whether they do.
 INTEGERS = rb"(\d+(?:[ \t]+\d+)*)[ \t]*"
@@ -49,6 +50,7 @@ COUNTS = {
     "json": re.compile(rb'"__ndarray__":\s*\[\[([\d,\s]*)\]'),
     "traj": re.compile(rb'"(?:__)?ndarray(?:__)?":\s*\[\[([\d,\s]*)\]'),
 }
+LAMMPS_BOX = re.compile(rb"^[ \t]*[-+.\deE]+[ \t]+[-+.\deE]+[ \t]+xlo[ \t]+xhi\b", re.MULTILINE)
 PROPERTIES = re.compile(rb"(?:^|[\s\"'])Properties[\"']?\s*=\s*[\"'{\[]?([^\s\"'}\]]+)")
 
 
@@ -96,7 +98,7 @@ def read_structures(
                 found = _selected(_by_ase(steps.file, kind, ":"), index, steps)
                 warned = steps.warnings
             else:
-                found = _numbered(_by_ase(_cleaned(path, plain, kind, folder), kind, index), index)
+                found = _numbered(_by_ase(_cleaned(path, plain, kind, folder, reporter), kind, index), index)
             for text in warned:
                 reporter.warn(text)
             for count, (number, atoms) in enumerate(found, 1):  # noqa: B007
@@ -123,15 +125,26 @@ def _reason(error: Exception) -> str:
 
 def _kind(path: str, plain: str) -> str:
     """ASE's name of a file's format, or RUNNER."""
-    from ase.io.formats import filetype
+    from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
     if is_runner(plain):
         return RUNNER
     with Path(plain).open("rb") as file:
-        if b"CP2K|" in file.read(1 << 14):
-            raise Error(f"{path}: is an output of CP2K, which ASE cannot read; write extended XYZ with labels from it")
+        head = file.read(1 << 14)
+    if b"CP2K|" in head:
+        raise Error(f"{path}: is an output of CP2K, which ASE cannot read; write extended XYZ with labels from it")
+    if LAMMPS_BOX.search(head):
+        _check_masses(path, plain)
+        return "lammps-data"
     _check_elements(path, plain)
-    kind = str(filetype(plain, read=True))
+    try:
+        kind = str(filetype(plain, read=True))
+    except UnknownFileTypeError:
+        kind = ""
+    if kind not in ioformats:  # then it is the end of the name
+        raise Error(f"{path}: is of no format that ASE knows, neither by its name nor by its content")
+    if kind == "runnerdata":
+        raise Error(f"{path}: has the name of an input.data, but does not start with begin")
     if kind in DATABASES:
         raise Error(f"{path}: has the name of a database on a server, rename it")
     return kind
@@ -263,13 +276,22 @@ def _check_elements(path: str, plain: str) -> None:
         )
 
 
-def _cleaned(path: str, plain: str, kind: str, folder: Path) -> str:
+def _check_masses(path: str, plain: str) -> None:
+    """ASE takes the atom types of a LAMMPS data file for atomic numbers where it has no masses."""
+    with Path(plain).open("rb") as file:
+        if not any(line.strip().startswith((b"Masses", b"Atom Type Labels")) for line in file):
+            raise Error(f"{path}: has no section Masses, expected it, as types alone tell no elements")
+
+
+def _cleaned(path: str, plain: str, kind: str, folder: Path, reporter: Reporter) -> str:
     """The file itself, or for XYZ a copy without what ASE stumbles on: byte order mark, blank lines at the head and
     D exponents."""
     if kind not in XYZ:
         return plain
     with Path(plain).open("rb") as file:
-        clean = _check_frames(path, file)
+        clean, unnamed = _check_frames(path, file)
+    if unnamed:
+        reporter.say(f"{path}: columns behind the positions are not read, as no Properties name them")
     if clean:
         return plain
     copy = folder / Path(plain).name
@@ -282,9 +304,10 @@ def _cleaned(path: str, plain: str, kind: str, folder: Path) -> str:
     return str(copy)
 
 
-def _check_frames(path: str, file: Iterable[bytes]) -> bool:
-    """Whether ASE reads a XYZ file as it is; Error where it would stop early or leave columns out."""
-    clean, number, frames, empty = True, 0, 0, False
+def _check_frames(path: str, file: Iterable[bytes]) -> tuple[bool, bool]:
+    """Whether ASE reads a XYZ file as it is, and whether columns have no name; Error where it would stop early or
+    leave columns out."""
+    clean, unnamed, number, frames, empty = True, False, 0, 0, False
     lines = iter(file)
     for line in lines:
         number += 1
@@ -309,16 +332,17 @@ def _check_frames(path: str, file: Iterable[bytes]) -> bool:
                 f"{path}: cannot be read at structure {frames}: line {number} says {int(head)} atoms, {found} follow"
             )
         clean = clean and not any(D_EXPONENT.search(row) for row in rows)
-        _check_columns(path, number + 1, rows)
+        unnamed = not _check_columns(path, number + 1, rows) or unnamed
         number, frames = number + len(rows), frames + 1
-    return clean
+    return clean, unnamed
 
 
-def _check_columns(path: str, number: int, rows: list[bytes]) -> None:
-    """ASE leaves out columns that Properties do not name; the first row is line `number`."""
+def _check_columns(path: str, number: int, rows: list[bytes]) -> bool:
+    """Whether all columns have a name; ASE leaves out those that Properties do not name. The first row is line
+    `number`."""
     properties = PROPERTIES.search(rows[0]) if rows else None
     if properties is None:
-        return
+        return all(len(row.split()) <= NAMED_COLUMNS for row in rows[1:2])
     counts = properties.group(1).split(b":")[2::3]
     if not all(count.isdigit() and len(count) < DIGITS for count in counts):
         text = printable(properties.group(1).decode(errors="replace"))
@@ -327,3 +351,4 @@ def _check_columns(path: str, number: int, rows: list[bytes]) -> None:
     for place, row in enumerate(rows[1:], number + 1):
         if len(row.split()) != expected:
             raise Error(f"{path}:{place}: has {len(row.split())} columns, expected {expected} by Properties")
+    return True
