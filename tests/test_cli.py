@@ -47,6 +47,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_train(folder):
     result = sitewise("train", "run.toml", "--out", "out")
     assert result.exit_code == 0, result.output
@@ -314,6 +315,7 @@ def test_installed_command(folder):
     assert "version" in result.stdout
 
 
+@pytest.mark.slow
 def test_learning_curve_killed_leaves_no_process_and_goes_on(folder):
     (folder / "run.toml").write_text((folder / "run.toml").read_text().replace("iterations = 20", "iterations = 400"))
     command = [sys.executable, "-m", "sitewise", "learning-curve", "run.toml", "--sizes", "3,6", "--seeds", "1"]
@@ -330,6 +332,7 @@ def test_learning_curve_killed_leaves_no_process_and_goes_on(folder):
     assert (out / "6-0" / "log.csv").read_text().splitlines()[: len(begun)] == begun
 
 
+@pytest.mark.slow
 def test_learning_curve(folder):
     told = sitewise("learning-curve", "run.toml", "--sizes", "2,6", "--seeds", "2", "--jobs", "2", "--quiet")
     assert told.exit_code == 0, told.output

@@ -13,6 +13,8 @@ from ase.io import read
 from checks import BOHR, HARTREE, arrays, assert_close, silicon, silicon_potential, water
 from sitewise import Potential, _core
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

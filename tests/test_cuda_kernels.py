@@ -24,6 +24,8 @@ else:
     import tomli as tomllib
 
 # of cpp/tests/cuda; with the argument "small" the first three together launch every kernel
+pytestmark = pytest.mark.slow
+
 PROGRAMS = ("test_backend", "test_network", "test_arrays")
 LONG_PROGRAMS = (*PROGRAMS, "test_loss", "test_training")
 CEILINGS = Path(__file__).parent / "cuda" / "ceilings.toml"

@@ -82,6 +82,7 @@ def test_run_tomls_are_right(path):
         assert Path(file).exists()
 
 
+@pytest.mark.slow
 def test_a_short_run_learns_silicon(tmp_path):
     """A sixth of the README's run: of 380 meV/atom and 0.82 eV/Angstrom, the labels' spread, 20 and 0.23 are left."""
     config = Config.load(SILICON / "si.toml")

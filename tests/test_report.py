@@ -117,6 +117,7 @@ def test_names_are_no_part_of_the_page(folder):
     assert not any(name.startswith("on") for _, attributes in found for name in attributes)
 
 
+@pytest.mark.slow
 def test_structures_turn_in_a_browser_without_network(folder, tmp_path):
     pytest.importorskip("chemiscope", reason="the package chemiscope is not installed")
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

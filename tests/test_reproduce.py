@@ -33,6 +33,8 @@ from sitewise.reproduce import (
 )
 from sitewise.reproduce.stillinger_weber import stillinger_weber
 
+pytestmark = pytest.mark.slow
+
 QUIET = Reporter(quiet=True)
 
 

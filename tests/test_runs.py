@@ -22,8 +22,10 @@ from sitewise.learning_curve import learning_curve
 from sitewise.preparation import PreparedData
 from sitewise.progress import Reporter
 from sitewise.reproduce import reproduce
-from sitewise.signals import Stop
+from sitewise.signals import Interrupted, Stop, stop_signals
 from sitewise.training import Inputs, Run
+
+pytestmark = pytest.mark.slow
 
 QUIET = Reporter(quiet=True)
 COMMAND = [sys.executable, "-m", "sitewise"]
@@ -452,6 +454,20 @@ def test_a_signal_ends_every_command_without_leftovers(folder):
             _, told = process.communicate(timeout=60)
         assert (process.returncode, told) == (128 + signum, "interrupted\n")
     assert {path.name for path in folder.iterdir()} == {"data.xyz", "run.toml", "pipe.xyz"}
+
+
+def test_an_interruption_that_a_library_turns_into_an_error_stays_one():
+    def broken_off():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:  # as an import does
+            raise ImportError("cannot load module more than once per process") from None
+
+    with pytest.raises(Interrupted, match="interrupted") as caught, stop_signals():
+        broken_off()
+    assert caught.value.signum == signal.SIGTERM
+    with pytest.raises(ValueError, match="another"), stop_signals():
+        raise ValueError("another")
 
 
 def test_ctrl_c_ends_a_learning_curve_with_one_sentence(folder):

@@ -115,6 +115,7 @@ def test_saved_potential_gives_the_numbers_of_the_run(folder, tmp_path):
     assert compare(loaded, test_data, "", QUIET).errors() == errors["test"]
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_result_whatever_the_threads(folder, tmp_path):
     threads = _core.get_threads()
     try:
@@ -128,6 +129,7 @@ def test_one_seed_gives_one_result_whatever_the_threads(folder, tmp_path):
     assert not np.array_equal(weights(tmp_path / "out1"), weights(tmp_path / "other"))
 
 
+@pytest.mark.slow
 def test_recomputed_derivatives_train_to_the_same_potential(folder, tmp_path):
     train(folder(), tmp_path / "cached", reporter=QUIET)
     train(folder(more="memory_budget = 0.0"), tmp_path / "recomputed", reporter=QUIET)
@@ -145,6 +147,7 @@ def test_second_order_optimizers_lower_the_loss_at_each_iteration(folder, tmp_pa
     assert rows[-1]["learning_rate"] == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["lbfgs", "gn-lbfgs", "lm"])
 def test_any_checkpoint_leads_to_the_same_end(folder, tmp_path, optimizer, monkeypatch):
     """Stops at an iteration that no rebuilding and no log point falls on."""
@@ -184,6 +187,7 @@ def test_diverging_run_names_its_place_and_keeps_the_best(folder, tmp_path):
     assert errors["force_rmse"] == pytest.approx(min(losses)[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_group_weights(folder, tmp_path):
     """A group of weight 0 may have any labels; a small one is fitted less closely."""
     run = folder(test="0", more="[training.group_weights]\nodd = 0", optimizer="gn-lbfgs")
@@ -323,6 +327,7 @@ def test_odd_data_train(folder, tmp_path, kind):
     assert np.all(np.isfinite(weights(tmp_path / "out")))
 
 
+@pytest.mark.slow
 def test_replicas_are_an_ensemble(folder, tmp_path):
     run = folder(iterations=20, more="replicas = 3", optimizer="gn-lbfgs")
     ensemble = train(run, tmp_path / "out", reporter=QUIET)
@@ -370,6 +375,7 @@ def test_replicas_have_a_potential_each_on_the_device_asked_for(folder, tmp_path
     assert not potentials[1].weights.any()
 
 
+@pytest.mark.slow
 def test_replicas_stop_and_go_on_together(folder, tmp_path, monkeypatch):
     run = folder(iterations=30, more="replicas = 2", optimizer="gn-lbfgs")
     train(run, tmp_path / "whole", reporter=QUIET)
@@ -395,6 +401,7 @@ def test_replicas_stop_and_go_on_together(folder, tmp_path, monkeypatch):
     assert errors["cpu_seconds"] == pytest.approx(sum(e["cpu_seconds"] for e in each), abs=0.1)
 
 
+@pytest.mark.slow
 def test_functions_that_tell_nothing_are_dropped(folder, tmp_path):
     """One beyond all neighbours, one given twice; the potential of the rest is the one trained without them."""
     lines = [
@@ -493,6 +500,7 @@ def wait_for_iterations(out, process):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("optimizer", "signum", "iterations"),
     [
@@ -524,6 +532,7 @@ def test_interrupted_and_resumed_run_gives_the_same_numbers(folder, tmp_path, op
     assert log[0] == log[1]
 
 
+@pytest.mark.slow
 def test_resuming_a_finished_run_changes_nothing(folder, tmp_path):
     run = folder()
     train(run, tmp_path / "out", reporter=QUIET)
@@ -724,3 +733,22 @@ def test_iterations_are_those_of_adam(folder, tmp_path):
         rate = 0.02 * 0.25 ** ((t - 1) / 5)
         theta = theta - rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
     assert_close(weights(tmp_path / "out"), parameters.weights(theta), 1e-9)
+
+
+@pytest.mark.parametrize("test", ['["b.xyz"]', "0.5"])
+def test_structures_in_both_sets_are_told(tmp_path, capsys, test):
+    frames = silicon_frames(4)
+    write(tmp_path / "a.xyz", frames if test.startswith("[") else frames[:1] * 4)
+    write(tmp_path / "b.xyz", frames[2:])
+    (tmp_path / "run.toml").write_text(f'[data]\ntrain = "a.xyz"\ntest = {test}\n')
+    data = read_data(Config.load(tmp_path / "run.toml").data, np.random.default_rng(0), Reporter(quiet=True))
+    assert [len(part) for part in data] == ([4, 2] if test.startswith("[") else [2, 2])
+    assert capsys.readouterr().err.startswith("warning: 2 of 2 test structures are also trained on")
+
+
+def test_structures_in_one_set_are_not_told(tmp_path, capsys):
+    frames = silicon_frames(4)
+    write(tmp_path / "a.xyz", frames)
+    (tmp_path / "run.toml").write_text('[data]\ntrain = "a.xyz"\ntest = 0.5\n')
+    read_data(Config.load(tmp_path / "run.toml").data, np.random.default_rng(0), Reporter(quiet=True))
+    assert not capsys.readouterr().err

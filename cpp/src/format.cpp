@@ -641,27 +641,34 @@ fs::path weights_path(const Input& input, const fs::path& directory, const std::
     return fitted;
 }
 
+struct Weights {
+    std::vector<double> values;
+    std::optional<Line> odd;  // the first row of another form
+};
+
 // A row of weights is a number alone or, as n2p2 and RuNNer write it, with a (weight) or b (bias) and its
 // place behind it: then a row that lacks them has been cut.
-void check_weight(const Line& line, bool alone) {
-    const Words& words = line.words;
-    if (alone ? words.size() == 1 : words.size() > 1 && contains({"a", "b"}, words[1])) return;
-    line.place.fail(std::to_string(words.size()) + " words, expected " +
-                    (alone ? "a weight alone, as in the first row"
-                           : "a weight, a or b, and its place, as n2p2 and RuNNer write them"));
+bool has_form(const Words& row, bool alone) {
+    return alone ? row.size() == 1 : row.size() > 1 && contains({"a", "b"}, row[1]);
 }
 
 // The numbers of a file of weights, as far as one more than `most`
-std::vector<double> read_weights(const fs::path& path, double most) {
-    std::vector<double> weights;
+Weights read_weights(const fs::path& path, double most) {
+    Weights found;
     LineReader reader(path, "#");
     bool alone = false;
-    for (Line line; static_cast<double>(weights.size()) <= most && reader.next(line);) {
-        if (weights.empty()) alone = line.words.size() == 1;
-        weights.push_back(parse_number(line.words[0], line.place));
-        check_weight(line, alone);
+    for (Line line; static_cast<double>(found.values.size()) <= most && reader.next(line);) {
+        if (found.values.empty()) alone = line.words.size() == 1;
+        found.values.push_back(parse_number(line.words[0], line.place));
+        if (!found.odd && !has_form(line.words, alone)) found.odd = line;
     }
-    return weights;
+    return found;
+}
+
+[[noreturn]] void odd_row(const Line& row) {
+    row.place.fail(
+        "is no row of weights: expected a weight alone in all rows, or in all with a or b and its "
+        "place behind it, as n2p2 and RuNNer write them");
 }
 
 std::vector<int> all_nodes(std::size_t inputs, const std::vector<int>& hidden) {
@@ -703,17 +710,18 @@ Network read_network(const Input& input,
     double most = 0.0;
     for (const auto& nodes : readings) most = std::max(most, count_weights(nodes));
     const fs::path path = weights_path(input, directory, elements[element]);
-    std::vector<double> weights = read_weights(path, most);
+    Weights weights = read_weights(path, most);
     const auto fits = [&](const auto& nodes) {
-        return count_weights(nodes) == static_cast<double>(weights.size());
+        return count_weights(nodes) == static_cast<double>(weights.values.size());
     };
     const auto nodes = std::find_if(readings.begin(), readings.end(), fits);
-    if (nodes == readings.end()) wrong_number(path, weights.size(), readings[0]);
+    if (nodes == readings.end()) wrong_number(path, weights.values.size(), readings[0]);
+    if (weights.odd) odd_row(*weights.odd);
     if (std::count_if(readings.begin(), readings.end(), fits) > 1)
         throw Error(path.string() + ": element_nodes_short of " + elements[element] +
                     " has two meanings, n2p2's and RuNNer's, and as many weights with both");
     Network network(*nodes, activations, input.has("normalize_nodes"));
-    network.set_weights(std::move(weights));
+    network.set_weights(std::move(weights.values));
     return network;
 }
 

@@ -62,7 +62,7 @@ void check_species(const int* species, std::size_t n_atoms, int n_elements) {
 
 [[noreturn]] void report_vector(const NeighborView& list, std::size_t atom, std::size_t k) {
     const double* v = list.vectors + 3 * k;
-    const double distance = std::hypot(v[0], v[1], v[2]);
+    const double distance = std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);  // std::hypot may lose a NaN
     if (!(distance < overlap))
         throw Error("the neighbour list has a vector of atom " + std::to_string(atom) +
                     " that is not finite");

@@ -6,9 +6,16 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <numeric>
 #include <sstream>
+
+#if __has_include(<xlocale.h>)  // macOS
+#include <xlocale.h>
+#else
+#include <clocale>
+#endif
 
 #include "sitewise/error.hpp"
 
@@ -34,6 +41,23 @@ bool below_one(const std::string& text) {
     const bool negative = end + 1 < text.size() && text[end + 1] == '-';
     return power + (negative ? -exponent : exponent) <= 0.0;
 }
+
+#ifdef __cpp_lib_to_chars
+using std::from_chars;
+#else
+// As std::from_chars, which Apple's library has for doubles only from macOS 26 on.
+std::from_chars_result from_chars(const char* begin, const char* end, double& value) {
+    static const locale_t plain = newlocale(LC_ALL_MASK, "C", nullptr);
+    const bool decimal =
+        std::all_of(begin, end, [](char c) { return std::strchr("0123456789.+-E", c) != nullptr; });
+    if (begin == end || *begin == '+' || !decimal) return {begin, std::errc::invalid_argument};
+    char* stop = nullptr;
+    errno = 0;
+    value = strtod_l(begin, &stop, plain);
+    const bool lost = errno == ERANGE && (value == 0.0 || std::isinf(value));
+    return {stop, lost ? std::errc::result_out_of_range : std::errc()};
+}
+#endif
 
 }  // namespace
 
@@ -67,7 +91,7 @@ double parse_number(const std::string& word, const Place& place) {
         if (c == 'D' || c == 'd' || c == 'e') c = 'E';  // Fortran
     double value = 0.0;
     const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    const auto [stop, error] = from_chars(text.data(), end, value);
     if (error == std::errc::result_out_of_range && stop == end && below_one(text)) return 0.0;
     if (error != std::errc() || stop != end || !std::isfinite(value))
         place.fail(quoted(word) + " is not a finite number");

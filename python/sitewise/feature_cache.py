@@ -34,7 +34,7 @@ FORMAT = 1
 
 HEAD = 4096  # bytes of JSON at the beginning
 ALIGNMENT = 64  # of each array, bytes
-BLOCK = 1 << 24  # bytes that are checked at once
+BLOCK = 1 << 20  # bytes that are checked at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)

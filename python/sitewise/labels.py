@@ -230,11 +230,13 @@ def unused(atoms: Atoms, known: Collection[str]) -> Iterator[str]:
         if value.dtype.kind == "f" and value.shape == (len(atoms), 3) and not OTHER.search(name):
             yield name
     for name, value in atoms.info.items():
-        if isinstance(name, str) and not OTHER.search(name) and _looks_like_label(name, value, known):
+        if isinstance(name, str) and _looks_like_label(name, value, known) and not OTHER.search(name):
             yield name
 
 
 def _looks_like_label(name: str, value: Any, known: Collection[str]) -> bool:
+    if isinstance(value, str):
+        return False
     try:
         array = np.asarray(value)
     except ValueError:  # rows of different lengths

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,8 +19,10 @@ from .progress import Reporter
 from .ranks import Ranks
 from .structures import Floats, by_atomic_number
 from .symmetry import SymmetryFunctions
-from .text import PATH, printable
 from .training_set import SharedSet, TrainingSet, prepare
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 # A function is dropped whose standard deviation is below CONSTANT of its size, whose range is below NEGLIGIBLE (scaled
 # to [-1, 1] it would be rounding errors), or whose correlation with another one differs from 1 by less than CORRELATED.
@@ -45,7 +48,7 @@ def read_data(table: Data, rng: np.random.Generator, reporter: Reporter) -> tupl
             raise Error(f"[data] test has {', '.join(sorted(unknown))}, which no training structure has")
         if not table.mixed_labels:
             require_one_source(by_source(s.sources for s in [*everything, *test]), "[data] train and test")
-        _say_shared(everything, test, reporter)
+        _warn_of_shared(everything, test, reporter)
         return everything, test
     if table.test == 0:
         return everything, Dataset([])
@@ -54,19 +57,23 @@ def read_data(table: Data, rng: np.random.Generator, reporter: Reporter) -> tupl
     missing = set(everything.elements) - set(train.elements)
     if missing:
         raise Error(f"no structure with {', '.join(sorted(missing))} is left to train on, choose another seed")
-    _say_shared(train, test, reporter)
+    _warn_of_shared(train, test, reporter)
     return train, test
 
 
-def _say_shared(train: Dataset, test: Dataset, reporter: Reporter) -> None:
-    """Warns of test structures that are trained on."""
-    known = {train[i : i + 1].hash(labels=False) for i in range(len(train))}
-    shared = [s for i, s in enumerate(test) if test[i : i + 1].hash(labels=False) in known]
+def _warn_of_shared(train: Dataset, test: Dataset, reporter: Reporter) -> None:
+    """Errors of structures that are trained on say nothing of others."""
+    known = {_coordinates(s.atoms) for s in train}
+    shared = [s.source for s in test if _coordinates(s.atoms) in known]
     if shared:
         reporter.warn(
-            f"{len(shared)} of {len(test)} test structures are training structures as well, the first is "
-            f"{printable(shared[0].source, PATH)}: their errors say little"
+            f"{len(shared)} of {len(test)} test structures are also trained on, which makes test errors too small; the "
+            f"first is {shared[0]}"
         )
+
+
+def _coordinates(atoms: Atoms) -> tuple[bytes, ...]:
+    return tuple(np.asarray(x).tobytes() for x in (atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc))
 
 
 def check_labels(data: Dataset, settings: Training, reporter: Reporter) -> None:

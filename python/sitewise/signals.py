@@ -27,10 +27,12 @@ class Stop:
 
     def __init__(self) -> None:
         self.signum: int | None = None
+        self.raised: int | None = None
         self._deferring = False
 
     def __call__(self, signum: int, _frame: FrameType | None) -> None:
         if not self._deferring or self.signum is not None:  # the second Ctrl-C does not wait
+            self.raised = signum
             raise Interrupted("interrupted", signum)
         self.signum = signum
 
@@ -56,6 +58,11 @@ def stop_signals() -> Iterator[Stop]:
         before = {}
     try:
         yield stop
+    except Exception:
+        if stop.raised is None:
+            raise
+        # An import that is interrupted, or a reader of ASE, turns the interruption into an exception of its own.
+        raise Interrupted("interrupted", stop.raised) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

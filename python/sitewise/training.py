@@ -23,6 +23,7 @@ from ._core import Error
 from .analysis.monitoring import Monitor, make_monitor
 from .checkpoint import State
 from .config import Config
+from .consistency import inconsistencies
 from .dataset import Dataset
 from .ensemble import Ensemble
 from .files import csv_text, run_folder, write_text
@@ -150,6 +151,9 @@ class Inputs:
         settings, table = config.training, config.symmetry_functions
         train_data, test_data = data or read_data(config.data, self.rng(SPLIT), reporter)
         check_labels(train_data, settings, reporter)
+        self.inconsistencies = inconsistencies(train_data)
+        for found in self.inconsistencies:
+            reporter.warn(found["sentence"])
         self._check_groups([*train_data.groups, *test_data.groups])
         self.functions = choose_functions(table, train_data.elements, self.reporter)
         budget = round(settings.memory_budget * 1e9)
@@ -470,7 +474,10 @@ def all_errors(inputs: Inputs, comparisons: dict[str, Comparison], wall: float, 
     """The content of `errors.json`; seconds of the clock, and of CPU of all ranks."""
     peak = inputs.ranks.usage()[1]
     used = {"cpu_seconds": round(cpu, 2), "wall_seconds": round(wall, 2), "peak_memory_mb": round(peak, 1)}
-    return {**{name: c.errors() for name, c in comparisons.items()}, **used}
+    errors = {name: c.errors() for name, c in comparisons.items()}
+    if inputs.inconsistencies:
+        errors["train"]["suspicious_labels"] = inputs.inconsistencies + errors["train"].get("suspicious_labels", [])
+    return {**errors, **used}
 
 
 def write_results(
