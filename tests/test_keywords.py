@@ -126,6 +126,27 @@ def test_values_that_are_refused(tmp_path, line, message):
         Potential.load(tmp_path)
 
 
+def edits(a, b):
+    """Levenshtein's distance of two words."""
+    row = list(range(len(b) + 1))
+    for i, letter in enumerate(a, 1):
+        before, row = row, [i]
+        for j, other in enumerate(b, 1):
+            row.append(min(before[j - 1] + (letter != other), before[j] + 1, row[j - 1] + 1))
+    return row[-1]
+
+
+@pytest.mark.parametrize(
+    "word", ["pochs", "Elements", "basics", "nlock", "xyzepochs", "wxyzepochs", "epochsxyz", "epochswxyz", "hjkl"]
+)
+def test_the_keyword_that_may_be_meant(tmp_path, word):
+    least, nearest = min((edits(word, name), n) for n, (name, _, _) in enumerate(_core.keywords()))
+    meant = f', did you mean "{_core.keywords()[nearest][0]}"?' if least < 4 else ""
+    with pytest.raises(Error) as raised:
+        Potential.load(write(tmp_path, SILICON + word + "\n"))
+    assert str(raised.value).endswith(f'unknown keyword "{word}"{meant}')
+
+
 @pytest.mark.parametrize(
     "line",
     ["nn_type_short 1", "nnp_gen 2", "use_short_nn", "use_short_nn T", "electrostatic_type 1", "nn_type_elec 0",
