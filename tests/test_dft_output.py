@@ -120,6 +120,13 @@ def test_a_run_cut_within_a_step(tmp_path, frames):
         assert energies(tmp_path / name)[1] == [0, 2]
 
 
+def test_a_run_cut_behind_the_energy_of_a_step(tmp_path, frames):
+    """The step is whole, and the next one is not there."""
+    text = vasprun_of(frames, (1,), 6)
+    (tmp_path / "vasprun.xml").write_text(text[: text.rindex(" </calculation>")])
+    assert energies(tmp_path / "vasprun.xml")[:2] == (expected(frames, [0, 2, 3]), [0, 2, 3])
+
+
 def outcar_ml(frames, learned, first_block=True):
     """As VASP writes it: the force field's results stand in front of each ab initio step, and alone else."""
     head, *steps = re.split(r"(?=^-+ Iteration)", outcar_of(frames, (), 6), flags=re.MULTILINE)
