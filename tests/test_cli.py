@@ -292,6 +292,7 @@ def test_wrong_usage_is_status_2(folder):
         assert sitewise(*arguments).exit_code == 2
 
 
+@pytest.mark.slow
 def test_existing_run_is_not_overwritten(folder):
     assert sitewise("train", "run.toml", "--out", "out").exit_code == 0
     before = (folder / "out" / "errors.json").read_bytes()

@@ -21,6 +21,8 @@ from sitewise.diagnose import Diagnosis
 from sitewise.progress import Reporter
 from sitewise.verdict import verdict
 
+pytestmark = pytest.mark.slow
+
 QUIET = Reporter(quiet=True)
 
 

@@ -237,6 +237,7 @@ except MemoryError:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and the limit RLIMIT_DATA of Linux")
 def test_derivatives_larger_than_the_memory(tmp_path):
     frames = []

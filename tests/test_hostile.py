@@ -118,6 +118,7 @@ def _run(folder, *arguments, status=0):
     return run.stdout, run.stderr
 
 
+@pytest.mark.slow
 def test_names_in_tables_and_pictures(named):
     shown, _ = _run(named, "evaluate", "potential", "data.traj", "--plot", "plot.png", "--json", "errors.json")
     for name in NAMES:
@@ -131,6 +132,7 @@ def test_names_in_information(named):
     assert all(f"  {printable(name)}: 1 structures" in shown for name in NAMES)
 
 
+@pytest.mark.slow
 def test_names_in_a_run(named):
     weights = "\n".join(f"{json.dumps(name)} = 2.0" for name in NAMES)
     tables = '[data]\ntrain = "data.traj"\ntest = 0.3\n[training]\niterations = 2\n[training.group_weights]\n'
@@ -143,6 +145,7 @@ def test_names_in_a_run(named):
     assert len(said) < 3000
 
 
+@pytest.mark.slow
 def test_names_in_predictions(named):
     _run(named, "predict", "potential", "data.traj", "-o", "out.xyz")
     _run(named, "convert", "data.traj", "-o", "converted.xyz")
@@ -159,6 +162,7 @@ def test_names_in_input_data(named):
     assert found[0].info["comment"] == "[/]"
 
 
+@pytest.mark.slow
 def test_names_of_files(named):
     evil = "a\nb\x1b[31m[bold]$.traj"
     (named / evil).write_bytes((named / "data.traj").read_bytes())
@@ -398,6 +402,7 @@ def test_no_database_is_called_by_the_name_of_a_file(tmp_path, monkeypatch, name
     _refused(name, "has the name of a database on a server")
 
 
+@pytest.mark.slow
 def test_mutated_files_are_read_or_refused(tmp_path):
     script = Path(__file__).resolve().parents[1] / "fuzz" / "mutate_readers.py"
     command = [sys.executable, script, "--inputs", "400", "--seed", "20190725", "--keep", tmp_path]

@@ -138,6 +138,7 @@ def test_a_run_warns_of_stresses(potential, tmp_path, capsys):
         assert ("or virials (the key virial)?\n" in told) == said
 
 
+@pytest.mark.slow
 def test_a_run_warns_and_writes_it(potential, tmp_path, capsys):
     """Of its held-out data, which are not those that it has learnt from."""
     write(tmp_path / "train.xyz", frames(potential))

@@ -436,6 +436,7 @@ def test_energies_alone_are_trained_on_with_a_word(tmp_path):
     assert listener.warned == []
 
 
+@pytest.mark.slow
 def test_forces_alone_and_elements_without_energy_are_warned_of(tmp_path):
     listener = run_training(tmp_path, labelled(4, forces=("calculator", "forces")))
     assert "no training structure has an energy" in listener.warned[0]
@@ -568,6 +569,7 @@ def same(found, expected):
     return np.array_equal(np.asarray(found), np.asarray(expected))
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(structures())
 def test_what_is_written_is_read_by_ase_to_the_bit(structure):

@@ -294,6 +294,7 @@ def test_structures_without_anything_to_judge():
         assert list(implausible(structures, "f", Units())) == []
 
 
+@pytest.mark.slow
 def test_many_atoms_in_one_place_take_no_time():
     rng = np.random.default_rng(0)
     heap = Structure(Atoms("Si5000", rng.uniform(0, 1, (5000, 3))), None, None, None, "", "f, structure 0")

@@ -27,6 +27,7 @@ def comparison(folder, **kinds):
     return compare(Potential(silicon_potential()), Dataset.read(folder / "data.xyz", reporter=QUIET), "", QUIET)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kinds", "panels"), [({}, 3), ({"stress": False}, 2), ({"stress": False, "forces": False}, 1)]
 )

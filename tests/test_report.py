@@ -20,6 +20,8 @@ from sitewise.diagnose import Diagnosis, functions_of
 from sitewise.mapping_plots import principal_components, save_diagnosis
 from sitewise.progress import Reporter
 
+pytestmark = pytest.mark.slow
+
 QUIET = Reporter(quiet=True)
 PICTURES = {"dendrogram", "merges", "barcode", "map", "atomic_energies", "invariants"}
 
@@ -117,7 +119,6 @@ def test_names_are_no_part_of_the_page(folder):
     assert not any(name.startswith("on") for _, attributes in found for name in attributes)
 
 
-@pytest.mark.slow
 def test_structures_turn_in_a_browser_without_network(folder, tmp_path):
     pytest.importorskip("chemiscope", reason="the package chemiscope is not installed")
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

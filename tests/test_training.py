@@ -137,6 +137,7 @@ def test_recomputed_derivatives_train_to_the_same_potential(folder, tmp_path):
     assert difference.max() < 1e-3  # single precision in the cache, amplified by Adam's division
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["lbfgs", "gn-lbfgs", "lm"])
 def test_second_order_optimizers_lower_the_loss_at_each_iteration(folder, tmp_path, optimizer):
     train(folder(iterations=100, test="0", optimizer=optimizer), tmp_path / "out", reporter=QUIET)
@@ -206,6 +207,7 @@ def test_group_weights(folder, tmp_path):
         train(folder(more="[training.group_weights]\nodds = 0"), tmp_path / "other", reporter=QUIET)
 
 
+@pytest.mark.slow
 def test_outliers_are_named(folder, tmp_path):
     frames = silicon_frames(24)
     frames[7].calc.results["energy"] += 100.0
@@ -300,6 +302,7 @@ def test_a_run_that_diverges_names_the_worst_structure(losses, worst, tmp_path):
         Run._diverged(run, np.inf)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("kind", ["alone", "one atom among others", "no forces", "forces alone", "copies"])
 def test_odd_data_train(folder, tmp_path, kind):
