@@ -164,6 +164,7 @@ print(energy(5.4))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", ["1", "3"])
 @pytest.mark.parametrize("parent", ["warm", "cold"])
 def test_children_of_a_fresh_process_compute(parent, threads, tmp_path):

@@ -27,6 +27,8 @@ from sitewise.progress import Reporter
 from sitewise.signals import Interrupted, Stop
 from sitewise.training import Inputs, Run
 
+pytestmark = pytest.mark.slow
+
 QUIET = Reporter(quiet=True)
 RUN = """
 [data]
@@ -115,7 +117,6 @@ def test_saved_potential_gives_the_numbers_of_the_run(folder, tmp_path):
     assert compare(loaded, test_data, "", QUIET).errors() == errors["test"]
 
 
-@pytest.mark.slow
 def test_one_seed_gives_one_result_whatever_the_threads(folder, tmp_path):
     threads = _core.get_threads()
     try:
@@ -129,7 +130,6 @@ def test_one_seed_gives_one_result_whatever_the_threads(folder, tmp_path):
     assert not np.array_equal(weights(tmp_path / "out1"), weights(tmp_path / "other"))
 
 
-@pytest.mark.slow
 def test_recomputed_derivatives_train_to_the_same_potential(folder, tmp_path):
     train(folder(), tmp_path / "cached", reporter=QUIET)
     train(folder(more="memory_budget = 0.0"), tmp_path / "recomputed", reporter=QUIET)
@@ -137,7 +137,6 @@ def test_recomputed_derivatives_train_to_the_same_potential(folder, tmp_path):
     assert difference.max() < 1e-3  # single precision in the cache, amplified by Adam's division
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["lbfgs", "gn-lbfgs", "lm"])
 def test_second_order_optimizers_lower_the_loss_at_each_iteration(folder, tmp_path, optimizer):
     train(folder(iterations=100, test="0", optimizer=optimizer), tmp_path / "out", reporter=QUIET)
@@ -148,7 +147,6 @@ def test_second_order_optimizers_lower_the_loss_at_each_iteration(folder, tmp_pa
     assert rows[-1]["learning_rate"] == ""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["lbfgs", "gn-lbfgs", "lm"])
 def test_any_checkpoint_leads_to_the_same_end(folder, tmp_path, optimizer, monkeypatch):
     """Stops at an iteration that no rebuilding and no log point falls on."""
@@ -188,7 +186,6 @@ def test_diverging_run_names_its_place_and_keeps_the_best(folder, tmp_path):
     assert errors["force_rmse"] == pytest.approx(min(losses)[1], rel=1e-4)
 
 
-@pytest.mark.slow
 def test_group_weights(folder, tmp_path):
     """A group of weight 0 may have any labels; a small one is fitted less closely."""
     run = folder(test="0", more="[training.group_weights]\nodd = 0", optimizer="gn-lbfgs")
@@ -207,7 +204,6 @@ def test_group_weights(folder, tmp_path):
         train(folder(more="[training.group_weights]\nodds = 0"), tmp_path / "other", reporter=QUIET)
 
 
-@pytest.mark.slow
 def test_outliers_are_named(folder, tmp_path):
     frames = silicon_frames(24)
     frames[7].calc.results["energy"] += 100.0
@@ -302,7 +298,6 @@ def test_a_run_that_diverges_names_the_worst_structure(losses, worst, tmp_path):
         Run._diverged(run, np.inf)
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("kind", ["alone", "one atom among others", "no forces", "forces alone", "copies"])
 def test_odd_data_train(folder, tmp_path, kind):
@@ -330,7 +325,6 @@ def test_odd_data_train(folder, tmp_path, kind):
     assert np.all(np.isfinite(weights(tmp_path / "out")))
 
 
-@pytest.mark.slow
 def test_replicas_are_an_ensemble(folder, tmp_path):
     run = folder(iterations=20, more="replicas = 3", optimizer="gn-lbfgs")
     ensemble = train(run, tmp_path / "out", reporter=QUIET)
@@ -378,7 +372,6 @@ def test_replicas_have_a_potential_each_on_the_device_asked_for(folder, tmp_path
     assert not potentials[1].weights.any()
 
 
-@pytest.mark.slow
 def test_replicas_stop_and_go_on_together(folder, tmp_path, monkeypatch):
     run = folder(iterations=30, more="replicas = 2", optimizer="gn-lbfgs")
     train(run, tmp_path / "whole", reporter=QUIET)
@@ -404,7 +397,6 @@ def test_replicas_stop_and_go_on_together(folder, tmp_path, monkeypatch):
     assert errors["cpu_seconds"] == pytest.approx(sum(e["cpu_seconds"] for e in each), abs=0.1)
 
 
-@pytest.mark.slow
 def test_functions_that_tell_nothing_are_dropped(folder, tmp_path):
     """One beyond all neighbours, one given twice; the potential of the rest is the one trained without them."""
     lines = [
@@ -503,7 +495,6 @@ def wait_for_iterations(out, process):
         time.sleep(0.01)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("optimizer", "signum", "iterations"),
     [
@@ -535,7 +526,6 @@ def test_interrupted_and_resumed_run_gives_the_same_numbers(folder, tmp_path, op
     assert log[0] == log[1]
 
 
-@pytest.mark.slow
 def test_resuming_a_finished_run_changes_nothing(folder, tmp_path):
     run = folder()
     train(run, tmp_path / "out", reporter=QUIET)
