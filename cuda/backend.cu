@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "backend.hpp"
+#include "members.hpp"
 #include "sitewise/error.hpp"
 #include "training.cuh"
 
@@ -212,6 +213,7 @@ private:
             virial = download(results.virial, 9 * out.size(), stream_);
         }
         if (virials) parts = download(results.virials, 9 * n, stream_);
+        require_finite(engine, energies, virial, out.size());
         for (std::size_t s = 0; s < out.size(); ++s) {
             const std::size_t first = engine.first_atom()[s], count = engine.first_atom()[s + 1] - first;
             if (!gradients) break;
@@ -222,6 +224,20 @@ private:
         add_energies(engine, energies, members, out);
         write_features(engine, out);
         return energies;
+    }
+
+    template <class Real>
+    void require_finite(const Engine<Real>& engine,
+                        const std::vector<double>& energies,
+                        const std::vector<double>& virial,
+                        std::size_t structures) const {
+        const auto& first = engine.first_atom();
+        for (std::size_t k = 0; k < energies.size(); ++k) {
+            const int i = static_cast<int>(k % engine.centers());
+            const auto next = std::upper_bound(first.begin(), first.begin() + structures, i);
+            require_finite_energy(energies[k], static_cast<std::size_t>(i - *std::prev(next)));
+        }
+        for (std::size_t v = 0; v < virial.size(); v += 9) require_finite_virial(&virial[v]);
     }
 
     template <class Real>

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,11 @@
 
 #include "sitewise/potential.hpp"
 
+// Unless ASAN_OPTIONS say otherwise: the traces of allocations take most of the time of small inputs.
+extern "C" __attribute__((visibility("default"))) const char* __asan_default_options() {
+    return "malloc_context_size=2:quarantine_size_mb=32";
+}
+
 // Files of a potential in one text: each stands behind a line "=== NAME".
 namespace fuzz {
 
@@ -27,9 +33,12 @@ using Files = std::map<std::string, Lines>;
 using Words = std::vector<std::string>;
 
 inline Words split(const std::string& line) {
-    std::istringstream stream(line);
     Words words;
-    for (std::string word; stream >> word;) words.push_back(word);
+    for (std::size_t at = 0; (at = line.find_first_not_of(" \t", at)) != std::string::npos;) {
+        const std::size_t end = std::min(line.find_first_of(" \t", at), line.size());
+        words.push_back(line.substr(at, end - at));
+        at = end;
+    }
     return words;
 }
 
@@ -48,12 +57,14 @@ inline bool plain(const std::string& name) {
 inline Files unpack(const std::string& text) {
     Files files;
     Lines* file = &files["input.nn"];
-    std::istringstream stream(text);
-    for (std::string line; std::getline(stream, line);) {
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = std::min(text.find('\n', at), text.size());
+        std::string line = text.substr(at, end - at);
+        at = end + 1;
         if (line.rfind("=== ", 0) == 0 && plain(line.substr(4)))
             file = &files[line.substr(4)];
         else
-            file->push_back(line);
+            file->push_back(std::move(line));
     }
     return files;
 }
@@ -79,19 +90,34 @@ inline const fs::path& scratch() {
     return path;
 }
 
-inline void write_files(const fs::path& folder, const Files& files) {
-    std::error_code ignored;
-    fs::remove_all(folder, ignored);
-    fs::create_directories(folder);
-    for (const auto& [name, lines] : files) {
-        std::string text;
-        for (const std::string& line : lines) text += line + "\n";
-        if (std::FILE* file = std::fopen((folder / name).c_str(), "wb")) {
-            std::fwrite(text.data(), 1, text.size(), file);
-            std::fclose(file);
+inline void write_file(const std::string& path, const Lines& lines) {
+    std::string text;
+    for (const std::string& line : lines) (text += line) += '\n';
+    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (file < 0 || ::write(file, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+        std::abort();
+    ::close(file);
+}
+
+// A folder with these files alone, those of before among them
+class Folder {
+public:
+    explicit Folder(const char* name) : path_(scratch() / name) { fs::create_directories(path_); }
+    const std::string& path() const { return path_; }
+    void write(const Files& files) {
+        for (const std::string& name : written_)
+            if (!files.count(name)) ::unlink((path_ + '/' + name).c_str());
+        written_.clear();
+        for (const auto& [name, lines] : files) {
+            write_file(path_ + '/' + name, lines);
+            written_.push_back(name);
         }
     }
-}
+
+private:
+    std::string path_;
+    Words written_;
+};
 
 // How many inputs did what; printed at the end.
 struct Counter {

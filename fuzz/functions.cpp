@@ -48,11 +48,10 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     ++counter.inputs;
-    const fuzz::fs::path folder = fuzz::scratch() / "functions";
-    fuzz::write_files(folder,
-                      {{"input.nn", fuzz::unpack({reinterpret_cast<const char*>(data), size})["input.nn"]}});
+    static const std::string file = fuzz::scratch() / "input.nn";
+    fuzz::write_file(file, fuzz::unpack({reinterpret_cast<const char*>(data), size})["input.nn"]);
     try {
-        const sitewise::InputFunctions read = sitewise::read_functions(folder / "input.nn");
+        const sitewise::InputFunctions read = sitewise::read_functions(file);
         ++counter.read;
         for (int e = 0; e < read.functions.elements(); ++e) compute(read.functions, e);
         ++counter.computed;

@@ -19,6 +19,7 @@ import signal
 import sys
 import tempfile
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -271,6 +272,8 @@ def fuzz(inputs: int, seed: int, readers: list[str], kept: Path) -> tuple[Counte
                 found = kept / f"{name}-{seed}-{number}-{file.replace('/', '-')}"
                 found.write_bytes(content)
                 findings.append(Finding(name, outcome, found))
+            if number % 1000 == 999:
+                print(f"{number + 1} inputs, {len(findings)} findings", file=sys.stderr, flush=True)
     return counts, findings
 
 
@@ -324,7 +327,7 @@ class _bounded:
 
 def _again(file: Path) -> str:
     """The outcome of one kept input."""
-    name = file.name.split("-")[0] if file.name.split("-")[0] in READERS else "simple-nn"
+    name = next(name for name in READERS if file.name.startswith(f"{name}-"))
     with tempfile.TemporaryDirectory() as scratch, _bounded():
         folder = Path(scratch) / "seed"
         _seed(folder, READERS[name])
@@ -350,6 +353,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"), help="folder for what is found")
     parser.add_argument("--again", type=Path, help="read a kept file again")
     options = parser.parse_args()
+    warnings.simplefilter("error", RuntimeWarning)  # numpy's, which a user would see between our sentences
     if options.again:
         print(_again(options.again))
         return 0

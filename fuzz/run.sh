@@ -7,5 +7,5 @@ here=$(cd "$(dirname "$0")" && pwd)
 for name in potential functions c_api; do
     mkdir -p "$folder/$name"
     "$build/fuzz/fuzz_$name" -runs="$inputs" -seed="$seed" -max_len=8192 -timeout=20 -rss_limit_mb=2000 -verbosity=0 -mutate_depth=1 \
-        -dict="$here/keywords.dict" -artifact_prefix="$folder/" "$folder/$name" "$here/corpus/$name" "${@:5}"
+        -entropic=0 -detect_leaks=0 -dict="$here/keywords.dict" -artifact_prefix="$folder/" "$folder/$name" "$here/corpus/$name" "${@:5}"
 done

@@ -231,11 +231,14 @@ std::string nearest_keyword(const std::string& word) {
     std::string nearest;
     std::size_t least = 4;  // further away is no typing mistake
     if (word.size() > 60) return nearest;
-    for (const Keyword& known : keywords())
+    for (const Keyword& known : keywords()) {
+        const std::size_t length = known.name.size();
+        if (length >= word.size() + least || word.size() >= length + least) continue;
         if (const std::size_t d = edit_distance(word, known.name); d < least) {
             least = d;
             nearest = known.name;
         }
+    }
     return nearest;
 }
 

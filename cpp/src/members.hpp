@@ -19,4 +19,10 @@ std::vector<double> compute_members(const std::vector<const Potential*>& members
                                     const Atoms& atoms,
                                     Potential::Output out);
 
+/// Throw Error for what is not finite, or so large that sums of it may not be; to be called before anything
+/// is added to `out`.
+void require_finite_energy(double energy, std::size_t atom);
+/// [9], the sums of r (x) g over all pairs: not finite if any force is not.
+void require_finite_virial(const double* virial);
+
 }  // namespace sitewise

@@ -34,21 +34,24 @@ public:
     /// take(pointer, n) sets a pointer to n elements.
     template <class Layout>
     void lay_out(Layout layout) {
-        std::size_t bytes = 0;
-        const auto measure = [&](auto*& p, std::size_t n) { bytes += whole_lines(n * sizeof(*p)); };
+        std::size_t lines = 0;
+        const auto measure = [&](auto*& p, std::size_t n) { lines += lines_of(n * sizeof(*p)); };
         layout(measure);
-        if (buffer_.size() < bytes) buffer_.resize(bytes);
-        std::byte* at = buffer_.data();
+        if (buffer_.size() < lines) buffer_.resize(lines);
+        Line* at = buffer_.data();
         const auto place = [&](auto*& p, std::size_t n) {
             p = reinterpret_cast<std::decay_t<decltype(p)>>(at);
-            at += whole_lines(n * sizeof(*p));
+            at += lines_of(n * sizeof(*p));
         };
         layout(place);
     }
 
 private:
-    static std::size_t whole_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
-    std::vector<std::byte, LineAligned<std::byte>> buffer_;
+    struct alignas(64) Line {
+        std::byte bytes[64];
+    };
+    static std::size_t lines_of(std::size_t bytes) { return (bytes + sizeof(Line) - 1) / sizeof(Line); }
+    std::vector<Line> buffer_;
 };
 
 /// Arrays that all live as long as this does, in large pages where the system has them: where hundreds of

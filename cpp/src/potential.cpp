@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 #include <memory>
-#include <numeric>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -200,6 +199,8 @@ private:
         if (const NeighborView* list = neighbors_.list) {
             check_vectors(*list, i);
             const std::size_t first = list->first[i];
+            if (list->first[i + 1] == first)
+                return {0, nullptr, nullptr};  // where the list may have no arrays
             return {list->first[i + 1] - first, list->index + first, list->vectors + 3 * first};
         }
         neighbors_.search->find(i, false, search_, found);
@@ -273,25 +274,28 @@ void compute_blocks(const std::vector<const Potential*>& members,
     error.rethrow();
 }
 
-bool all_finite(const double* values, std::size_t size) {
-    return std::all_of(values, values + size, [](double x) { return std::isfinite(x); });
-}
-
-// Weights or features that are too large for a number must not become results.
-void check_results(const std::vector<double>& energies, const std::vector<Partial>& partial) {
-    bool finite = std::isfinite(std::accumulate(energies.begin(), energies.end(), 0.0));
-    for (const Partial& sum : partial)
-        finite = finite && all_finite(sum.forces.data(), sum.forces.size()) && all_finite(sum.virial, 9);
-    if (!finite)
-        throw Error("the potential gives energies or forces that are not finite: are its weights right?");
-}
-
 // What the networks say of one member's atoms, in eV
 void to_eV(const Potential& potential, std::size_t centers, const int* species, double* energies) {
     const Normalization& unit = potential.normalization();
     for (std::size_t i = 0; i < centers; ++i)
         energies[i] =
             energies[i] / unit.conv_energy + unit.mean_energy + potential.atom_energies()[species[i]];
+}
+
+constexpr double beyond = 1e30;  // eV, where exp() in single precision ends; sums and squares stay finite
+
+[[noreturn]] void report_beyond(const std::string& what, double value) {
+    std::ostringstream text;
+    text << what << ' ' << value
+         << " eV: either weights are wrong, or an environment is far from all that the potential knows";
+    throw Error(text.str());
+}
+
+void require_finite(const std::vector<double>& energies,
+                    std::size_t centers,
+                    const std::vector<Partial>& partial) {
+    for (std::size_t k = 0; k < energies.size(); ++k) require_finite_energy(energies[k], k % centers);
+    for (const Partial& sum : partial) require_finite_virial(sum.virial);
 }
 
 std::vector<double> compute_all(const std::vector<const Potential*>& members,
@@ -307,7 +311,7 @@ std::vector<double> compute_all(const std::vector<const Potential*>& members,
     run(members, neighbors, species, n_atoms, out, energies, partial);
     for (std::size_t m = 0; m < members.size(); ++m)
         to_eV(*members[m], centers, species, energies.data() + m * centers);
-    check_results(energies, partial);
+    require_finite(energies, centers, partial);
     for (std::size_t i = 0; i < centers; ++i) {
         double mean = 0.0;
         for (std::size_t m = 0; m < members.size(); ++m) mean += energies[m * centers + i];
@@ -325,6 +329,16 @@ std::vector<double> compute_all(const std::vector<const Potential*>& members,
 }
 
 }  // namespace
+
+void require_finite_energy(double energy, std::size_t atom) {
+    if (!(std::fabs(energy) < beyond))
+        report_beyond("the energy of atom " + std::to_string(atom) + " is", energy);
+}
+
+void require_finite_virial(const double* virial) {
+    for (int a = 0; a < 9; ++a)
+        if (!(std::fabs(virial[a]) < beyond)) report_beyond("the forces have a virial of", virial[a]);
+}
 
 std::vector<double> compute_members(const std::vector<const Potential*>& members,
                                     const NeighborView& neighbors,

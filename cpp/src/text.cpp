@@ -9,7 +9,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
-#include <sstream>
 
 #if __has_include(<xlocale.h>)  // macOS
 #include <xlocale.h>
@@ -111,9 +110,13 @@ std::string exact(double value) {
 }
 
 Words split(const std::string& text) {
-    std::istringstream stream(text);
+    constexpr const char* blanks = " \t\n\v\f\r";
     Words words;
-    for (std::string word; stream >> word;) words.push_back(word);
+    for (std::size_t at = 0; (at = text.find_first_not_of(blanks, at)) != std::string::npos;) {
+        const std::size_t end = std::min(text.find_first_of(blanks, at), text.size());
+        words.push_back(text.substr(at, end - at));
+        at = end;
+    }
     return words;
 }
 
@@ -128,7 +131,7 @@ bool contains(const Words& words, const std::string& word) {
 }
 
 LineReader::LineReader(const fs::path& path, const char* comments)
-    : path_(path.string()), comments_(comments), text_(longest_line + 1, '\0') {
+    : path_(path.string()), comments_(comments), buffer_(longest_line + 1) {
     std::error_code code;
     if (fs::is_directory(path, code)) throw Error(path_ + ": is a directory, expected a file");
     if (fs::exists(path, code) && !fs::is_regular_file(path, code)) throw Error(path_ + ": is not a file");
@@ -140,16 +143,15 @@ LineReader::LineReader(const fs::path& path, const char* comments)
                     std::to_string(longest_file));
 }
 
-// The next line of the file into text_, whose storage stays as long as the longest line
+// The next line of the file into text_
 bool LineReader::next_text() {
-    text_.resize(longest_line + 1);
-    file_.getline(text_.data(), static_cast<std::streamsize>(text_.size()));
+    file_.getline(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
     if (file_.bad()) throw Error(path_ + ": reading failed (" + std::strerror(errno) + ")");
     if (file_.gcount() == 0) return false;
     ++number_;
     if (file_.fail())
         Place{path_, number_}.fail("has more than " + std::to_string(longest_line) + " characters in a line");
-    text_.resize(static_cast<std::size_t>(file_.gcount()) - (file_.eof() ? 0 : 1));
+    text_.assign(buffer_.data(), static_cast<std::size_t>(file_.gcount()) - (file_.eof() ? 0 : 1));
     if (number_ == 1 && text_.compare(0, 3, "\xEF\xBB\xBF") == 0) text_.erase(0, 3);  // byte order mark
     return true;
 }

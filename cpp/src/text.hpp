@@ -59,6 +59,7 @@ private:
     std::string path_;
     const char* comments_;
     std::ifstream file_;
+    std::vector<char> buffer_;  // of the longest line
     std::string text_;
     int number_ = 0;
 };

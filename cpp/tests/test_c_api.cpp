@@ -25,6 +25,14 @@ Potential potential(double bias = 0.5) {
     return Potential({"Si"}, SymmetryFunctions(1, {f}, {}), scaling, {network}, {-1.0});
 }
 
+// factor f(weight G + bias) eV
+Potential potential(Activation f, double weight, double bias, double factor) {
+    const Potential p = potential();
+    Network network({1, 1, 1}, {f, Activation::linear});
+    network.set_weights({weight, bias, factor, 0.0});
+    return Potential({"Si"}, p.functions(), p.scaling(), {network}, {0.0});
+}
+
 bool told(const std::string& text) {
     return std::string(sitewise_error()).find(text) != std::string::npos;
 }
@@ -103,6 +111,30 @@ void check_results(const sitewise_potential* p) {
     CHECK(sitewise_compute_list(p, 1, many, 1, none, nullptr, nullptr, crowded) == 0 && outside[0] == 0);
 }
 
+// Results that are not finite, or soon would not be, are refused, and nothing is added.
+void check_huge(const std::filesystem::path& folder) {
+    const int species[3] = {}, index[2] = {1, 2};
+    const double positions[6] = {0, 0, 0, 0, 0, 2.4}, vectors[6] = {0, 0, 2.4, 0, 2.4, 0};
+    const size_t first[2] = {0, 2};
+    double energy = 0.0, energies[2] = {}, forces[9] = {}, virial[9] = {};
+    const sitewise_output all = {&energy, energies, forces, virial, nullptr, nullptr};
+    const sitewise_output only_forces = {nullptr, nullptr, forces, nullptr, nullptr, nullptr};
+    const auto check = [&](Activation f, double weight, double bias, double factor, const char* sentence) {
+        potential(f, weight, bias, factor).save(folder.string());
+        sitewise_potential* p = sitewise_load(folder.string().c_str(), 1.0, 1.0);
+        std::filesystem::remove_all(folder);
+        CHECK(sitewise_compute(p, 2, species, positions, nullptr, nullptr, all) == 1 && told(sentence));
+        CHECK(sitewise_compute_list(p, 3, species, 1, first, index, vectors, only_forces) == 1 &&
+              told(sentence));
+        sitewise_free(p);
+    };
+    check(Activation::exponential, 0.0, -2000.0, 1e10,
+          "the energy of atom 0 is inf eV: either weights are wrong, or");
+    check(Activation::exponential, 0.0, -600.0, 1.0, "the energy of atom 0 is 3.7730");
+    check(Activation::cosine, 1e14, 0.0, 1e20, "the forces have a virial of");
+    CHECK(energy == 0.0 && energies[0] == 0.0 && forces[2] == 0.0 && virial[8] == 0.0);
+}
+
 // A skewed cell that is periodic in some directions, against the C++ function
 void check_cell(const sitewise_potential* p) {
     const int species[2] = {0, 0};
@@ -165,6 +197,7 @@ int main() {
         check_cell(p);
     }
     sitewise_free(p);
+    check_huge(folder);
     check_ensemble(folder);
     return check::failures() == 0 ? 0 : 1;
 }

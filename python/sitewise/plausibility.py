@@ -122,7 +122,8 @@ class Bonds(NamedTuple):
         """Bonds of atoms with forces [n, 3]."""
         if forces is None:
             return cls(np.nan, np.nan, spread)
-        squares = np.mean(forces**2, axis=1)
+        with np.errstate(over="ignore"):  # of forces in no unit at all
+            squares = np.mean(forces**2, axis=1)
         length = float(distances.mean())
         return cls(length * float(np.sqrt(squares.mean())), length * float(np.sqrt(np.median(squares))), spread)
 
@@ -211,8 +212,9 @@ def _pairs(structure: Structure, most: float) -> tuple[Ints, Ints, Floats]:
     """Atoms i, j of pairs within a cutoff of `most`, or a smaller one where they would be too many, and their
     distances."""
     atoms = structure.atoms
-    extent: float = float(np.prod(np.ptp(atoms.positions, axis=0) + 0.5)) if len(atoms) else 1.0
-    volume: float = min(extent, float(atoms.cell.volume)) if atoms.pbc.all() else extent
+    with np.errstate(over="ignore", invalid="ignore"):  # of coordinates that are no Angstrom at all
+        extent: float = float(np.prod(np.ptp(atoms.positions, axis=0) + 0.5)) if len(atoms) else 1.0
+        volume: float = min(extent, float(atoms.cell.volume)) if atoms.pbc.all() else extent
     expected: float = 4.2 * len(atoms) ** 2 * most**3 / max(volume, 1e-9)
     cutoff = most * min(1.0, float(PAIRS / max(expected, 1.0)) ** (1 / 3))
     try:

@@ -44,7 +44,7 @@ int sitewise_species(const sitewise_potential* potential, const char* symbol);
  * of cell [3][3] are the lattice vectors, periodic [3] is 0 or 1 along each of them; both are NULL for a
  * cluster; arrays of no atoms may be NULL. Returns 0, or 1 on failure: a NULL that is not allowed, an element
  * index out of range, positions or a cell that are not finite, a periodic cell without volume, atoms closer
- * than 1e-6 Angstrom. */
+ * than 1e-6 Angstrom, an energy or a force that is not finite; nothing is added then. */
 int sitewise_compute(const sitewise_potential* potential,
                      size_t n,
                      const int* species,

@@ -108,8 +108,8 @@ public:
     /// (1e-12).
     ///
     /// Throws Error for an element index out of range, for vectors that are not finite or shorter than 1e-6
-    /// Angstrom, and on the processor for energies or forces that are not finite; nothing is added then. Not
-    /// checked are indices of neighbours, which must be below n_atoms.
+    /// Angstrom, and for energies or forces that are not finite; nothing is added then. Not checked are
+    /// indices of neighbours, which must be below n_atoms.
     void compute(const NeighborView& neighbors, const int* species, std::size_t n_atoms, Output out) const;
 
     /// The same with a neighbour list of our own; every atom is a centre. Throws Error as build_neighbors
@@ -122,7 +122,8 @@ public:
 
     /// The same where the positions and energy, energies, forces and virial lie on the device, in double
     /// precision: overwritten, not added to; other outputs are ignored. `stream`, a cudaStream_t, is waited
-    /// for first, and the results are there on return. Throws Error on the processor.
+    /// for first, and the results are there on return, not checked to be finite. Throws Error on the
+    /// processor.
     void compute_on_device(const Atoms& atoms, Output out, void* stream) const;
 
 private:
