@@ -137,7 +137,8 @@ def edits(a, b):
 
 
 @pytest.mark.parametrize(
-    "word", ["pochs", "Elements", "basics", "nlock", "xyzepochs", "wxyzepochs", "epochsxyz", "epochswxyz", "hjkl"]
+    "word",
+    ["pochs", "Elements", "basics", "nlock", "xyzepochs", "wxyzepochs", "epochsxyz", "epochswxyz", "epos", "hjkl"],
 )
 def test_the_keyword_that_may_be_meant(tmp_path, word):
     least, nearest = min((edits(word, name), n) for n, (name, _, _) in enumerate(_core.keywords()))
