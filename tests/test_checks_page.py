@@ -37,8 +37,14 @@ PROOFS = {
     "A file that is cut short or glued together is refused.": """dataset: files_cut_short_or_strange;
         readers: bad_input_data bad_extended_xyz""",
     "Columns that do not match their description are refused.": "readers: bad_extended_xyz",
-    "An atom needs an element, and a periodic structure needs a cell.": "readers: bad_extended_xyz",
+    "Columns without a name are not read.": "readers: columns_without_names_are_said",
+    "A header that ASE would misread is refused.": "readers: bad_extended_xyz periodic_directions",
+    "A structure needs atoms, an atom needs an element, and a periodic structure needs a cell.": """readers:
+        bad_extended_xyz""",
     "Atom types are not taken for elements.": "convert: lammps_dumps_without_elements_are_refused",
+    "A LAMMPS data file may have any name.": "readers: lammps_data_by_any_name",
+    "A file of no known format is refused.": "readers: files_of_no_format",
+    "A file that is given twice is refused.": "readers: a_file_given_twice",
     "Two atoms at one place are refused.": """neighbors: bad_input_is_named; evaluate: bad_structures;
         training: mistakes_leave_nothing_behind; lammps: atoms_at_one_place_are_told""",
     "A total charge is ignored, with a warning.": "readers: a_total_charge_is_said_to_be_ignored",
@@ -61,14 +67,19 @@ PROOFS = {
         evaluate_refuses_a_typo""",
     "The sources of labels are counted.": "labels: sources_are_said",
     "A mixture of sources is refused.": """labels: mixtures_are_refused_unless_allowed
-        mixtures_by_option_and_by_run_toml""",
+        mixtures_by_option_and_by_run_toml test_structures_that_are_trained_on_are_said""",
     "What looks like a label and was not used is listed.": "labels: what_looks_like_a_label_is_listed_once",
     "A virial is not a stress.": """labels: a_virial_is_not_taken_unless_it_is_named
-        every_convention_is_the_derivative_of_the_energy""",
+        every_convention_is_the_derivative_of_the_energy six_numbers_of_a_virial_in_extended_xyz""",
+    "Stresses of atoms are not read.": "labels: stresses_of_atoms_are_no_stress",
+    "Labels are compared with each other before training.": """consistency: a_label_that_does_not_fit_is_named
+        energies_and_forces_alone_show_it labels_that_fit_are_not_suspected what_tells_nothing_is_passed_over
+        training_warns_and_writes_it""",
     "A stress that is not symmetric is refused.": "labels: nine_numbers_that_are_not_symmetric_are_no_stress",
     "Stresses that no matter bears are warned of.": """label_units:
         stresses_that_no_matter_bears_are_said_before_training a_run_warns_of_stresses""",
-    "A label of the wrong size is refused.": "dataset: bad_labels_name_file_and_structure",
+    "A label of the wrong size or type is refused.": """dataset: bad_labels_name_file_and_structure;
+        readers: bad_extended_xyz""",
     "Stress of a slab or cluster is ignored.": "dataset: stress_of_a_slab_is_ignored_and_told",
     "A weight for a label that no structure has is refused.": """labels:
         a_weight_for_a_label_that_no_structure_has_is_refused""",
@@ -77,7 +88,9 @@ PROOFS = {
     "A missing label is never written as 0.": """labels: missing_labels_stay_missing
         structures_without_any_label_come_back_without""",
     "`input.data` cannot say that a label is missing.": "labels: input_data_does_not_hold_unknown_labels",
-    "A label that a format has no place for is named.": "labels: stresses_that_input_data_does_not_hold_are_said",
+    "A label or group that a format has no place for is named.": """labels:
+        stresses_that_input_data_does_not_hold_are_said groups_that_input_data_does_not_hold_are_said;
+        convert: what_a_format_does_not_hold_is_said""",
     "`diagnose` counts energies that exist.": "labels: diagnosis_counts_the_energies_that_exist",
     "Elements without any energy are named.": "labels: forces_alone_and_elements_without_energy_are_warned_of",
     "Training on forces alone is warned of.": "labels: forces_alone_and_elements_without_energy_are_warned_of",
@@ -102,6 +115,11 @@ PROOFS = {
         shifts_of_angular_functions_are_n2p2s element_nodes_with_two_meanings""",
     "What a file does not say is named.": "keywords: without_cutoff_type_it_is_the_cosine_and_info_says_so",
     "Damaged files are refused.": "cli: damaged_potentials; format: mistakes_in_the_other_files",
+    "Scaling that no data can have is refused.": """format: mistakes_in_the_other_files;
+        keywords: a_mean_outside_of_the_range_is_refused_where_it_is_used values_without_a_meaning""",
+    "Rows of weights must have one form.": """keywords: rows_of_weights_that_are_cut_or_hold_other_numbers
+        weights_with_their_places""",
+    "Energies and forces must be finite.": "keywords: numbers_too_large_for_results_are_an_error",
     "An ensemble must be whole.": """keywords: committees_that_are_not_whole;
         ensemble: members_that_do_not_belong_together_are_refused""",
     "An element that the potential does not know is refused.": "evaluate: bad_structures",
@@ -109,6 +127,8 @@ PROOFS = {
         extrapolation_can_stop_the_run_or_be_silent""",
     "What CP2K cannot compute is not converted for it.": "foreign_readers: what_cp2k_lacks_is_told",
     "Predictions lose no digits.": "labels: predictions_are_read_to_the_bit what_is_written_is_read_by_ase_to_the_bit",
+    "An output file has the name of its format.": """convert: predictions_have_the_name_of_their_format
+        names_of_no_format""",
     # In LAMMPS
     "Atoms that LAMMPS excludes have no energy.": """lammps: grand_canonical_ideal_gas
         atoms_that_are_excluded_from_all_are_not_there""",
@@ -140,7 +160,8 @@ PROOFS = {
         report: names_are_no_part_of_the_page structures_turn_in_a_browser_without_network""",
     "Absurd sizes end at once.": """hostile: data_of_absurd_sizes absurd_configurations;
         keywords: absurd_files_end_in_one_sentence_at_once more_weights_than_the_file_has""",
-    "A small file cannot fill the disk.": "hostile: data_that_unpack_to_gigabytes",
+    "A small file cannot fill the disk.": """hostile: data_that_unpack_to_gigabytes
+        a_large_file_that_unpacks_too_far_is_not_unpacked_to_its_end""",
     "No file name calls a server.": "hostile: no_database_is_called_by_the_name_of_a_file",
     "A checkpoint that was changed is refused.": """hostile: a_flipped_byte_of_a_checkpoint
         a_checkpoint_that_another_program_made a_checkpoint_that_unpacks_to_gigabytes;
@@ -150,6 +171,8 @@ PROOFS = {
         the_second_of_two_runs_ends_and_the_first_does_not_notice""",
     "A run is not overwritten.": """cli: existing_run_is_not_overwritten;
         training: interrupted_and_resumed_run_gives_the_same_numbers""",
+    "Test structures that are also trained on are counted.": """labels: test_structures_that_are_trained_on_are_said;
+        training: structures_in_both_sets_are_told structures_in_one_set_are_not_told""",
     "A run that was killed goes on to the same numbers.": """training:
         interrupted_and_resumed_run_gives_the_same_numbers any_checkpoint_leads_to_the_same_end""",
     "Settings or data that changed are not resumed.": """runs: what_changes_numbers_is_part_of_a_runs_identity

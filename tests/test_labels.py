@@ -481,6 +481,20 @@ def test_stresses_that_input_data_does_not_hold_are_said(tmp_path):
     assert f"{tmp_path}/input.data: holds no stresses, which 3 of 4 structures have\n" in result.stderr
 
 
+def test_groups_that_input_data_does_not_hold_are_said(tmp_path):
+    frames = silicon_frames(2, stress=False)
+    for atoms in frames:
+        del atoms.info["config_type"]
+    sentence = f"{tmp_path}/input.data: holds no groups; their names become comments\n"
+    for said in (False, True):
+        write(tmp_path / "a.xyz", frames)
+        result = sitewise("convert", tmp_path / "a.xyz", "-o", tmp_path / "input.data")
+        assert (result.exit_code, sentence in result.stderr) == (0, said)
+        frames[1].info["config_type"] = "crystal"
+    assert "comment crystal\n" in (tmp_path / "input.data").read_text()
+    assert [s.group for s in Dataset.read(tmp_path / "input.data", reporter=Listener())] == ["", ""]
+
+
 def test_structures_without_any_label_come_back_without(tmp_path):
     write(tmp_path / "POSCAR", bulk("Si", "diamond", a=5.4))
     assert sitewise("convert", tmp_path / "POSCAR", "-o", tmp_path / "input.data").exit_code == 0
