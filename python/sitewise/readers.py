@@ -40,9 +40,10 @@ DIGITS = 12  # of a number of atoms or columns
 # Where files say how many numbers or atoms follow, for which ASE makes room before it looks whether they do.
 INTEGERS = rb"(\d+(?:[ \t]+\d+)*)[ \t]*"
 HEAD_OF_POSCAR = re.compile(rb"\A(?:[^\n]*\n){5,6}?[ \t]*" + INTEGERS + rb"(?:![^\n]*)?\r?\n")
+HEADS_OF_XDATCAR = re.compile(HEAD_OF_POSCAR.pattern + rb"|^[ \t]*" + INTEGERS + rb"\r?\n[ \t]*Direct", re.MULTILINE)
 COUNTS = {
     "vasp": HEAD_OF_POSCAR,
-    "vasp-xdatcar": HEAD_OF_POSCAR,
+    "vasp-xdatcar": HEADS_OF_XDATCAR,
     "vasp-out": re.compile(rb"(?:NIONS|ions per type) *= *" + INTEGERS),
     "vasp-xml": re.compile(rb"<(?:atoms|types)>[ \t]*" + INTEGERS),
     "lammps-data": re.compile(rb"^[ \t]*(\d+)[ \t]+(?:atoms|bonds|angles|dihedrals|impropers)\b", re.MULTILINE),
@@ -158,7 +159,7 @@ def _check_counts(path: str, plain: str, kind: str) -> None:
     with Path(plain).open("rb") as file:
         while block := file.read(1 << 24):
             for match in COUNTS[kind].finditer(block):
-                counts = [float(word) for word in re.findall(rb"\d+", match[1])]
+                counts = [float(word) for word in re.findall(rb"\d+", next(filter(None, match.groups())))]
                 total = math.prod(counts) if b"[" in match[0] else sum(counts)
                 if total > size:
                     raise Error(f"{path}: says it has {total:.6g} atoms or numbers, and has {size} bytes")
