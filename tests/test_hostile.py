@@ -436,3 +436,13 @@ def test_names_in_a_progress_bar(monkeypatch):
 )
 def test_names_that_are_no_files(path, message):
     _refused(path, message)
+
+
+def test_an_absurd_number_of_atoms_in_a_later_head(tmp_path):
+    head = "Si\n1\n5 0 0\n0 5 0\n0 0 5\nSi\n{}\nDirect configuration= {}\n0.1 0.2 0.3\n"
+    path = tmp_path / "XDATCAR"
+    path.write_text(head.format(1, 1) + head.format(1, 2))
+    assert len(Dataset.read(path, require_labels=False)) == 2
+    path.write_text(head.format(1, 1) + head.format(1000000000, 2))
+    with pytest.raises(Error, match=r"says it has 1e\+09 atoms or numbers, and has \d+ bytes"):
+        Dataset.read(path, require_labels=False)
