@@ -26,14 +26,14 @@ PROOFS = {
         cli: typo_in_run_toml""",
     "An output file appears whole or not at all.": """files: failure_keeps_the_old_file_and_leaves_nothing;
         runs: full_disk_while_writing a_device_is_not_replaced; cli: unwritable_outputs""",
-    "Results that nobody can receive are an error.": "runs: streams_that_are_closed_or_full",
+    "Lost results are an error.": "runs: streams_that_are_closed_or_full",
     # Reading structures
     "A file gives the same numbers in every command.": """readers: units_in_every_command units_and_formats_agree
         a_run_reads_as_other_commands_do; labels: labels_are_converted_to_the_bit""",
-    "Differences in writing do not matter.": """readers: input_data_in_every_guise extended_xyz_in_every_guise
+    "Differences in notation do not matter.": """readers: input_data_in_every_guise extended_xyz_in_every_guise
         compressed_input_data""",
-    "What is not a number is refused.": """readers: bad_input_data bad_extended_xyz; dataset: nan_position
-        bad_labels_name_file_and_structure""",
+    "Values that are not finite numbers are refused.": """readers: bad_input_data bad_extended_xyz;
+        dataset: nan_position bad_labels_name_file_and_structure""",
     "A file that is cut short or glued together is refused.": """dataset: files_cut_short_or_strange;
         readers: bad_input_data bad_extended_xyz""",
     "Columns that do not match their description are refused.": "readers: bad_extended_xyz",
@@ -52,7 +52,7 @@ PROOFS = {
     "Units are printed with what was read.": "readers: units_are_said units_in_every_command units_in_a_run",
     "An unknown unit is refused.": "readers: unknown_units units_in_a_run",
     "A file that has its own units keeps them.": "readers: units_of_a_format_that_has_its_own",
-    "Two statements about one unit may not disagree.": "readers: units_of_convert",
+    "A unit may be given only once.": "readers: units_of_convert",
     "Stress may be in GPa or kbar if you say so.": "labels: stress_units_by_option_and_by_run_toml",
     # Plausibility
     "Distances are compared with those in crystals and molecules.": """plausibility: water_in_wrong_units
@@ -68,7 +68,7 @@ PROOFS = {
     "The sources of labels are counted.": "labels: sources_are_said",
     "A mixture of sources is refused.": """labels: mixtures_are_refused_unless_allowed
         mixtures_by_option_and_by_run_toml test_structures_that_are_trained_on_are_said""",
-    "What looks like a label and was not used is listed.": "labels: what_looks_like_a_label_is_listed_once",
+    "Unused data that look like labels are listed.": "labels: what_looks_like_a_label_is_listed_once",
     "A virial is not a stress.": """labels: a_virial_is_not_taken_unless_it_is_named
         every_convention_is_the_derivative_of_the_energy six_numbers_of_a_virial_in_extended_xyz""",
     "Stresses of atoms are not read.": "labels: stresses_of_atoms_are_no_stress",
@@ -76,7 +76,7 @@ PROOFS = {
         energies_and_forces_alone_show_it labels_that_fit_are_not_suspected what_tells_nothing_is_passed_over
         training_warns_and_writes_it""",
     "A stress that is not symmetric is refused.": "labels: nine_numbers_that_are_not_symmetric_are_no_stress",
-    "Stresses that no matter bears are warned of.": """label_units:
+    "Stresses that are far too large give a warning.": """label_units:
         stresses_that_no_matter_bears_are_said_before_training a_run_warns_of_stresses""",
     "A label of the wrong size or type is refused.": """dataset: bad_labels_name_file_and_structure;
         readers: bad_extended_xyz""",
@@ -93,27 +93,27 @@ PROOFS = {
         convert: what_a_format_does_not_hold_is_said""",
     "`diagnose` counts energies that exist.": "labels: diagnosis_counts_the_energies_that_exist",
     "Elements without any energy are named.": "labels: forces_alone_and_elements_without_energy_are_warned_of",
-    "Training on forces alone is warned of.": "labels: forces_alone_and_elements_without_energy_are_warned_of",
-    "Training on energies alone is said.": "labels: energies_alone_are_trained_on_with_a_word",
+    "Training on forces alone gives a warning.": "labels: forces_alone_and_elements_without_energy_are_warned_of",
+    "Training on energies alone is reported.": "labels: energies_alone_are_trained_on_with_a_word",
     # Outputs of DFT programs
     "Steps that did not converge are left out.": """dft_output: steps_of_vasp_that_did_not_converge
         steps_of_espresso_that_did_not_converge; readers: units_in_a_run""",
     "Steps of VASP's machine-learned force field are left out.": """dft_output: machine_learned_steps;
         readers: units_in_a_run""",
-    "A file of which nothing remains is refused.": "dft_output: nothing_converged only_machine_learned_steps",
+    "A file is refused if no step remains.": "dft_output: nothing_converged only_machine_learned_steps",
     "A run that was cut keeps its whole steps.": "dft_output: a_run_cut_within_a_step",
     "An output of CP2K is refused.": "readers: an_output_of_cp2k",
     # Potentials
     "Every keyword of `input.nn` is known.": """keywords: each_keyword_stands_once_with_a_reason
         the_reference_lists_the_keywords_of_the_table keywords_without_effect_have_none; cli: damaged_potentials""",
-    "What would change the energy and is not computed is refused.": """keywords:
+    "A keyword for an energy that is not computed is refused.": """keywords:
         refused_keywords_say_where_and_what_to_do values_that_are_refused""",
     "The inner cutoff is used.": """keywords: the_inner_cutoff_as_keyword_and_as_argument inner_cutoffs
         cutoff_functions_that_are_refused""",
     "A file that n2p2 and RuNNer read differently is refused if it is RuNNer's.": """keywords:
         atom_energies_of_n2p2_and_runner cutoff_functions_that_are_refused
         shifts_of_angular_functions_are_n2p2s element_nodes_with_two_meanings""",
-    "What a file does not say is named.": "keywords: without_cutoff_type_it_is_the_cosine_and_info_says_so",
+    "Assumed settings are listed.": "keywords: without_cutoff_type_it_is_the_cosine_and_info_says_so",
     "Damaged files are refused.": "cli: damaged_potentials; format: mistakes_in_the_other_files",
     "Scaling that no data can have is refused.": """format: mistakes_in_the_other_files;
         keywords: a_mean_outside_of_the_range_is_refused_where_it_is_used values_without_a_meaning""",
@@ -125,24 +125,24 @@ PROOFS = {
     "An element that the potential does not know is refused.": "evaluate: bad_structures",
     "Extrapolation is counted.": """cli: predict; calculator: extrapolation_is_told_once_an_interval
         extrapolation_can_stop_the_run_or_be_silent""",
-    "What CP2K cannot compute is not converted for it.": "foreign_readers: what_cp2k_lacks_is_told",
+    "A potential that CP2K cannot compute is not converted for it.": "foreign_readers: what_cp2k_lacks_is_told",
     "Predictions lose no digits.": "labels: predictions_are_read_to_the_bit what_is_written_is_read_by_ase_to_the_bit",
     "An output file has the name of its format.": """convert: predictions_have_the_name_of_their_format
         names_of_no_format""",
     # In LAMMPS
     "Atoms that LAMMPS excludes have no energy.": """lammps: grand_canonical_ideal_gas
         atoms_that_are_excluded_from_all_are_not_there""",
-    "Neighbours that LAMMPS takes away end the run.": """lammps: neighbors_that_are_taken_away_are_told
+    "A run ends if LAMMPS takes neighbours away.": """lammps: neighbors_that_are_taken_away_are_told
         bonded_atoms_are_neighbors""",
     "Another pair style may not take pairs.": "lammps: pairs_taken_by_another_style_are_told",
     "Wrong settings are refused.": "lammps: mistakes_are_told_in_one_sentence",
     "Extrapolation is summed up.": """lammps: extrapolation_is_told_once_an_interval the_worst_atom_of_all_ranks
         too_many_extrapolations_stop_the_run""",
-    "A potential that changes on the disk changes nothing in the run.": """lammps:
+    "A potential file that changes during a run does not change it.": """lammps:
         a_file_that_changes_under_way_changes_nothing ranks_that_read_different_files_are_told""",
-    "Code is loaded from your own cache alone.": """lammps: a_plugin_that_others_can_write_is_not_loaded
+    "Code is loaded only from your own cache.": """lammps: a_plugin_that_others_can_write_is_not_loaded
         a_plugin_of_somebody_else_is_not_loaded a_link_to_a_plugin_is_not_loaded""",
-    "A plugin serves the LAMMPS that it was compiled for.": "lammps: a_plugin_for_another_lammps_stays_out",
+    "A plugin works only in the LAMMPS that it was compiled for.": "lammps: a_plugin_for_another_lammps_stays_out",
     # Processes and threads
     "Forked processes compute.": """processes: pools_of_forked_processes_compute children_of_a_fresh_process_compute
         a_forked_process_has_one_thread""",
@@ -152,8 +152,8 @@ PROOFS = {
         copies_of_data_are_the_same a_pickle_of_another_version_is_refused""",
     "Threads may share a calculator or neighbour list.": """processes: threads_share_a_neighbor_list
         threads_share_a_calculator""",
-    "What a thread uses cannot be changed by another.": "processes: what_a_thread_uses_is_not_changed_by_another",
-    "Arrays that cannot be meant are refused.": """processes: atomic_numbers_out_of_range_are_refused
+    "A thread cannot change what another one uses.": "processes: what_a_thread_uses_is_not_changed_by_another",
+    "Impossible arrays are refused.": """processes: atomic_numbers_out_of_range_are_refused
         arrays_that_cannot_be_meant_are_refused""",
     # Files that you do not trust
     "A name is only text.": """hostile: names_in_tables_and_pictures names_in_information names_in_a_run names_of_files;
@@ -162,7 +162,7 @@ PROOFS = {
         keywords: absurd_files_end_in_one_sentence_at_once more_weights_than_the_file_has""",
     "A small file cannot fill the disk.": """hostile: data_that_unpack_to_gigabytes
         a_large_file_that_unpacks_too_far_is_not_unpacked_to_its_end""",
-    "No file name calls a server.": "hostile: no_database_is_called_by_the_name_of_a_file",
+    "A file name cannot call a server.": "hostile: no_database_is_called_by_the_name_of_a_file",
     "A checkpoint that was changed is refused.": """hostile: a_flipped_byte_of_a_checkpoint
         a_checkpoint_that_another_program_made a_checkpoint_that_unpacks_to_gigabytes;
         runs: a_checkpoint_with_other_arrays_is_refused; training: damaged_checkpoint""",
@@ -177,30 +177,30 @@ PROOFS = {
         interrupted_and_resumed_run_gives_the_same_numbers any_checkpoint_leads_to_the_same_end""",
     "Settings or data that changed are not resumed.": """runs: what_changes_numbers_is_part_of_a_runs_identity
         every_setting_is_part_of_a_runs_identity; training: another_run_cannot_be_resumed""",
-    "What killed runs leave is removed.": """runs: leftovers_of_killed_runs_are_removed
+    "Leftovers of killed runs are removed.": """runs: leftovers_of_killed_runs_are_removed
         only_a_dead_process_leaves_leftovers""",
     "A damaged cache is noticed.": """feature_cache: damaged_file_is_computed_anew;
         runs: a_cache_that_changes_in_use_is_noticed""",
     "Ctrl-C and SIGTERM end a command with one sentence.": """runs: a_signal_amid_the_imports
         a_signal_ends_every_command_without_leftovers; training: interrupted_and_resumed_run_gives_the_same_numbers""",
     "A lost MPI rank ends the run.": "ranks: lost_rank_ends_the_run_which_resumes mistake_is_told_once",
-    "A file system without locks is said.": "runs: without_locks_a_run_warns",
+    "A file system without locks gives a warning.": "runs: without_locks_a_run_warns",
     "A run that diverges ends.": """training: diverging_run_names_its_place_and_keeps_the_best
         a_run_that_diverges_names_the_worst_structure""",
-    "Functions that tell nothing are dropped.": "training: functions_that_tell_nothing_are_dropped",
+    "Functions without information are dropped.": "training: functions_that_tell_nothing_are_dropped",
     # After training
     "Labels of another unit or sign are recognised.": """label_units: known_factors_are_said
         evaluate_warns_and_writes_it a_run_warns_and_writes_it other_slopes_are_not_called_units""",
     "Structures that stand out are listed.": "training: outliers_are_named",
-    "Atomic energies that are wrong at right totals are warned of.": """monitoring:
+    "Wrong atomic energies give a warning even if totals are right.": """monitoring:
         the_warning_names_the_worst_point_that_counts""",
-    "What the data leave open is said.": "labels: diagnosis_counts_the_energies_that_exist; diagnose: targets",
+    "Undetermined energies are reported.": "labels: diagnosis_counts_the_energies_that_exist; diagnose: targets",
     # No false alarms
     "Good data are read without a warning.": """examples: data_are_read_without_a_warning;
         plausibility: no_false_alarm no_false_alarm_for_all_together no_false_alarm_for_published_data""",
     "A bad potential is not taken for a wrong unit.": """label_units: a_bad_potential_is_no_false_alarm
         other_slopes_are_not_called_units""",
-    "What `predict` writes can be read as data.": "labels: predictions_are_read_without_a_word",
+    "The output of `predict` can be read as data.": "labels: predictions_are_read_without_a_word",
 }
 
 # Small inputs that once went wrong without a word, by the tests that make the like and know the right value.

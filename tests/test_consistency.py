@@ -148,6 +148,6 @@ def test_training_warns_and_writes_it(data, tmp_path, capsys):
         "invariants": {"data": []},
     }
     train(Config.model_validate(tables), tmp_path / "run")
-    assert "warning: energies, forces and stresses of the data do not fit each other" in capsys.readouterr().err
+    assert "warning: energies, forces and stresses of the data do not agree with each other" in capsys.readouterr().err
     found = json.loads((tmp_path / "run/errors.json").read_text())["train"]["suspicious_labels"]
-    assert "the forces are -1 times those" in found[0]["sentence"]
+    assert "the forces seem to be -1 times the right ones" in found[0]["sentence"]

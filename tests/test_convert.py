@@ -399,7 +399,7 @@ def test_what_a_format_does_not_hold_is_said(tmp_path, name, lost):
     write(tmp_path / "in.traj", frames)
     result = CliRunner().invoke(app, ["convert", str(tmp_path / "in.traj"), "-o", str(tmp_path / name), "-q"])
     assert result.exit_code == 0
-    warning = f"the format does not hold what structures have of {lost}\n"
+    warning = f"this format does not keep the {lost}\n"
     assert result.output.endswith(warning) if lost else result.output == ""
 
 
@@ -408,7 +408,7 @@ def test_names_of_no_format(tmp_path, name):
     write(tmp_path / "in.traj", silicon_frames(1))
     result = CliRunner().invoke(app, ["convert", str(tmp_path / "in.traj"), "-o", str(tmp_path / name), "-q"])
     assert (result.exit_code, list(tmp_path.iterdir())) == (2, [tmp_path / "in.traj"])
-    assert result.output.endswith(f"{name}: has by its name no format that ASE writes, such as .xyz\n")
+    assert result.output.endswith(f"{name}: ASE writes no format with this name, choose another such as .xyz\n")
 
 
 @pytest.mark.parametrize("name", ["a.traj", "a.xyz.gz", "POSCAR"])
@@ -418,4 +418,4 @@ def test_predictions_have_the_name_of_their_format(tmp_path, name):
     arguments = ["predict", str(tmp_path / "potential"), str(tmp_path / "in.xyz"), "-o", str(tmp_path / name), "-q"]
     result = CliRunner().invoke(app, arguments)
     assert (result.exit_code, (tmp_path / name).exists()) == (2, False)
-    assert "but extended XYZ is written: name it .xyz" in result.output
+    assert "but predict writes extended XYZ: name it .xyz" in result.output

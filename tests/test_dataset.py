@@ -126,7 +126,7 @@ def test_files_cut_short_or_strange(tmp_path):
     with pytest.raises(Error, match=r"cut.xyz: cannot be read at structure 1: line 11 says 8 atoms, 5 follow"):
         Dataset.read(tmp_path / "cut.xyz")
     (tmp_path / "gap.xyz").write_text("".join([*whole[:10], "\n", *whole[10:]]))
-    with pytest.raises(Error, match=r"gap.xyz: 10 lines behind structure 0"):
+    with pytest.raises(Error, match=r"gap.xyz: 10 lines after structure 0"):
         Dataset.read(tmp_path / "gap.xyz")
     (tmp_path / "empty.xyz").write_text("")
     with pytest.raises(Error, match=r"empty.xyz: "):

@@ -430,7 +430,7 @@ def test_names_in_a_progress_bar(monkeypatch):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        *(("a\0b", "no such file"), ("a" * 10_000, "is no name of a file"), ("**a", "is no name of a file")),
+        *(("a\0b", "no such file"), ("a" * 10_000, "is not a file name"), ("**a", "is not a file name")),
         *(("/dev/zero", "is not a file"), ("[", "no such file")),
     ],
 )

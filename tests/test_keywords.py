@@ -216,7 +216,7 @@ def test_cutoff_functions_that_are_refused(tmp_path, old, new, message):
 def test_without_cutoff_type_it_is_the_cosine_and_info_says_so(tmp_path):
     write(tmp_path / "missing", SILICON.replace("cutoff_type 1\n", ""))
     assert energy(tmp_path / "missing") == energy(write(tmp_path / "plain"))
-    says = "assumed: cutoff_type is missing: taken is 1, RuNNer's default"
+    says = "assumed: cutoff_type is missing: RuNNer's default 1 is used"
     assert says in list(describe(tmp_path / "missing", 1.0, 1.0))
     assert not any("assumed" in line for line in describe(tmp_path / "plain", 1.0, 1.0))
 

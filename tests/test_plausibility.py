@@ -22,8 +22,8 @@ KINDS = {
     "close": "nearest neighbours are too close.*lengths may be in another unit, but were read in Angstrom",
     "small": "forces are too small.*they may be in Hartree, but were read in eV",
     "large": "forces are too large.*they may be in another unit, but were read in eV",
-    "little": "energies per atom scatter too little.*they may be in Hartree, but were read in eV",
-    "much": "energies per atom scatter too much.*they may be in another unit, but were read in eV",
+    "little": "energies per atom scatter by .* eV, too little for.*they may be in Hartree, but were read in eV",
+    "much": "energies per atom scatter by .* eV, too much for.*they may be in another unit, but were read in eV",
     "differ": "energies change by .* times what forces and displacements give.*different units or signs",
     "overlap": "structure .* has atoms .* Angstrom, expected at least",
 }

@@ -113,7 +113,7 @@ def test_input_data_in_every_guise(tmp_path, name):
         ("energy -7.5", "begin\nenergy -7.5", "8: a structure begins within another one, expected end before"),
         ("energy -7.5", "enrgy -7.5", "8: unknown keyword enrgy, expected atom, lattice, energy, charge, comment"),
         ("end\n", "", "ends within the structure that begins at .*bad.data:1"),
-        ("end\n", "end\nend\n", "11: end stands outside of a structure, expected begin"),
+        ("end\n", "end\nend\n", "11: end is outside of a structure, expected begin"),
         ("end\n", "end\nbegin\nend\n", "12: the structure that ends here has no atoms"),
     ],
 )
@@ -212,19 +212,19 @@ def test_extended_xyz_in_every_guise(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (XYZ + "\n" + XYZ, "4 lines behind structure 0 .line 5. are not a structure"),
+        (XYZ + "\n" + XYZ, "4 lines after structure 0 .line 5. are not a structure"),
         (XYZ.replace("-0.5\n", "-0.5 1.0\n"), ":4: has 8 columns, expected 7 by Properties"),
         (XYZ.replace("Si 2", "Xx 2"), "cannot be read at structure 0: 'Xx' is unknown"),
         (XYZ.replace("Si 2", "X 2"), "structure 0: atom 1 has the atomic number 0, expected 1 to 118"),
         (
             XYZ.replace("Lattice", "lattice"),
-            "cannot be read at structure 0: lattice is not read, expected it as Lattice",
+            "cannot be read at structure 0: lattice is not read, write it as Lattice",
         ),
         (
             XYZ.replace("Lattice", "cell").replace("Properties", "pbc=T Properties"),
             "structure 0: is periodic, but its cell lacks a vector, and",
         ),
-        (XYZ.replace("pbc=", "PBC="), "cannot be read at structure 0: PBC is not read, expected it as pbc"),
+        (XYZ.replace("pbc=", "PBC="), "cannot be read at structure 0: PBC is not read, write it as pbc"),
         (XYZ.replace("T T T", "f f f"), "cannot be read at structure 0: pbc is f f f, expected T or F for each"),
         (XYZ.replace("T T T", "yes no no"), "cannot be read at structure 0: pbc is yes no no, expected T or F"),
         (XYZ.replace("T T T", "T F"), "cannot be read at structure 0: pbc is .True, False., expected T or F"),
@@ -250,7 +250,7 @@ def test_columns_without_names_are_said(tmp_path):
     path, heard = saved(tmp_path / "a.xyz", "1\nenergy=-1.5\nSi 0 0 0 0.1 0.2 0.3\n"), Heard()
     (s,) = Dataset.read(path, reporter=heard)
     assert (s.energy, s.forces) == (-1.5, None)
-    assert heard.said[0] == f"{path}: columns behind the positions are not read, as no Properties name them"
+    assert heard.said[0] == f"{path}: columns after the positions are not read, as no Properties name them"
 
 
 @pytest.mark.parametrize("name", ["a.lmp", "a.data", "data.silicon", "noending"])
@@ -264,7 +264,7 @@ def test_lammps_data_by_any_name(tmp_path, name):
     assert np.allclose(s.atoms.get_all_distances(mic=True), atoms.get_all_distances(mic=True), atol=1e-12)
     text = (tmp_path / name).read_text()
     saved(tmp_path / name, text[: text.index("Masses")] + text[text.index("Atoms") :])
-    with pytest.raises(Error, match=f"{name}: has no section Masses, expected it, as types alone tell no elements"):
+    with pytest.raises(Error, match=f"{name}: has no section Masses, and types alone do not name elements"):
         read(tmp_path / name)
 
 
@@ -459,7 +459,7 @@ def test_units_of_convert(tmp_path):
     run("convert", tmp_path / "a.traj", "-o", tmp_path / "b.data", *factors)
     same(read(tmp_path / "b.data", length_unit="Bohr", energy_unit="Hartree"), frames, 1e-12)
     output = run("convert", path, "-o", tmp_path / "c.xyz", *factors, "--length-unit", "Bohr", status=2).output
-    assert "exclude --length-unit and --energy-unit" in output
+    assert "leave out --length-unit and --energy-unit" in output
     output = run("convert", tmp_path / "a.traj", "-o", tmp_path / "c.data", "--length-unit", "Bohr", *factors).output
     same(read(tmp_path / "c.data", length_unit="Bohr"), read_atoms(tmp_path / "a.traj"), 1)
 

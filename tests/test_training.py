@@ -200,7 +200,7 @@ def test_group_weights(folder, tmp_path):
     run = folder(iterations=2, test='"odd.xyz"', more="[training.group_weights]\nodd = 0", optimizer="gn-lbfgs")
     train(run, tmp_path / "tested", reporter=QUIET)
     assert [float(row["test_loss"]) for row in rows_of(tmp_path / "tested")] == [0, 0]
-    with pytest.raises(Error, match="no structure is of group odds, there are even, odd"):
+    with pytest.raises(Error, match="no structure has the group odds, there are even, odd"):
         train(folder(more="[training.group_weights]\nodds = 0"), tmp_path / "other", reporter=QUIET)
 
 

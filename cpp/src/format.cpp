@@ -211,7 +211,7 @@ double parse_alpha(const std::string& word, const Place& place) {
 Cutoff read_cutoff_type(const Input& input) {
     const Line* line = input.one("cutoff_type");
     if (!line) {
-        input.assume("cutoff_type is missing: taken is 1, RuNNer's default");
+        input.assume("cutoff_type is missing: RuNNer's default 1 is used");
         return {};
     }
     require_values(*line, 1, 2);
@@ -460,7 +460,7 @@ std::vector<double> read_atom_energies(const Input& input, const Words& elements
     }
     for (std::size_t e = 0; e < elements.size(); ++e)
         if (!known.empty() && !known.count(static_cast<int>(e)))
-            input.assume("atom_energy of " + elements[e] + " is missing: taken is 0");
+            input.assume("atom_energy of " + elements[e] + " is missing: 0 is used");
     return energies;
 }
 

@@ -146,13 +146,15 @@ def _found(data: Dataset, labels: dict[str, _Labels]) -> list[dict[str, Any]]:
 
 def _sentence(kinds: Iterable[str], meant: Sequence[Explanation]) -> str:
     names = [NAMES[kind] for kind in kinds]
-    choices = "; or ".join(f"the {NAMES[each.kind]} are {each.factor} times those, {each.remedy}" for each in meant)
-    return f"{', '.join(names[:-1])} and {names[-1]} of the data do not fit each other, others would: {choices}"
+    choices = "; or ".join(
+        f"the {NAMES[each.kind]} seem to be {each.factor} times the right ones, so {each.remedy}" for each in meant
+    )
+    return f"{', '.join(names[:-1])} and {names[-1]} of the data do not agree with each other: {choices}"
 
 
 def _explanations(data: Dataset, kinds: Iterable[str]) -> Iterator[Explanation]:
     for kind in kinds:
-        sign_remedy = f"their sign may be the opposite one (expected: {SIGNS[kind]})"
+        sign_remedy = f"they may have the opposite sign (expected: {SIGNS[kind]})"
         yield Explanation(kind, -1.0, "-1", sign_remedy, int(kind == "energy"))
         for unit, size in UNITS[kind].items():
             yield from _of_unit(kind, unit, size)

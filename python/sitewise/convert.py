@@ -159,7 +159,7 @@ def _structures(
         if is_runner(source) and units != Units():
             if any(name in options for name in ("length_unit", "energy_unit")):
                 raise Error(
-                    f"{source}: --cflength and --cfenergy are its units, which exclude --length-unit and --energy-unit"
+                    f"{source}: --cflength and --cfenergy give its units, leave out --length-unit and --energy-unit"
                 )
             own = {**options, "length_unit": units.length, "energy_unit": units.energy}
         structures += Dataset.read(source, require_labels=False, reporter=reporter, **own)
@@ -186,7 +186,7 @@ def _labelled_ones(structures: Sequence[Structure], reporter: Reporter) -> list[
 def _say_what_is_lost(structures: Sequence[Structure], output: Path, reporter: Reporter) -> None:
     """What input.data does not hold."""
     if all(not _known(s) for s in structures):
-        reporter.say(f"{output}: no structure has labels, so the file is to predict and not to train on")
+        reporter.say(f"{output}: no structure has labels, so the file can be used to predict, but not to train")
     stresses = sum(s.stress is not None for s in structures)
     if stresses:
         reporter.say(f"{output}: holds no stresses, which {stresses} of {len(structures)} structures have")
@@ -207,7 +207,7 @@ def _say_what_ase_lost(structures: Sequence[Structure], output: Path, reporter: 
         if sum(_has(s, name) for s in written) < sum(_has(s, name) for s in structures)
     ]
     if lost:
-        reporter.warn(f"{output}: the format does not hold what structures have of {', '.join(lost)}")
+        reporter.warn(f"{output}: this format does not keep the {', '.join(lost)}")
 
 
 def _has(structure: Structure, name: str) -> bool:
@@ -223,7 +223,7 @@ def _write_ase(structures: Iterable[Structure], output: Path) -> None:
     except UnknownFileTypeError:
         kind = ""
     if kind not in ioformats:
-        raise Error(f"{output}: has by its name no format that ASE writes, such as .xyz")
+        raise Error(f"{output}: ASE writes no format with this name, choose another such as .xyz")
     with atomic(output) as temporary:
         try:
             if kind == "extxyz":

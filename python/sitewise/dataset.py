@@ -218,7 +218,7 @@ class Dataset(Sequence[Structure]):
         if not found:
             return []
         names = ", ".join(f"{printable(name)} ({_number(count, 'structure')})" for name, count in found.items())
-        return [f"not used though it looks like a label: {names}; a key names what to read as energy, forces, ..."]
+        return [f"not used though it looks like a label: {names}; to read it, name it as a key"]
 
     def require_labels(self, keys: Mapping[str, str] | None = None, alike: str = "") -> None:
         """Raises Error where no structure has any label, which says what is `alike`."""
@@ -284,7 +284,7 @@ def expand(paths: str | Path | Sequence[str | Path]) -> list[str]:
         try:
             found = [str(path)] if Path(path).exists() else sorted(map(str, _matches(Path(path))))
         except (OSError, ValueError) as error:  # too long a name, or ** within one
-            raise Error(f"{printable(path, PATH)}: is no name of a file: {getattr(error, 'strerror', error)}") from None
+            raise Error(f"{printable(path, PATH)}: is not a file name: {getattr(error, 'strerror', error)}") from None
         if not found:
             raise Error(f"{path}: no such file")
         files += found

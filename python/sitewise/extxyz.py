@@ -36,7 +36,7 @@ def parse_header(line: str) -> dict[str, Any]:
     for key in found:
         right = next((name for name in NOT_INFO if key.lower() == name.lower()), key)
         if key != right:
-            raise ValueError(f"{printable(key)} is not read, expected it as {right}")
+            raise ValueError(f"{printable(key)} is not read, write it as {right}")
     flags = np.ravel(found.get("pbc", True))
     if flags.size not in (1, 3) or flags.dtype.kind not in "bif" or not set(flags.tolist()) <= {0, 1}:
         raise ValueError(f"pbc is {printable(str(found['pbc']))}, expected T or F for each direction")

@@ -165,7 +165,7 @@ def _locked(folder: Path, reporter: Reporter) -> Iterator[None]:
         raise Error(f"{folder}: cannot be written: {error.strerror}") from None
     try:
         if not _try_lock(handle):
-            reporter.warn(f"{folder}: its file system has no locks, a second run in it would not be noticed")
+            reporter.warn(f"{folder}: its file system has no locks, so a second run in it would not be noticed")
         yield
     finally:
         path.unlink(missing_ok=True)

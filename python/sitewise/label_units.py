@@ -123,7 +123,7 @@ def _units(kind: str) -> Iterator[_Factor]:
         also = "" if sign > 0 else " and of the wrong sign"
         for unit, size in UNITS[kind].items():
             yield _Factor(sign / size, f"{sign / size:.5g}", f"they seem to be in {unit}{also}; set {option}")
-            remedy = f"another unit seems to be taken for {unit}{also}, in {option} or in the potential"
+            remedy = f"another unit seems to be read as {unit}{also}, in {option} or in the potential"
             yield _Factor(sign * size, f"{sign * size:.5g}", remedy)
 
 
@@ -135,10 +135,12 @@ def _volumes(comparison: Comparison, kind: str) -> Iterator[_Factor]:
         for sign, also in ((-1.0, ""), (1.0, ", of the opposite sign")):
             name = "-volume" if sign < 0 else "volume"
             yield _Factor(sign, name, f"they seem to be virials (eV), to be named by the key virial{also}", 1 / volume)
-            yield _Factor(sign, f"1/({name})", f"they seem to be divided by the volume once more{also}", volume)
+            yield _Factor(sign, f"1/({name})", f"they seem to be divided by the volume once too often{also}", volume)
     if kind == "energy" and len({len(s.atoms) for s in comparison.data}) > 1:
         atoms = np.array([float(len(s.atoms)) for s in comparison.data])[owners]
-        yield _Factor(1.0, "1/atoms", "they seem to be energies per atom, expected those of whole structures", atoms)
+        yield _Factor(
+            1.0, "1/atoms", "they seem to be energies per atom, but energies of whole structures are expected", atoms
+        )
 
 
 def _line(known: Floats, labels: Floats, predicted: Floats) -> tuple[float, float]:

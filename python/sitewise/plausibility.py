@@ -354,7 +354,7 @@ def _energies(structures: Sequence[Structure], nearest: Sequence[Nearest], units
     else:
         return
     yield (
-        f"energies per atom scatter too {what[0]} for these structures, by {scatter:.3g} eV: they may be in "
+        f"energies per atom scatter by {scatter:.3g} eV, too {what[0]} for these structures: they may be in "
         f"{_meant(what[1], units.names[0])} (energy_unit)"
     )
 

@@ -57,7 +57,7 @@ def _require_name(output: Path) -> None:
     except UnknownFileTypeError:
         return
     if kind not in XYZ and (kind in ioformats or get_compression(str(output))[1]):
-        raise Error(f"{output}: has the name of the format {kind}, but extended XYZ is written: name it .xyz")
+        raise Error(f"{output}: has the name of the format {kind}, but predict writes extended XYZ: name it .xyz")
 
 
 def write_features(

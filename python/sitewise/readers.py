@@ -162,7 +162,7 @@ def _check_counts(path: str, plain: str, kind: str) -> None:
                 counts = [float(word) for word in re.findall(rb"\d+", next(filter(None, match.groups())))]
                 total = math.prod(counts) if b"[" in match[0] else sum(counts)
                 if total > size:
-                    raise Error(f"{path}: says it has {total:.6g} atoms or numbers, and has {size} bytes")
+                    raise Error(f"{path}: says it has {total:.6g} atoms or numbers, but has only {size} bytes")
             if COUNTS[kind] is HEAD_OF_POSCAR:
                 break
 
@@ -202,7 +202,7 @@ def _slice(index: str) -> slice:
     if isinstance(found, slice):
         return found
     if not isinstance(found, int):
-        raise Error(f"index is {printable(index)}, expected a number or a slice as 0:100:10")
+        raise Error(f"index is {printable(index)}, expected a number or a slice such as 0:100:10")
     return slice(found, found + 1 or None)
 
 
@@ -273,7 +273,7 @@ def _check_elements(path: str, plain: str) -> None:
     if columns and not {b"element", b"mass"} & set(columns):
         raise Error(
             f"{path}: has the columns {printable(b' '.join(columns).decode(errors='replace'))}, expected element (with "
-            "dump_modify element) or mass among them, as types alone tell no elements"
+            "dump_modify element) or mass among them, as types alone do not name elements"
         )
 
 
@@ -281,7 +281,7 @@ def _check_masses(path: str, plain: str) -> None:
     """ASE takes the atom types of a LAMMPS data file for atomic numbers where it has no masses."""
     with Path(plain).open("rb") as file:
         if not any(line.strip().startswith((b"Masses", b"Atom Type Labels")) for line in file):
-            raise Error(f"{path}: has no section Masses, expected it, as types alone tell no elements")
+            raise Error(f"{path}: has no section Masses, and types alone do not name elements")
 
 
 def _cleaned(path: str, plain: str, kind: str, folder: Path, reporter: Reporter) -> str:
@@ -292,7 +292,7 @@ def _cleaned(path: str, plain: str, kind: str, folder: Path, reporter: Reporter)
     with Path(plain).open("rb") as file:
         clean, unnamed = _check_frames(path, file)
     if unnamed:
-        reporter.say(f"{path}: columns behind the positions are not read, as no Properties name them")
+        reporter.say(f"{path}: columns after the positions are not read, as no Properties name them")
     if clean:
         return plain
     copy = folder / Path(plain).name
@@ -319,8 +319,8 @@ def _check_frames(path: str, file: Iterable[bytes]) -> tuple[bool, bool]:
         if empty and frames:
             extra = 1 + sum(1 for rest in lines if rest.strip())
             raise Error(
-                f"{path}: {extra} lines behind structure {frames - 1} (line {number - 1}) are not a structure: "
-                "an empty line stands between"
+                f"{path}: {extra} lines after structure {frames - 1} (line {number - 1}) are not a structure: "
+                "an empty line separates them"
             )
         clean = clean and not line.startswith(BOM)
         if not head.isdigit() or len(head) > DIGITS:

@@ -74,7 +74,7 @@ def read_runner(path: str | Path, name: str | None = None) -> Iterator[Atoms]:
                     raise Error(f"{place}: a structure begins within another one, expected end before")
                 block = _Block(place)
             elif block is None:
-                raise Error(f"{place}: {printable(words[0])} stands outside of a structure, expected begin")
+                raise Error(f"{place}: {printable(words[0])} is outside of a structure, expected begin")
             elif words[0] == END:
                 yield block.atoms(place)
                 block = None

@@ -230,7 +230,7 @@ class Inputs:
         unknown = set(self.config.training.group_weights) - set(groups)
         if unknown:
             raise Error(
-                f"[training] group_weights: no structure is of group {printable(', '.join(sorted(unknown)), PATH)}, "
+                f"[training] group_weights: no structure has the group {printable(', '.join(sorted(unknown)), PATH)}, "
                 f"there are {printable(', '.join(dict.fromkeys(groups)), PATH)}"
             )
 

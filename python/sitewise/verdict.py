@@ -46,7 +46,7 @@ def _energy_lines(energies: int, structures: int) -> list[str]:
         return ["no structure has an energy: what follows assumes that the energies of all will be known"]
     if energies < structures:
         lacking = f"{structures - energies} of {structures} structures have no energy"
-        return [f"{lacking}: they fix no sum, and what their forces tell is not counted"]
+        return [f"{lacking}: they fix no sum, and their forces are not counted"]
     return []
 
 
