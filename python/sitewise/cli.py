@@ -68,7 +68,7 @@ Recipe = Literal["default", "seed-adam", "seed-lbfgs"]
 
 
 def command(function: Command) -> Command:
-    """A command of `app` whose failures are told without a traceback."""
+    """Makes a command of `app` whose failures end without a traceback."""
 
     @functools.wraps(function)
     def told(*args: Any, **kwargs: Any) -> None:
@@ -414,7 +414,7 @@ def reproduce(
 def _reading(
     length_unit: str | None, energy_unit: str | None, keep_unconverged: bool, keep_machine_learned: bool
 ) -> dict[str, Any]:
-    """Keywords of `Dataset.read` that are given."""
+    """Returns the keywords of `Dataset.read` that are given."""
     options = {
         "length_unit": length_unit,
         "energy_unit": energy_unit,
@@ -425,7 +425,7 @@ def _reading(
 
 
 def _print_errors(tables: dict[str, dict[str, Any]]) -> None:
-    """Table of errors: a row for each set, and for each group of it."""
+    """Prints a table of errors: a row for each set, and for each group of it."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table

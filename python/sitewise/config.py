@@ -156,7 +156,7 @@ class Functions(_Table):
 
 
 def hidden_weights(hidden: list[int]) -> int:
-    """Of a network with one input: the least that it may have."""
+    """Counts the weights of a network with one input, the least that it may have."""
     return sum(a * b for a, b in pairwise([1, *hidden, 1]))
 
 
@@ -354,7 +354,7 @@ class Config(_Table):
 
 
 def _parsed(path: Path) -> dict[str, Any]:
-    """The tables of a file; ValueError for one that would take too long."""
+    """Reads the tables of a file; raises ValueError for one that would take too long."""
     with path.open("rb") as file:
         content = file.read(SIZE + 1)
     if len(content) > SIZE:

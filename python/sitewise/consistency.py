@@ -49,7 +49,7 @@ SIGNS = {"energy": "bound atoms are negative", "force": "minus the gradient", "s
 
 
 class Explanation(NamedTuple):
-    """What one kind of label may be: the right one times `size`, and times `scale` of each structure."""
+    """Says what one kind of label may be: the right one times `size`, and times `scale` of each structure."""
 
     kind: str
     size: float
@@ -60,7 +60,7 @@ class Explanation(NamedTuple):
 
     @property
     def doubt(self) -> float:
-        """How much clearer than others it has to be: the energies of a poor model are often off by a factor of 2."""
+        """Returns how much clearer than others it must be: energies of a poor model are often off by a factor of 2."""
         return 2.0 if self.scale is None and ABOUT_ONE[0] < self.size < ABOUT_ONE[1] else 1.0
 
 
@@ -70,7 +70,7 @@ AS_THEY_ARE = Explanation("energy", 1.0, "1", "")
 @dataclass(frozen=True, slots=True, eq=False)
 class _Labels:
     """Labels of one kind [m], their derivatives by the parameters of the model [m, n], whose they are [m], and columns
-    of what explains a part of them that tells nothing [m, k]."""
+    that explain a part of them without information [m, k]."""
 
     values: Floats
     design: Floats
@@ -81,14 +81,14 @@ class _Labels:
         return replace(self, values=self.values / scale[self.structure])
 
     def halves(self, half: Ints) -> list[_Moments]:
-        """Moments of the structures of each half."""
+        """Returns the moments of the structures of each half."""
         values = _without(self.known, self.values)
         parts = [(self.design[rows], values[rows]) for rows in (half[self.structure] == k for k in (0, 1))]
         return [_Moments(A.T @ A, A.T @ y, float(y @ y)) for A, y in parts]
 
 
 class _Moments(NamedTuple):
-    """What a least-squares fit needs of labels y with design A: A^T A, A^T y and y^T y."""
+    """Holds what a least-squares fit of labels y with design A needs: A^T A, A^T y and y^T y."""
 
     gram: Floats
     slope: Floats
@@ -99,7 +99,7 @@ class _Moments(NamedTuple):
 
 
 def inconsistencies(data: Dataset) -> list[dict[str, Any]]:
-    """The kind of label that does not fit the others, if there is one that would if it were multiplied by a factor.
+    """Finds the kind of label that does not agree with the others, and would if it were multiplied by a factor.
 
     Returns
     -------
@@ -191,7 +191,7 @@ def _remedy(kind: str, unit: str) -> str:
 
 
 def _sample(data: Dataset) -> Dataset:
-    """Structures with energy and forces, evenly chosen; none where there are too few."""
+    """Chooses structures with energy and forces evenly; none where there are too few."""
     known = [i for i, s in enumerate(data) if s.energy is not None and s.forces is not None and len(s.atoms) <= LARGEST]
     if len(known) < STRUCTURES[0]:
         return Dataset([])
@@ -205,7 +205,7 @@ def _evenly(rows: Sequence[int], count: int) -> list[int]:
 
 
 def _functions(elements: Sequence[str]) -> SymmetryFunctions:
-    """A few functions that are fast."""
+    """Returns a few functions that are fast."""
     from ase.data import atomic_numbers, covalent_radii
 
     radius = max(float(covalent_radii[atomic_numbers[e]]) for e in elements)
@@ -226,7 +226,7 @@ def _functions(elements: Sequence[str]) -> SymmetryFunctions:
 
 
 def _all_labels(data: Dataset, functions: SymmetryFunctions) -> dict[str, _Labels]:
-    """Kinds of labels that many structures have and that vary. Parameters are scaled to the size of the forces."""
+    """Returns the labels that many structures have and that vary, with parameters scaled to the size of the forces."""
     prepared = prepare(data, functions, UNLIMITED, Silent(), "")
     model = _linear_model(prepared, functions)
     offsets = np.cumsum([network.nodes[0] + 1 for network in model.networks]) - 1
@@ -248,13 +248,13 @@ def _varies(labels: _Labels) -> bool:
 
 
 def _without(known: Floats, values: Floats) -> Floats:
-    """What the columns of `known` do not explain."""
+    """Returns what the columns of `known` do not explain."""
     rest: Floats = values - known @ np.linalg.lstsq(known, values, rcond=1e-8)[0]
     return rest
 
 
 def _linear_model(prepared: LocalSet, functions: SymmetryFunctions) -> _core.Potential:
-    """The energy is a sum of functions times weights, and an offset for each element."""
+    """Makes a model whose energy is a sum of functions times weights, and an offset for each element."""
     core = functions.core
     networks = [_core.Network([core.count(e), 1], "l") for e in range(core.n_elements)]
     scaling = _core.Scaling("none", 0.0, 1.0, prepared.statistics(range(len(prepared))))
@@ -264,7 +264,7 @@ def _linear_model(prepared: LocalSet, functions: SymmetryFunctions) -> _core.Pot
 def _energies_and_forces(
     data: Dataset, prepared: LocalSet, model: _core.Potential, offsets: Ints
 ) -> tuple[_Labels, _Labels]:
-    """Energies per atom, and some components of the forces."""
+    """Returns energies per atom, and some components of the forces."""
     atoms = np.array([len(s.atoms) for s in data])
     step = 1 + 3 * data.n_atoms // COMPONENTS
     step += step % 3 == 0  # so that all of x, y and z are among them
@@ -285,7 +285,7 @@ def _energies_and_forces(
 
 
 def _stresses(data: Dataset, prepared: LocalSet, model: _core.Potential) -> _Labels:
-    """Stresses of some structures."""
+    """Returns the stresses of some structures."""
     size = model.weights.size
     known = [i for i, s in enumerate(data) if s.stress is not None]
     some = _evenly(known, max(STRUCTURES[0], STRESSES_TIMES_FUNCTIONS // size)) if known else []
@@ -300,7 +300,7 @@ def _stresses(data: Dataset, prepared: LocalSet, model: _core.Potential) -> _Lab
 
 
 class _Judge:
-    """How well the model fits labels that are corrected by an explanation.
+    """Judges how well the model fits labels that are corrected by an explanation.
 
     Parameters
     ----------
@@ -316,14 +316,14 @@ class _Judge:
         self._moments = {kind: each.halves(self._half) for kind, each in labels.items()}
 
     def lowest(self) -> float:
-        """The lowest misfit of factors of all sizes."""
+        """Returns the lowest misfit of factors of all sizes."""
         sizes = [sign * BESIDE**power for sign in (1, -1) for power in range(-POWERS, POWERS + 1)]
         tried = [Explanation(kind, size, "", "") for kind in self._labels for size in sizes]
         return min(float(self.misfit(each).sum()) for each in tried)
 
     def misfit(self, explanation: Explanation) -> Floats:
-        """Squares of errors of each kind, relative to those of the labels, where the model is fitted to one half of the
-        structures and judged on the other one."""
+        """Returns squares of errors of each kind, relative to those of the labels: the model is fitted to one half of
+        the structures and judged on the other one."""
         kind, moments = explanation.kind, self._moments[explanation.kind]
         if explanation.scale is not None:
             moments = self._labels[kind].scaled(explanation.scale).halves(self._half)
@@ -337,7 +337,7 @@ class _Judge:
 
 
 def _errors(fitted: Sequence[_Moments], judged: Sequence[_Moments]) -> Floats:
-    """Squares of errors of each kind of label, all of which count the same in the fit."""
+    """Returns squares of errors of each kind of label, all of which count the same in the fit."""
     gram = np.sum([m.gram / m.square for m in fitted], axis=0)
     slope = np.sum([m.slope / m.square for m in fitted], axis=0)
     gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))

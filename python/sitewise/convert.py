@@ -138,7 +138,7 @@ def _convert_potential(
 
 
 def _input_lines(functions: SymmetryFunctions) -> Iterator[str]:
-    """Of an input.nn with functions of types 2, 3 and 9."""
+    """Yields the lines of an input.nn with functions of types 2, 3 and 9."""
     yield f"number_of_elements {len(functions.elements)}"
     yield "elements " + " ".join(functions.elements)
     yield f"cutoff_type {functions.core.cutoff_type}"
@@ -152,7 +152,7 @@ def _input_lines(functions: SymmetryFunctions) -> Iterator[str]:
 def _structures(
     sources: Sequence[Path], units: Units, options: Mapping[str, Any], reporter: Reporter
 ) -> list[Structure]:
-    """Structures of files; `units` are those of RuNNer's files unless the options name others."""
+    """Reads structures of files; `units` are those of RuNNer's files unless the options name others."""
     structures: list[Structure] = []
     for source in sources:
         own = options
@@ -173,7 +173,7 @@ def _chosen(structures: Sequence[Structure], index: int) -> Structure:
 
 
 def _labelled_ones(structures: Sequence[Structure], reporter: Reporter) -> list[Structure]:
-    """Those with energy and forces."""
+    """Returns those with energy and forces."""
     kept = [s for s in structures if s.energy is not None and s.forces is not None]
     if not kept:
         raise Error(f"--labelled-only leaves nothing: none of {len(structures)} structures has energy and forces")
@@ -184,7 +184,7 @@ def _labelled_ones(structures: Sequence[Structure], reporter: Reporter) -> list[
 
 
 def _say_what_is_lost(structures: Sequence[Structure], output: Path, reporter: Reporter) -> None:
-    """What input.data does not hold."""
+    """Says what input.data does not hold."""
     if all(not _known(s) for s in structures):
         reporter.say(f"{output}: no structure has labels, so the file can be used to predict, but not to train")
     stresses = sum(s.stress is not None for s in structures)
@@ -239,13 +239,13 @@ def _write_ase(structures: Iterable[Structure], output: Path) -> None:
 
 
 def _known(structure: Structure) -> dict[str, Any]:
-    """The labels that are known."""
+    """Returns the labels that are known."""
     labels = {name: getattr(structure, name) for name in LABELS}
     return {name: value for name, value in labels.items() if value is not None}
 
 
 def _labelled(structure: Structure) -> Atoms:
-    """For ASE's writers."""
+    """Returns a structure with its labels for ASE's writers."""
     from ase.calculators.singlepoint import SinglePointCalculator
 
     atoms: Atoms = structure.atoms.copy()

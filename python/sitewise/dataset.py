@@ -213,7 +213,7 @@ class Dataset(Sequence[Structure]):
         return f" ({'; '.join(f'{label}: {counted(count)}' for label, count in counts.items())})" if counts else ""
 
     def unused_labels(self) -> list[str]:
-        """A sentence that lists what looks like a label and was not read; none where there is nothing."""
+        """Returns a sentence that lists what looks like a label and was not read; none where there is nothing."""
         found = Counter(name for s in self for name in unused(s.atoms, s.sources))
         if not found:
             return []
@@ -278,7 +278,7 @@ class Dataset(Sequence[Structure]):
 
 
 def expand(paths: str | Path | Sequence[str | Path]) -> list[str]:
-    """Files of one or more paths or glob patterns; Error for one that matches nothing, or a file given twice."""
+    """Lists the files of paths or glob patterns; raises Error if one matches nothing, or a file is given twice."""
     files: list[str] = []
     for path in [paths] if isinstance(paths, (str, Path)) else paths:
         try:
@@ -329,7 +329,7 @@ class _Reader:
 
 
 def _require_sense(atoms: Atoms, source: str) -> None:
-    """Raises Error where there is no atom, an atom has no element, or a periodic direction no cell."""
+    """Raises Error if there is no atom, an atom has no element, or a periodic direction has no cell."""
     if not len(atoms):
         raise Error(f"{source}: has no atoms")
     try:

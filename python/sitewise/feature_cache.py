@@ -113,7 +113,7 @@ def write_features(path: Path, sizes: tuple[int, int, int], parts: Iterable[tupl
 
 
 def read_features(path: Path, sizes: tuple[int, int, int], reporter: Reporter) -> StoredFeatures | None:
-    """Opens a file; None where there is none, or it is damaged, which the reporter is told."""
+    """Opens a file; returns None if there is none, or if it is damaged, which the reporter says."""
     if not path.exists():
         return None
     try:

@@ -111,7 +111,7 @@ def run_folder(folder: Path, reporter: Reporter) -> Iterator[None]:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder; Error where that cannot be."""
+    """Makes a folder; raises Error if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -138,7 +138,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Lines of a CSV file with a head."""
+    """Returns the lines of a CSV file with a head."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -189,7 +189,7 @@ def _hold(path: Path) -> int:
 
 
 def _try_lock(handle: int) -> bool | None:
-    """Whether the file is locked now; None on a file system without locks."""
+    """Locks a file and returns whether that worked; None on a file system without locks."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -202,7 +202,7 @@ def _try_lock(handle: int) -> bool | None:
 
 
 def _is_named(handle: int, path: Path) -> bool:
-    """Whether an open file is still the one of this name."""
+    """Tests whether an open file is still the one of this name."""
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:

@@ -51,7 +51,7 @@ CLOSE, FAR, SIGN = (0.98, 0.05), (0.97, 0.06), (0.9, 0.3)
 
 @dataclass(frozen=True, slots=True)
 class _Factor:
-    """What labels may be times the predictions: `size`, after they are multiplied by `scale`."""
+    """Says what labels may be times the predictions: `size`, after they are multiplied by `scale`."""
 
     size: float
     name: str
@@ -68,7 +68,7 @@ class _Factor:
 
 
 def suspicions(comparison: Comparison) -> list[dict[str, Any]]:
-    """Kinds of labels that are a known factor times the predictions.
+    """Finds kinds of labels that are a known factor times the predictions.
 
     Returns
     -------
@@ -81,8 +81,8 @@ def suspicions(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def implausible_stress(data: Dataset) -> str | None:
-    """A sentence where stresses times the volume of an atom exceed what matter bears: a potential that is trained on
-    stresses of another unit follows them, so that a slope says nothing afterwards."""
+    """Returns a sentence if stresses times the volume of an atom are far too large: a potential that is trained on
+    stresses of another unit follows them, so a slope says nothing afterwards."""
     each = [np.abs(s.stress).max() * s.atoms.cell.volume / len(s.atoms) for s in data if s.stress is not None]
     typical = float(np.median(each)) if each else 0.0
     if not typical > LARGEST_STRESS:
@@ -128,7 +128,7 @@ def _units(kind: str) -> Iterator[_Factor]:
 
 
 def _volumes(comparison: Comparison, kind: str) -> Iterator[_Factor]:
-    """Factors that differ from structure to structure."""
+    """Yields factors that differ from structure to structure."""
     owners = getattr(comparison, kind).structure
     if kind == "stress":
         volume = np.array([float(s.atoms.cell.volume) for s in comparison.data])[owners]
@@ -144,8 +144,8 @@ def _volumes(comparison: Comparison, kind: str) -> Iterator[_Factor]:
 
 
 def _line(known: Floats, labels: Floats, predicted: Floats) -> tuple[float, float]:
-    """Correlation and slope of labels against predictions, both without what `known` explains; 0 where nothing is
-    left."""
+    """Returns correlation and slope of labels against predictions, both without what `known` explains; 0 where nothing
+    is left."""
     left, sizes = [], []
     for values in (labels, predicted):
         rows = values.reshape(len(known), -1)
@@ -158,8 +158,8 @@ def _line(known: Floats, labels: Floats, predicted: Floats) -> tuple[float, floa
 
 
 def _shared(comparison: Comparison, kind: str) -> Floats:
-    """What labels and predictions may have in common that tells nothing: columns with a row for each energy, atom or
-    stress, of the composition or, for the components of forces and stress, constant."""
+    """Returns what labels and predictions have in common without information: columns with a row for each energy, atom
+    or stress, of the composition or, for the components of forces and stress, constant."""
     pairs: Pairs = getattr(comparison, kind)
     if kind != "energy":
         return np.ones((len(pairs.reference) // COMPONENTS[kind], 1))

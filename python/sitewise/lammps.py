@@ -133,7 +133,7 @@ def _cache() -> Path:
 
 
 def _folder(cache: Path, *names: str) -> Path:
-    """A folder in the cache, made if need be. Code is loaded from it, so that nobody else may write it."""
+    """Makes a folder in the cache if need be. Code is loaded from it, so nobody else may write it."""
     folder = cache
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)

@@ -88,7 +88,7 @@ def doubt_cutoff(functions: SymmetryFunctions, path: str | Path, cflength: float
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Lists of neighbours of small structures cost less than other threads' start."""
+    """Uses one thread: lists of neighbours of small structures cost less than the start of other threads."""
     threads = get_threads()
     set_threads(1)
     try:
@@ -119,7 +119,7 @@ class Bonds(NamedTuple):
 
     @classmethod
     def of(cls, forces: Floats | None, distances: Floats, spread: float) -> Bonds:
-        """Bonds of atoms with forces [n, 3]."""
+        """Makes the bonds of atoms with forces [n, 3]."""
         if forces is None:
             return cls(np.nan, np.nan, spread)
         with np.errstate(over="ignore"):  # of forces in no unit at all
@@ -140,7 +140,7 @@ class Nearest:
 
     @classmethod
     def of(cls, structure: Structure) -> Nearest | None:
-        """None where no atom has a neighbour."""
+        """Finds the neighbours of a structure; None where no atom has one."""
         numbers, radii = structure.atoms.numbers, _radii()
         i, j, distances = _pairs(structure, 2 * GAS * float(radii[numbers].max(initial=0)))
         ratios = distances / (radii[numbers[i]] + radii[numbers[j]])
@@ -151,7 +151,7 @@ class Nearest:
         return cls(structure, i[k], j[k], distances[k], ratios[k]) if len(k) else None
 
     def bonds(self) -> Bonds | None:
-        """Of pairs of each kind together; None where their distances hardly differ."""
+        """Returns the bonds of pairs of each kind together; None where their distances hardly differ."""
         numbers = self.structure.atoms.numbers
         pairs = np.sort([numbers[self.first], numbers[self.second]], axis=0)
         _, kind, count = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
@@ -166,7 +166,7 @@ class Nearest:
         return Bonds.of(None if forces is None else forces[self.first[many]], self.distances[many], spread)
 
     def _bonded(self) -> Flags:
-        """Which pairs may have a bond."""
+        """Tests which pairs may have a bond."""
         numbers = self.structure.atoms.numbers
         noble = np.isin(numbers[self.first], NOBLE) & np.isin(numbers[self.second], NOBLE)
         bonded: Flags = ~noble
@@ -174,7 +174,7 @@ class Nearest:
 
 
 def _molecules(nearest: Sequence[Nearest]) -> Iterator[Bonds]:
-    """Of molecules of the same atoms that are too small for `Nearest.bonds`, over structures."""
+    """Yields the bonds of molecules of the same atoms, over structures, that are too small for `Nearest.bonds`."""
     alike: dict[bytes, list[Nearest]] = defaultdict(list)
     for each in nearest:
         known = each.structure.forces is not None and not each.structure.atoms.pbc.any()
@@ -229,7 +229,7 @@ def _n_atoms(structures: Sequence[Structure]) -> int:
 
 
 def _overlaps(structures: Sequence[Structure]) -> Iterator[str]:
-    """The closest pair of all structures, if it is too close."""
+    """Yields a sentence on the closest pair of all structures, if it is too close."""
     from ase.data import covalent_radii
 
     worst, count = (OVERLAP, ""), 0
@@ -253,7 +253,7 @@ def _overlaps(structures: Sequence[Structure]) -> Iterator[str]:
 
 
 def _lengths(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
-    """Whether most atoms are too far from or too near to their neighbours."""
+    """Judges whether most atoms are too far from or too near to their neighbours."""
     if not nearest:
         return
     ratios = np.concatenate([each.ratios for each in nearest])
@@ -271,12 +271,12 @@ def _lengths(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
 
 
 def _meant(unit: str, read: str) -> str:
-    """The unit that may be meant, and that in which numbers were read."""
+    """Names the unit that may be meant, and that in which numbers were read."""
     return f"{unit if unit != read else 'another unit'}, but were read in {read}"
 
 
 def _forces(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
-    """Whether forces are too small or too large for the spread of distances."""
+    """Judges whether forces are too small or too large for the spread of distances."""
     bonds = [found for each in nearest if (found := each.bonds()) is not None and np.isfinite(found.work)]
     bonds += _molecules(nearest)
     if not bonds:
@@ -299,7 +299,7 @@ def _forces(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
 
 
 def _derivatives(structures: Sequence[Structure], step: int) -> Iterator[str]:
-    """Whether energies change as the forces say, between structures that follow each other."""
+    """Judges whether energies change as the forces say, between structures that follow each other."""
     changes = [
         found
         for k in range(0, len(structures) - 1, step)
@@ -336,7 +336,7 @@ def _change(one: Structure, two: Structure) -> tuple[float, float] | None:
 
 
 def _energies(structures: Sequence[Structure], nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
-    """Whether energies per atom scatter too little or too much, but for what the elements explain."""
+    """Judges whether energies per atom scatter too little or too much, apart from what the elements explain."""
     known = [s for s in structures if s.energy is not None]
     sizes = np.array([len(s.atoms) for s in known], dtype=np.float64)
     elements = sorted({int(z) for s in known for z in s.atoms.numbers})
@@ -360,7 +360,7 @@ def _energies(structures: Sequence[Structure], nearest: Sequence[Nearest], units
 
 
 def _too_little(scatter: float, number: int, size: float, nearest: Sequence[Nearest]) -> bool:
-    """Whether a `number` of energies per atom of structures of `size` atoms scatters less than by displacements."""
+    """Tests whether `number` energies per atom of structures of `size` atoms scatter less than by displacements."""
     bonds = np.array([found for each in nearest if (found := each.bonds()) is not None])
     if len(bonds) < len(nearest) / 2 or not len(bonds):
         return False

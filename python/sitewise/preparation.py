@@ -32,7 +32,7 @@ LOSSES = ("loss", "energy_rmse", "force_rmse", "stress_rmse")
 
 
 def read_data(table: Data, rng: np.random.Generator, reporter: Reporter) -> tuple[Dataset, Dataset]:
-    """Training and test data; `rng` chooses what is held out.
+    """Reads training and test data; `rng` chooses what is held out.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def read_data(table: Data, rng: np.random.Generator, reporter: Reporter) -> tupl
 
 
 def _warn_of_shared(train: Dataset, test: Dataset, reporter: Reporter) -> None:
-    """Errors of structures that are trained on say nothing of others."""
+    """Warns of test structures that are trained on: their errors say nothing of others."""
     known = {_coordinates(s.atoms) for s in train}
     shared = [s.source for s in test if _coordinates(s.atoms) in known]
     if shared:

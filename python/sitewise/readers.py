@@ -117,7 +117,7 @@ def read_structures(
 
 
 def _reason(error: Exception) -> str:
-    """What an exception of ASE says, in one line."""
+    """Returns what an exception of ASE says, in one line."""
     text = str(error).strip()
     if isinstance(error, KeyError):
         return f"{printable(text)} is unknown"
@@ -125,7 +125,7 @@ def _reason(error: Exception) -> str:
 
 
 def _kind(path: str, plain: str) -> str:
-    """ASE's name of a file's format, or RUNNER."""
+    """Returns ASE's name of a file's format, or RUNNER."""
     from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
     if is_runner(plain):
@@ -152,7 +152,7 @@ def _kind(path: str, plain: str) -> str:
 
 
 def _check_counts(path: str, plain: str, kind: str) -> None:
-    """Error for a file that says it has more atoms or numbers than it has bytes."""
+    """Raises Error for a file that says it has more atoms or numbers than it has bytes."""
     if kind not in COUNTS:
         return
     size = Path(plain).stat().st_size
@@ -175,7 +175,7 @@ def _check_units(path: str, kind: str, units: Units) -> None:
 
 
 def _of_runner(path: str, plain: str, index: str, reporter: Reporter) -> Iterator[tuple[int, Atoms]]:
-    """The structures of an input.data; total charges are said to be ignored."""
+    """Yields the structures of an input.data, and warns of total charges, which are ignored."""
     charged: list[int] = []
     for number, atoms in _numbered(_sliced(read_runner(plain, path), index), index):
         if atoms.info.pop("charge", 0):
@@ -195,7 +195,7 @@ def _by_ase(file: str, kind: str, index: str) -> Iterator[Atoms]:
 
 
 def _slice(index: str) -> slice:
-    """What an index in ASE's notation selects."""
+    """Returns what an index in ASE's notation selects."""
     from ase.utils import string2index
 
     found = string2index(index)
@@ -207,7 +207,7 @@ def _slice(index: str) -> slice:
 
 
 def _sliced(structures: Iterator[Atoms], index: str) -> Iterator[Atoms]:
-    """Those that an index selects."""
+    """Yields those that an index selects."""
     part = _slice(index)
     if min(part.start or 0, part.stop or 0, (part.step or 1) - 1) < 0:
         yield from list(structures)[part]
@@ -216,7 +216,7 @@ def _sliced(structures: Iterator[Atoms], index: str) -> Iterator[Atoms]:
 
 
 def _numbered(structures: Iterator[Atoms], index: str) -> Iterator[tuple[int, Atoms]]:
-    """Structures that an index has selected, with their numbers in the file."""
+    """Yields structures that an index has selected, with their numbers in the file."""
     part = _slice(index)
     step = part.step or 1
     first = part.start if part.start is not None else (0 if step > 0 else -1)
@@ -224,7 +224,7 @@ def _numbered(structures: Iterator[Atoms], index: str) -> Iterator[tuple[int, At
 
 
 def _selected(structures: Iterator[Atoms], index: str, steps: Steps) -> Iterator[tuple[int, Atoms]]:
-    """Structures of an output, with their numbers in it, that are chosen and that an index selects."""
+    """Yields structures of an output, with their numbers in it, that are chosen and that an index selects."""
     wanted = set(steps.chosen) & set(range(steps.total)[_slice(index)])
     for number, atoms in zip(steps.numbers, structures, strict=True):
         if number in wanted:
@@ -232,7 +232,7 @@ def _selected(structures: Iterator[Atoms], index: str, steps: Steps) -> Iterator
 
 
 def _scaled(atoms: Atoms, units: Units) -> Atoms:
-    """A structure with positions and cell in Angstrom."""
+    """Converts positions and cell of a structure to Angstrom."""
     if units.length != 1:
         atoms.positions *= units.length
         atoms.cell[:] = atoms.cell.array * units.length
@@ -241,7 +241,7 @@ def _scaled(atoms: Atoms, units: Units) -> Atoms:
 
 @contextmanager
 def _unpacked(path: str) -> Iterator[str]:
-    """The file itself, or a temporary copy of a compressed one: ASE goes back and forth in a file, which in a
+    """Yields the file itself, or a temporary copy of a compressed one: ASE goes back and forth in a file, which in a
     compressed one takes a time that grows with the square of its length."""
     from ase.io.formats import get_compression
 
@@ -257,7 +257,7 @@ def _unpacked(path: str) -> Iterator[str]:
 
 
 def _copy(path: str, packed: IO[bytes], content: IO[bytes], file: IO[bytes]) -> None:
-    """Unpacks a file; Error as soon as it is clear that a small one would fill the disk."""
+    """Unpacks a file; raises Error as soon as it is clear that a small one would fill the disk."""
     while block := content.read(BLOCK):
         file.write(block)
         if file.tell() > max(UNPACKED, RATIO * packed.tell()):
@@ -265,7 +265,7 @@ def _copy(path: str, packed: IO[bytes], content: IO[bytes], file: IO[bytes]) -> 
 
 
 def _check_elements(path: str, plain: str) -> None:
-    """ASE takes the atom types of a LAMMPS dump for atomic numbers where it has neither elements nor masses."""
+    """Requires elements or masses in a LAMMPS dump: ASE would take its atom types for atomic numbers."""
     with Path(plain).open("rb") as file:
         if file.read(5) != b"ITEM:":
             return
@@ -278,15 +278,15 @@ def _check_elements(path: str, plain: str) -> None:
 
 
 def _check_masses(path: str, plain: str) -> None:
-    """ASE takes the atom types of a LAMMPS data file for atomic numbers where it has no masses."""
+    """Requires masses in a LAMMPS data file: ASE would take its atom types for atomic numbers."""
     with Path(plain).open("rb") as file:
         if not any(line.strip().startswith((b"Masses", b"Atom Type Labels")) for line in file):
             raise Error(f"{path}: has no section Masses, and types alone do not name elements")
 
 
 def _cleaned(path: str, plain: str, kind: str, folder: Path, reporter: Reporter) -> str:
-    """The file itself, or for XYZ a copy without what ASE stumbles on: byte order mark, blank lines at the head and
-    D exponents."""
+    """Returns the file itself, or for XYZ a copy without what ASE stumbles on: byte order mark, blank lines at the
+    head and D exponents."""
     if kind not in XYZ:
         return plain
     with Path(plain).open("rb") as file:
@@ -306,8 +306,8 @@ def _cleaned(path: str, plain: str, kind: str, folder: Path, reporter: Reporter)
 
 
 def _check_frames(path: str, file: Iterable[bytes]) -> tuple[bool, bool]:
-    """Whether ASE reads a XYZ file as it is, and whether columns have no name; Error where it would stop early or
-    leave columns out."""
+    """Tests whether ASE reads an XYZ file as it is, and whether columns have no name; raises Error where ASE would
+    stop early or leave columns out."""
     clean, unnamed, number, frames, empty = True, False, 0, 0, False
     lines = iter(file)
     for line in lines:
@@ -339,7 +339,7 @@ def _check_frames(path: str, file: Iterable[bytes]) -> tuple[bool, bool]:
 
 
 def _check_columns(path: str, number: int, rows: list[bytes]) -> bool:
-    """Whether all columns have a name; ASE leaves out those that Properties do not name. The first row is line
+    """Tests whether all columns have a name; ASE leaves out those that Properties do not name. The first row is line
     `number`."""
     properties = PROPERTIES.search(rows[0]) if rows else None
     if properties is None:

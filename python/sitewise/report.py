@@ -76,7 +76,7 @@ def save_report(folder: Path, diagnosis: Diagnosis) -> Path:
 
 
 def _policy(content: str) -> str:
-    """What a browser may do, with the hashes of the scripts."""
+    """Says what a browser may do, with the hashes of the scripts."""
     scripts = re.findall(r"<script>(.*?)</script>", content, flags=re.DOTALL)
     digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     return POLICY.format(scripts=" ".join(f"'sha256-{digest}'" for digest in digests))

@@ -21,7 +21,7 @@ def tell(text: str) -> None:
 
 
 def status_of(run: Callable[[], object]) -> int:
-    """Exit status of what is run: its own, or that of results that cannot be written."""
+    """Returns the exit status of what is run: its own, or that of results that cannot be written."""
     if sys.stderr is None:
         sys.stderr = _nowhere()
     if sys.stdout is None:  # before hours of work, the results of which would be lost
@@ -48,7 +48,7 @@ def status_of(run: Callable[[], object]) -> int:
 
 
 def _finish(stream: TextIO) -> None:
-    """What cannot be written is dropped; Python would complain at its end."""
+    """Drops what cannot be written; Python would complain at its end."""
     try:
         stream.flush()
     except OSError:

@@ -77,7 +77,7 @@ def _shown(character: str, escaped: frozenset[str] = ESCAPED) -> str:
 
 
 def _cut(head: list[str], tail: list[str], limit: int) -> str:
-    """The outer ends of head and tail, with as many characters in all as the limit."""
+    """Returns the outer ends of head and tail, with as many characters in all as the limit."""
     room = max(limit - len(ELLIPSIS), 0)
     first = _whole(head, (2 * room) // 3)
     last = _whole(tail[::-1], room - (2 * room) // 3)[::-1]
@@ -85,7 +85,7 @@ def _cut(head: list[str], tail: list[str], limit: int) -> str:
 
 
 def _whole(parts: list[str], room: int) -> list[str]:
-    """As many of the parts from the front as have room together."""
+    """Returns as many of the parts from the front as have room together."""
     used = 0
     for count, part in enumerate(parts):
         used += len(part)

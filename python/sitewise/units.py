@@ -46,7 +46,7 @@ class Units:
 
     @classmethod
     def of(cls, length_unit: str | float, energy_unit: str | float, stress_unit: str | None = None) -> Units:
-        """Units by their names, in any case, or by their size in Angstrom and eV.
+        """Makes units by their names, in any case, or by their size in Angstrom and eV.
 
         Raises
         ------
@@ -78,7 +78,7 @@ class Units:
 
 
 def _size(unit: str | float, known: Mapping[str, float], what: str) -> float:
-    """A unit in the first one known."""
+    """Returns a unit in the first one known."""
     if not isinstance(unit, str):
         if not (isfinite(unit) and unit > 0):
             raise Error(f"{what} is {unit}, expected a positive number or {', '.join(known)}")
@@ -90,6 +90,6 @@ def _size(unit: str | float, known: Mapping[str, float], what: str) -> float:
 
 
 def _name(size: float, known: Mapping[str, float]) -> str:
-    """A unit's name; one of published potentials' directories may differ in the last digits."""
+    """Names a unit; one of published potentials' directories may differ in the last digits."""
     name = next((name for name, other in known.items() if abs(size / other - 1) < SAME), None)
     return name or f"units of {size:.10g} {next(iter(known))}"
