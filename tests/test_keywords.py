@@ -582,9 +582,9 @@ def test_weights_with_their_places(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([*WITH_PLACES[:8], "0.0"], ":9: is no row of weights"),
-        ([f"{n} {value}" for n, value in enumerate(WEIGHTS["Si"])], ":1: is no row of weights"),
-        ([*WEIGHTS["Si"][:8], "0.0 b 9"], ":9: is no row of weights"),
+        ([*WITH_PLACES[:8], "0.0"], ":9: is not a row of weights"),
+        ([f"{n} {value}" for n, value in enumerate(WEIGHTS["Si"])], ":1: is not a row of weights"),
+        ([*WEIGHTS["Si"][:8], "0.0 b 9"], ":9: is not a row of weights"),
         ([" ".join(map(str, WEIGHTS["Si"]))], ": 1 weights, expected 9"),
     ],
 )

@@ -667,8 +667,8 @@ Weights read_weights(const fs::path& path, double most) {
 
 [[noreturn]] void odd_row(const Line& row) {
     row.place.fail(
-        "is no row of weights: expected a weight alone in all rows, or in all with a or b and its "
-        "place behind it, as n2p2 and RuNNer write them");
+        "is not a row of weights: expected all rows with a weight alone, or all with a weight, a or b, "
+        "and its place, as n2p2 and RuNNer write them");
 }
 
 std::vector<int> all_nodes(std::size_t inputs, const std::vector<int>& hidden) {

@@ -137,7 +137,7 @@ def learning_curve(
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default as many as threads.")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Test errors against the number of training structures, as CSV and picture; goes on where it stopped."""
+    """Measure test errors against the number of training structures (CSV, picture); go on where it stopped."""
     from ._core import get_threads
     from .config import Config
     from .learning_curve import COLUMNS
@@ -175,7 +175,7 @@ def evaluate(
     device: DeviceName = "cpu",
     quiet: Quiet = False,
 ) -> None:
-    """Errors of a potential against labelled structures, in total and by group."""
+    """Compare a potential with labelled structures, in total and by group."""
     from .dataset import Dataset
     from .ensemble import load_potential
     from .files import write_text
@@ -214,7 +214,7 @@ def predict(
     device: DeviceName = "cpu",
     quiet: Quiet = False,
 ) -> None:
-    """Energy, forces, stress, atomic energies and extrapolation of structures, as extended XYZ.
+    """Predict energy, forces, stress, atomic energies and extrapolation of structures, as extended XYZ.
 
     `energies` are the atomic energies (eV); `extrapolation` is the number of symmetry functions of the atom
     outside the range of the training set.
@@ -238,7 +238,7 @@ def features(
     keep_machine_learned: KeepLearned = False,
     quiet: Quiet = False,
 ) -> None:
-    """Scaled symmetry functions and atomic energies of structures, as a NPZ file.
+    """Compute scaled symmetry functions and atomic energies of structures, as an NPZ file.
 
     Arrays: features [atoms, functions] (NaN behind the last function of an element), energies [atoms] in eV,
     numbers [atoms] (atomic numbers), offset [structures + 1]: the atoms of structure s are offset[s] to
@@ -260,7 +260,7 @@ def info(
     keep_unconverged: KeepUnconverged = False,
     keep_machine_learned: KeepLearned = False,
 ) -> None:
-    """What a potential or a file of structures holds; alone, how this sitewise was built."""
+    """Show what a potential or a file of structures holds; alone, how this sitewise was built."""
     from .describe import describe
 
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
@@ -347,7 +347,7 @@ def diagnose(
     mixed_labels: MixedLabels = False,
     quiet: Quiet = False,
 ) -> None:
-    """What the data determine of the atomic energies, and how well a potential maps them."""
+    """Find what the data determine of the atomic energies, and how well a potential maps them."""
     from .dataset import Dataset
     from .diagnose import Diagnosis, functions_of
     from .files import write_text
@@ -393,7 +393,7 @@ def reproduce(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Do an experiment of the paper on atomic energy mapping anew; goes on where it stopped.
+    """Repeat an experiment of the paper on atomic energy mapping; go on where it stopped.
 
     Ends with a table, pictures and `result.json`. Exit status 1 if a number is not what it must be.
     """
