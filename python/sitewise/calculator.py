@@ -28,7 +28,7 @@ class ExtrapolationWarning(UserWarning):
 
 @dataclass
 class _State:
-    """What a thread that calculates has for itself."""
+    """Holds what a thread that calculates has for itself."""
 
     atoms: Atoms | None
     results: dict[str, Any]
@@ -80,7 +80,7 @@ class SitewiseCalculator(Calculator):
 
     @property
     def _own(self) -> _State:
-        """This thread's, which begins with the last calculation of any."""
+        """Returns this thread's state, which begins with the last calculation of any thread."""
         try:
             state: _State = self._threads.state
         except AttributeError:
@@ -97,7 +97,7 @@ class SitewiseCalculator(Calculator):
         self._threads.state = replace(state["_threads"], neighbors=copy(state["_threads"].neighbors))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SitewiseCalculator:
-        """A calculator with a neighbour list of its own, which shares the potential."""
+        """Makes a calculator with a neighbour list of its own, which shares the potential."""
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
         memo[id(self.potential)] = self.potential
@@ -106,7 +106,7 @@ class SitewiseCalculator(Calculator):
 
     @property
     def atoms(self) -> Atoms | None:
-        """A copy of the structure that this thread has calculated last."""
+        """Returns a copy of the structure that this thread has calculated last."""
         return self._own.atoms
 
     @atoms.setter
@@ -115,7 +115,7 @@ class SitewiseCalculator(Calculator):
 
     @property
     def results(self) -> dict[str, Any]:
-        """What was calculated of it."""
+        """Returns what was calculated of it."""
         return self._own.results
 
     @results.setter
@@ -124,7 +124,7 @@ class SitewiseCalculator(Calculator):
 
     @property
     def extrapolations(self) -> int:
-        """Functions outside the training range, summed over atoms and calculations of this thread."""
+        """Counts functions outside the training range, summed over atoms and calculations of this thread."""
         return self._own.extrapolations
 
     def reset(self) -> None:
@@ -133,7 +133,7 @@ class SitewiseCalculator(Calculator):
         self._last = (None, {})
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """What has changed since the last calculation of this thread, or of any thread if that was of these atoms."""
+        """Lists what has changed since the last calculation of this thread, or of any if that was of these atoms."""
         changes: list[str] = super().check_state(atoms, tol)  # type: ignore[no-untyped-call]
         last, results = self._last
         if not changes or last is None or last is self.atoms or compare_atoms(last, atoms, tol):

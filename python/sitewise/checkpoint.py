@@ -113,7 +113,7 @@ class State:
 
 
 def _arrays(path: Path) -> dict[str, Any]:
-    """The arrays of a file. They are not compressed, so that none is larger than the file."""
+    """Reads the arrays of a file. They are not compressed, so none is larger than the file."""
     with path.open("rb") as file:  # numpy leaves a file open that it opened itself and cannot read
         with zipfile.ZipFile(file) as members:
             names = [member.filename for member in members.infolist()]

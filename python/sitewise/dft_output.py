@@ -123,7 +123,7 @@ def _listed(numbers: list[int]) -> str:
 
 
 def _outcar_lines(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Lines of an OUTCAR, and whether they are of a block of results of the force field."""
+    """Yields lines of an OUTCAR, and whether they are of a block of results of the force field."""
     inside = False
     for line in lines:
         inside = inside or any(words in line for words in ML_BEGIN)
@@ -237,7 +237,7 @@ def _vasprun_without_ml(path: Path, copy: Path, keep: bool) -> None:
 
 
 def _espresso_steps(path: Path) -> Found:
-    """The structures with results, as ASE counts them."""
+    """Lists the structures with results, as ASE counts them."""
     steps: list[Step] = []
     converged = whole = False
     with path.open(encoding="utf-8", errors="replace") as file:

@@ -148,7 +148,7 @@ class Ensemble:
         return self.members[0].functions
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """To be copied and sent to other processes; the extension's object is made anew."""
+        """Lets it be copied and sent to other processes; the extension's object is made anew."""
         state = {name: value for name, value in self.__dict__.items() if name != "core"}
         return _remade, (type(self), self.members), state
 
@@ -172,7 +172,7 @@ def load_potential(
     device: Device = "cpu",
     reporter: Reporter | None = None,
 ) -> Potential | Ensemble:
-    """A potential or an ensemble, whichever the directory holds; a reporter is warned of a doubtful cutoff."""
+    """Loads a potential or an ensemble, whichever the directory holds; the reporter warns of a doubtful cutoff."""
     kind = Ensemble if _core.ensemble_members(str(path)) else Potential
     loaded: Potential | Ensemble = kind.load(path, cflength, cfenergy, device=device)
     if reporter is not None:

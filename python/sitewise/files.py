@@ -65,7 +65,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def folder_beside(path: Path) -> Iterator[Path]:
-    """A temporary folder on the disk of `path`, removed when the block ends.
+    """Makes a temporary folder on the disk of `path`, removed when the block ends.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def run_folder(folder: Path, reporter: Reporter) -> Iterator[None]:
-    """Makes a folder, which is this block's alone and free of what runs that were killed have left half written. A
+    """Makes a folder that belongs to this block alone, and removes half-written files of killed runs from it. A
     failure before any output removes it again.
 
     Raises
@@ -147,7 +147,7 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _temporary_file(path: Path, folder: Path) -> tuple[int, Path]:
-    """Locked while it is open, so that `remove_leftovers` of other processes spares it."""
+    """Makes a file that is locked while it is open, so that `remove_leftovers` of other processes spares it."""
     while True:
         handle, name = tempfile.mkstemp(prefix=f".{path.stem[:100]}{MARK}", suffix=path.suffix, dir=folder)
         _try_lock(handle)
@@ -173,7 +173,7 @@ def _locked(folder: Path, reporter: Reporter) -> Iterator[None]:
 
 
 def _hold(path: Path) -> int:
-    """Opens and locks a file, which says who does; Error names the one that has."""
+    """Opens and locks a file and writes its own process into it; Error names the process that has it."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         if _try_lock(handle) is False:

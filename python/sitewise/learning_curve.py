@@ -92,7 +92,7 @@ def _check_sizes(config: Config, sizes: Sequence[int], reporter: Reporter) -> No
 def _rows(
     config: Config, out: Path, tasks: Sequence[tuple[int, int]], jobs: int, reporter: Reporter
 ) -> list[list[float]]:
-    """Of the runs (size, seed), in the order in which they end."""
+    """Yields the rows of the runs (size, seed), in the order in which they end."""
     rows = []
     before = multiprocessing.active_children()
     with _single_threads(), reporter.task("learning curve", len(tasks), lines=True) as advance:
@@ -146,7 +146,7 @@ def _begin() -> None:
 
 @contextmanager
 def _blocked_signals() -> Iterator[None]:
-    """Processes that are started in the block meet no signal before `_begin`."""
+    """Keeps signals from processes that are started in the block, until `_begin`."""
     resource_tracker.ensure_running()  # which unblocks them when it starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:

@@ -31,7 +31,7 @@ def write_predictions(
 ) -> None:
     """Writes the structures as extended XYZ with energy, forces, stress (where periodic in three directions)
     and, for each atom, `energies` (eV) and `extrapolation` (number of functions outside the training range), for an
-    ensemble also its spreads. What else the structures carry is kept, labels that were read are not. `options` are
+    ensemble also its spreads. Other data of the structures are kept, labels that were read are not. `options` are
     further keywords of `Dataset.read`."""
     _require_name(output)
     loaded = load_potential(potential, cflength, cfenergy, device, reporter)

@@ -183,7 +183,7 @@ def _dataset(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def _name(text: str) -> str:
-    """A name for the viewer, which may show it as markup."""
+    """Escapes a name for the viewer, which may show it as markup."""
     return printable(text).translate({ord("<"): "‹", ord(">"): "›", ord("&"): "+"})
 
 

@@ -28,7 +28,7 @@ ASYMMETRY, LEAST_ASYMMETRY = 0.01, 1e-4  # eV/Angstrom^3
 
 
 def is_symmetric(stress: Floats) -> bool:
-    """Whether a stress [3, 3] in eV/Angstrom^3 is symmetric but for rounding."""
+    """Tests whether a stress [3, 3] in eV/Angstrom^3 is symmetric except for rounding."""
     difference = float(np.abs(stress - stress.T).max())
     return difference <= max(ASYMMETRY * float(np.abs(stress).max()), LEAST_ASYMMETRY)
 
