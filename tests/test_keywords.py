@@ -150,7 +150,7 @@ def test_the_keyword_that_may_be_meant(tmp_path, word):
 
 @pytest.mark.parametrize(
     "line",
-    ["nn_type_short 1", "nnp_gen 2", "use_short_nn", "use_short_nn T", "electrostatic_type 1", "nn_type_elec 0",
+    ["nn_type_short 1", "nnp_gen 2", "use_short_nn", "use_short_nn T", "nn_type_elec 0",
      "normalize_data_set stats-only", "scale_min_short_atomic 0.0\nscale_max_short_atomic 1.0"],
 )  # fmt: skip
 def test_values_that_are_accepted(tmp_path, line):

@@ -248,7 +248,7 @@ def test_stresses_of_atoms_are_no_stress(tmp_path):
     listener = Listener()
     (s,) = Dataset.read(path, reporter=listener)
     assert (s.energy, s.stress) == (1, None)
-    assert listener.said[-1] == "stresses of atoms are not read (1 structures have them)"
+    assert listener.said[-1] == "stresses of atoms are not read (structures with them: 1)"
 
 
 def labelled_copper(path, seeds, key=None):

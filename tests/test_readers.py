@@ -277,7 +277,8 @@ def test_files_of_no_format(tmp_path):
 
 def test_a_file_given_twice(tmp_path):
     path = saved(tmp_path / "a.xyz", XYZ)
-    for paths in ([path, path], [str(tmp_path / "*.xyz"), path]):
+    (tmp_path / "link").symlink_to(path)
+    for paths in ([path, path], [str(tmp_path / "*.xyz"), path], [path, tmp_path / ".." / tmp_path.name / "link"]):
         with pytest.raises(Error, match=r"a.xyz: is given 2 times"):
             Dataset.read(paths)
 

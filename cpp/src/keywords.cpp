@@ -66,10 +66,9 @@ constexpr Group groups[] = {
      "electrostatic energies are not computed: evaluate this potential with RuNNer; if it was trained "
      "without them, "
      "remove the keyword"},
-    {refused, runner, "use_electrostatic_nn use_fixed_charges",
-     "an old name of use_electrostatics, and electrostatic energies are not computed: evaluate this "
-     "potential with "
-     "RuNNer"},
+    {refused, runner, "electrostatic_type use_electrostatic_nn use_fixed_charges",
+     "it belongs to use_electrostatics, and electrostatic energies are not computed: evaluate this "
+     "potential with RuNNer; if it was trained without them, remove the keyword"},
     {refused, runner,
      "use_vdw use_vdW remove_vdw_energies vdw_type vdW_type nn_type_vdw vdw_coefficient vdW_coefficient "
      "vdw_screening "
@@ -89,7 +88,7 @@ constexpr Group groups[] = {
      "global_output_nodes_ham",
      "networks have one output: remove the keyword, as RuNNer asks too"},
 
-    {without_effect, runner, "electrostatic_type nn_type_elec fixed_charge enforce_totcharge",
+    {without_effect, runner, "nn_type_elec fixed_charge enforce_totcharge",
      "kind of electrostatics, which use_electrostatics alone, a refused keyword, switches on"},
     {without_effect, both,
      "screen_electrostatics global_hidden_layers_electrostatic global_nodes_electrostatic "

@@ -189,7 +189,7 @@ def _say_what_is_lost(structures: Sequence[Structure], output: Path, reporter: R
         reporter.say(f"{output}: no structure has labels, so the file can be used to predict, but not to train")
     stresses = sum(s.stress is not None for s in structures)
     if stresses:
-        reporter.say(f"{output}: holds no stresses, which {stresses} of {len(structures)} structures have")
+        reporter.warn(f"{output}: holds no stresses, which {stresses} of {len(structures)} structures have")
     if any(s.group for s in structures):
         reporter.say(f"{output}: holds no groups; their names become comments")
 

@@ -290,9 +290,10 @@ def expand(paths: str | Path | Sequence[str | Path]) -> list[str]:
         files += found
     if not files:
         raise Error("no data files are given")
-    twice = [file for file, count in Counter(files).items() if count > 1]
+    counts = Counter(Path(file).resolve() for file in files)
+    twice = [file for file in files if counts[Path(file).resolve()] > 1]
     if twice:
-        raise Error(f"{twice[0]}: is given {files.count(twice[0])} times")
+        raise Error(f"{twice[0]}: is given {counts[Path(twice[0]).resolve()]} times")
     return files
 
 

@@ -134,7 +134,7 @@ class LabelReader:
         for name in sorted(self._sixes):
             yield f"the six numbers of {printable(name)} are taken as xx yy zz yz xz xy"
         if self._stress_of_atoms:
-            yield f"stresses of atoms are not read ({self._stress_of_atoms} structures have them)"
+            yield f"stresses of atoms are not read (structures with them: {self._stress_of_atoms})"
 
     def _lookup(self, atoms: Atoms, results: Mapping[str, Any], label: str) -> tuple[Any, str] | None:
         """Returns the label of a structure and its name, None if it has none."""
