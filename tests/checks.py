@@ -206,3 +206,9 @@ def silicon_frames(count, seed=RNG_SEED, forces=True, stress=True):
         atoms.calc = SinglePointCalculator(atoms, **labels)
         frames.append(atoms)
     return frames
+
+
+def energy(given):
+    """The energy of a pair of potential and structure: spawned processes can import it from here."""
+    potential, atoms = given
+    return potential.evaluate(atoms).energy

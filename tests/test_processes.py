@@ -22,6 +22,7 @@ from checks import (
     arrays,
     assert_close,
     compiled,
+    energy,
     random_potential,
     rattled,
     silicon,
@@ -141,11 +142,6 @@ def test_pools_of_forked_processes_compute(two_threads):
         assert pool.map_async(energy, [(potential, a) for a in atoms]).get(TIMEOUT) == expected
     with ProcessPoolExecutor(2, mp_context=context) as pool:
         assert list(pool.map(energy, [(potential, a) for a in atoms], timeout=TIMEOUT)) == expected
-
-
-def energy(given):
-    potential, atoms = given
-    return potential.evaluate(atoms).energy
 
 
 SCRIPT = """
