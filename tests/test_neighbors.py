@@ -193,6 +193,16 @@ def test_an_atom_too_many_cells_away_is_refused(far, device):
 
 
 @every_device
+@pytest.mark.parametrize("far", [[1e15, 1e15, 0], [1e15, 0, 1e15], [1e8, -1e8, 1e8], [1e5, 1e14, 1e3]])
+def test_free_atoms_far_apart_take_no_memory(far, device):
+    """As many bins as along both long directions would be gigabytes."""
+    positions = np.array([[0.0, 0, 0], [0.5, 0, 0], far])
+    i, j, vector, _ = _core.neighbor_list(positions, np.zeros((3, 3)), np.zeros(3, bool), 1.0, device)
+    assert (i.tolist(), j.tolist()) == ([0, 1], [1, 0])
+    assert vector.tolist() == [[0.5, 0, 0], [-0.5, 0, 0]]
+
+
+@every_device
 def test_an_atom_many_cells_away_has_its_neighbors(device):
     """A distance that binary numbers hold exactly."""
     cells = np.array([2.0**28, -(2.0**27), 2.0**20])

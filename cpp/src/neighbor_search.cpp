@@ -17,6 +17,7 @@ using Vector = Box::Vector;
 
 constexpr std::size_t padding = 16;     // what the kernels may read or write behind arrays
 constexpr double most_images = 2000.0;  // cells within the cutoff along one vector
+constexpr double most_bins = 1e6;       // along one direction, and altogether unless there are more atoms
 constexpr double most_cells = 1e6;      // within the cutoff altogether, one more along each vector
 
 double dot(const Vector& a, const Vector& b) {
@@ -66,6 +67,20 @@ void check_volume(const std::vector<Vector>& v) {
     if (v.size() == 3) extent = std::fabs(dot(v[0], cross(v[1], v[2])));
     if (!v.empty() && !(extent > 1e-10 * product && extent > 0.0))
         throw Error("the periodic cell has no volume: its vectors are zero or lie in one plane");
+}
+
+// Numbers of bins for `atoms`, fewer than `wanted` where most would be empty. The cube root counts on three
+// long directions: atoms that are far apart along two would have bins without end.
+std::array<int, 3> bin_counts(const Vector& wanted, double atoms) {
+    const double shrink = std::min(1.0, std::cbrt(atoms / (wanted[0] * wanted[1] * wanted[2])));
+    std::array<int, 3> count;
+    for (int a = 0; a < 3; ++a)
+        count[a] = std::max(1, static_cast<int>(std::min(wanted[a] * shrink, most_bins)));
+    while (double(count[0]) * count[1] * count[2] > std::max(most_bins, 8.0 * atoms)) {
+        int& most = *std::max_element(count.begin(), count.end());
+        most = (most + 1) / 2;
+    }
+    return count;
 }
 
 }  // namespace
@@ -157,17 +172,13 @@ void NeighborSearch::bound(const std::vector<Vector>& fraction, Vector& low, Vec
 }
 
 Bins divide(const Box& box, double cutoff, const Box::Vector& span, std::size_t atoms) {
-    double total = 1.0;
     Vector wanted;
-    for (int a = 0; a < 3; ++a) {
-        wanted[a] = std::max(1.0, span[a] * box.height(a) / ((a == 2 ? 1.0 : 0.5) * cutoff));
-        total *= wanted[a];
-    }
-    const double shrink = std::min(1.0, std::cbrt(std::max<double>(1.0, atoms) / total));
+    for (int a = 0; a < 3; ++a)
+        wanted[a] = std::clamp(span[a] * box.height(a) / ((a == 2 ? 1.0 : 0.5) * cutoff), 1.0, 1e90);
     Bins bins;
+    bins.count = bin_counts(wanted, std::max<double>(1.0, atoms));
     double cells = 1.0;
     for (int a = 0; a < 3; ++a) {
-        bins.count[a] = std::max(1, static_cast<int>(std::min(wanted[a] * shrink, 1e6)));
         const double width = span[a] * box.height(a) / bins.count[a];
         const double reach = std::ceil(cutoff / width);
         if (box.periodic[a] && cutoff / box.height(a) > most_images)
