@@ -444,5 +444,5 @@ def test_an_absurd_number_of_atoms_in_a_later_head(tmp_path):
     path.write_text(head.format(1, 1) + head.format(1, 2))
     assert len(Dataset.read(path, require_labels=False)) == 2
     path.write_text(head.format(1, 1) + head.format(1000000000, 2))
-    with pytest.raises(Error, match=r"says it has 1e\+09 atoms or numbers, and has \d+ bytes"):
+    with pytest.raises(Error, match=r"says it has 1e\+09 atoms or numbers, but has only \d+ bytes"):
         Dataset.read(path, require_labels=False)
