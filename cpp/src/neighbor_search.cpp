@@ -167,12 +167,13 @@ void NeighborSearch::bound(const std::vector<Vector>& fraction, Vector& low, Vec
         const auto [least, most] = std::minmax_element(fraction.begin(), fraction.end(), less);
         low[a] = (*least)[a];
         span[a] = std::max((*most)[a] - low[a], 1e-3);
-        if (!std::isfinite(span[a])) throw Error("the atoms lie too far apart for any number");
     }
 }
 
 Bins divide(const Box& box, double cutoff, const Box::Vector& span, std::size_t atoms) {
     Vector wanted;
+    for (double x : span)
+        if (!std::isfinite(x)) throw Error("the atoms lie too far apart for any number");
     for (int a = 0; a < 3; ++a)
         wanted[a] = std::clamp(span[a] * box.height(a) / ((a == 2 ? 1.0 : 0.5) * cutoff), 1.0, 1e90);
     Bins bins;
