@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .structures import Floats
-from .units import BOHR, GPA, HARTREE, KJ_PER_MOL
+from .units import BOHR, ENERGIES, GPA, HARTREE, KJ_PER_MOL
 
 if TYPE_CHECKING:
     from .dataset import Dataset
     from .metrics import Comparison, Pairs
 
-KCAL_PER_MOL = 4.184 * KJ_PER_MOL
+KCAL_PER_MOL = ENERGIES["kcal/mol"]
 LARGEST_STRESS = 40.0  # eV per atom, times the volume; that of carbon at 1000 GPa is below
 ROUNDING = 1e-10  # of the largest value; what varies less tells nothing
 
 # Sizes, in eV and Angstrom, of the units that labels may be in.
 UNITS: dict[str, dict[str, float]] = {
-    "energy": {"Hartree": HARTREE, "Rydberg": HARTREE / 2, "kcal/mol": KCAL_PER_MOL, "kJ/mol": KJ_PER_MOL},
+    "energy": {unit: size for unit, size in ENERGIES.items() if unit != "eV"},
     "force": {
         "Hartree/Bohr": HARTREE / BOHR,
         "Rydberg/Bohr": HARTREE / BOHR / 2,

@@ -102,7 +102,8 @@ def read_structures(
                 found = _numbered(_by_ase(_cleaned(path, plain, kind, folder, reporter), kind, index), index)
             for text in warned:
                 reporter.warn(text)
-            for count, (number, atoms) in enumerate(found, 1):  # noqa: B007
+            for number, atoms in found:
+                count += 1
                 yield number, _scaled(atoms, units)
     except GeneratorExit:
         raise
