@@ -6,22 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
+from ase.units import create_units
+
 from ._core import Error
 from .text import printable
 
-# CODATA 2018; in Angstrom, eV and eV/Angstrom^3.
-BOHR = 0.529177210903
-HARTREE = 27.211386245988
-KJ_PER_MOL = 1 / 96.48533212331
+# In Angstrom, eV and eV/Angstrom^3.
+CODATA = create_units("2018")
+BOHR: float = CODATA["Bohr"]
+HARTREE: float = CODATA["Hartree"]
+KJ_PER_MOL: float = CODATA["kJ"] / CODATA["mol"]
 LENGTHS = {"Angstrom": 1.0, "Bohr": BOHR}
 ENERGIES = {
     "eV": 1.0,
     "Hartree": HARTREE,
     "Rydberg": HARTREE / 2,
-    "kcal/mol": 4.184 * KJ_PER_MOL,
+    "kcal/mol": CODATA["kcal"] / CODATA["mol"],
     "kJ/mol": KJ_PER_MOL,
 }
-GPA = 1 / 160.2176634
+GPA: float = CODATA["GPa"]
 STRESSES = {"eV/Angstrom^3": 1.0, "GPa": GPA, "kbar": GPA / 10}
 SAME = 1e-6  # part by which two values of one unit differ at most
 
