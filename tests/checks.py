@@ -212,3 +212,17 @@ def energy(given):
     """The energy of a pair of potential and structure: spawned processes can import it from here."""
     potential, atoms = given
     return potential.evaluate(atoms).energy
+
+
+class Listener(Reporter):
+    """Keeps what is said."""
+
+    def __init__(self):
+        super().__init__(quiet=True)
+        self.said, self.warned = [], []
+
+    def say(self, text):
+        self.said.append(text)
+
+    def warn(self, text):
+        self.warned.append(text)

@@ -188,10 +188,14 @@ def test_points_that_cannot_be_clustered(points, message):
         single_linkage(points)
 
 
+def gaussian_kernel(length):
+    return lambda a, b: np.exp(-((a[:, None] - b[None]) ** 2).sum(-1) / (2 * length**2))
+
+
 def test_gaussian_process_agrees_with_direct_algebra():
     rng = np.random.default_rng(1)
     points, targets, owner = rng.normal(size=(12, 3)), rng.normal(size=(4, 3)), np.repeat([0, 1, 2], [3, 4, 5])
-    kernel = lambda a, b: np.exp(-((a[:, None] - b[None]) ** 2).sum(-1) / 2)  # noqa: E731
+    kernel = gaussian_kernel(1.0)
     mean = (owner == np.arange(3)[:, None]) / np.bincount(owner)[:, None]
     known = mean @ kernel(points, targets)
     direct = np.diag(known.T @ np.linalg.inv(mean @ kernel(points, points) @ mean.T + 1e-6 * np.eye(3)) @ known)
@@ -422,8 +426,11 @@ def test_what_representatives_leave_is_noise_and_unknown():
     rng = np.random.default_rng(7)
     points, targets, few = rng.normal(size=(20, 2)), rng.normal(size=(9, 2)), rng.normal(size=(4, 2))
     owner, whose = np.repeat(range(5), [2, 3, 4, 5, 6]), np.repeat([0, 1], [2, 7])
-    kernel = lambda a, b: np.exp(-((a[:, None] - b[None]) ** 2).sum(-1) / (2 * 0.8**2))  # noqa: E731
-    shared = lambda a, b: kernel(a, few) @ np.linalg.solve(kernel(few, few), kernel(few, b))  # noqa: E731
+    kernel = gaussian_kernel(0.8)
+
+    def shared(a, b):
+        return kernel(a, few) @ np.linalg.solve(kernel(few, few), kernel(few, b))
+
     mean, of = ((o == np.unique(o)[:, None]) / np.bincount(o)[:, None] for o in (owner, whose))
     every, all_targets = (shared(p, p) + np.diag(1 - np.diag(shared(p, p))) for p in (points, targets))
     data = np.linalg.inv(mean @ every @ mean.T + 1e-6 * np.eye(5))

@@ -9,31 +9,23 @@ from ase.build import bulk
 from ase.units import create_units
 from typer.testing import CliRunner
 
-from checks import silicon_frames
+from checks import Listener
 from sitewise import Dataset, Error
 from sitewise.cli import app
 from sitewise.progress import Silent
-from test_readers import Heard
-from test_vasp import ENTROPY, outcar, vasprun
+from test_vasp import ENTROPY, outcar, oxide_frames, vasprun
 
 QUIET = Silent()
 
 
 @pytest.fixture(scope="module")
 def frames():
-    from ase.calculators.singlepoint import SinglePointCalculator
-
-    frames = silicon_frames(4)
-    for atoms in frames:
-        labels = atoms.calc.results
-        atoms.symbols[6:] = "O"
-        atoms.calc = SinglePointCalculator(atoms, **labels)
-    return frames
+    return oxide_frames(4)
 
 
 def energies(path, **options):
     """Energies, numbers of the structures, and warnings."""
-    heard = Heard()
+    heard = Listener()
     data = Dataset.read(path, reporter=heard, **options)
     numbers = [int(s.source.rsplit(" ", 1)[1]) for s in data]
     return [s.energy for s in data], numbers, [w for w in heard.warned if re.search(r"\d of \d+ steps", w)]

@@ -15,29 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from checks import rattled, silicon_frames, silicon_potential
+from checks import Listener, rattled, silicon_frames, silicon_potential
 from sitewise import Dataset, Error, train
 from sitewise.cli import app
 from sitewise.config import Config
 from sitewise.extxyz import write_extxyz
 from sitewise.preparation import read_data
-from sitewise.progress import Reporter
 
 VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
-
-
-class Listener(Reporter):
-    """Keeps what is said."""
-
-    def __init__(self):
-        super().__init__(quiet=True)
-        self.said, self.warned = [], []
-
-    def say(self, text):
-        self.said.append(text)
-
-    def warn(self, text):
-        self.warned.append(text)
 
 
 def sitewise(*arguments):

@@ -10,12 +10,12 @@ from ase.calculators.emt import EMT
 from ase.cluster import Icosahedron
 from ase.io import write
 
-from checks import BOHR, HARTREE, silicon_frames, silicon_potential
+from checks import BOHR, HARTREE, Listener, silicon_frames, silicon_potential
 from sitewise import Dataset, Potential
 from sitewise.dataset import Structure
 from sitewise.plausibility import SAMPLE, implausible
 from sitewise.units import Units
-from test_readers import Heard, run
+from test_readers import run
 
 KINDS = {
     "far": "nearest neighbours are too far.*lengths may be in Bohr, but were read in Angstrom",
@@ -182,14 +182,14 @@ FILES = [
 
 @pytest.mark.parametrize(("file", "units"), FILES)
 def test_no_false_alarm_for_published_data(shared, file, units):
-    heard = Heard()
+    heard = Listener()
     Dataset.read(shared / file, index="::3", require_labels=False, reporter=heard, **units)
     assert heard.warned == []
 
 
 def test_water_in_wrong_units(shared):
     for units, kinds in (({}, ["far", "small"]), ({"length_unit": "Bohr"}, ["small"])):
-        heard = Heard()
+        heard = Listener()
         Dataset.read(shared / "nnp-h2o" / "set.data", reporter=heard, **units)
         check(heard.warned, kinds)
 
@@ -334,7 +334,7 @@ def test_a_cutoff_that_may_be_in_bohr(tmp_path, cutoff, warned):
 
     path = tmp_path / "input.nn"
     path.write_text(FUNCTIONS.format(cutoff))
-    heard = Heard()
+    heard = Listener()
     choose_functions(Functions(file=str(path)), ["Si"], heard)
     bohr = "it may be in Bohr (cflength 1.8897261328)"
     said = f"{path}: the cutoff of the symmetry functions is {cutoff:g} Angstrom: {bohr}"

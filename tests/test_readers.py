@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from checks import BOHR, HARTREE, assert_close, silicon_frames, silicon_potential
+from checks import BOHR, HARTREE, Listener, assert_close, silicon_frames, silicon_potential
 from sitewise import Dataset, Error, Potential
 from sitewise.cli import app
 from sitewise.config import Config
-from sitewise.progress import Reporter, Silent
+from sitewise.progress import Silent
 from sitewise.runner import write_runner
 from sitewise.training import Inputs
 from sitewise.units import ENERGIES, LENGTHS, Units
@@ -34,20 +34,6 @@ energy -7.5
 charge 0.0
 end
 """
-
-
-class Heard(Reporter):
-    """Keeps what it is told."""
-
-    def __init__(self):
-        super().__init__(quiet=True)
-        self.said, self.warned = [], []
-
-    def say(self, text):
-        self.said.append(text)
-
-    def warn(self, text):
-        self.warned.append(text)
 
 
 def run(*arguments, status=0):
@@ -144,7 +130,7 @@ def test_an_energy_of_0_is_an_energy(tmp_path):
 
 
 def test_a_total_charge_is_said_to_be_ignored(tmp_path):
-    heard = Heard()
+    heard = Listener()
     path = saved(tmp_path / "a.data", BLOCK + BLOCK.replace("charge 0.0", "charge -1.0"))
     data = Dataset.read(path, reporter=heard)
     assert [w for w in heard.warned if "charge" in w] == [
@@ -247,7 +233,7 @@ def test_periodic_directions(tmp_path, flags):
 
 
 def test_columns_without_names_are_said(tmp_path):
-    path, heard = saved(tmp_path / "a.xyz", "1\nenergy=-1.5\nSi 0 0 0 0.1 0.2 0.3\n"), Heard()
+    path, heard = saved(tmp_path / "a.xyz", "1\nenergy=-1.5\nSi 0 0 0 0.1 0.2 0.3\n"), Listener()
     (s,) = Dataset.read(path, reporter=heard)
     assert (s.energy, s.forces) == (-1.5, None)
     assert heard.said[0] == f"{path}: columns after the positions are not read, as no Properties name them"
@@ -409,13 +395,13 @@ def test_a_run_reads_as_other_commands_do(tmp_path, name):
     path = save_in_units(tmp_path, frames, name, Units.of("Bohr", "Hartree"))
     units = {"length_unit": "Bohr", "energy_unit": "Hartree"}
     config = Config.parse({"data": {"train": str(path), "test": 0, **units}})
-    inputs = Inputs(config, Heard())
+    inputs = Inputs(config, Listener())
     same(inputs.train.data, frames, 1e-6)
     assert inputs.train.data.hash() == read(path, **units).hash()
 
 
 def test_units_are_said(tmp_path):
-    heard = Heard()
+    heard = Listener()
     path = save_in_units(tmp_path, silicon_frames(2), "a.traj", Units.of("Bohr", "kcal/mol"))
     Dataset.read(path, reporter=heard, length_unit="Bohr", energy_unit="KCAL/MOL")
     assert heard.said[0].endswith(", in kcal/mol and Bohr")

@@ -17,15 +17,19 @@ ENTROPY = 0.0375  # eV by which energy(sigma->0) is above the free energy, of wh
 ORDER = [0, 1, 2, 5, 3, 4]  # VASP's XX YY ZZ XY YZ ZX of our xx yy zz yz xz xy
 
 
-@pytest.fixture(scope="module")
-def frames():
-    """Two steps of Si6O2 with the free energy, forces and stress of a potential."""
-    frames = silicon_frames(2)
+def oxide_frames(count):
+    """Steps of Si6O2 with the free energy, forces and stress of a potential."""
+    frames = silicon_frames(count)
     for atoms in frames:
         labels = atoms.calc.results
         atoms.symbols[6:] = "O"
         atoms.calc = SinglePointCalculator(atoms, **labels)
     return frames
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return oxide_frames(2)
 
 
 OUTCAR_HEAD = """ vasp.6.3.0 20Jan22 (build May 17 2022) complex
