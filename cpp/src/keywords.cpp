@@ -29,8 +29,7 @@ constexpr Group groups[] = {
     {used, both, "atom_energy", "energies of free atoms, added to the networks' output"},
     {used, runner, "remove_atom_energies",
      "without it RuNNer does not add atom_energy, n2p2 always does; a file with other keywords of RuNNer "
-     "alone "
-     "and an atom_energy that is not 0 needs it"},
+     "alone and an atom_energy that is not 0 needs it"},
     {used, both, "cutoff_type",
      "number of the cutoff function and, as n2p2 has it, alpha; 1 where it is missing"},
     {used, runner, "cutoff_alpha",
@@ -64,25 +63,20 @@ constexpr Group groups[] = {
 
     {refused, runner, "use_electrostatics",
      "electrostatic energies are not computed: evaluate this potential with RuNNer; if it was trained "
-     "without them, "
-     "remove the keyword"},
+     "without them, remove the keyword"},
     {refused, runner, "electrostatic_type use_electrostatic_nn use_fixed_charges",
-     "it belongs to use_electrostatics, and electrostatic energies are not computed: evaluate this "
-     "potential with RuNNer; if it was trained without them, remove the keyword"},
+     "it belongs to use_electrostatics, and electrostatic energies are not computed: evaluate this potential "
+     "with RuNNer; if it was trained without them, remove the keyword"},
     {refused, runner,
      "use_vdw use_vdW remove_vdw_energies vdw_type vdW_type nn_type_vdw vdw_coefficient vdW_coefficient "
-     "vdw_screening "
-     "vdW_screening vdw_param "
-     "cutoff_vdw",
+     "vdw_screening vdW_screening vdw_param cutoff_vdw",
      "dispersion energies are not computed: evaluate this potential with RuNNer; if it was trained without "
-     "them, "
-     "remove the keyword"},
+     "them, remove the keyword"},
     {refused, runner, "use_hamiltonian nn_type_nntb",
      "networks of Hamiltonians are not computed: evaluate this potential with RuNNer"},
     {refused, runner, "node_activation_short",
      "networks have one activation function for each layer: name it with global_activation_short if all "
-     "nodes of a "
-     "layer share it"},
+     "nodes of a layer share it"},
     {refused, runner,
      "global_output_nodes_short global_output_nodes_electrostatic global_output_nodes_pair "
      "global_output_nodes_ham",
@@ -100,9 +94,8 @@ constexpr Group groups[] = {
      "electrostatics, which nnp_type 4, a refused value, switches on"},
     {without_effect, runner,
      "use_gausswidth ewald_alpha ewald_cutoff ewald_kmax symfunction_electrostatic "
-     "element_symfunction_electrostatic "
-     "global_symfunction_electrostatic global_symfunction_elec scale_min_elec scale_max_elec "
-     "use_atom_charges",
+     "element_symfunction_electrostatic global_symfunction_electrostatic global_symfunction_elec "
+     "scale_min_elec scale_max_elec use_atom_charges",
      "electrostatics, which use_electrostatics, a refused keyword, switches on"},
     {without_effect, runner,
      "pairsymfunction_short element_pairsymfunction_short global_pairsymfunction_short "
@@ -112,18 +105,17 @@ constexpr Group groups[] = {
      "networks of pairs, which nn_type_short 2, a refused value, switches on"},
     {without_effect, runner,
      "global_hidden_layers_ham global_nodes_ham global_activation_ham element_hidden_layers_ham "
-     "element_nodes_ham "
-     "element_activation_ham element_hamsymfunction global_symfunction_nntb_Hpair "
+     "element_nodes_ham element_activation_ham element_hamsymfunction global_symfunction_nntb_Hpair "
      "global_symfunction_nntb_Hatomic global_symfunction_nntb_Hext global_symfunction_nntb_S "
      "symfunction_nntb_Hatomic scale_min_ham scale_max_ham basis",
      "networks of Hamiltonians, which use_hamiltonian, a refused keyword, switches on"},
     {without_effect, both,
      "random_seed test_fraction epochs use_short_forces charge_fraction use_old_weights_short "
-     "use_old_weights_charge "
-     "weights_min weights_max nguyen_widrow_weights_short precondition_weights repeated_energy_update "
-     "kalman_epsilon kalman_lambda_short kalman_nue_short kalman_q0 kalman_qtau kalman_qmin "
-     "short_energy_error_threshold short_force_error_threshold short_energy_fraction short_force_fraction "
-     "parallel_mode write_trainpoints write_trainforces write_traincharges write_weights_epoch",
+     "use_old_weights_charge weights_min weights_max nguyen_widrow_weights_short precondition_weights "
+     "repeated_energy_update kalman_epsilon kalman_lambda_short kalman_nue_short kalman_q0 kalman_qtau "
+     "kalman_qmin short_energy_error_threshold short_force_error_threshold short_energy_fraction "
+     "short_force_fraction parallel_mode write_trainpoints write_trainforces write_traincharges "
+     "write_weights_epoch",
      "training, its output and its speed"},
     {without_effect, n2p2,
      "rmse_threshold rmse_threshold_energy rmse_threshold_force rmse_threshold_charge rmse_threshold_trials "
@@ -137,14 +129,13 @@ constexpr Group groups[] = {
      "n2p2's training, its output and its speed"},
     {without_effect, runner,
      "runner_mode parallel_run points_in_memory nblock use_omp_mkl use_atom_energies bond_threshold "
-     "energy_threshold "
-     "force_threshold max_energy max_force fitmode fitting_unit mix_all_points optmode_short_energy "
-     "optmode_short_force optmode_charge kalman_lambda_charge kalman_lambda_charge_constraint "
-     "kalman_nue_charge "
-     "kalman_nue_charge_constraint kalman_damp_short kalman_damp_force kalman_damp_charge "
-     "steepest_descent_step_energy_short steepest_descent_step_force_short steepest_descent_step_charge "
-     "scale_energy scale_force short_force_group short_energy_group energy_group force_group charge_group "
-     "force_update_scaling charge_update_scaling charge_error_threshold total_charge_error_threshold "
+     "energy_threshold force_threshold max_energy max_force fitmode fitting_unit mix_all_points "
+     "optmode_short_energy optmode_short_force optmode_charge kalman_lambda_charge "
+     "kalman_lambda_charge_constraint kalman_nue_charge kalman_nue_charge_constraint kalman_damp_short "
+     "kalman_damp_force kalman_damp_charge steepest_descent_step_energy_short "
+     "steepest_descent_step_force_short steepest_descent_step_charge scale_energy scale_force "
+     "short_force_group short_energy_group energy_group force_group charge_group force_update_scaling "
+     "charge_update_scaling charge_error_threshold total_charge_error_threshold "
      "fixed_short_energy_error_threshold fixed_short_force_error_threshold force_grouping_by_structure "
      "charge_grouping_by_structure dynamic_force_grouping dynforcegroup_start dynforcegroup_step "
      "joint_energy_force_update separate_kalman_short element_decoupled_kalman element_decoupled_forces_v2 "
@@ -154,8 +145,7 @@ constexpr Group groups[] = {
      "regularize_fit_param separate_bias_ini_short biasweights_min biasweights_max weightse_min weightse_max "
      "nguyen_widrow_weights_ewald number_of_short_weights update_single_element update_worst_short_energies "
      "update_worst_short_forces update_worst_charges use_charge_constraint use_old_scaling growth_mode "
-     "grow_mode "
-     "initialization_only random_number_type random_order_training do_gridsearch worst_points "
+     "grow_mode initialization_only random_number_type random_order_training do_gridsearch worst_points "
      "saturation_threshold detect_saturation finalforce_threshold calculate_final_force "
      "enforce_max_num_neighbors_atomic",
      "RuNNer's training, its data and its speed"},
@@ -164,12 +154,12 @@ constexpr Group groups[] = {
      "analyze_error_charge_step calculate_forces calculate_stress calculate_hessian calculate_frequencies "
      "calculate_normalmodes atom_mass check_forces check_input_forces data_clustering debug_mode "
      "detailed_timing detailed_timing_epoch enable_on_the_fly_input environment_analysis find_contradictions "
-     "ion_forces_only maxnum_extrapolation_warnings md_mode mode_detailed prepare_md "
-     "print_all_deshortdw print_all_dfshortdw print_all_electrostatic_weights print_all_short_weights "
-     "print_convergence_vector print_date_and_time print_force_components print_mad print_sensitivity "
-     "read_unformatted silent_mode symfunction_correlation weight_analysis write_binding_energy_only "
-     "write_fit_statistics write_pdb write_pov write_pwscf write_symfunctions write_temporary_weights "
-     "write_unformatted write_weightse_epoch write_xyz",
+     "ion_forces_only maxnum_extrapolation_warnings md_mode mode_detailed prepare_md print_all_deshortdw "
+     "print_all_dfshortdw print_all_electrostatic_weights print_all_short_weights print_convergence_vector "
+     "print_date_and_time print_force_components print_mad print_sensitivity read_unformatted silent_mode "
+     "symfunction_correlation weight_analysis write_binding_energy_only write_fit_statistics write_pdb "
+     "write_pov write_pwscf write_symfunctions write_temporary_weights write_unformatted "
+     "write_weightse_epoch write_xyz",
      "what else RuNNer computes, checks and writes"},
 };
 

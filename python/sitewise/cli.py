@@ -219,10 +219,16 @@ def predict(
     `energies` are the atomic energies (eV); `extrapolation` is the number of symmetry functions of the atom
     outside the range of the training set.
     """
-    from .predictions import write_predictions
+    from .dataset import Dataset
+    from .ensemble import load_potential
+    from .predictions import require_xyz_name, write_predictions
 
+    require_xyz_name(output)
+    reporter = Reporter(quiet)
+    loaded = load_potential(potential, cflength, cfenergy, device, reporter)
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
-    write_predictions(potential, data, output, cflength, cfenergy, Reporter(quiet), device, options)
+    structures = Dataset.read(data, require_labels=False, mixed_labels=True, reporter=reporter, **options)
+    write_predictions(loaded, structures, output, reporter)
 
 
 @command
@@ -244,10 +250,15 @@ def features(
     numbers [atoms] (atomic numbers), offset [structures + 1]: the atoms of structure s are offset[s] to
     offset[s+1].
     """
+    from .dataset import Dataset
+    from .ensemble import load_potential
     from .predictions import write_features
 
+    reporter = Reporter(quiet)
+    loaded = load_potential(potential, cflength, cfenergy, reporter=reporter)
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
-    write_features(potential, data, output, cflength, cfenergy, Reporter(quiet), options)
+    structures = Dataset.read(data, require_labels=False, mixed_labels=True, reporter=reporter, **options)
+    write_features(loaded, structures, output, reporter)
 
 
 @command
