@@ -56,10 +56,10 @@ public:
               const std::string& comments = "",
               const std::string& units = "eV and Angstrom") const;
 
-    /// What the directory that load() read does not say, one sentence for each thing that was taken to be so;
-    /// empty for other potentials.
+    /// What load() assumed because the directory does not say it, one sentence each; empty for other
+    /// potentials.
     const std::vector<std::string>& assumed() const { return assumed_; }
-    /// Of a copy that is made from its parts.
+    /// Sets them for a copy that is made from its parts.
     void set_assumed(std::vector<std::string> assumed) { assumed_ = std::move(assumed); }
 
     /// Chemical symbols; an element's place here is its index everywhere else.
@@ -108,8 +108,8 @@ public:
     /// (1e-12).
     ///
     /// Throws Error for an element index out of range, for vectors that are not finite or shorter than 1e-6
-    /// Angstrom, and for energies or forces that are not finite; nothing is added then. Not checked are
-    /// indices of neighbours, which must be below n_atoms.
+    /// Angstrom, and for energies or virials that are not finite or above 1e30 eV; nothing is added then.
+    /// Indices of neighbours must be below n_atoms, which is not checked.
     void compute(const NeighborView& neighbors, const int* species, std::size_t n_atoms, Output out) const;
 
     /// The same with a neighbour list of our own; every atom is a centre. Throws Error as build_neighbors

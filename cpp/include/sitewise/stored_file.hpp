@@ -10,13 +10,15 @@ namespace sitewise {
 /// written to, or a disk that fails, ends in an Error. Several threads may read at once.
 class StoredFile {
 public:
+    /// Throws Error where it cannot be opened.
     explicit StoredFile(const std::string& path);
     ~StoredFile();
     StoredFile(const StoredFile&) = delete;
     StoredFile& operator=(const StoredFile&) = delete;
 
-    std::size_t size() const { return size_; }
-    /// Throws Error where there are not as many bytes from `offset` on, or the file is not what it was.
+    std::size_t size() const { return size_; }  ///< bytes
+    /// Copies `bytes` from `offset` on. Throws Error where there are fewer, or the file has changed since it
+    /// was opened.
     void read(std::size_t offset, std::size_t bytes, void* to) const;
 
 private:
