@@ -15,7 +15,7 @@ import common  # before numpy
 # isort: split
 import numpy as np
 
-from sitewise.analysis import single_linkage
+from sitewise.mapping.clustering import single_linkage
 
 
 def main() -> None:

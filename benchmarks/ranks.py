@@ -31,8 +31,8 @@ from common import Unavailable, Work
 # isort: split
 import ours
 from ours import Source
-from sitewise.dataset import Structure
-from sitewise.lammps_data import write_lammps_data
+from sitewise.io.dataset import Structure
+from sitewise.io.lammps_data import write_lammps_data
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 SKIN = 1.0  # Angstrom

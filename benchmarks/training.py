@@ -27,13 +27,15 @@ import numpy as np
 import tomli_w
 
 from common import cpu_seconds, environment, pin, print_table, ratio, write_json
-from sitewise import optimizers
 from sitewise.config import Config
+from sitewise.features.selection import choose_functions
+from sitewise.figures import COLORS, panels, plain_log_ticks, save_figure
 from sitewise.files import write_text
-from sitewise.model import Parameters, atomic_offsets, initial_potential
-from sitewise.plots import COLORS, SHOWN, panels, plain_log_ticks, save_figure
-from sitewise.preparation import PreparedData, choose_functions, read_data
 from sitewise.progress import Reporter
+from sitewise.training import optimizers
+from sitewise.training.parameters import Parameters, atomic_offsets, initial_potential
+from sitewise.training.plots import SHOWN
+from sitewise.training.preparation import PreparedData, read_data
 
 KINDS = ("energy_rmse", "energy_mae", "force_rmse", "force_mae")
 UNITS = {"energy": 1e3, "force": 1.0}  # meV/atom and eV/Angstrom

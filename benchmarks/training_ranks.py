@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from common import cpu_seconds, print_table
-from sitewise import training_set
 from sitewise.config import Config
-from sitewise.model import atomic_offsets, initial_potential
-from sitewise.preparation import choose_functions, read_data
+from sitewise.features import sets as training_set
+from sitewise.features.selection import choose_functions
 from sitewise.progress import Reporter
 from sitewise.ranks import all_ranks
+from sitewise.training.parameters import atomic_offsets, initial_potential
+from sitewise.training.preparation import read_data
 
 MUCH = 1 << 40  # bytes
 REPEATS = 15

@@ -36,13 +36,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import test_vasp
 from checks import silicon_frames, silicon_potential
 from sitewise import Dataset, Error, Potential
-from sitewise.checkpoint import State
 from sitewise.config import Config
-from sitewise.feature_cache import read_features, write_features
+from sitewise.features.cache import read_features, write_features
+from sitewise.io.simple_nn import read_params, read_potential, write_params, write_potential
 from sitewise.progress import Silent
-from sitewise.simple_nn import read_params, read_potential, write_params, write_potential
 from sitewise.symmetry import SymmetryFunctions
 from sitewise.text import printable_lines
+from sitewise.training.checkpoint import State
 
 SECONDS = 2.0  # of CPU for an input
 MEMORY = 3 << 30  # bytes of address space beyond that of the start

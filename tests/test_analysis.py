@@ -12,32 +12,16 @@ from scipy.spatial import cKDTree
 
 from checks import random_potential, silicon_frames, silicon_potential, structures
 from sitewise import Dataset, Error, Potential, SymmetryFunctions, progress
-from sitewise.analysis import (
-    Environments,
-    GSpace,
-    JointClustering,
-    Placed,
-    SumProcess,
-    adhoc_warning,
-    barcode,
-    clustering,
-    comparison,
-    determine,
-    extrapolated,
-    farthest_points,
-    gaussian,
-    gaussian_determinability,
-    invariant_energy,
-    joint_barcode,
-    last_layer_rigidity,
-    longest,
-    null_fraction,
-    single_linkage,
-)
-from sitewise.analysis.invariants import is_invariant, spread
-from sitewise.dataset import Structure
-from sitewise.diagnose import Diagnosis
-from sitewise.verdict import verdict
+from sitewise.io.dataset import Structure
+from sitewise.mapping import clustering, gaussian
+from sitewise.mapping.clustering import JointClustering, single_linkage
+from sitewise.mapping.counts import barcode, comparison, determine, joint_barcode, longest, null_fraction
+from sitewise.mapping.diagnosis import Diagnosis
+from sitewise.mapping.gaussian import SumProcess, farthest_points, gaussian_determinability
+from sitewise.mapping.gspace import Environments, GSpace, Placed
+from sitewise.mapping.invariants import adhoc_warning, extrapolated, invariant_energy, is_invariant, spread
+from sitewise.mapping.rigidity import last_layer_rigidity
+from sitewise.mapping.verdict import verdict
 
 QUIET = progress.Reporter(quiet=True)
 

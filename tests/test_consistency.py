@@ -13,9 +13,9 @@ from ase.io import write
 
 from sitewise import Dataset
 from sitewise.config import Config
-from sitewise.consistency import inconsistencies
 from sitewise.progress import Silent
-from sitewise.training import train
+from sitewise.training.consistency import inconsistencies
+from sitewise.training.run import train
 
 EV_PER_HARTREE, ANGSTROM_PER_BOHR = 27.211386, 0.5291772
 

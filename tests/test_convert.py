@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from checks import assert_close, random_potential, rattled, silicon_frames, silicon_potential
 from sitewise import Error, Potential, SymmetryFunctions, _core
 from sitewise.cli import app
-from sitewise.simple_nn import read_potential, write_potential
+from sitewise.io.simple_nn import read_potential, write_potential
 
 BOHR, HARTREE = 1.8897261328, 0.0367493254
 

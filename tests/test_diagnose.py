@@ -15,11 +15,10 @@ from ase.io import read, write
 
 from checks import silicon_frames, silicon_potential
 from sitewise import Dataset, Potential, SymmetryFunctions
-from sitewise.analysis import invariant_energy
-from sitewise.analysis.invariants import is_invariant
-from sitewise.diagnose import Diagnosis
+from sitewise.mapping.diagnosis import Diagnosis
+from sitewise.mapping.invariants import invariant_energy, is_invariant
+from sitewise.mapping.verdict import verdict
 from sitewise.progress import Reporter
-from sitewise.verdict import verdict
 
 pytestmark = pytest.mark.slow
 

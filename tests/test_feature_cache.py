@@ -9,10 +9,11 @@ import pytest
 from ase.io import write
 
 from checks import assert_close, silicon_frames
-from sitewise import Dataset, Error, Potential, SymmetryFunctions, _core, feature_cache, train
-from sitewise.feature_cache import content_key
-from sitewise.preparation import PreparedData
+from sitewise import Dataset, Error, Potential, SymmetryFunctions, _core, train
+from sitewise.features import cache as feature_cache
+from sitewise.features.cache import content_key
 from sitewise.progress import Reporter
+from sitewise.training.preparation import PreparedData
 
 QUIET = Reporter(quiet=True)
 PLENTY = 1 << 30

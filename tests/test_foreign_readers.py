@@ -17,7 +17,7 @@ from ase.units import Bohr, GPa, Hartree
 
 from checks import assert_close, compiled, random_potential, rattled
 from sitewise import Error, Potential, _core
-from sitewise.cp2k import write_cp2k
+from sitewise.io.cp2k import write_cp2k
 
 BOHR, HARTREE = 1.8897261328, 0.0367493254
 

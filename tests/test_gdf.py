@@ -7,14 +7,15 @@ from ase.io import write
 from scipy.spatial.distance import cdist
 
 from checks import RNG_SEED, assert_close, directional_derivative, random_potential, rattled, silicon_frames, structures
-from sitewise import Dataset, Error, SymmetryFunctions, optimizers
+from sitewise import Dataset, Error, SymmetryFunctions
 from sitewise.config import Config, Training
-from sitewise.dataset import Structure
-from sitewise.gdf import automatic_width, density, gdf_weights
-from sitewise.model import Parameters
-from sitewise.preparation import PreparedData
+from sitewise.io.dataset import Structure
+from sitewise.mapping.gdf import automatic_width, density, gdf_weights
 from sitewise.progress import Reporter
-from sitewise.training import Inputs
+from sitewise.training import optimizers
+from sitewise.training.parameters import Parameters
+from sitewise.training.preparation import PreparedData
+from sitewise.training.run import Inputs
 
 QUIET = Reporter(quiet=True)
 PLENTY = 1 << 30
@@ -54,7 +55,7 @@ def test_many_copies_and_a_rare_environment():
 
 
 def test_density_against_all_pairs(monkeypatch):
-    monkeypatch.setattr("sitewise.gdf.BLOCK", 7)
+    monkeypatch.setattr("sitewise.mapping.gdf.BLOCK", 7)
     points = np.random.default_rng(RNG_SEED).uniform(-1, 1, (40, 5)) / np.sqrt(5)
     points[3] = points[17] + 1e-9
     squares = cdist(points, points, "sqeuclidean")

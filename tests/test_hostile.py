@@ -23,16 +23,16 @@ from hypothesis import strategies as st
 
 from checks import silicon_frames, silicon_potential
 from sitewise import Dataset, Error, Potential
-from sitewise.checkpoint import State
 from sitewise.config import Config
-from sitewise.dataset import Structure
-from sitewise.extxyz import write_extxyz
-from sitewise.lammps_data import write_lammps_data
-from sitewise.mapping_plots import _labelled
+from sitewise.io.dataset import Structure
+from sitewise.io.extxyz import write_extxyz
+from sitewise.io.lammps_data import write_lammps_data
+from sitewise.io.runner import read_runner, write_runner
+from sitewise.io.simple_nn import read_potential, write_potential
+from sitewise.mapping.plots import _labelled
 from sitewise.progress import Reporter
-from sitewise.runner import read_runner, write_runner
-from sitewise.simple_nn import read_potential, write_potential
 from sitewise.text import for_html, for_line, for_picture, for_script, for_table, printable, printable_lines
+from sitewise.training.checkpoint import State
 
 QUIET = Reporter(quiet=True)
 ESCAPES = "\x1b[31m\x00\r\n\t\x7f\x9b\u200b\u202e\u2028\u2029\ufeff\ud800"

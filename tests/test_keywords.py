@@ -15,8 +15,8 @@ from ase.neighborlist import neighbor_list
 
 from checks import arrays, silicon
 from sitewise import Ensemble, Error, Potential, _core
-from sitewise.describe import describe
 from sitewise.ensemble import load_potential
+from sitewise.io.describe import describe
 
 SILICON = """number_of_elements 1
 elements Si

@@ -14,10 +14,10 @@ from checks import silicon_frames, silicon_potential
 from sitewise import Dataset, Potential, train
 from sitewise.cli import app
 from sitewise.config import Config
-from sitewise.label_units import implausible_stress
-from sitewise.metrics import compare
-from sitewise.preparation import check_labels
+from sitewise.evaluation.label_units import implausible_stress
+from sitewise.evaluation.metrics import compare
 from sitewise.progress import Reporter, Silent
+from sitewise.training.preparation import check_labels
 
 FACTORS = {
     "energy": [-1, 27.2114, 1 / 27.2114, 1 / 13.6057, 23.06, 96.485, -96.485],

@@ -19,8 +19,8 @@ from checks import Listener, rattled, silicon_frames, silicon_potential
 from sitewise import Dataset, Error, train
 from sitewise.cli import app
 from sitewise.config import Config
-from sitewise.extxyz import write_extxyz
-from sitewise.preparation import read_data
+from sitewise.io.extxyz import write_extxyz
+from sitewise.training.preparation import read_data
 
 VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
 

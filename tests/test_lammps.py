@@ -20,7 +20,7 @@ from ase.io import read, write
 from checks import BOHR, HARTREE, assert_close, random_potential, rattled, silicon, silicon_potential, water
 from sitewise import Ensemble, Error, Potential, _core
 from sitewise import lammps as ours
-from sitewise.convert import convert
+from sitewise.io.convert import convert
 from sitewise.progress import Reporter
 
 pytestmark = [

@@ -16,9 +16,10 @@ from matplotlib.image import imread
 
 from checks import silicon_frames
 from sitewise import Dataset, Error, SymmetryFunctions, train
-from sitewise.analysis import Environments, Monitor
+from sitewise.mapping.gspace import Environments
 from sitewise.progress import Reporter
-from sitewise.training import LOG_COLUMNS, Run
+from sitewise.training.monitoring import Monitor
+from sitewise.training.run import LOG_COLUMNS, Run
 
 QUIET = Reporter(quiet=True)
 RUN = """

@@ -12,8 +12,8 @@ from ase.io import write
 
 from checks import BOHR, HARTREE, Listener, silicon_frames, silicon_potential
 from sitewise import Dataset, Potential
-from sitewise.dataset import Structure
-from sitewise.plausibility import SAMPLE, implausible
+from sitewise.io.dataset import Structure
+from sitewise.io.plausibility import SAMPLE, implausible
 from sitewise.units import Units
 from test_readers import run
 
@@ -330,7 +330,7 @@ FUNCTIONS = "number_of_elements 1\nelements Si\ncutoff_type 2\nsymfunction_short
 @pytest.mark.parametrize(("cutoff", "warned"), [(20.0, True), (12.0, True), (9.5, True), (9.0, False), (6.0, False)])
 def test_a_cutoff_that_may_be_in_bohr(tmp_path, cutoff, warned):
     from sitewise.config import Functions
-    from sitewise.preparation import choose_functions
+    from sitewise.features.selection import choose_functions
 
     path = tmp_path / "input.nn"
     path.write_text(FUNCTIONS.format(cutoff))

@@ -6,18 +6,19 @@ from ase.io import write
 from matplotlib.image import imread
 
 from checks import silicon_frames, silicon_potential
-from sitewise import Dataset, Error, Potential, plots
-from sitewise.dataset import Structure
-from sitewise.metrics import Comparison, Pairs, compare
-from sitewise.plots import (
+from sitewise import Dataset, Error, Potential
+from sitewise.evaluation.metrics import Comparison, Pairs, compare
+from sitewise.io.dataset import Structure
+from sitewise.progress import Reporter
+from sitewise.training import plots
+from sitewise.training.plots import (
     save_correlation,
     save_distributions,
     save_learning_curves,
     save_pictures,
     save_size_curve,
 )
-from sitewise.progress import Reporter
-from sitewise.training import LOG_COLUMNS
+from sitewise.training.run import LOG_COLUMNS
 
 QUIET = Reporter(quiet=True)
 

@@ -32,7 +32,7 @@ from checks import (
 )
 from sitewise import Dataset, Ensemble, Error, NeighborList, Potential, _core
 from sitewise.calculator import SitewiseCalculator
-from sitewise.dataset import Structure
+from sitewise.io.dataset import Structure
 from sitewise.progress import Reporter
 from sitewise.symmetry import SymmetryFunctions
 

@@ -18,9 +18,9 @@ from checks import assert_close, silicon_frames
 from sitewise import Error, Potential, train
 from sitewise.cli import app
 from sitewise.config import Config
+from sitewise.features.sets import shares
 from sitewise.progress import Reporter
 from sitewise.ranks import Ranks
-from sitewise.training_set import shares
 
 pytestmark = pytest.mark.slow
 

@@ -17,9 +17,9 @@ from checks import BOHR, HARTREE, Listener, assert_close, silicon_frames, silico
 from sitewise import Dataset, Error, Potential
 from sitewise.cli import app
 from sitewise.config import Config
+from sitewise.io.runner import write_runner
 from sitewise.progress import Silent
-from sitewise.runner import write_runner
-from sitewise.training import Inputs
+from sitewise.training.run import Inputs
 from sitewise.units import ENERGIES, LENGTHS, Units
 
 QUIET = Silent()

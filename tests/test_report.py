@@ -14,10 +14,12 @@ from ase.io import write
 from matplotlib.image import imread
 
 from checks import random_potential, rattled, silicon_frames, silicon_potential, structures
-from sitewise import Dataset, Potential, mapping_plots, report
-from sitewise.dataset import Structure
-from sitewise.diagnose import Diagnosis, functions_of
-from sitewise.mapping_plots import principal_components, save_diagnosis
+from sitewise import Dataset, Potential
+from sitewise.io.dataset import Structure
+from sitewise.mapping import plots as mapping_plots
+from sitewise.mapping import report
+from sitewise.mapping.diagnosis import Diagnosis, functions_of
+from sitewise.mapping.plots import principal_components, save_diagnosis
 from sitewise.progress import Reporter
 
 pytestmark = pytest.mark.slow

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from checks import assert_close, directional_derivative, rattled
 from sitewise import Dataset, Error
-from sitewise.analysis import single_linkage
 from sitewise.cli import app
+from sitewise.mapping.clustering import single_linkage
 from sitewise.progress import Reporter
 from sitewise.reproduce import (
     EXPERIMENTS,

@@ -14,16 +14,16 @@ from ase.io import write
 
 from checks import silicon_frames, silicon_potential
 from sitewise import Dataset, Error, Potential, SymmetryFunctions, _core, files, train
-from sitewise.checkpoint import State
 from sitewise.config import Config
-from sitewise.feature_cache import content_key
+from sitewise.features.cache import content_key
 from sitewise.files import LOCK, atomic, run_folder, write_text
-from sitewise.learning_curve import learning_curve
-from sitewise.preparation import PreparedData
 from sitewise.progress import Reporter
 from sitewise.reproduce import reproduce
 from sitewise.signals import Interrupted, Stop, stop_signals
-from sitewise.training import Inputs, Run
+from sitewise.training.checkpoint import State
+from sitewise.training.learning_curve import learning_curve
+from sitewise.training.preparation import PreparedData
+from sitewise.training.run import Inputs, Run
 
 pytestmark = pytest.mark.slow
 

@@ -17,15 +17,16 @@ from ase.io import read, write
 
 from checks import DEVICES, assert_close, directional_derivative, rattled, silicon_frames
 from sitewise import Dataset, Ensemble, Error, Potential, SymmetryFunctions, _core, train
-from sitewise.checkpoint import State
 from sitewise.config import Config
-from sitewise.dataset import Structure
-from sitewise.metrics import Comparison, Pairs, compare
-from sitewise.model import Parameters, atomic_offsets, initial_potential
-from sitewise.preparation import PreparedData, choose_functions, read_data, useless_functions
+from sitewise.evaluation.metrics import Comparison, Pairs, compare
+from sitewise.features.selection import choose_functions, useless_functions
+from sitewise.io.dataset import Structure
 from sitewise.progress import Reporter
 from sitewise.signals import Interrupted, Stop
-from sitewise.training import Inputs, Run
+from sitewise.training.checkpoint import State
+from sitewise.training.parameters import Parameters, atomic_offsets, initial_potential
+from sitewise.training.preparation import PreparedData, read_data
+from sitewise.training.run import Inputs, Run
 
 pytestmark = pytest.mark.slow
 

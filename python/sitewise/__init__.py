@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._core import Error, NeighborList
-    from .dataset import Dataset
     from .ensemble import Ensemble
+    from .io.dataset import Dataset
     from .potential import Potential
     from .symmetry import SymmetryFunctions
-    from .training import train
+    from .training.run import train
 
     __version__: str
 
@@ -22,13 +22,13 @@ __all__ = ["Dataset", "Ensemble", "Error", "NeighborList", "Potential", "Symmetr
 
 # Where names come from when they are first used: the command line must be able to meet Ctrl-C before it imports more.
 _MODULES = {
-    "Dataset": ".dataset",
+    "Dataset": ".io.dataset",
     "Ensemble": ".ensemble",
     "Error": "._core",
     "NeighborList": "._core",
     "Potential": ".potential",
     "SymmetryFunctions": ".symmetry",
-    "train": ".training",
+    "train": ".training.run",
 }
 
 

@@ -113,7 +113,7 @@ def train(
     """Train a potential; `mpirun -n K sitewise train RUN.toml` shares the structures among K processes."""
     from .config import Config
     from .ranks import all_ranks
-    from .training import train as train_potential
+    from .training.run import train as train_potential
 
     out = out or Path(run.stem)
     with all_ranks() as ranks:
@@ -140,8 +140,8 @@ def learning_curve(
     """Measure test errors against the number of training structures (CSV, picture); go on where it stopped."""
     from ._core import get_threads
     from .config import Config
-    from .learning_curve import COLUMNS
-    from .learning_curve import learning_curve as make
+    from .training.learning_curve import COLUMNS
+    from .training.learning_curve import learning_curve as make
 
     try:
         numbers = sorted({int(size) for size in sizes.split(",")})
@@ -176,11 +176,11 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Compare a potential with labelled structures, in total and by group."""
-    from .dataset import Dataset
     from .ensemble import load_potential
+    from .evaluation.metrics import compare
     from .files import write_text
-    from .metrics import compare
-    from .plots import save_correlation
+    from .io.dataset import Dataset
+    from .training.plots import save_correlation
 
     reporter = Reporter(quiet)
     loaded = load_potential(potential, cflength, cfenergy, device, reporter)
@@ -219,9 +219,9 @@ def predict(
     `energies` are the atomic energies (eV); `extrapolation` is the number of symmetry functions of the atom
     outside the range of the training set.
     """
-    from .dataset import Dataset
     from .ensemble import load_potential
-    from .predictions import require_xyz_name, write_predictions
+    from .evaluation.predictions import require_xyz_name, write_predictions
+    from .io.dataset import Dataset
 
     require_xyz_name(output)
     reporter = Reporter(quiet)
@@ -250,9 +250,9 @@ def features(
     numbers [atoms] (atomic numbers), offset [structures + 1]: the atoms of structure s are offset[s] to
     offset[s+1].
     """
-    from .dataset import Dataset
     from .ensemble import load_potential
-    from .predictions import write_features
+    from .evaluation.predictions import write_features
+    from .io.dataset import Dataset
 
     reporter = Reporter(quiet)
     loaded = load_potential(potential, cflength, cfenergy, reporter=reporter)
@@ -272,7 +272,7 @@ def info(
     keep_machine_learned: KeepLearned = False,
 ) -> None:
     """Show what a potential or a file of structures holds; alone, how this sitewise was built."""
-    from .describe import describe
+    from .io.describe import describe
 
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
     for line in describe(path, cflength, cfenergy, options):
@@ -306,8 +306,8 @@ def convert(
 ) -> None:
     """Convert a potential (n2p2, CP2K, SIMPLE-NN) or structures (RuNNer's input.data, LAMMPS's data files, all that ASE
     reads and writes)."""
-    from .convert import Format
-    from .convert import convert as convert_files
+    from .io.convert import Format
+    from .io.convert import convert as convert_files
 
     formats = {item.value: item for item in Format}
     if to is not None and to not in formats:
@@ -359,12 +359,12 @@ def diagnose(
     quiet: Quiet = False,
 ) -> None:
     """Find what the data determine of the atomic energies, and how well a potential maps them."""
-    from .dataset import Dataset
-    from .diagnose import Diagnosis, functions_of
     from .files import write_text
-    from .plausibility import doubt_cutoff
+    from .io.dataset import Dataset
+    from .mapping.diagnosis import Diagnosis, functions_of
+    from .mapping.verdict import verdict
     from .potential import Potential
-    from .verdict import verdict
+    from .symmetry import doubt_cutoff
 
     if potential and config:
         raise Error("--potential and --config exclude each other")
@@ -389,7 +389,7 @@ def diagnose(
     if json_file:
         write_text(json_file, json.dumps(diagnosis.result, indent=2) + "\n")
     if out:
-        from .report import save_report
+        from .mapping.report import save_report
 
         out.mkdir(parents=True, exist_ok=True)
         print(printable_lines(f"pictures and {save_report(out, diagnosis)}"))
@@ -441,7 +441,7 @@ def _print_errors(tables: dict[str, dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from .plots import SHOWN
+    from .training.plots import SHOWN
 
     rows: list[tuple[str, dict[str, Any]]] = []
     for name, table in tables.items():

@@ -11,10 +11,9 @@ import numpy as np
 
 from . import _core
 from ._core import Error
-from .plausibility import doubt_cutoff
 from .potential import Device, Evaluation, Potential, Precision
 from .structures import Floats
-from .symmetry import SymmetryFunctions
+from .symmetry import SymmetryFunctions, doubt_cutoff
 
 if TYPE_CHECKING:
     from ase import Atoms

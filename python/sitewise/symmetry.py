@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import combinations_with_replacement, pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import _core
 from ._core import Error, SymmetryFunction
+from .progress import Reporter
 from .structures import Floats, by_atomic_number, core_arrays
+from .text import PATH, printable
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -29,6 +32,8 @@ FAST_CUTOFF = 5.0
 FAST_ANGULAR = [(eta, zeta, lambda_) for eta in (0.000357, 0.05, 0.15) for zeta in (1, 2, 3, 4) for lambda_ in (-1, 1)]
 
 POOL_LENGTHS = 8
+
+LARGEST_CUTOFF = 9.0  # Angstrom
 
 
 class SymmetryFunctions:
@@ -292,3 +297,12 @@ PRESETS: dict[str, tuple[Callable[[Sequence[str], float], SymmetryFunctions], fl
     "auto": (SymmetryFunctions.auto, SIMPLE_NN_CUTOFF),
     "pool": (SymmetryFunctions.pool, SIMPLE_NN_CUTOFF),
 }
+
+
+def doubt_cutoff(functions: SymmetryFunctions, path: str | Path, cflength: float, reporter: Reporter) -> None:
+    """Warns of the functions of a file whose cutoff is so large that it may be in Bohr."""
+    if cflength == 1 and functions.cutoff > LARGEST_CUTOFF:
+        reporter.warn(
+            f"{printable(path, PATH)}: the cutoff of the symmetry functions is {functions.cutoff:.4g} Angstrom: it may "
+            "be in Bohr (cflength 1.8897261328)"
+        )

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..config import Config
-from ..dataset import Dataset, Structure
-from ..plots import COLORS, panels, save_figure
+from ..figures import COLORS, panels, save_figure
+from ..io.dataset import Dataset, Structure
 from ..potential import Potential
 from ..structures import Floats
 from .before_training import diagnose_crystal, draw_barcodes

@@ -8,22 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..analysis import (
-    Environments,
-    GSpace,
-    barcode,
-    count_matrix,
-    determine,
-    extrapolated,
-    gaussian_determinability,
-    longest,
-    null_fraction,
-    single_linkage,
-)
-from ..analysis.clustering import default_n_big
-from ..analysis.gspace import Integers
-from ..dataset import Dataset, Structure
-from ..plots import COLORS
+from ..figures import COLORS
+from ..io.dataset import Dataset, Structure
+from ..mapping.clustering import default_n_big, single_linkage
+from ..mapping.counts import barcode, count_matrix, determine, longest, null_fraction
+from ..mapping.gaussian import gaussian_determinability
+from ..mapping.gspace import Environments, GSpace, Integers
+from ..mapping.invariants import extrapolated
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions
 

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..analysis import Clustering, Environments, GSpace, single_linkage
-from ..analysis.clustering import default_n_big
-from ..analysis.gspace import Integers
-from ..dataset import Dataset
-from ..mapping_plots import principal_components
-from ..plots import COLORS, panels, save_figure
+from ..figures import COLORS, panels, save_figure
+from ..io.dataset import Dataset
+from ..mapping.clustering import Clustering, default_n_big, single_linkage
+from ..mapping.gspace import Environments, GSpace, Integers
+from ..mapping.plots import principal_components
 from ..progress import Silent
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions

@@ -6,14 +6,14 @@ import numpy as np
 
 from .. import _core
 from ..config import NetworkShape, Training
-from ..dataset import Dataset
-from ..model import Parameters, atomic_offsets, initial_potential
-from ..optimizers import LBFGS, Objective, silent_line_searches
+from ..features.sets import prepare
+from ..io.dataset import Dataset
 from ..potential import Potential
 from ..progress import Silent
 from ..symmetry import RADIAL, SymmetryFunctions
-from ..training import WEIGHTS
-from ..training_set import prepare
+from ..training.optimizers import LBFGS, Objective, silent_line_searches
+from ..training.parameters import Parameters, atomic_offsets, initial_potential
+from ..training.run import WEIGHTS
 
 QUIET = Silent()
 

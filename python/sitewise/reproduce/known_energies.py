@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..dataset import Dataset, Structure
-from ..plots import COLORS, panels, save_figure
+from ..figures import COLORS, panels, save_figure
+from ..io.dataset import Dataset, Structure
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions
 from .fitting import fit, shifted_functions

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..plots import COLORS, plain_log_ticks
+from ..figures import COLORS, plain_log_ticks
 from ..structures import Floats
 
 if TYPE_CHECKING:

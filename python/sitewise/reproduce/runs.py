@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config
-from ..dataset import Structure
 from ..files import atomic
+from ..io.dataset import Structure
 from ..potential import Potential
-from ..training import train
+from ..training.run import train
 from .frame import Folder
 
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _core
-from ..analysis.invariants import invariant_energy, short_name
 from ..config import Config
-from ..dataset import Dataset, Structure
-from ..plots import COLORS, panels, plain_log_ticks, save_figure
+from ..figures import COLORS, panels, plain_log_ticks, save_figure
+from ..io.dataset import Dataset, Structure
+from ..mapping.invariants import invariant_energy, short_name
 from ..progress import Silent
 from ..structures import Floats
 from .before_training import diagnose_crystal, extrapolations

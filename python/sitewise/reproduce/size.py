@@ -13,9 +13,9 @@ import numpy as np
 
 from .._core import get_threads
 from ..config import Config
-from ..learning_curve import learning_curve
-from ..plots import COLORS, panels, plain_log_ticks, save_figure
+from ..figures import COLORS, panels, plain_log_ticks, save_figure
 from ..structures import Floats
+from ..training.learning_curve import learning_curve
 from .frame import Check, Folder, Outcome
 from .silicon import DATA, HELD_OUT
 

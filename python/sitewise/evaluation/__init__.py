@@ -1,0 +1,1 @@
+"""Predictions of a potential, and their errors against labels."""

@@ -1,0 +1,176 @@
+"""Labels of another unit or sign than predictions: a slope between them that is a known factor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..structures import Floats
+from ..units import BOHR, ENERGIES, GPA, HARTREE, KJ_PER_MOL
+
+if TYPE_CHECKING:
+    from ..io.dataset import Dataset
+    from .metrics import Comparison, Pairs
+
+KCAL_PER_MOL = ENERGIES["kcal/mol"]
+LARGEST_STRESS = 40.0  # eV per atom, times the volume; that of carbon at 1000 GPa is below
+ROUNDING = 1e-10  # of the largest value; what varies less tells nothing
+
+# Sizes, in eV and Angstrom, of the units that labels may be in.
+UNITS: dict[str, dict[str, float]] = {
+    "energy": {unit: size for unit, size in ENERGIES.items() if unit != "eV"},
+    "force": {
+        "Hartree/Bohr": HARTREE / BOHR,
+        "Rydberg/Bohr": HARTREE / BOHR / 2,
+        "Hartree/Angstrom": HARTREE,
+        "Rydberg/Angstrom": HARTREE / 2,
+        "eV/Bohr": 1 / BOHR,
+        "kcal/mol/Angstrom": KCAL_PER_MOL,
+        "kJ/mol/Angstrom": KJ_PER_MOL,
+        "kJ/mol/nm": KJ_PER_MOL / 10,
+    },
+    "stress": {
+        "GPa": GPA,
+        "kbar": GPA / 10,
+        "MPa": GPA / 1000,
+        "bar": GPA / 10_000,
+        "Hartree/Bohr^3": HARTREE / BOHR**3,
+    },
+}
+OPTIONS = {"energy": "energy_unit", "force": "energy_unit and length_unit", "stress": "stress_unit"}
+
+COMPONENTS = {"energy": 1, "force": 3, "stress": 6}
+LEAST_FREEDOM = {"energy": 5, "force": 9, "stress": 12}  # values less those that are fitted to see the others
+NEAR_ONE = 3.0  # factors up to this one might be those of a bad potential: both must agree closely
+# Least correlation, and largest relative difference of the slope from a factor
+CLOSE, FAR, SIGN = (0.98, 0.05), (0.97, 0.06), (0.9, 0.3)
+
+
+@dataclass(frozen=True, slots=True)
+class _Factor:
+    """Says what labels may be times the predictions: `size`, after they are multiplied by `scale`."""
+
+    size: float
+    name: str
+    remedy: str
+    scale: Floats | None = None  # for each value
+
+    def fits(self, slope: float, correlation: float) -> bool:
+        near = 1 / NEAR_ONE < abs(self.size) < NEAR_ONE
+        least, difference = SIGN if self.size == -1 else CLOSE if near else FAR
+        return abs(correlation) > least and self.off(slope) < difference
+
+    def off(self, slope: float) -> float:
+        return abs(slope / self.size - 1)
+
+
+def suspicions(comparison: Comparison) -> list[dict[str, Any]]:
+    """Finds kinds of labels that are a known factor times the predictions.
+
+    Returns
+    -------
+    list
+        For each such kind its name, `factor` in words, `slope` of labels against predictions (without their means;
+        energies without what the composition says), `correlation`, and a `sentence` for the user.
+    """
+    found = (_suspicion(comparison, kind) for kind in UNITS)
+    return [each for each in found if each is not None]
+
+
+def implausible_stress(data: Dataset) -> str | None:
+    """Returns a sentence if stresses times the volume of an atom are far too large: a potential that is trained on
+    stresses of another unit follows them, so a slope says nothing afterwards."""
+    each = [np.abs(s.stress).max() * s.atoms.cell.volume / len(s.atoms) for s in data if s.stress is not None]
+    typical = float(np.median(each)) if each else 0.0
+    if not typical > LARGEST_STRESS:
+        return None
+    return (
+        f"the stresses of the data are {typical:.0f} eV per atom if multiplied by the volume: are they in GPa or kbar "
+        "(stress_unit), or virials (the key virial)?"
+    )
+
+
+def _suspicion(comparison: Comparison, kind: str) -> dict[str, Any] | None:
+    pairs: Pairs = getattr(comparison, kind)
+    if not len(pairs.reference):
+        return None
+    known = _shared(comparison, kind)
+    rank = int(np.linalg.matrix_rank(known)) if kind == "energy" else 1
+    if (len(known) - rank) * COMPONENTS[kind] < LEAST_FREEDOM[kind]:
+        return None
+    found = []
+    plain = _line(known, pairs.reference, pairs.predicted)
+    for factor in (*_units(kind), *_volumes(comparison, kind)):
+        correlation, slope = (
+            plain if factor.scale is None else _line(known, pairs.reference * factor.scale, pairs.predicted)
+        )
+        if factor.fits(slope, correlation):
+            found.append((factor.off(slope), factor, slope, correlation))
+    if not found:
+        return None
+    _, factor, slope, correlation = min(found, key=lambda each: each[0])
+    sentence = _sentence(kind, factor, correlation)
+    return {"kind": kind, "factor": factor.name, "slope": slope, "correlation": correlation, "sentence": sentence}
+
+
+def _units(kind: str) -> Iterator[_Factor]:
+    yield _Factor(-1.0, "-1", "their sign is wrong, or that of labels that the potential was trained on")
+    option = f"{OPTIONS[kind]} of the data"
+    for sign in (1.0, -1.0):
+        also = "" if sign > 0 else " and of the wrong sign"
+        for unit, size in UNITS[kind].items():
+            yield _Factor(sign / size, f"{sign / size:.5g}", f"they seem to be in {unit}{also}; set {option}")
+            remedy = f"another unit seems to be read as {unit}{also}, in {option} or in the potential"
+            yield _Factor(sign * size, f"{sign * size:.5g}", remedy)
+
+
+def _volumes(comparison: Comparison, kind: str) -> Iterator[_Factor]:
+    """Yields factors that differ from structure to structure."""
+    owners = getattr(comparison, kind).structure
+    if kind == "stress":
+        volume = np.array([float(s.atoms.cell.volume) for s in comparison.data])[owners]
+        for sign, also in ((-1.0, ""), (1.0, ", of the opposite sign")):
+            name = "-volume" if sign < 0 else "volume"
+            yield _Factor(sign, name, f"they seem to be virials (eV), to be named by the key virial{also}", 1 / volume)
+            yield _Factor(sign, f"1/({name})", f"they seem to be divided by the volume once too often{also}", volume)
+    if kind == "energy" and len({len(s.atoms) for s in comparison.data}) > 1:
+        atoms = np.array([float(len(s.atoms)) for s in comparison.data])[owners]
+        yield _Factor(
+            1.0, "1/atoms", "they seem to be energies per atom, but energies of whole structures are expected", atoms
+        )
+
+
+def _line(known: Floats, labels: Floats, predicted: Floats) -> tuple[float, float]:
+    """Returns correlation and slope of labels against predictions, both without what `known` explains; 0 where nothing
+    is left."""
+    left, sizes = [], []
+    for values in (labels, predicted):
+        rows = values.reshape(len(known), -1)
+        left.append(rows - known @ np.linalg.lstsq(known, rows, rcond=1e-8)[0])
+        sizes.append(float(np.sqrt(np.mean(left[-1] ** 2))))
+        if not sizes[-1] > ROUNDING * float(np.abs(values).max(initial=0)):
+            return 0.0, 0.0
+    correlation = float(np.mean(left[0] * left[1])) / (sizes[0] * sizes[1])
+    return correlation, float(np.sign(correlation)) * sizes[0] / sizes[1]
+
+
+def _shared(comparison: Comparison, kind: str) -> Floats:
+    """Returns what labels and predictions have in common without information: columns with a row for each energy, atom
+    or stress, of the composition or, for the components of forces and stress, constant."""
+    pairs: Pairs = getattr(comparison, kind)
+    if kind != "energy":
+        return np.ones((len(pairs.reference) // COMPONENTS[kind], 1))
+    symbols = comparison.data.elements
+    rows = [[s.atoms.symbols.count(e) / len(s.atoms) for e in symbols] for s in comparison.data]
+    return np.array(rows)[pairs.structure]
+
+
+def _sentence(kind: str, factor: _Factor, correlation: float) -> str:
+    labels = {"energy": "energies", "force": "forces", "stress": "stresses"}[kind]
+    return (
+        f"the {labels} of the data are {factor.name} times the predictions (correlation {abs(correlation):.2f}): "
+        f"{factor.remedy}"
+    )

@@ -1,0 +1,59 @@
+"""Predictions for files of structures, written one structure after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from .._core import Error
+from ..ensemble import SPREADS, Ensemble
+from ..files import atomic
+from ..io.dataset import Dataset
+from ..io.extxyz import write_extxyz
+from ..io.readers import XYZ
+from ..potential import Potential
+from ..progress import Reporter
+from .metrics import evaluate_all
+
+
+def write_predictions(potential: Potential | Ensemble, data: Dataset, output: Path, reporter: Reporter) -> None:
+    """Writes the structures as extended XYZ with energy, forces, stress (where periodic in three directions)
+    and, for each atom, `energies` (eV) and `extrapolation` (number of functions outside the training range), for an
+    ensemble also its spreads. Other data of the structures are kept, labels that were read are not."""
+    with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for structure, result in zip(data, evaluate_all(potential, data, "predicting", reporter), strict=True):
+            atoms = structure.atoms.copy()
+            atoms.arrays["extrapolation"] = result.extrapolation
+            for name in SPREADS:
+                spread = getattr(result, name, None)
+                if spread is not None:
+                    (atoms.info if isinstance(spread, float) else atoms.arrays)[name] = spread
+            values = {name: getattr(result, name) for name in ("energy", "energies", "forces", "stress")}
+            write_extxyz(file, atoms, {name: value for name, value in values.items() if value is not None})
+
+
+def require_xyz_name(output: Path) -> None:
+    """Raises Error for a name by which ASE reads another format than extended XYZ."""
+    from ase.io.formats import UnknownFileTypeError, filetype, get_compression, ioformats
+
+    compression = get_compression(str(output))[1]
+    try:
+        kind = compression or filetype(str(output), read=False)
+    except UnknownFileTypeError:
+        return
+    if compression or (kind in ioformats and kind not in XYZ):
+        raise Error(f"{output}: has the name of the format {kind}, but predict writes extended XYZ: name it .xyz")
+
+
+def write_features(potential: Potential | Ensemble, data: Dataset, output: Path, reporter: Reporter) -> None:
+    """Writes features, atomic energies, atomic numbers and the first atom of each structure as NPZ."""
+    results = list(evaluate_all(potential, data, "evaluating", reporter))
+    with atomic(output) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            features=np.concatenate([r.features for r in results]),
+            energies=np.concatenate([r.energies for r in results]),
+            numbers=np.concatenate([s.atoms.numbers for s in data]),
+            offset=np.cumsum([0, *(len(s.atoms) for s in data)]),
+        )

@@ -1,0 +1,106 @@
+"""Symmetry functions of a run: those that were asked for, and those of them that tell something of its structures."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+
+from .._core import Error
+from ..config import Functions
+from ..progress import Reporter
+from ..structures import Floats
+from ..symmetry import SymmetryFunctions, doubt_cutoff
+from .sets import TrainingSet
+
+# A function is dropped whose standard deviation is below CONSTANT of its size, whose range is below NEGLIGIBLE (scaled
+# to [-1, 1] it would be rounding errors), or whose correlation with another one differs from 1 by less than CORRELATED.
+CONSTANT, NEGLIGIBLE, CORRELATED = 1e-9, 1e-8, 1e-10
+
+
+def choose_functions(table: Functions, elements: list[str], reporter: Reporter | None = None) -> SymmetryFunctions:
+    """The symmetry functions that a RUN.toml asks for.
+
+    Raises
+    ------
+    Error
+        If the file's functions are not for these elements.
+    """
+    if table.file is None:
+        return SymmetryFunctions.preset(table.preset or "simple-nn", elements, table.cutoff)
+    functions = SymmetryFunctions.from_input(table.file, table.cflength)
+    doubt_cutoff(functions, table.file, table.cflength, reporter or Reporter())
+    if list(functions.elements) != elements:
+        raise Error(
+            f"{table.file}: has functions for {', '.join(functions.elements)}, "
+            f"the training structures have {', '.join(elements)}"
+        )
+    return functions
+
+
+def useless_functions(prepared: TrainingSet, functions: SymmetryFunctions) -> dict[tuple[str, int], str]:
+    """Functions that tell nothing on these structures, by central element and place from 0, and why: those without
+    variance, and those fully correlated with an earlier one. An element whose functions all lack variance keeps
+    them."""
+    reasons: dict[tuple[str, int], str] = {}
+    statistics = prepared.statistics(range(len(prepared)))
+    for e, element in enumerate(functions.elements):
+        low, high, mean, sigma = statistics[e]
+        constant = sigma <= CONSTANT * np.maximum(np.abs(low), np.abs(high))
+        varies = ~constant & (high - low > NEGLIGIBLE)
+        if not varies.any():
+            continue
+        correlation = _correlation(prepared, e, mean, np.where(varies, sigma, 1.0))
+        for place in range(len(mean)):
+            if not varies[place]:
+                value = f"is {mean[place]:.3g} for all atoms"
+                reasons[element, place] = (
+                    value if constant[place] else f"varies by {np.ptp([low, high], 0)[place]:.3g} only"
+                )
+                continue
+            same = [k for k in range(place) if varies[k] and abs(correlation[place, k]) > 1 - CORRELATED]
+            if same:
+                reasons[element, place] = f"is fully correlated with function {same[0] + 1}"
+    return reasons
+
+
+def unselected_functions(
+    prepared: TrainingSet, functions: SymmetryFunctions, count: int, useless: Collection[tuple[str, int]]
+) -> set[tuple[str, int]]:
+    """All but `count` functions of each element, by central element and place from 0: those that CUR does not choose.
+
+    A function is chosen by the largest component of the first principal vector of what the functions chosen before do
+    not explain, G. Imbalzano et al., J. Chem. Phys. 148, 241730 (2018), section II.C; all have the same range here, so
+    that those which only a few environments set off do not come first. The useless ones are not looked at, and none is
+    chosen that is a linear combination of those chosen before.
+    """
+    unselected = set(useless)
+    statistics = prepared.statistics(range(len(prepared)))
+    for e, element in enumerate(functions.elements):
+        low, high, mean, sigma = statistics[e]
+        useful = np.array([place for place in range(len(mean)) if (element, place) not in useless])
+        size = (sigma / np.where(high > low, high - low, np.inf))[useful]
+        correlation = _correlation(prepared, e, mean, np.where(sigma > 0, sigma, 1.0))
+        left = correlation[np.ix_(useful, useful)] * np.outer(size, size)
+        chosen: set[int] = set()
+        for _ in range(min(count, len(useful))):
+            leading = np.linalg.eigh(left)[1][:, -1] ** 2
+            best = int(np.argmax(np.where(np.diag(left) > CORRELATED * size**2, leading, 0.0)))
+            if left[best, best] <= CORRELATED * size[best] ** 2:
+                break
+            chosen.add(best)
+            left = left - np.outer(left[:, best], left[best]) / left[best, best]
+        unselected |= {(element, int(place)) for k, place in enumerate(useful) if k not in chosen}
+    return unselected
+
+
+def _correlation(prepared: TrainingSet, element: int, mean: Floats, sigma: Floats) -> Floats:
+    """Return the correlation matrix of the functions of an element, from one structure at a time."""
+    total = np.zeros((mean.size, mean.size))
+    atoms = 0
+    for structure in range(len(prepared)):
+        rows = prepared.features(structure)[prepared.species(structure) == element, : mean.size]
+        standard = (rows - mean) / sigma
+        total += standard.T @ standard
+        atoms += len(rows)
+    return total / atoms

@@ -1,0 +1,345 @@
+"""Reference data: structures and what is known of their energy, forces and stress."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from .._core import Error
+from ..pickles import pickled
+from ..progress import Reporter
+from ..structures import Floats, by_atomic_number, require_elements
+from ..text import PATH, printable
+from ..units import Units
+from .labels import LABELS, LabelReader, by_source, counted, require_finite, require_one_source, unused
+from .plausibility import implausible
+from .readers import read_structures
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+GROUP_KEYS = ("config_type", "group")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Structure:
+    """One structure of n atoms and its labels; None where a label is unknown.
+
+    Attributes
+    ----------
+    atoms
+        Without a calculator.
+    energy
+        eV.
+    forces
+        [n, 3], eV/Angstrom.
+    stress
+        [6] xx yy zz yz xz xy, eV/Angstrom^3, tensile positive.
+    group
+        The value of `config_type` or `group` in the file; "" if there is none.
+    source
+        File and place, for messages.
+    sources
+        Under which name each label was found in the file.
+    """
+
+    atoms: Atoms
+    energy: float | None
+    forces: Floats | None
+    stress: Floats | None
+    group: str
+    source: str
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pickled(type(self), {f.name: getattr(self, f.name) for f in fields(self)})
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """An Error inside of the block names this structure."""
+        try:
+            yield
+        except Error as error:
+            raise Error(f"{self.source}: {error}") from None
+
+
+class Dataset(Sequence[Structure]):
+    """A sequence of structures with labels.
+
+    Made by `read`, by slicing or by `split`.
+    """
+
+    def __init__(self, structures: Iterable[Structure], stresses_ignored: int = 0) -> None:
+        self._structures = tuple(structures)
+        self._stresses_ignored = stresses_ignored
+
+    @classmethod
+    def read(
+        cls,
+        paths: str | Path | Sequence[str | Path],
+        index: str = ":",
+        keys: Mapping[str, str] | None = None,
+        require_labels: bool = True,
+        reporter: Reporter | None = None,
+        mixed_labels: bool = False,
+        length_unit: str | float = "Angstrom",
+        energy_unit: str | float = "eV",
+        stress_unit: str | None = None,
+        keep_unconverged: bool = False,
+        keep_machine_learned: bool = False,
+    ) -> Dataset:
+        """Reads RuNNer's and n2p2's `input.data`, and every file that `ase.io` can read.
+
+        Energy, forces and stress are, each on its own and in this order: the value named in `keys`; the value
+        named REF_energy, REF_forces, REF_stress; the result of the calculator in the file ("energy", and
+        "free_energy" where that is all there is). A stress may be 3x3, 9 or 6 numbers (xx yy zz yz xz xy), and
+        is left out for a structure that is not periodic in three directions.
+
+        Parameters
+        ----------
+        paths
+            One or more files or glob patterns.
+        index
+            Which structures of each file, in the notation of ASE.
+        keys
+            Names of "energy", "forces" and "stress", or of the "virial" (eV, minus stress times volume) in place of
+            the stress, where they are not the usual ones. A name that is given is looked up in the structure's info,
+            arrays and calculator results.
+        require_labels
+            Whether data without any label is an error.
+        reporter
+            Told of the progress, of the labels found, of what looks like a label and is not used, and of what is
+            implausible; by default it writes to stderr.
+        mixed_labels
+            Whether a label may have another source in some structures than in others.
+        length_unit, energy_unit
+            Units of the numbers in the files: names of `sitewise.units`, or Angstrom and eV in a unit. A format
+            that ASE converts by itself, as outputs of VASP, has no others than Angstrom and eV.
+        stress_unit
+            "GPa", "kbar" or "eV/Angstrom^3"; without it that of energy and length.
+        keep_unconverged, keep_machine_learned
+            Whether steps of DFT outputs are kept whose electrons did not converge, or that a machine-learned force
+            field of VASP made.
+
+        Raises
+        ------
+        Error
+            If a file is missing or damaged or has other units, if a position or label is not finite or has a wrong
+            shape (with file and number of the structure, counted from 0), if a stress is not symmetric, if no structure
+            has a key that is given, if the sources of a label are mixed, or if there is no label at all.
+        """
+        keys = dict(keys or {})
+        reporter = reporter or Reporter()
+        units = Units.of(length_unit, energy_unit, stress_unit)
+        reader = _Reader(keys, units)
+        files = expand(paths)
+        doubts: list[str] = []
+        for path in files:
+            first = len(reader.structures)
+            with reporter.task(f"reading {path}", None) as advance:
+                for number, atoms in read_structures(
+                    path, index, units, keep_unconverged, keep_machine_learned, reporter
+                ):
+                    reader.add(atoms, path, number)
+                    advance()
+            doubts += implausible(reader.structures[first:], path, units)
+        data = cls(reader.structures, reader.stresses_ignored)
+        if require_labels:
+            data.require_labels(keys, reader.labels.alike())
+        reader.labels.require_keys(", ".join(files))
+        if not mixed_labels:
+            require_one_source(by_source(s.sources for s in data), ", ".join(files))
+        reporter.say(f"{', '.join(files)}: {data.summary()}{data.sources()}, in {units}")
+        for note in (*reader.labels.notes(), *data.unused_labels()):
+            reporter.say(note)
+        for doubt in doubts:
+            reporter.warn(doubt)
+        return data
+
+    @overload
+    def __getitem__(self, index: int) -> Structure: ...
+    @overload
+    def __getitem__(self, index: slice) -> Dataset: ...
+    def __getitem__(self, index: int | slice) -> Structure | Dataset:
+        if isinstance(index, slice):
+            return Dataset(self._structures[index])
+        return self._structures[index]
+
+    def __len__(self) -> int:
+        return len(self._structures)
+
+    def __iter__(self) -> Iterator[Structure]:
+        return iter(self._structures)
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms of all structures."""
+        return sum(len(s.atoms) for s in self)
+
+    @property
+    def elements(self) -> list[str]:
+        """Chemical symbols, sorted by atomic number."""
+        return by_atomic_number([symbol for s in self for symbol in set(s.atoms.get_chemical_symbols())])
+
+    @property
+    def groups(self) -> list[str]:
+        """Names of the groups in the order in which they appear; a structure without group counts as ""."""
+        return list(dict.fromkeys(s.group for s in self))
+
+    def count(self, label: str) -> int:
+        """Number of structures whose "energy", "forces" or "stress" is known."""
+        return sum(getattr(s, label) is not None for s in self)
+
+    def summary(self) -> str:
+        """How many structures, atoms and labels there are, in one line."""
+        energies, forces, stresses = (self.count(label) for label in LABELS)
+        ignored = self._stresses_ignored
+        return (
+            f"{_number(len(self), 'structure')}, {_number(self.n_atoms, 'atom')}: "
+            f"{_number(energies, 'energy', 'energies')}, {forces} forces, {_number(stresses, 'stress', 'stresses')}"
+            + (f" ({ignored} of structures not periodic in 3 directions ignored)" if ignored else "")
+        )
+
+    def sources(self) -> str:
+        """ " (energy: 8 REF_energy; forces: 8 from the calculator)", or nothing without labels."""
+        counts = by_source(s.sources for s in self)
+        return f" ({'; '.join(f'{label}: {counted(count)}' for label, count in counts.items())})" if counts else ""
+
+    def unused_labels(self) -> list[str]:
+        """Returns a sentence that lists what looks like a label and was not read; none where there is nothing."""
+        found = Counter(name for s in self for name in unused(s.atoms, s.sources))
+        if not found:
+            return []
+        names = ", ".join(f"{printable(name)} ({_number(count, 'structure')})" for name, count in found.items())
+        return [f"not used though it looks like a label: {names}; to read it, name it as a key"]
+
+    def require_labels(self, keys: Mapping[str, str] | None = None, alike: str = "") -> None:
+        """Raises Error where no structure has any label, which says what is `alike`."""
+        if not any(self.count(label) for label in LABELS):
+            names = " ".join((keys or {}).get(label, label) for label in LABELS)
+            where = f" in {self[0].source.rsplit(',', 1)[0]}" if len(self) else ""
+            raise Error(f"no labels found{where}: none of {_number(len(self), 'structure')} has {names}{alike}")
+
+    def chosen(self, places: Iterable[int]) -> Dataset:
+        """The structures at some places."""
+        return Dataset(self._structures[i] for i in places)
+
+    def split(self, fraction: float, rng: np.random.Generator) -> tuple[Dataset, Dataset]:
+        """A random part held out.
+
+        Parameters
+        ----------
+        fraction
+            Of the structures, 0 < fraction < 1; at least one is held out and at least one stays.
+        rng
+            Chooses them; one state of it gives one split.
+
+        Returns
+        -------
+        rest, held_out
+            Both in the order of the file.
+
+        Raises
+        ------
+        Error
+            If there are fewer than two structures.
+        """
+        if len(self) < 2:
+            raise Error(f"{_number(len(self), 'structure')} cannot be split into training and held-out data")
+        n_out = min(max(round(fraction * len(self)), 1), len(self) - 1)
+        chosen = set(rng.permutation(len(self))[:n_out].tolist())
+        parts = [[s for i, s in enumerate(self) if (i in chosen) == out] for out in (False, True)]
+        return Dataset(parts[0]), Dataset(parts[1])
+
+    def hash(self, labels: bool = True) -> str:
+        """SHA-256 of species, positions, cells, periodicity and labels, in order."""
+        digest = hashlib.sha256()
+        for s in self:
+            digest.update(np.asarray(s.atoms.numbers, "<i8").tobytes())
+            digest.update(np.asarray(s.atoms.pbc, "<i8").tobytes())
+            known = (s.energy, s.forces, s.stress) if labels else ()
+            for values in (s.atoms.positions, s.atoms.cell.array, *known):
+                array = np.asarray(np.nan if values is None else values, "<f8")
+                digest.update(repr(array.shape).encode() + array.tobytes())
+        return digest.hexdigest()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pickled(type(self), self.__dict__)
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.summary()})"
+
+
+def expand(paths: str | Path | Sequence[str | Path]) -> list[str]:
+    """Lists the files of paths or glob patterns; raises Error if one matches nothing, or a file is given twice."""
+    files: list[str] = []
+    for path in [paths] if isinstance(paths, (str, Path)) else paths:
+        try:
+            found = [str(path)] if Path(path).exists() else sorted(map(str, _matches(Path(path))))
+        except (OSError, ValueError) as error:  # too long a name, or ** within one
+            raise Error(f"{printable(path, PATH)}: is not a file name: {getattr(error, 'strerror', error)}") from None
+        if not found:
+            raise Error(f"{path}: no such file")
+        files += found
+    if not files:
+        raise Error("no data files are given")
+    counts = Counter(Path(file).resolve() for file in files)
+    twice = [file for file in files if counts[Path(file).resolve()] > 1]
+    if twice:
+        raise Error(f"{twice[0]}: is given {counts[Path(twice[0]).resolve()]} times")
+    return files
+
+
+def _matches(pattern: Path) -> Iterator[Path]:
+    """Files that match a pattern, relative or absolute."""
+    anchor = Path(pattern.anchor)
+    parts = str(pattern.relative_to(anchor))
+    return anchor.glob(parts) if parts != "." else iter(())
+
+
+class _Reader:
+    """Collects structures from `ase.Atoms`."""
+
+    def __init__(self, keys: Mapping[str, str], units: Units) -> None:
+        self.labels, self.units = LabelReader(keys), units
+        self.structures: list[Structure] = []
+        self.stresses_ignored = 0
+
+    def add(self, atoms: Atoms, path: str, number: int) -> None:
+        source = f"{path}, structure {number}"
+        labels = self.labels.find(atoms, self.units, source)
+        known = dict(labels.sources)
+        stress = labels.stress
+        if stress is not None and not np.all(atoms.pbc):
+            self.stresses_ignored += 1
+            stress = None
+            del known["stress"]
+        bare = self.labels.without_labels(atoms)
+        require_finite(bare.positions, "position", source)
+        require_finite(bare.cell.array, "cell", source)
+        _require_sense(bare, source)
+        group = next((str(atoms.info[key]) for key in GROUP_KEYS if key in atoms.info), "")
+        self.structures.append(Structure(bare, labels.energy, labels.forces, stress, group, source, known))
+
+
+def _require_sense(atoms: Atoms, source: str) -> None:
+    """Raises Error if there is no atom, an atom has no element, or a periodic direction has no cell."""
+    if not len(atoms):
+        raise Error(f"{source}: has no atoms")
+    try:
+        require_elements(atoms.numbers)
+    except Error as error:
+        raise Error(f"{source}: {error}") from None
+    if np.any(atoms.pbc & ~atoms.cell.array.any(axis=1)):
+        raise Error(f"{source}: is periodic, but its cell lacks a vector, and so has no volume")
+
+
+def _number(n: int, name: str, plural: str | None = None) -> str:
+    return f"{n} {name if n == 1 else plural or name + 's'}"

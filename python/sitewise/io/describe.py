@@ -1,0 +1,74 @@
+"""What `sitewise info` prints."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import _core
+from .._core import Error
+from ..ensemble import Ensemble, load_potential
+from ..progress import Reporter
+from ..text import PATH, printable
+from ..units import Units
+from .dataset import Dataset
+from .labels import LABELS
+
+
+def describe(
+    path: Path | None, cflength: float, cfenergy: float, options: Mapping[str, Any] | None = None
+) -> Iterator[str]:
+    """Lines about a potential (a directory), a file of structures, or this build; `options` are further keywords of
+    `Dataset.read`."""
+    if path is None:
+        yield from _build()
+    elif path.is_dir():
+        yield from _potential(path, cflength, cfenergy)
+    elif path.exists():
+        yield from _data(path, options or {})
+    else:
+        raise Error(f"{path}: no such file or directory")
+
+
+def _build() -> Iterator[str]:
+    package = Path(_core.__file__).parent  # also where find_package(sitewise) finds the C++ library
+    facts = {**_core.info(), "threads": str(_core.get_threads()), "cmake_prefix": str(package)}
+    for name, value in facts.items():
+        yield f"{name:16s} {value}"
+
+
+def _potential(path: Path, cflength: float, cfenergy: float) -> Iterator[str]:
+    loaded = load_potential(path, cflength, cfenergy, reporter=Reporter(quiet=True))
+    yield f"{printable(path, PATH)}: {loaded!r}"
+    members = loaded.members if isinstance(loaded, Ensemble) else (loaded,)
+    potential = members[0]
+    yield from (f"assumed: {what}" for what in dict.fromkeys(text for m in members for text in m.core.assumed))
+    scaling = potential.core.scaling
+    yield f"scaling {scaling.type} to [{scaling.smin:g}, {scaling.smax:g}]"
+    for element, network, energy in zip(
+        potential.elements, potential.core.networks, potential.core.atom_energies, strict=True
+    ):
+        nodes = "-".join(map(str, network.nodes))
+        yield f"{element}: network {nodes}, activations {network.activations}, atomic offset {energy:.6g} eV"
+    if (path.parent / "training.toml").exists():
+        yield f"trained by sitewise, see {printable(path.parent / 'training.toml', PATH)}"
+    yield ""
+    yield str(potential.functions)
+
+
+def _data(path: Path, options: Mapping[str, Any]) -> Iterator[str]:
+    data = Dataset.read(path, require_labels=False, reporter=Reporter(quiet=True), mixed_labels=True, **options)
+    sizes = [len(s.atoms) for s in data]
+    units = Units.of(*(options.get(name, 1.0) for name in ("length_unit", "energy_unit")))
+    yield f"{printable(path, PATH)}: {data.summary()}{data.sources()}, in {units}"
+    yield from data.unused_labels()
+    yield f"elements {' '.join(data.elements)}; {min(sizes)} to {max(sizes)} atoms"
+    periodic = Counter(int(s.atoms.pbc.sum()) for s in data)
+    yield "periodic in " + ", ".join(f"{n} directions: {count}" for n, count in sorted(periodic.items()))
+    if data.groups != [""]:
+        for group in data.groups:
+            members = Dataset(s for s in data if s.group == group)
+            labels = ", ".join(f"{members.count(label)} {label}" for label in LABELS)
+            yield f"  {printable(group) or '(no group)'}: {len(members)} structures, {members.n_atoms} atoms; {labels}"

@@ -1,0 +1,199 @@
+"""Extended XYZ as ASE reads it, with all digits: ASE's own writer keeps 8 of positions and forces."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._core import Error
+from ..structures import Flags, is_symmetric
+from ..text import for_line, printable
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+NOT_INFO = ("Lattice", "Properties", "pbc")
+NOT_COLUMNS = ("numbers", "positions", "species", "pos", "symbols", "move_mask")
+MATRICES = ("stress", "virial")  # ASE reads nine numbers there or fails
+VIRIAL, RENAMED = re.compile(r"(?<!\S)\"?virial\"?\s*="), "six_of_virial"
+TYPES = {"f": "R", "i": "I", "u": "I", "b": "L"}  # by kind of a numpy array; others are text
+
+
+def parse_header(line: str) -> dict[str, Any]:
+    """Reads the second line of a structure as ASE understands it.
+
+    Raises
+    ------
+    ValueError
+        Where ASE does; for a stress that is not symmetric, of which ASE would take one triangle; for a name that ASE
+        knows in other letters, and for a pbc that is not yes or no, which ASE would take for yes.
+    """
+    found = _words(line)
+    for key in found:
+        right = next((name for name in NOT_INFO if key.lower() == name.lower()), key)
+        if key != right:
+            raise ValueError(f"{printable(key)} is not read, write it as {right}")
+    flags = np.ravel(found.get("pbc", True))
+    if flags.size not in (1, 3) or flags.dtype.kind not in "bif" or not set(flags.tolist()) <= {0, 1}:
+        raise ValueError(f"pbc is {printable(str(found['pbc']))}, expected T or F for each direction")
+    if "stress" in found and np.isfinite(found["stress"]).all() and not is_symmetric(found["stress"]):
+        raise ValueError(f"stress is not symmetric: {_text(found['stress'])}")
+    return found
+
+
+def _words(line: str) -> dict[str, Any]:
+    """Reads a header by ASE, which wants nine numbers of a virial; six are read, too."""
+    from ase.io.extxyz import key_val_str_to_dict
+
+    found: dict[str, Any]
+    try:
+        found = key_val_str_to_dict(line)
+    except ValueError:
+        found = key_val_str_to_dict(VIRIAL.sub(f"{RENAMED}=", line))
+        if np.shape(found.get(RENAMED, ())) != (6,):
+            raise
+        found["virial"] = found.pop(RENAMED)
+    return found
+
+
+def write_extxyz(file: IO[str], atoms: Atoms, results: Mapping[str, Any]) -> None:
+    """Writes one structure; every number that ASE reads there is the one that was written.
+
+    Texts of an array have "_" in place of blanks, as columns are separated by these.
+
+    Parameters
+    ----------
+    file
+        Where to add the structure.
+    atoms
+        Its calculator is ignored; info, arrays, constraints and periodicity are written.
+    results
+        What ASE shall read as results of a calculator: numbers of the structure, and arrays with a row for each atom;
+        stress as [6] xx yy zz yz xz xy. They take the place of info and arrays of the same name.
+
+    Raises
+    ------
+    Error
+        If `virial` in the info of the atoms is neither nine numbers nor six.
+    """
+    columns, info = _sorted(atoms, results)
+    properties = ":".join(f"{name}:{kind}:{len(rows[0]) if rows else 1}" for name, kind, rows in columns)
+    words = [f"Properties={_quoted(properties)}", f'pbc="{_text(atoms.pbc)}"']
+    if atoms.cell.array.any():
+        words.insert(0, f'Lattice="{_text(atoms.cell.array)}"')
+    for key, value in info.items():
+        if str(key) not in NOT_INFO:
+            words += _info(str(key), value)
+    file.write(f"{len(atoms)}\n{' '.join(words)}\n")
+    for row in zip(*(rows for _, _, rows in columns), strict=True):
+        file.write(" ".join(word for words in row for word in words) + "\n")
+
+
+Column = tuple[str, str, list[list[str]]]
+
+
+def _sorted(atoms: Atoms, results: Mapping[str, Any]) -> tuple[list[Column], dict[str, Any]]:
+    """Returns columns with a row for each atom, and what belongs to the structure."""
+    per_atom = {name: np.asarray(value) for name, value in results.items() if name in ("forces", "energies")}
+    arrays = {name: value for name, value in atoms.arrays.items() if name not in NOT_COLUMNS} | per_atom
+    fixed = _movable(atoms)
+    first = {"species": np.array(atoms.get_chemical_symbols(), dtype=object), "pos": atoms.positions}
+    columns = [_column(name, value) for name, value in {**first, **fixed, **arrays}.items()]
+    info = atoms.info | {name: value for name, value in results.items() if name not in per_atom}
+    return columns, {name: value for name, value in info.items() if name not in per_atom}
+
+
+def _movable(atoms: Atoms) -> dict[str, Flags]:
+    """Returns the column from which ASE makes constraints again; none where all atoms move."""
+    from ase.constraints import FixAtoms, FixCartesian
+
+    mask = np.ones((len(atoms), 3), dtype=np.bool_)
+    for constraint in atoms.constraints:
+        if isinstance(constraint, FixAtoms):
+            mask[constraint.index] = False
+        elif isinstance(constraint, FixCartesian):
+            mask[constraint.index] &= ~constraint.mask
+    if mask.all():
+        return {}
+    return {"move_mask": mask[:, 0] if (mask == mask[:, :1]).all() else mask}
+
+
+def _column(name: str, values: Any) -> Column:
+    kind = TYPES.get(values.dtype.kind, "S")
+    if kind == "I" and np.abs(values).max(initial=0) > np.iinfo(np.int32).max:
+        kind = "R"  # ASE reads integers of 32 bits
+    return (
+        _word(name).replace(":", "_"),
+        kind,
+        [[_word(value) for value in row] for row in values.reshape(len(values), -1).tolist()],
+    )
+
+
+def _word(value: Any) -> str:
+    """Writes one value without blanks."""
+    if isinstance(value, bool):
+        return "T" if value else "F"
+    return repr(value) if isinstance(value, (int, float)) else "_".join(for_line(value).split()) or "_"
+
+
+def _text(values: Any) -> str:
+    return " ".join(_word(value) for value in np.ravel(values).tolist())
+
+
+def _info(key: str, value: Any) -> Iterator[str]:
+    """Yields KEY=VALUE so that ASE reads the value; nothing for an object that text cannot express."""
+    name = key if key.isprintable() else _word(key)
+    try:
+        text = _matrix(key, value) if key in MATRICES else _said(value)
+    except (TypeError, ValueError, RecursionError):
+        return
+    yield f"{_quoted(name)}={_quoted(text)}"
+
+
+def _matrix(key: str, value: Any) -> str:
+    numbers = np.asarray(value, dtype=np.float64)
+    if key == "virial" and numbers.shape == (6,):
+        return _text(numbers)
+    if key == "stress" and numbers.shape == (6,):
+        numbers = numbers[[0, 5, 4, 5, 1, 3, 4, 3, 2]]
+    if numbers.size != 9:
+        raise Error(f"{key} has the shape {numbers.shape}, extended XYZ holds nine numbers")
+    return _text(numbers.reshape(3, 3).T)  # in Fortran's order
+
+
+def _said(value: Any) -> str:
+    """Writes a value in plain words where ASE reads these as the value, else as JSON."""
+    from ase.spacegroup import Spacegroup
+
+    if isinstance(value, Spacegroup):
+        return str(value.symbol)
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        value = value.item()
+    if isinstance(value, (str, bool, int, float)) or (isinstance(value, np.ndarray) and value.ndim == 1):
+        words = value if isinstance(value, str) else _text(value)
+        if words.isprintable() and _is_read_as(words, value):
+            return words
+    np.array(value)  # as ASE does when it reads, which ends in an error for lists of unequal lengths
+    return "_JSON " + json.dumps(value.tolist() if isinstance(value, np.ndarray) else value)
+
+
+def _is_read_as(words: str, value: Any) -> bool:
+    """Tests whether ASE takes the words for this value, its type included."""
+    from ase.io.extxyz import key_val_str_to_dict
+
+    found, expected = np.asarray(key_val_str_to_dict(f"key={_quoted(words)}")["key"]), np.asarray(value)
+    if found.dtype.kind != expected.dtype.kind or found.shape != expected.shape:
+        return False
+    return np.array_equal(found, expected, equal_nan=found.dtype.kind == "f")
+
+
+def _quoted(text: str) -> str:
+    """Adds quotes where the text has a character that means something to ASE."""
+    if text and not set(text) & set(" \t,=\\\"'{}[]"):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,360 @@
+"""What in structures and labels looks as if it had other units than it was read in.
+
+Each bound is far from all data that we know: crystals, alloys, slabs, clusters, liquids and molecules, strained,
+compressed and hot; and each wrong unit is beyond one of them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .._core import Error, get_threads, neighbor_list, set_threads
+from ..structures import Flags, Floats, Ints
+from ..text import PATH, printable
+from ..units import Units
+
+if TYPE_CHECKING:
+    from .dataset import Structure
+
+SAMPLE = 200  # structures that are looked at, evenly chosen
+SAMPLE_ATOMS = 20_000  # and their atoms in all
+PAIRS = 1e6  # of atoms in a structure at most
+
+# Distances are in units of the sum of two radii.
+OVERLAP = 0.5  # of covalent radii; no two atoms are closer
+NEAR, FAR = 0.65, 1.5  # the median of the nearest neighbours' is between
+GAS = 2.6  # who has no neighbour within this distance has none
+FEW_NEAR = 1.25  # that of one in twenty is below, or the atoms are no gas
+
+# Stiffness of bonds: force times distance over the relative spread of the nearest neighbours' distances of one kind.
+# Crystals of Cs have 5 eV, of Li 15, metals 60 to 120, water 40.
+SPREAD, MEMBERS = 0.01, 4  # least spread, and least number of distances of one kind in a structure
+ALIKE = 8  # least number of molecules of the same atoms
+NOBLE = (2, 10, 18, 36, 54, 86)  # whose atoms have no bonds between them
+SOFT, SOFT_TOP = 4.5, 8.0  # median and 90th percentile in eV are above
+STRETCHED = 1.0  # in crystals whose nearest neighbours are farther, bonds may be half as stiff
+HARD, DENSE = 250.0, 0.85  # the 10th percentile is below, unless the nearest neighbours are closer than DENSE
+
+# Energies against forces times displacements between two structures that follow each other.
+STEP = 1.0  # Angstrom that an atom moves at most
+FEWEST_PAIRS, CORRELATED, FACTOR = 3, 0.9, 2.0
+
+# Scatter of energies per atom against the energy of the displaced atoms, and against its fluctuations with heat.
+SCATTER, FLUCTUATION = 0.06, 0.55
+WITHOUT_FORCES = 50.0, 0.1, 0.15  # stiffness in eV that is assumed, and the two bounds with it
+LARGEST_SCATTER = 5.0  # eV/atom
+
+RADIUS = {"fcc": 0.5**0.5 / 2, "bcc": 0.75**0.5 / 2, "diamond": 3**0.5 / 8}  # in lattice constants
+
+
+def implausible(structures: Sequence[Structure], path: str, units: Units) -> Iterator[str]:
+    """Yields a sentence for each thing that is implausible about the structures of a file.
+
+    Parameters
+    ----------
+    structures
+        In eV and Angstrom. All are searched for overlapping atoms; the rest is judged by SAMPLE of them.
+    path
+        Of the file.
+    units
+        In which it was read.
+    """
+    with _one_thread():
+        found = [*_doubts(structures, units)]
+    yield from (f"{printable(path, PATH)}: {text}" for text in found)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Uses one thread: lists of neighbours of small structures cost less than the start of other threads."""
+    threads = get_threads()
+    set_threads(1)
+    try:
+        yield
+    finally:
+        set_threads(threads)
+
+
+def _doubts(structures: Sequence[Structure], units: Units) -> Iterator[str]:
+    """What seems to be wrong with lengths, or with single pairs, and what with energies and forces: what these are
+    judged by does not depend on the unit of length."""
+    step = max(1, -(-len(structures) // SAMPLE), _n_atoms(structures) // SAMPLE_ATOMS)
+    some = structures[::step]
+    nearest = [found for s in some if (found := Nearest.of(s)) is not None]
+    lengths = [*_lengths(nearest, units)]
+    yield from lengths or _overlaps(structures)
+    energies = chain(_forces(nearest, units), _derivatives(structures, step), _energies(some, nearest, units))
+    yield from islice(energies, 1)
+
+
+class Bonds(NamedTuple):
+    """Force times distance (eV; NaN without forces), root mean square and as most atoms have it, and relative spread of
+    distances."""
+
+    work: float
+    usual: float
+    spread: float
+
+    @classmethod
+    def of(cls, forces: Floats | None, distances: Floats, spread: float) -> Bonds:
+        """Makes the bonds of atoms with forces [n, 3]."""
+        if forces is None:
+            return cls(np.nan, np.nan, spread)
+        with np.errstate(over="ignore"):  # of forces in no unit at all
+            squares = np.mean(forces**2, axis=1)
+        length = float(distances.mean())
+        return cls(length * float(np.sqrt(squares.mean())), length * float(np.sqrt(np.median(squares))), spread)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nearest:
+    """Atoms of a structure that have a neighbour, and the one that is nearest in units of the radii."""
+
+    structure: Structure
+    first: Ints
+    second: Ints
+    distances: Floats  # Angstrom
+    ratios: Floats
+
+    @classmethod
+    def of(cls, structure: Structure) -> Nearest | None:
+        """Finds the neighbours of a structure; None where no atom has one."""
+        numbers, radii = structure.atoms.numbers, _radii()
+        i, j, distances = _pairs(structure, 2 * GAS * float(radii[numbers].max(initial=0)))
+        ratios = distances / (radii[numbers[i]] + radii[numbers[j]])
+        order = np.lexsort((ratios, i))
+        order = order[ratios[order] < GAS]
+        _, places = np.unique(i[order], return_index=True)
+        k = order[places]
+        return cls(structure, i[k], j[k], distances[k], ratios[k]) if len(k) else None
+
+    def bonds(self) -> Bonds | None:
+        """Returns the bonds of pairs of each kind together; None where their distances hardly differ."""
+        numbers = self.structure.atoms.numbers
+        pairs = np.sort([numbers[self.first], numbers[self.second]], axis=0)
+        _, kind, count = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
+        kind = kind.ravel()
+        lengths = np.log(self.distances)
+        deviations = lengths - (np.bincount(kind, lengths) / count)[kind]
+        many = (count[kind] >= MEMBERS) & self._bonded()
+        spread = float(np.sqrt(np.mean(deviations[many] ** 2))) if many.any() else 0.0
+        if spread < SPREAD:
+            return None
+        forces = self.structure.forces
+        return Bonds.of(None if forces is None else forces[self.first[many]], self.distances[many], spread)
+
+    def _bonded(self) -> Flags:
+        """Tests which pairs may have a bond."""
+        numbers = self.structure.atoms.numbers
+        noble = np.isin(numbers[self.first], NOBLE) & np.isin(numbers[self.second], NOBLE)
+        bonded: Flags = ~noble
+        return bonded
+
+
+def _molecules(nearest: Sequence[Nearest]) -> Iterator[Bonds]:
+    """Yields the bonds of molecules of the same atoms, over structures, that are too small for `Nearest.bonds`."""
+    alike: dict[bytes, list[Nearest]] = defaultdict(list)
+    for each in nearest:
+        known = each.structure.forces is not None and not each.structure.atoms.pbc.any()
+        if known and each.bonds() is None and len(each.first) == len(each.structure.atoms) and each._bonded().all():
+            alike[each.structure.atoms.numbers.tobytes()].append(each)
+    for members in alike.values():
+        lengths = np.log([each.distances for each in members])
+        spread = float(np.sqrt(np.mean((lengths - lengths.mean(axis=0)) ** 2)))
+        if len(members) >= ALIKE and spread >= SPREAD:
+            forces = [each.structure.forces for each in members if each.structure.forces is not None]
+            yield Bonds.of(np.concatenate(forces), np.concatenate([each.distances for each in members]), spread)
+
+
+@cache
+def _radii() -> Floats:
+    """Half the distance of neighbours in the crystal of an element where ASE knows it, else the covalent radius, which
+    is too large for some metals by a fifth."""
+    from ase.data import covalent_radii, reference_states
+
+    radii = np.array(covalent_radii, dtype=np.float64)
+    states: list[dict[str, Any] | None] = reference_states
+    for number, state in enumerate(states[: len(radii)]):
+        if state is None:
+            continue
+        if state["symmetry"] in RADIUS:
+            radii[number] = state["a"] * RADIUS[state["symmetry"]]
+        elif state["symmetry"] == "diatom":
+            radii[number] = state["d"] / 2
+        elif state["symmetry"] == "hcp" and 1.5 < state["c/a"] < 1.9:  # not the chains of Se and Te
+            radii[number] = state["a"] / 2
+    return radii
+
+
+def _pairs(structure: Structure, most: float) -> tuple[Ints, Ints, Floats]:
+    """Atoms i, j of pairs within a cutoff of `most`, or a smaller one where they would be too many, and their
+    distances."""
+    atoms = structure.atoms
+    with np.errstate(over="ignore", invalid="ignore"):  # of coordinates that are no Angstrom at all
+        extent: float = float(np.prod(np.ptp(atoms.positions, axis=0) + 0.5)) if len(atoms) else 1.0
+        volume: float = min(extent, float(atoms.cell.volume)) if atoms.pbc.all() else extent
+    expected: float = 4.2 * len(atoms) ** 2 * most**3 / max(volume, 1e-9)
+    cutoff = most * min(1.0, float(PAIRS / max(expected, 1.0)) ** (1 / 3))
+    try:
+        i, j, vectors, _ = neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
+    except Error:  # whoever computes says what is wrong
+        return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)
+    return i, j, np.linalg.norm(vectors, axis=1)
+
+
+def _n_atoms(structures: Sequence[Structure]) -> int:
+    return sum(len(s.atoms) for s in structures)
+
+
+def _overlaps(structures: Sequence[Structure]) -> Iterator[str]:
+    """Yields a sentence on the closest pair of all structures, if it is too close."""
+    from ase.data import covalent_radii
+
+    worst, count = (OVERLAP, ""), 0
+    for structure in structures:
+        numbers = structure.atoms.numbers
+        i, j, distances = _pairs(structure, 2 * OVERLAP * float(covalent_radii[numbers].max(initial=0)))
+        sums = covalent_radii[numbers[i]] + covalent_radii[numbers[j]]
+        ratios = distances / sums
+        if ratios.min(initial=1.0) >= OVERLAP:
+            continue
+        k = int(ratios.argmin())
+        symbols = structure.atoms.symbols
+        where = structure.source.rsplit(", ", 1)[-1]
+        text = (
+            f"{where} has atoms {i[k]} ({symbols[i[k]]}) and {j[k]} ({symbols[j[k]]}) at {distances[k]:.3g} Angstrom, "
+            f"expected at least {OVERLAP * sums[k]:.3g}"
+        )
+        worst, count = min(worst, (float(ratios[k]), text)), count + 1
+    if count:
+        yield worst[1] + (f"; {count} structures have such pairs" if count > 1 else "")
+
+
+def _lengths(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
+    """Judges whether most atoms are too far from or too near to their neighbours."""
+    if not nearest:
+        return
+    ratios = np.concatenate([each.ratios for each in nearest])
+    typical = float(np.median(ratios))
+    if typical > FAR and np.quantile(ratios, 0.05) > FEW_NEAR:
+        what, meant = "far", "Bohr"
+    elif typical < NEAR:
+        what, meant = "close", "Angstrom"
+    else:
+        return
+    yield (
+        f"nearest neighbours are too {what}, typically {typical:.2f} times as distant as expected: lengths may be in "
+        f"{_meant(meant, units.names[1])} (length_unit)"
+    )
+
+
+def _meant(unit: str, read: str) -> str:
+    """Names the unit that may be meant, and that in which numbers were read."""
+    return f"{unit if unit != read else 'another unit'}, but were read in {read}"
+
+
+def _forces(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
+    """Judges whether forces are too small or too large for the spread of distances."""
+    bonds = [found for each in nearest if (found := each.bonds()) is not None and np.isfinite(found.work)]
+    bonds += _molecules(nearest)
+    if not bonds:
+        return
+    middle, high = np.quantile([each.work / each.spread for each in bonds], [0.5, 0.9])
+    low, usual = np.quantile([each.usual / each.spread for each in bonds], [0.1, 0.5])
+    typical = float(np.median(np.concatenate([each.ratios for each in nearest])))
+    torn = STRETCHED < typical < FAR and all(each.structure.atoms.pbc.any() for each in nearest)
+    dense, part = NEAR < typical < DENSE, 0.5 if torn else 1.0
+    if middle < part * SOFT and high < part * SOFT_TOP:
+        what, stiffness = ("small", "Hartree"), middle
+    elif low > HARD and not dense:
+        what, stiffness = ("large", "eV"), usual
+    else:
+        return
+    yield (
+        f"forces are too {what[0]} for how much distances of neighbours differ (a stiffness of {stiffness:.3g} eV, "
+        f"expected 10 to 150): they may be in {_meant(what[1], units.names[0])} (energy_unit)"
+    )
+
+
+def _derivatives(structures: Sequence[Structure], step: int) -> Iterator[str]:
+    """Judges whether energies change as the forces say, between structures that follow each other."""
+    changes = [
+        found
+        for k in range(0, len(structures) - 1, step)
+        if (found := _change(structures[k], structures[k + 1])) is not None
+    ]
+    if len(changes) < FEWEST_PAIRS:
+        return
+    by_forces, by_energies = np.array(changes).T
+    both = by_forces @ by_energies
+    sizes = float((by_forces @ by_forces) * (by_energies @ by_energies))
+    if sizes == 0 or both**2 < CORRELATED**2 * sizes:
+        return
+    factor = both / (by_forces @ by_forces)
+    if not 1 / FACTOR < factor < FACTOR:
+        yield (
+            f"energies change by {factor:.3g} times what forces and displacements give, expected 1 (in "
+            f"{len(changes)} pairs of structures): energies and forces have different units or signs"
+        )
+
+
+def _change(one: Structure, two: Structure) -> tuple[float, float] | None:
+    """Change of the energy by the forces and by the energies, of two structures that differ by small displacements."""
+    from ase.geometry import find_mic
+
+    a, b = one.atoms, two.atoms
+    if one.energy is None or two.energy is None or one.forces is None or two.forces is None:
+        return None
+    if not np.array_equal(a.numbers, b.numbers) or not np.allclose(a.cell.array, b.cell.array, rtol=0, atol=1e-6):
+        return None
+    moved, distances = find_mic(b.positions - a.positions, a.cell, a.pbc)
+    if not 0 < distances.max(initial=0) < STEP:
+        return None
+    return -0.5 * float(np.sum((one.forces + two.forces) * moved)), two.energy - one.energy
+
+
+def _energies(structures: Sequence[Structure], nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
+    """Judges whether energies per atom scatter too little or too much, apart from what the elements explain."""
+    known = [s for s in structures if s.energy is not None]
+    sizes = np.array([len(s.atoms) for s in known], dtype=np.float64)
+    elements = sorted({int(z) for s in known for z in s.atoms.numbers})
+    if len(known) < 2 * len(elements) + 4:
+        return
+    parts = np.array([[np.count_nonzero(s.atoms.numbers == z) for z in elements] for s in known]) / sizes[:, None]
+    energies = np.array([s.energy for s in known]) / sizes
+    rest = energies - parts @ np.linalg.lstsq(parts, energies, rcond=None)[0]
+    scatter = 1.48 * float(np.median(np.abs(rest - np.median(rest))))
+    size = float(np.median(sizes))
+    if scatter > LARGEST_SCATTER:
+        what = "much", "eV"
+    elif _too_little(scatter, len(known), size, nearest):
+        what = "little", "Hartree"
+    else:
+        return
+    yield (
+        f"energies per atom scatter by {scatter:.3g} eV, too {what[0]} for these structures: they may be in "
+        f"{_meant(what[1], units.names[0])} (energy_unit)"
+    )
+
+
+def _too_little(scatter: float, number: int, size: float, nearest: Sequence[Nearest]) -> bool:
+    """Tests whether `number` energies per atom of structures of `size` atoms scatter less than by displacements."""
+    bonds = np.array([found for each in nearest if (found := each.bonds()) is not None])
+    if len(bonds) < len(nearest) / 2 or not len(bonds):
+        return False
+    part, fluctuation = SCATTER, FLUCTUATION
+    work, _, spread = bonds.T
+    if np.isnan(work).any():
+        stiffness, part, fluctuation = WITHOUT_FORCES
+        work = stiffness * spread
+    fluctuation *= max(0.0, 1 - 2 / number**0.5)  # few energies may be close to each other by chance
+    energy = 1.5 * float(np.median(work * spread))
+    return scatter < part * energy and scatter < fluctuation * energy * (2 / (3 * size)) ** 0.5

@@ -1,0 +1,224 @@
+"""Structures in the format of RuNNer and n2p2, `input.data`."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from lzma import LZMAError
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._core import Error
+from ..files import atomic
+from ..structures import Floats
+from ..text import for_line, printable
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from .dataset import Structure
+
+BEGIN, END = "begin", "end"
+COMMENT = ("#", "!")
+COLUMNS = {"atom": 10, "lattice": 4, "energy": 2, "charge": 2}  # words of a line, the keyword among them
+HEAD = 1 << 20  # bytes in which the first structure of a file begins
+BARE_EXPONENT = re.compile(r"(?<=[\d.])([+-]\d+)$")  # Fortran's 1.0-101
+
+
+def is_runner(path: str | Path) -> bool:
+    """Tests whether a file, also a compressed one, begins as an `input.data`: blank lines, comments, then `begin`."""
+    from ase.io.formats import open_with_compression
+
+    try:
+        with open_with_compression(str(path), "rb") as file:
+            head = file.read(HEAD).decode("utf-8-sig", errors="replace")
+    except (OSError, EOFError, LZMAError, zlib.error):
+        return False  # whoever reads it says what is wrong
+    words = (line.split() for line in head.splitlines())
+    return next((w[0] == BEGIN for w in words if w and not w[0].startswith(COMMENT)), False)
+
+
+def read_runner(path: str | Path, name: str | None = None) -> Iterator[Atoms]:
+    """Yields the structures of a file, with energy and forces as results of a calculator, in the units of the file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    name
+        What messages call it, if not by its path.
+
+    Yields
+    ------
+    atoms
+        Its info holds the structure's `comment`, and its total `charge` where that is not 0.
+
+    Raises
+    ------
+    Error
+        That names file and line.
+    """
+    name = name or str(path)
+    block: _Block | None = None
+    with Path(path).open(encoding="utf-8-sig", errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            words = line.split()
+            if not words or words[0].startswith(COMMENT):
+                continue
+            place = f"{name}:{number}"
+            if words[0] == BEGIN:
+                if block is not None:
+                    raise Error(f"{place}: a structure begins within another one, expected end before")
+                block = _Block(place)
+            elif block is None:
+                raise Error(f"{place}: {printable(words[0])} is outside of a structure, expected begin")
+            elif words[0] == END:
+                yield block.atoms(place)
+                block = None
+            else:
+                block.add(words, line, place)
+    if block is not None:
+        raise Error(f"{name}: ends within the structure that begins at {block.place}")
+
+
+class _Block:
+    """The lines of a structure."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self.comment: str | None = None
+        self.rows: dict[str, list[list[str]]] = {keyword: [] for keyword in COLUMNS}
+        self.places: dict[str, list[str]] = {keyword: [] for keyword in COLUMNS}
+
+    def add(self, words: list[str], line: str, place: str) -> None:
+        keyword = words[0]
+        if keyword == "comment":
+            self.comment = self.comment or line.strip()[len(keyword) :].strip()
+            return
+        if keyword not in COLUMNS:
+            raise Error(f"{place}: unknown keyword {printable(keyword)}, expected {', '.join(COLUMNS)}, comment or end")
+        end = next((k for k, word in enumerate(words) if word.startswith(COMMENT)), len(words))
+        if end != COLUMNS[keyword]:
+            raise Error(f"{place}: {keyword} has {end - 1} values, expected {COLUMNS[keyword] - 1}")
+        if keyword in ("energy", "charge") and self.rows[keyword]:
+            raise Error(f"{place}: a second {keyword} of one structure")
+        self.rows[keyword].append(words[1:end])
+        self.places[keyword].append(place)
+
+    def atoms(self, place: str) -> Atoms:
+        """Returns the structure, which ends at a place."""
+        from ase import Atoms
+        from ase.calculators.singlepoint import SinglePointCalculator
+
+        rows, places = self.rows["atom"], self.places["atom"]
+        if not rows:
+            raise Error(f"{place}: the structure that ends here has no atoms")
+        symbols = [_element(row[3], at) for row, at in zip(rows, places, strict=True)]
+        numbers = _numbers([row[:3] + row[4:] for row in rows], places)
+        cell = self._cell(place)
+        atoms = Atoms(symbols, positions=numbers[:, :3], cell=cell, pbc=cell is not None)
+        forces, energy = numbers[:, 5:], self._scalar("energy")
+        if energy or forces.any():  # else it has no labels, as `write_runner` says that
+            atoms.calc = SinglePointCalculator(atoms, forces=forces, **energy)
+        atoms.info |= {"comment": self.comment} if self.comment else {}
+        atoms.info |= {name: value for name, value in self._scalar("charge").items() if value}
+        return atoms
+
+    def _cell(self, place: str) -> Floats | None:
+        rows = self.rows["lattice"]
+        if len(rows) not in (0, 3):
+            raise Error(f"{place}: the structure that ends here has {len(rows)} lattice vectors, expected 3 or none")
+        if not rows:
+            return None
+        cell = _numbers(rows, self.places["lattice"])
+        if np.linalg.matrix_rank(cell) < 3:
+            raise Error(f"{place}: the lattice vectors of the structure that ends here span no volume")
+        return cell
+
+    def _scalar(self, keyword: str) -> dict[str, float]:
+        """Returns the number of energy or charge, where there is one."""
+        rows = self.rows[keyword]
+        return {keyword: float(_numbers(rows, self.places[keyword])[0, 0])} if rows else {}
+
+
+def _element(symbol: str, place: str) -> str:
+    from ase.data import atomic_numbers
+
+    if atomic_numbers.get(symbol, 0) < 1:
+        raise Error(f"{place}: there is no element {printable(symbol)}")
+    return symbol
+
+
+def _numbers(rows: Sequence[Sequence[str]], places: Sequence[str]) -> Floats:
+    """Returns rows of words as finite numbers; `places` name the rows."""
+    try:
+        values = np.array(rows, dtype=np.float64)
+    except ValueError:
+        values = None
+    if values is None or any("_" in "".join(row) for row in rows):  # Python takes 1_0 for 10
+        values = np.array([[number(word, at) for word in row] for row, at in zip(rows, places, strict=True)])
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        row, column = bad[0]
+        raise Error(f"{places[row]}: {printable(rows[row][column])} is not a finite number")
+    return values
+
+
+def number(word: str, place: str) -> float:
+    """Reads a number as Fortran or C writes it: 1.5, 1.5E3, 1.5D3, 1.5-101."""
+    text = word.lower().replace("d", "e").replace("_", "?")
+    try:
+        return float(text if "e" in text else BARE_EXPONENT.sub(r"e\1", text))
+    except ValueError:
+        raise Error(f"{place}: {printable(word)} is not a number") from None
+
+
+def write_runner(structures: Iterable[Structure], path: str | Path, cflength: float, cfenergy: float) -> None:
+    """Writes structures with energy and forces, or all without any label, for predictions: then without the line of the
+    energy and with forces of 0, which `read_runner` takes for unknown. They are periodic in all directions or in none.
+
+    Raises
+    ------
+    Error
+        If a structure is periodic in some directions only, or lacks the energy or the forces.
+    """
+    structures = list(structures)
+    if any(s.energy is not None or s.forces is not None for s in structures):
+        _require_labels(structures)
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for structure in structures:
+            file.writelines(line + "\n" for line in _lines(structure, cflength, cfenergy))
+
+
+def _require_labels(structures: Sequence[Structure]) -> None:
+    lacking = [s for s in structures if s.energy is None or s.forces is None]
+    if lacking:
+        what = "energy" if lacking[0].energy is None else "forces"
+        raise Error(
+            f"{lacking[0].source}: has no {what}, as {len(lacking)} of {len(structures)} structures lack energy or "
+            "forces; input.data cannot say that these are unknown: leave such structures out by --labelled-only"
+        )
+
+
+def _lines(structure: Structure, cflength: float, cfenergy: float) -> Iterator[str]:
+    atoms = structure.atoms
+    if atoms.pbc.any() != atoms.pbc.all():
+        raise Error(f"{structure.source}: periodic in some directions only, which input.data cannot say")
+    forces = np.zeros((len(atoms), 3)) if structure.forces is None else structure.forces
+    yield BEGIN
+    yield f"comment {for_line(atoms.info.get('comment', structure.group or structure.source))}"
+    for vector in atoms.cell.array * cflength if atoms.pbc.all() else ():
+        yield "lattice " + _text(vector)
+    for symbol, position, force in zip(atoms.symbols, atoms.positions, forces, strict=True):
+        yield f"atom {_text(position * cflength)} {symbol} 0.0 0.0 {_text(force * (cfenergy / cflength))}"
+    if structure.energy is not None:
+        yield f"energy {float(structure.energy * cfenergy)!r}"
+    yield "charge 0.0"
+    yield "end"
+
+
+def _text(values: Iterable[float]) -> str:
+    return " ".join(repr(float(value)) for value in values)

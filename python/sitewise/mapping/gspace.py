@@ -1,0 +1,173 @@
+"""The space of scaled symmetry functions and its distance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .._core import Error
+from ..features.sets import TrainingSet
+from ..io.dataset import Dataset
+from ..structures import Flags, Floats, Ints, core_arrays
+from ..symmetry import SymmetryFunctions
+
+Integers = npt.NDArray[np.int64]
+CONSTANT = 1e-6  # range of a function, relative to its values, that the rounding of positions in files makes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Environments:
+    """Environments of all atoms of some structures.
+
+    Attributes
+    ----------
+    features
+        Symmetry functions G [n, max_count], not scaled; 0 behind the last function of an atom's element.
+    species
+        [n], index of the element.
+    structure
+        [n], index of the structure.
+    """
+
+    features: Floats
+    species: Integers
+    structure: Integers
+
+    @classmethod
+    def of(cls, data: Dataset, functions: SymmetryFunctions) -> Environments:
+        """Environments of a data set; an Error names the structure that is wrong."""
+        features: list[Floats] = []
+        species: list[Ints] = []
+        for s in data:
+            with s.named():
+                arrays = core_arrays(s.atoms, functions.elements, "the set of symmetry functions")
+                features.append(np.nan_to_num(functions.core.evaluate(*arrays)))
+                species.append(arrays[0])
+        return cls._joined(features, species)
+
+    @classmethod
+    def prepared(cls, training_set: TrainingSet) -> Environments:
+        """Environments of structures whose features are there already."""
+        places = range(len(training_set))
+        return cls._joined(
+            [np.nan_to_num(training_set.features(s)) for s in places], [training_set.species(s) for s in places]
+        )
+
+    @classmethod
+    def _joined(cls, features: Sequence[Floats], species: Sequence[Ints]) -> Environments:
+        if not features:
+            raise Error("there is no structure to analyse")
+        sizes = [len(s) for s in species]
+        return cls(
+            np.concatenate(features),
+            np.concatenate(species).astype(np.int64),
+            np.repeat(np.arange(len(sizes)), sizes),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """Atoms of some structures by element, with their places in G space.
+
+    Attributes
+    ----------
+    points
+        Coordinates [n_e, count] for each element.
+    rows
+        Numbers of these atoms [n_e] among all n.
+    structure
+        [n], index of the structure.
+    n_structures
+        Number of structures.
+    """
+
+    points: list[Floats]
+    rows: list[Integers]
+    structure: Integers
+    n_structures: int
+
+    @classmethod
+    def of_one(cls, points: Floats, structure: Integers) -> Placed:
+        """Atoms of a single element."""
+        return cls([points], [np.arange(len(points))], structure, int(structure.max()) + 1)
+
+    @property
+    def n_atoms(self) -> int:
+        return len(self.structure)
+
+    def owners(self, element: int) -> Integers:
+        """Index of the structure of each atom of an element [n_e]."""
+        return self.structure[self.rows[element]]
+
+    def split(self, values: Floats) -> list[list[float]]:
+        """Values of all atoms [n] as a list for each structure."""
+        cuts = np.cumsum(np.bincount(self.structure, minlength=self.n_structures))[:-1]
+        return [part.tolist() for part in np.split(values, cuts)]
+
+    def of(self, structures: Flags) -> Placed:
+        """The atoms of some of the structures, which are numbered anew."""
+        kept = structures[self.structure]
+        number = np.cumsum(kept) - 1
+        return Placed(
+            [points[kept[rows]] for points, rows in zip(self.points, self.rows, strict=True)],
+            [number[rows[kept[rows]]] for rows in self.rows],
+            (np.cumsum(structures) - 1)[self.structure[kept]],
+            int(structures.sum()),
+        )
+
+    def joined(self, other: Placed) -> Placed:
+        """These atoms, then those of other structures."""
+        pairs = zip(self.points, other.points, strict=True)
+        rows = zip(self.rows, other.rows, strict=True)
+        return Placed(
+            [np.concatenate(pair) for pair in pairs],
+            [np.concatenate([mine, theirs + self.n_atoms]) for mine, theirs in rows],
+            np.concatenate([self.structure, other.structure + self.n_structures]),
+            self.n_structures + other.n_structures,
+        )
+
+
+class GSpace:
+    """Coordinates in which the distance of two atoms of one element is Euclidean.
+
+    Each function is scaled to [-1, 1] over the training set (0 where it varies by rounding alone) and divided by the
+    square root of their number, so that d(a, b) = sqrt(mean over functions of (G_a - G_b)^2).
+
+    Parameters
+    ----------
+    training
+        Environments that give the range.
+    counts
+        Number of functions of each element.
+    """
+
+    def __init__(self, training: Environments, counts: Sequence[int]) -> None:
+        self.counts = list(counts)
+        self.ranges: list[tuple[Floats, Floats] | None] = []
+        for element, count in enumerate(self.counts):
+            mine = training.features[training.species == element, :count]
+            self.ranges.append((mine.min(axis=0), mine.max(axis=0)) if len(mine) else None)
+
+    def coordinates(self, environments: Environments, element: int) -> Floats:
+        """Coordinates [n_e, count] of the atoms of one element, in order of the atoms."""
+        limits, count = self.ranges[element], self.counts[element]
+        if limits is None:
+            raise Error(f"the training set has no atom of element number {element}")
+        low, high = limits
+        mine = environments.features[environments.species == element, :count]
+        width = np.where(high - low > CONSTANT * np.maximum(np.abs(low), np.abs(high)), high - low, np.inf)
+        centred = (2 * mine - low - high) / width
+        return np.asarray(centred / np.sqrt(count))
+
+    def place(self, environments: Environments) -> Placed:
+        """All atoms of some structures; none for an element that the training set does not have."""
+        elements = range(len(self.counts))
+        rows = [np.flatnonzero(environments.species == e) for e in elements]
+        points = [self.coordinates(environments, e) if len(rows[e]) else self._nowhere(e) for e in elements]
+        return Placed(points, rows, environments.structure, int(environments.structure.max()) + 1)
+
+    def _nowhere(self, element: int) -> Floats:
+        return np.zeros((0, self.counts[element]))

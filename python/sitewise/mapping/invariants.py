@@ -1,0 +1,137 @@
+"""Invariant points: crystals whose atoms are all equivalent have atomic energy E/N, whatever the partition."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import _core
+from .._core import Error
+from ..io.dataset import Structure
+from ..structures import Flags, Floats
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+SYMMETRY_PRECISION = 1e-3  # Angstrom
+EQUALLY_NEAR = 10 * SYMMETRY_PRECISION  # both ends of several pairs, and the cell, may be off by it
+SMALLEST = 0.010  # eV: no warning below
+TIMES_RMSE = 10.0
+STALLED = 0.8  # of the error a fifth of the run ago
+SPREAD, SAMPLE = 0.99, 2_000  # quantile of the distances to the nearest neighbour, and how many of them are looked at
+
+
+def is_invariant(atoms: Atoms) -> bool:
+    """Whether the structure is periodic in three directions with all atoms equivalent by symmetry."""
+    import spglib
+
+    if not len(atoms) or not np.all(atoms.pbc) or not abs(atoms.cell.volume) > 0 or not _equally_near(atoms):
+        return False
+    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of spglib's own error handling, from version 2.7
+        found = spglib.get_symmetry_dataset(cell, symprec=SYMMETRY_PRECISION)
+    return found is not None and len(set(found.equivalent_atoms)) == 1
+
+
+def _equally_near(atoms: Atoms) -> bool:
+    """Whether the nearest neighbours of all atoms are as far, which is quickly seen and no disordered structure has."""
+    cutoff = 2 * (abs(atoms.cell.volume) / len(atoms)) ** (1 / 3)
+    pairs = _core.neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
+    nearest = np.full(len(atoms), cutoff)
+    np.minimum.at(nearest, pairs[0], np.linalg.norm(pairs[2], axis=1))
+    return bool(np.ptp(nearest) <= EQUALLY_NEAR)
+
+
+def invariant_energy(structure: Structure) -> float:
+    """Atomic energy E/N of an invariant point, eV.
+
+    Raises
+    ------
+    Error
+        If the structure has no energy or atoms that are not equivalent.
+    """
+    with structure.named():
+        if not is_invariant(structure.atoms):
+            raise Error("is not an invariant point: a crystal whose atoms are all equivalent by symmetry is expected")
+        if structure.energy is None:
+            raise Error("an invariant point needs an energy, there is none")
+    return structure.energy / len(structure.atoms)
+
+
+def short_name(structure: Structure) -> str:
+    """File and number of a structure, as in "crystals:3", for tables and pictures."""
+    file, _, number = structure.source.rpartition(", structure ")
+    return f"{Path(file).name.split('.')[0]}:{number}" if file else structure.source
+
+
+def spread(points: Floats) -> float:
+    """How far apart neighbours are: the distance to the nearest other point that SPREAD of the points do not exceed.
+
+    Not the largest one, which a single outlier sets.
+    """
+    if len(points) < 2:
+        return 0.0
+    sample = np.random.default_rng(0).permutation(len(points))[:SAMPLE]
+    chosen, nearest = points[sample], np.full(len(sample), np.inf)
+    for first in range(0, len(points), SAMPLE):
+        part = points[first : first + SAMPLE]
+        # |a - b|^2 less |a|^2: a product of matrices; which point is nearest is all that is asked of it
+        squares = np.einsum("ij,ij->i", part, part) - 2 * chosen @ part.T
+        here = (sample >= first) & (sample < first + SAMPLE)
+        squares[here, sample[here] - first] = np.inf
+        distances = np.linalg.norm(chosen - part[np.argmin(squares, axis=1)], axis=1)
+        distances[np.isinf(squares.min(axis=1))] = np.inf
+        nearest = np.minimum(nearest, distances)
+    return float(np.quantile(nearest, SPREAD, method="higher"))
+
+
+def extrapolated(training: Floats, points: Floats) -> Flags:
+    """Whether the nearest training environment of each point is farther than these are from each other, see `spread`.
+
+    Parameters
+    ----------
+    training
+        Coordinates in G space [n, d].
+    points
+        [m, d].
+    """
+    limit = spread(training)
+    nearest = np.array([((training - point) ** 2).sum(axis=1).min() for point in points])
+    return np.asarray(~(np.sqrt(nearest) <= limit))
+
+
+def is_adhoc(delta: float, rmse: float) -> bool:
+    """Whether an atomic energy is wrong by delta, eV, where total energies are right to an RMSE, eV/atom."""
+    return abs(delta) > SMALLEST and abs(delta) > TIMES_RMSE * rmse
+
+
+def adhoc_warning(name: str, delta: Floats, rmse: float, window: int) -> str | None:
+    """Warning where totals are right and the mapping is wrong.
+
+    Parameters
+    ----------
+    name
+        Of the invariant point.
+    delta
+        Error of its atomic energy at equal intervals of the run, eV.
+    rmse
+        RMSE of the total energies, eV/atom.
+    window
+        Intervals in a fifth of the run.
+    """
+    if len(delta) <= window:
+        return None
+    now, before = abs(float(delta[-1])), abs(float(delta[-1 - window]))
+    if not (is_adhoc(now, rmse) and now > STALLED * before):
+        return None
+    return (
+        f"ad hoc mapping: the atomic energy of the crystal {name} is wrong by {1e3 * delta[-1]:+.0f} meV and hardly "
+        f"improves, while total energies are right to {1e3 * rmse:.1f} meV/atom. The training structures hold these "
+        "atoms and others always in about the same ratio, so energy may move between them unseen. Add structures with "
+        "another ratio: cells of this crystal alone, or slabs of another thickness, clusters of another size, cells "
+        "with another number of defects; `sitewise diagnose --target --candidates` ranks what you have"
+    )

@@ -1,0 +1,270 @@
+"""Pictures of a diagnosis: dendrogram, merge history, barcode, maps of G space, atomic energies, invariant points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..figures import COLORS, panels, plain_log_ticks, save_figure
+from ..structures import Floats
+from ..text import for_picture
+from .clustering import Clustering
+from .diagnosis import MAIN_LENGTH, Diagnosis
+from .invariants import invariant_energy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
+
+LEAVES = 40  # branches of a dendrogram at most
+SHOWN = 6_000  # atoms of a map at most
+TYPES = 12  # structure types of their own colour
+GREY = "#bbbbbb"
+LEAST_UNKNOWN = 1e-4  # of the colours
+
+
+def save_diagnosis(folder: Path, diagnosis: Diagnosis) -> list[Path]:
+    """All pictures of a diagnosis that its data allow, as PNG; returns the files."""
+    makers = {
+        "dendrogram": save_dendrogram,
+        "merges": save_merges,
+        "barcode": save_barcode,
+        "map": save_map,
+        "atomic_energies": save_atomic_energies,
+        "invariants": save_invariants,
+    }
+    paths = []
+    for name, make in makers.items():
+        path = folder / f"{name}.png"
+        if make(path, diagnosis):
+            paths.append(path)
+    return paths
+
+
+def save_dendrogram(path: Path, diagnosis: Diagnosis) -> bool:
+    """The last merges of each element's single linkage, with r_g and the cut."""
+    figure, axes = panels(len(diagnosis.elements))
+    for ax, part, e in zip(axes, diagnosis.clustering.parts, diagnosis.elements, strict=True):
+        _dendrogram(ax, part, diagnosis.clustering.n_big[diagnosis.elements.index(e)])
+        if diagnosis.chosen:
+            ax.axhline(diagnosis.chosen.cut, color=COLORS[2], linestyle=":", label=f"cut {diagnosis.chosen.cut:.3f}")
+        ax.set(title=diagnosis.functions.elements[e], ylabel="distance in G space", xticks=[])
+        ax.set_xlabel("clusters, as wide as they have atoms")
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(frameon=False, fontsize="small")
+    save_figure(figure, path)
+    return True
+
+
+def _dendrogram(ax: Axes, part: Clustering, n_big: int) -> None:
+    """Branches of at least n_big atoms, each over its atoms; what joins them alone is not drawn."""
+    n = len(part.points)
+    size = np.concatenate([np.ones(n), part.merges[:, 3]]).astype(int)
+    height = np.concatenate([np.zeros(n), part.merges[:, 2]])
+    least = max(2, min(n_big, n // LEAVES))
+    todo = [(2 * n - 2, 0.0, height[-1] * 1.05)]
+    while todo:
+        node, left, top = todo.pop()
+        # Dust that joins one by one leaves a branch going on downwards.
+        centre, bottom = left + size[node] / 2, node
+        while bottom >= n:
+            children = part.merges[bottom - n, :2].astype(int)
+            children = children[np.argsort(-size[children])]
+            if size[children[1]] >= least:
+                break
+            bottom = int(children[0])
+        low = height[bottom]
+        ax.plot([centre, centre], [low, top], color=COLORS[0], linewidth=1.2)
+        if bottom < n:
+            continue
+        first = centre - size[bottom] / 2
+        second = first + size[children[0]]
+        ends = [first + size[children[0]] / 2, second + size[children[1]] / 2]
+        ax.plot(ends, [low, low], color=COLORS[0], linewidth=1.2)
+        todo += [(int(child), x, low) for child, x in zip(children, (first, second), strict=True)]
+    r_g = part.r_g(n_big)
+    if r_g is not None:
+        ax.axhline(r_g, color=COLORS[1], linewidth=1.2, linestyle="--", label=f"r_g {r_g:.3f} (n_big {n_big})")
+    top = 1.4 * r_g if r_g else 1.05 * height[-1]
+    ax.set(xlim=(-0.02 * n, 1.02 * n), ylim=(0, top or 1.0))
+
+
+def save_merges(path: Path, diagnosis: Diagnosis) -> bool:
+    """Merge history: how large the smaller side of each merge is, and r_g as a function of n_big."""
+    figure, axes = panels(2)
+    for k, (part, e) in enumerate(zip(diagnosis.clustering.parts, diagnosis.elements, strict=True)):
+        color, name = COLORS[k % len(COLORS)], diagnosis.functions.elements[e]
+        size = np.concatenate([np.ones(len(part.points)), part.merges[:, 3]])
+        smaller = size[part.merges[:, :2].astype(int)].min(axis=1)
+        axes[0].plot(part.merges[:, 2], smaller, ".", color=color, markersize=4, label=name)
+        axes[0].axhline(diagnosis.clustering.n_big[k], color=color, linestyle="--", linewidth=0.9)
+        sizes = np.unique(np.geomspace(1, max(len(part.points) // 2, 2), 40).astype(int))
+        curve = [(n, r) for n, r in part.r_g_curve(sizes.tolist()) if r is not None]
+        if curve:
+            axes[1].step(*zip(*curve, strict=True), where="post", color=color, label=name)
+        axes[1].axvline(diagnosis.clustering.n_big[k], color=color, linestyle="--", linewidth=0.9)
+    axes[0].set(xlabel="distance of the merge in G space", ylabel="atoms of the smaller cluster", yscale="log")
+    axes[1].set(xlabel="n_big (atoms); dashed: the one used", ylabel="r_g, distance in G space", xscale="log")
+    axes[1].set_ylim(bottom=0)
+    if len(diagnosis.elements) > 1:
+        axes[1].legend(frameon=False)
+    axes[0].set_title("dashed: n_big", fontsize=9)
+    save_figure(figure, path)
+    return True
+
+
+def save_barcode(path: Path, diagnosis: Diagnosis) -> bool:
+    """Nullity and number of clusters against the cut."""
+    if not diagnosis.entries:
+        return False
+    figure, (ax,) = panels(1)
+    for number, entry in enumerate(diagnosis.entries):
+        color = COLORS[1] if entry.nullity else COLORS[2]
+        best = entry is diagnosis.chosen
+        ax.plot([entry.low, entry.high], [number] * 2, color=color, linewidth=8 if best else 4, solid_capstyle="butt")
+        offsets = f", {entry.nullity} free" if entry.nullity else ""
+        text = f"{entry.clusters} {'cluster' if entry.clusters == 1 else 'clusters'}{offsets}"
+        ax.annotate(text, (entry.high, number), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8)
+    low, high = diagnosis.entries[0].low, diagnosis.entries[-1].high
+    ax.set(yticks=[], ylim=(-1, len(diagnosis.entries)), xlabel="cut of the dendrogram, distance in G space")
+    if high / low > 5:
+        ax.set(xscale="log", xlim=(low * 0.9, high * (high / low) ** 0.6))
+        plain_log_ticks(ax.xaxis)
+    else:
+        ax.set_xlim(low - 0.1 * (high - low), high + 0.6 * (high - low))
+    ax.set_title("orange: offsets are free; thick: persists longest", fontsize=9)
+    save_figure(figure, path)
+    return True
+
+
+def save_map(path: Path, diagnosis: Diagnosis) -> bool:
+    """First two principal components of G space by atomic energy, determinability, cluster and structure type."""
+    from matplotlib.colors import LogNorm, Normalize
+
+    columns = 3 + (diagnosis.energies is not None)
+    figure, axes = panels(columns, rows=len(diagnosis.elements), square=True)
+    kinds = types(diagnosis)
+    names = list(dict.fromkeys(kinds))
+    for row, e in enumerate(diagnosis.elements):
+        atoms = diagnosis.placed.rows[e]
+        chosen = np.random.default_rng(0).permutation(len(atoms))[:SHOWN]
+        places = principal_components(diagnosis.placed.points[e])[chosen]
+        atoms, mine = atoms[chosen], axes[row * columns : (row + 1) * columns]
+        unknown = np.clip(1 - diagnosis.known[MAIN_LENGTH][atoms], LEAST_UNKNOWN, 1)
+        _coloured(mine[0], places, unknown, "1 - determinability (1: free)", LogNorm(LEAST_UNKNOWN, 1))
+        _labelled(mine[1], places, [diagnosis.clusters[k] for k in diagnosis.labels[atoms]], sorted(diagnosis.clusters))
+        _labelled(mine[2], places, [kinds[s] for s in diagnosis.placed.structure[atoms]], names)
+        if diagnosis.energies is not None:
+            values = diagnosis.energies[atoms]
+            _coloured(mine[3], places, values, "atomic energy (eV)", Normalize(*np.quantile(values, [0.01, 0.99])))
+        for ax, title in zip(mine, ("determinability", "cluster", "structure type", "atomic energy"), strict=False):
+            ax.set(xlabel="PC 1", ylabel="PC 2", title=f"{diagnosis.functions.elements[e]}: {title}")
+    save_figure(figure, path)
+    return True
+
+
+def _coloured(ax: Axes, places: Floats, values: Floats, label: str, norm: Normalize) -> None:
+    order = np.argsort(values)  # the highest on top
+    drawn = ax.scatter(
+        places[order, 0], places[order, 1], c=values[order], s=4, cmap="viridis", norm=norm, linewidths=0
+    )
+    ax.figure.colorbar(drawn, ax=ax, label=label)
+
+
+def _labelled(ax: Axes, places: Floats, labels: Sequence[str], names: Sequence[str]) -> None:
+    """A colour for each of the first names; the rest is grey."""
+    found = np.array(labels, dtype=object)  # not as wide as the longest of them
+    shown = [name for name in names if (found == name).any()]
+    for k, name in enumerate(shown[:TYPES]):
+        here = places[found == name]
+        color = COLORS[k % len(COLORS)]
+        ax.plot(
+            *here.T, "os^"[k // len(COLORS) % 3], color=color, markersize=2, markeredgewidth=0, label=for_picture(name)
+        )
+    if len(shown) > TYPES:
+        here = places[np.isin(found, shown[TYPES:])]
+        ax.plot(*here.T, ".", color=GREY, markersize=2, label=f"{len(shown) - TYPES} more", zorder=0)
+    ax.legend(frameon=False, fontsize="x-small", markerscale=3)
+
+
+def save_atomic_energies(path: Path, diagnosis: Diagnosis) -> bool:
+    """Histograms of the atomic energies by cluster, for each element."""
+    if diagnosis.energies is None:
+        return False
+    figure, axes = panels(len(diagnosis.elements))
+    for ax, e in zip(axes, diagnosis.elements, strict=True):
+        atoms = diagnosis.placed.rows[e]
+        values, labels = diagnosis.energies[atoms], diagnosis.labels[atoms]
+        low, high = (float(x) for x in np.quantile(values, [0.001, 0.999]))
+        bins = np.linspace(low - 1e-3, high + 1e-3, 60).tolist()
+        sizes = np.bincount(labels)
+        for k, label in enumerate(np.argsort(-sizes, kind="stable")[: (sizes > 0).sum()]):
+            text = f"{diagnosis.clusters[label]}: {sizes[label]} atoms"
+            if diagnosis.counts.determined[label] < 1 - 1e-6:
+                text += f", determinability {diagnosis.counts.determined[label]:.2f}"
+            ax.hist(values[labels == label], bins, histtype="step", color=COLORS[k % len(COLORS)], label=text)
+        ax.set(xlabel="atomic energy (eV)", ylabel="atoms", title=diagnosis.functions.elements[e])
+        ax.locator_params(axis="x", nbins=5)
+        ax.margins(y=0.25)
+        ax.legend(frameon=False, fontsize="small")
+    save_figure(figure, path)
+    return True
+
+
+def save_invariants(path: Path, diagnosis: Diagnosis) -> bool:
+    """E(V) of invariant points, as calculated and as mapped, and delta at each; extrapolation is hollow."""
+    points = diagnosis.result.get("invariants")
+    if not points:
+        return False
+    potential = diagnosis.potential
+    assert potential is not None
+    volume = np.array([point["volume"] for point in points])
+    reference = np.array([invariant_energy(s) for s in diagnosis.crystals])
+    delta = np.array([point["delta"] for point in points])
+    inside = ~np.array([point["extrapolation"] for point in points])
+    figure, axes = panels(2)
+    kinds = [str(s.atoms.info.get("kind", s.group)) or "crystal" for s in diagnosis.crystals]
+    names = sorted(set(kinds), key=kinds.index)
+    for k, name in enumerate(names):
+        color, mine = COLORS[k % len(COLORS)], np.array([kind == name for kind in kinds])
+        order = np.flatnonzero(mine)[np.argsort(volume[mine])]
+        style = "-" if _is_curve(volume[order]) else ""
+        axes[0].plot(volume[order], reference[order], f"{style}x", color="black", markersize=4, linewidth=0.7)
+        for filled in (True, False):
+            chosen = order[inside[order] == filled]
+            face = color if filled else "none"
+            label = for_picture(name) if k < TYPES and filled == inside[order].any() else None
+            for ax, values in ((axes[0], reference + delta), (axes[1], 1e3 * delta)):
+                ax.plot(volume[chosen], values[chosen], "o", color=color, mfc=face, markersize=4.5, label=label)
+    axes[0].plot([], [], "x", color="black", markersize=4, label="E/N of the data")
+    axes[1].axhline(0, color="black", linewidth=0.7)
+    axes[0].set(xlabel="volume (Å³/atom)", ylabel="atomic energy of a crystal (eV)")
+    axes[0].ticklabel_format(useOffset=False)
+    axes[1].set(xlabel="volume (Å³/atom)", ylabel="atomic energy - E/N (meV)")
+    axes[1].set_title("hollow: extrapolation", fontsize=9)
+    handles = axes[0].get_legend_handles_labels()
+    axes[1].legend(*handles, frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    save_figure(figure, path)
+    return True
+
+
+def _is_curve(volumes: Floats) -> bool:
+    """Whether the points lie one behind the other and not several at one volume."""
+    return len(volumes) > 3 and bool(np.diff(volumes).min() > 1e-3 * volumes.mean())
+
+
+def principal_components(points: Floats) -> Floats:
+    """The first two [n, 2], each with the sign that makes its largest weight positive."""
+    centred = points - points.mean(axis=0)
+    vectors = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :2]
+    vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
+    found = centred @ vectors
+    return np.pad(found, ((0, 0), (0, 2 - found.shape[1])))
+
+
+def types(diagnosis: Diagnosis) -> list[str]:
+    """Type of each structure: its group or, without one, its file."""
+    return [s.group or Path(s.source.rpartition(", structure ")[0]).name or "data" for s in diagnosis.data]

@@ -1,0 +1,196 @@
+"""One HTML file that shows a diagnosis without any other file or the network: words, pictures, structures in 3-D."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import write_text
+from ..structures import Floats
+from ..text import MESSAGE, PATH, for_html, for_script, printable
+from .diagnosis import MAIN_LENGTH, Diagnosis
+from .plots import principal_components, save_diagnosis, types
+from .verdict import percent, verdict
+
+ATOMS = 6_000  # of the structures that can be turned, at most
+ROWS = 20  # of a table
+TITLES = {
+    "dendrogram": "Dendrogram: which environments belong together, and r_g, where the two last big clusters meet",
+    "merges": "Merge history, and how r_g depends on what counts as a big cluster",
+    "barcode": "Barcode: how many combinations of the clusters' energies total energies leave free, at each cut",
+    "map": "G space: each point is an atom",
+    "atomic_energies": "Atomic energies by cluster",
+    "invariants": "Crystals whose atoms are all equivalent: atomic energy and E/N",
+}
+STYLE = """
+body { font: 15px/1.5 sans-serif; color: #222; max-width: 1200px; margin: 2em auto; padding: 0 1em }
+h1 { font-size: 1.6em } h2 { font-size: 1.15em; margin-top: 2em } img { max-width: 100%; height: auto }
+table { border-collapse: collapse } td, th { padding: .15em .8em; text-align: right; border-bottom: 1px solid #ddd }
+td:first-child, th:first-child { text-align: left } li { margin: .2em 0 }
+.viewer { display: flex; flex-wrap: wrap; gap: 10px } .viewer > div { flex: 1; min-width: 420px }
+#structure { height: 540px } #map { height: 500px }
+"""
+
+# Nothing is loaded from elsewhere, whatever a script may try, and no scripts run but those that are named by hashes.
+POLICY = (
+    "default-src 'none'; script-src {scripts} 'unsafe-eval' blob:; style-src 'unsafe-inline'; "
+    "img-src data: blob:; font-src data:; worker-src blob:; connect-src data: blob:"
+)
+
+
+def save_report(folder: Path, diagnosis: Diagnosis) -> Path:
+    """Writes all pictures and `report.html` into a folder; returns the report's path.
+
+    Structures can be turned where the package chemiscope is installed, by which they are shown (G. Fraux et al., J.
+    Open Source Softw. 5 (51), 2117 (2020)). These are the structures with the least known atoms, up to ATOMS atoms.
+    """
+    pictures = save_diagnosis(folder, diagnosis)
+    body = [
+        "<h1>What the data determine of the atomic energies</h1>",
+        _list(verdict(diagnosis)),
+        "<h2>Structures</h2>",
+        _viewer(diagnosis),
+    ]
+    for path in pictures:
+        image = base64.b64encode(path.read_bytes()).decode()
+        title = for_html(TITLES[path.stem], MESSAGE)
+        body.append(f'<h2>{title}</h2><img alt="{title}" src="data:image/png;base64,{image}">')
+    body += _tables(diagnosis.result)
+    source = "atomic energy mapping after D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019)"
+    body.append(f"<p>sitewise {version('sitewise')}; {source}.</p>")
+    path = folder / "report.html"
+    content = "\n".join(body)
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{_policy(content)}">'
+    head = f"<meta charset='utf-8'>{policy}<title>sitewise diagnose</title><style>{STYLE}</style>"
+    write_text(path, f"<!DOCTYPE html>\n<html lang='en'><head>{head}</head><body>\n{content}\n</body></html>\n")
+    return path
+
+
+def _policy(content: str) -> str:
+    """Says what a browser may do, with the hashes of the scripts."""
+    scripts = re.findall(r"<script>(.*?)</script>", content, flags=re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    return POLICY.format(scripts=" ".join(f"'sha256-{digest}'" for digest in digests))
+
+
+def _list(lines: Iterable[str]) -> str:
+    return f"<ul>{''.join(f'<li>{for_html(line, MESSAGE)}</li>' for line in lines)}</ul>"
+
+
+def _tables(result: dict[str, Any]) -> list[str]:
+    tables = []
+    if result.get("targets"):
+        worst = sorted(result["targets"], key=lambda row: -row["unknown_energy"])
+        rows = [(row["name"], percent(row["unknown_energy"]), percent(row["null_fraction"])) for row in worst]
+        tables.append(_table("Targets", ("structure", "open part of its energy", "by clusters"), rows))
+    if result.get("candidates"):
+        rows = [(r["name"], percent(r["gain"]), percent(r["unknown"])) for r in result["candidates"]]
+        head = ("structure, in the order in which to add them", "expected gain", "open part of an atom")
+        tables.append(_table("Candidates to add", head, rows))
+    if result.get("invariants"):
+        worst = sorted(result["invariants"], key=lambda row: (row["extrapolation"], -abs(row["delta"])))
+        rows = [(r["name"], f"{1e3 * r['delta']:+.1f}", "yes" if r["extrapolation"] else "") for r in worst]
+        tables.append(_table("Invariant points", ("crystal", "atomic energy - E/N (meV)", "extrapolation"), rows))
+    return tables
+
+
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    cells = "".join(f"<tr>{''.join(f'<td>{for_html(x, PATH)}</td>' for x in row)}</tr>" for row in rows[:ROWS])
+    more = f"<p>and {len(rows) - ROWS} more</p>" if len(rows) > ROWS else ""
+    names = "".join(f"<th>{for_html(name)}</th>" for name in head)
+    return f"<h2>{for_html(title)}</h2><table><tr>{names}</tr>{cells}</table>{more}"
+
+
+def _viewer(diagnosis: Diagnosis) -> str:
+    """Map of atoms and a structure that turns, or a sentence where chemiscope is not there."""
+    try:
+        dataset = _dataset(diagnosis)
+    except ImportError:
+        return "<p>Structures in 3-D need the package chemiscope: <code>pip install 'sitewise[report]'</code></p>"
+    library = resources.files("chemiscope").joinpath("sphinx/static/chemiscope.min.js").read_text(encoding="utf-8")
+    names = ("meta", "map", "structure", "info")
+    config = for_script({name: name for name in names})
+    return f"""<p>The structures with the least known atoms. Click an atom in the map, turn its structure with the
+mouse; the menus change what colours them.</p>
+<div class="viewer"><div><div id="meta"></div><div id="map"></div></div>
+<div><div id="structure"></div><div id="info"></div></div></div>
+<script>{_in_script(library)}</script>
+<script>
+Chemiscope.DefaultVisualizer.load({config}, {for_script(dataset)}, new Chemiscope.Warnings()).then(
+    (viewer) => {{ window.viewer = viewer; document.body.dataset.viewer = "ready"; }},
+    (error) => {{ document.body.dataset.viewer = "failed: " + error; }});
+</script>"""
+
+
+def _in_script(text: str) -> str:
+    """Text that does not end the element it stands in."""
+    return re.sub("</(?=script)", r"<\\/", text, flags=re.IGNORECASE)
+
+
+def _dataset(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The input of chemiscope: structures with the least known atoms first."""
+    import chemiscope
+
+    known = diagnosis.known[MAIN_LENGTH]
+    starts = np.concatenate([[0], np.cumsum([len(s.atoms) for s in diagnosis.data])])
+    least = [known[a:b].min() for a, b in pairwise(starts)]
+    order = np.argsort(least, kind="stable")
+    sizes = np.diff(starts)[order]
+    chosen = order[: max(1, int((np.cumsum(sizes) <= ATOMS).sum()))]
+    atoms = np.concatenate([np.arange(starts[s], starts[s + 1]) for s in chosen])
+    places = np.zeros((len(known), 2))
+    for e in diagnosis.elements:
+        places[diagnosis.placed.rows[e]] = principal_components(diagnosis.placed.points[e])
+    kinds = types(diagnosis)
+    values: dict[str, Any] = {
+        "PC 1": places[atoms, 0],
+        "PC 2": places[atoms, 1],
+        "determinability": known[atoms],
+        "cluster": np.array([diagnosis.clusters[k] for k in diagnosis.labels[atoms]]),
+        "structure type": np.array([_name(kinds[s]) for s in diagnosis.placed.structure[atoms]]),
+    }
+    properties = {name: {"target": "atom", "values": found} for name, found in values.items()}
+    colour = "determinability"
+    if diagnosis.energies is not None:
+        colour = "atomic energy above the lowest"
+        properties[colour] = {"target": "atom", "values": _above_lowest(diagnosis)[atoms], "units": "eV"}
+    structures = [diagnosis.data[int(s)].atoms for s in chosen]
+    return dict(
+        chemiscope.create_input(
+            structures=[s.__class__(s.numbers, s.positions, cell=s.cell, pbc=s.pbc) for s in structures],
+            properties=properties,
+            environments=[(i, k, diagnosis.functions.cutoff) for i, s in enumerate(structures) for k in range(len(s))],
+            metadata={"name": "sitewise diagnose"},
+            settings=chemiscope.quick_settings(
+                x="PC 1",
+                y="PC 2",
+                map_color="determinability",
+                structure_color=colour,
+                target="atom",
+                structure_settings={"supercell": [1, 1, 1], "unitCell": True, "environments": {"activated": False}},
+            ),
+        )
+    )
+
+
+def _name(text: str) -> str:
+    """Escapes a name for the viewer, which may show it as markup."""
+    return printable(text).translate({ord("<"): "‹", ord(">"): "›", ord("&"): "+"})
+
+
+def _above_lowest(diagnosis: Diagnosis) -> Floats:
+    """Atomic energies above the lowest of the element, eV: absolute ones hide the differences."""
+    assert diagnosis.energies is not None
+    found: Floats = diagnosis.energies.copy()
+    for e in diagnosis.elements:
+        found[diagnosis.placed.rows[e]] -= found[diagnosis.placed.rows[e]].min()
+    return found

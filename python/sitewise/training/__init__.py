@@ -1,0 +1,1 @@
+"""Training: data and parameters, optimizers, and a run with its checkpoints, results and pictures."""

@@ -1,0 +1,196 @@
+"""The potential that a training run starts from, and the parameters that the optimiser sees."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal, TypeVar, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from ..config import ActivationName, NetworkShape
+from ..features.sets import TrainingSet
+from ..io.dataset import Dataset
+from ..structures import Floats
+from ..symmetry import SymmetryFunctions
+
+ACTIVATION_LETTERS = dict(zip(get_args(ActivationName), "tsprgcSehl", strict=True))
+
+# Principal components of standardised inputs: those below DROPPED are dropped, and all are divided by
+# sqrt(eigenvalue + RIDGE), so that the faint ones do not become noise.
+DROPPED, RIDGE = 1e-6, 1e-4
+
+LAST_LAYER = 0.1
+
+Real = TypeVar("Real", np.float32, np.float64)
+
+ScalingType = Literal["minmax", "center", "minmax_center", "sigma", "none"]
+
+
+def initial_potential(
+    functions: SymmetryFunctions,
+    scaling: ScalingType,
+    shape: NetworkShape,
+    training_set: TrainingSet,
+    offsets: Sequence[float],
+) -> _core.Potential:
+    """A potential with scaling from the training set, and weights that are all zero.
+
+    Min-max scales to [-1, 1]; centred inputs have mean 0, and `sigma` gives them variance 1.
+    """
+    statistics = training_set.statistics(range(len(training_set)))
+    smin = -1.0 if scaling == "minmax" else 0.0
+    letters = ACTIVATION_LETTERS[shape.activation] * len(shape.hidden) + "l"
+    counts = [functions.core.count(element) for element in range(len(functions.elements))]
+    networks = [_core.Network([n, *shape.hidden, 1], letters) for n in counts]
+    return _core.Potential(
+        functions.elements, functions.core, _core.Scaling(scaling, smin, 1.0, statistics), networks, offsets
+    )
+
+
+def atomic_offsets(data: Dataset, elements: Sequence[str]) -> list[float]:
+    """Energy of an atom of each element, eV: the least-squares solution of E/N = sum_e (N_e/N) offset_e, of
+    least norm where the compositions leave it open; 0 without energies."""
+    labelled = [s for s in data if s.energy is not None]
+    if not labelled:
+        return [0.0] * len(elements)
+    composition = np.array(
+        [[s.atoms.get_chemical_symbols().count(e) / len(s.atoms) for e in elements] for s in labelled]
+    )
+    energies = np.array([s.energy / len(s.atoms) for s in labelled if s.energy is not None])
+    return [float(offset) for offset in np.linalg.lstsq(composition, energies, rcond=1e-8)[0]]
+
+
+class Parameters:
+    """Coordinates of the optimiser, theta, and the weights of the networks they stand for.
+
+    Symmetry functions are strongly correlated, which makes first-order optimisers slow. So the first layer of
+    each network is trained on principal components z = A (x - m) of its inputs x, standardised and of
+    about unit variance: W = A^T W', b = b' - m^T W. The rest of the weights are themselves. Without
+    whitening A = 1 and m = 0. Training in z and writing W and b gives the same potential: the file holds
+    ordinary inputs.
+
+    Parameters
+    ----------
+    potential
+        Whose networks are trained.
+    training_set
+        Whose atoms give the principal components.
+    whiten
+        Whether to use principal components.
+    """
+
+    def __init__(self, potential: _core.Potential, training_set: TrainingSet, whiten: bool) -> None:
+        counts = [network.nodes[0] for network in potential.networks]
+        if whiten:
+            self.transforms = _principal_components(potential, training_set)
+        else:
+            self.transforms = [(np.eye(n), np.zeros(n)) for n in counts]
+        self._networks = [
+            [transform.shape[0], *network.nodes[1:]]
+            for (transform, _), network in zip(self.transforms, potential.networks, strict=True)
+        ]
+        self.penalized = np.concatenate(
+            [
+                np.repeat([1.0, 0.0], [fan_in * fan_out, fan_out])
+                for nodes in self._networks
+                for fan_in, fan_out in pairwise(nodes)
+            ]
+        )  # L2 acts on weight matrices: biases are free, as in SIMPLE-NN
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return self.penalized.size
+
+    def initial(self, rng: np.random.Generator) -> Floats:
+        """Uniform random weights and biases 0, X. Glorot and Y. Bengio, AISTATS 2010, eq. 16; those of the last layer
+        are LAST_LAYER times that, so that training starts near the mean energy and not from random forces."""
+        blocks = [
+            block
+            for nodes in self._networks
+            for layer, (fan_in, fan_out) in enumerate(pairwise(nodes), 2)
+            for block in (
+                _glorot(rng, fan_in, fan_out) * (LAST_LAYER if layer == len(nodes) else 1.0),
+                np.zeros(fan_out),
+            )
+        ]
+        return np.concatenate(blocks)
+
+    def weights(self, theta: Floats) -> Floats:
+        """Weights of the potential."""
+        pieces: list[Floats] = []
+        for (transform, mean), (matrix, bias, rest) in zip(self.transforms, self._split(theta), strict=True):
+            outer = transform.T @ matrix
+            pieces += [outer.ravel(), bias - mean @ outer, rest]
+        return np.concatenate(pieces)
+
+    def gradient(self, weight_gradient: npt.NDArray[Real]) -> npt.NDArray[Real]:
+        """d/d(theta) from d/d(weights), by the chain rule: the transpose of `weights`; of one row or of many."""
+        pieces: list[npt.NDArray[Real]] = []
+        start = 0
+        of_type = [(A.astype(weight_gradient.dtype), m.astype(weight_gradient.dtype)) for A, m in self.transforms]
+        for (transform, mean), nodes in zip(of_type, self._networks, strict=True):
+            n, hidden = mean.size, nodes[1]
+            bias_at, rest_at = start + n * hidden, start + (n + 1) * hidden
+            end = rest_at + _size(nodes[1:])
+            matrix = weight_gradient[..., start:bias_at].reshape(*weight_gradient.shape[:-1], n, hidden)
+            bias = weight_gradient[..., bias_at:rest_at]
+            outer = transform @ (matrix - mean[:, None] * bias[..., None, :])
+            pieces += [outer.reshape(*weight_gradient.shape[:-1], -1), bias, weight_gradient[..., rest_at:end]]
+            start = end
+        return np.concatenate(pieces, axis=-1)
+
+    def _split(self, theta: Floats) -> list[tuple[Floats, Floats, Floats]]:
+        """Matrix and bias of the first layer, and the rest, of each network."""
+        parts = []
+        start = 0
+        for nodes in self._networks:
+            inputs, hidden = nodes[:2]
+            bias = start + inputs * hidden
+            end = start + _size(nodes)
+            matrix = theta[start:bias].reshape(inputs, hidden)
+            parts.append((matrix, theta[bias : bias + hidden], theta[bias + hidden : end]))
+            start = end
+        return parts
+
+
+def _size(nodes: Sequence[int]) -> int:
+    """Number of weights and biases of a network."""
+    return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(nodes))
+
+
+def _glorot(rng: np.random.Generator, fan_in: int, fan_out: int) -> Floats:
+    bound = math.sqrt(6.0 / (fan_in + fan_out))
+    return rng.uniform(-bound, bound, fan_in * fan_out)
+
+
+def _principal_components(potential: _core.Potential, training_set: TrainingSet) -> list[tuple[Floats, Floats]]:
+    """(A, m) of each element. The sums run over one structure at a time: features of 10^6 atoms at once would
+    fill the memory."""
+    elements = range(len(potential.elements))
+    counts = [network.nodes[0] for network in potential.networks]
+    scaling = potential.scaling
+    means = [scaling.apply(e, scaling.statistics(e)[2:3])[0] for e in elements]
+    products = [np.zeros((n, n)) for n in counts]
+    atoms = [0 for _ in elements]
+    for structure in range(len(training_set)):
+        features, species = training_set.features(structure), training_set.species(structure)
+        for e in elements:
+            x = scaling.apply(e, features[species == e, : counts[e]]) - means[e]
+            products[e] += x.T @ x
+            atoms[e] += len(x)
+    return [(_whitening(products[e] / atoms[e]), means[e]) for e in elements]
+
+
+def _whitening(covariance: Floats) -> Floats:
+    """A [k, n] with A (x - m) of variance eigenvalue/(eigenvalue + RIDGE); inputs without variance drop out."""
+    deviation = np.sqrt(np.diag(covariance))
+    inverse = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
+    eigenvalues, vectors = np.linalg.eigh(covariance * np.outer(inverse, inverse))
+    kept = eigenvalues > DROPPED
+    transform: Floats = (vectors[:, kept] / np.sqrt(eigenvalues[kept] + RIDGE)).T * inverse
+    return transform

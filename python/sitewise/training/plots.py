@@ -1,0 +1,216 @@
+"""Pictures: learning curves, error distributions, correlation with the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..evaluation.metrics import Comparison, Pairs
+from ..figures import COLORS, panels, plain_log_ticks, save_figure
+from ..structures import Floats
+from ..text import for_picture
+from .monitoring import COLUMN, OUTSIDE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# What is shown of each kind of label: name, unit, and how many of it make an eV or Angstrom unit.
+SHOWN = {
+    "energy": ("energy", "meV/atom", 1e3),
+    "force": ("force component", "eV/Å", 1.0),
+    "stress": ("stress component", "meV/Å³", 1e3),
+}
+GROUPS = 20  # groups of their own colour
+MAX_POINTS = 20_000  # of one series in a scatter plot; more only make the file larger
+
+
+def save_pictures(
+    folder: Path, columns: Sequence[str], log: Sequence[Sequence[float]], comparisons: Mapping[str, Comparison]
+) -> None:
+    """`learning_curves.png`, `error_distributions.png` and `correlation.png` of a training run.
+
+    Parameters
+    ----------
+    folder
+        Where they go.
+    columns, log
+        Names and rows of `log.csv`; without rows there is no picture of them.
+    comparisons
+        "train" and, where there are held-out data, "test".
+    """
+    table = dict(zip(columns, np.array(log, dtype=np.float64).reshape(-1, len(columns)).T, strict=True))
+    if log:
+        save_learning_curves(folder / "learning_curves.png", table)
+    save_distributions(folder / "error_distributions.png", comparisons)
+    save_correlation(folder / "correlation.png", comparisons)
+
+
+def save_size_curve(path: Path, rows: Floats) -> None:
+    """Test RMSE against the number of training structures: a point for each run, a line through the means.
+
+    Parameters
+    ----------
+    path
+        The picture.
+    rows
+        Size, seed, and RMSE of energy, force and stress; NaN where there is none.
+    """
+    kinds = [k for k in range(len(SHOWN)) if np.isfinite(rows[:, 2 + k]).any()]
+    figure, axes = panels(len(kinds))
+    sizes = np.unique(rows[:, 0])
+    for k, ax in zip(kinds, axes, strict=True):
+        name, unit, factor = list(SHOWN.values())[k]
+        errors = rows[:, 2 + k] * factor
+        ax.plot(rows[:, 0], errors, "o", color=COLORS[0], alpha=0.4, label="runs")
+        ax.plot(sizes, [errors[rows[:, 0] == n].mean() for n in sizes], color=COLORS[0], label="mean", linewidth=1.3)
+        ax.set(xlabel="training structures", ylabel=f"{name} RMSE ({unit})", xscale="log", yscale="log")
+        ax.set_xticks(sizes, [f"{n:.0f}" for n in sizes])
+        ax.minorticks_off()
+        plain_log_ticks(ax.yaxis)
+        ax.legend(frameon=False)
+    save_figure(figure, path)
+
+
+def save_learning_curves(path: Path, table: Mapping[str, Floats]) -> None:
+    """RMSE of energy, forces and stress and, where there are invariant points, the errors of their atomic energies
+    against the iteration, from the columns of `log.csv`."""
+    kinds = [kind for kind in SHOWN if np.isfinite(table[f"{kind}_rmse"]).any()]
+    points = [name for name in table if name.startswith(COLUMN)]
+    figure, axes = panels(len(kinds) + bool(points))
+    if points:
+        _invariant_panel(axes[-1], table, points)
+    for kind, ax in zip(kinds, axes, strict=False):
+        name, unit, factor = SHOWN[kind]
+        for series, prefix, color in (("training", "", COLORS[0]), ("test", "test_", COLORS[1])):
+            values = table[f"{prefix}{kind}_rmse"] * factor
+            if np.isfinite(values).any():
+                ax.plot(table["iteration"], values, color=color, label=series, linewidth=1.3)
+        ax.set(xlabel="iteration", ylabel=f"{name} RMSE ({unit})")
+        if any((table[f"{prefix}{kind}_rmse"] > 0).any() for prefix in ("", "test_")):
+            ax.set_yscale("log")
+            plain_log_ticks(ax.yaxis)
+        ax.legend(frameon=False)
+    save_figure(figure, path)
+
+
+def _invariant_panel(ax: Axes, table: Mapping[str, Floats], points: Sequence[str]) -> None:
+    """A line for each invariant point, and the RMS over those that count."""
+    counted = [name for name in points if not name.endswith(OUTSIDE)]
+    styles = {"within the training data": (counted, COLORS[0], "-"), "extrapolation": (points, COLORS[6], ":")}
+    drawn: set[str] = set()
+    for label, (names, color, line) in styles.items():
+        new = [name for name in names if name not in drawn]
+        for name in new:
+            values = 1e3 * np.abs(table[name])
+            text = label if name == new[0] else None
+            ax.plot(table["iteration"], values, line, color=color, linewidth=0.8, alpha=0.4, label=text)
+        drawn |= set(new)
+    if counted:
+        rms = 1e3 * np.sqrt(np.mean([table[name] ** 2 for name in counted], axis=0))
+        ax.plot(table["iteration"], rms, color=COLORS[1], linewidth=1.8, label=f"RMS of {len(counted)}")
+    ax.set(xlabel="iteration", ylabel="|atomic energy - E/N| of crystals (meV)", yscale="log")
+    ax.set_ylim(bottom=max(ax.get_ylim()[0], 0.1))  # where a line crosses zero it has no lower end
+    plain_log_ticks(ax.yaxis)
+    ax.legend(edgecolor="none", framealpha=0.8)  # over the lines
+
+
+def save_distributions(path: Path, comparisons: Mapping[str, Comparison]) -> None:
+    """Histograms of predicted minus reference."""
+    kinds = _kinds(comparisons)
+    figure, axes = panels(len(kinds))
+    for kind, ax in zip(kinds, axes, strict=True):
+        name, unit, factor = SHOWN[kind]
+        series = {label: getattr(c, kind).errors * factor for label, c in comparisons.items()}
+        limit = 1.05 * max(np.quantile(np.abs(e), 0.999) for e in series.values() if e.size) or 1.0
+        bins = np.linspace(-limit, limit, 61 if kind == "force" else 31).tolist()
+        for (label, errors), color in zip(series.items(), COLORS, strict=False):
+            if not errors.size:
+                continue
+            inside = errors[np.abs(errors) <= limit]
+            rmse = np.sqrt(np.mean(errors**2))
+            text = f"{label}: {errors.size} values, RMSE {rmse:.3g} {unit}"
+            style = {"histtype": "stepfilled", "alpha": 0.35} if color == COLORS[0] else {"histtype": "step"}
+            ax.hist(inside, bins=bins, density=True, color=color, linewidth=1.4, label=text, **style)
+        ax.set(xlabel=f"{name} error ({unit})", ylabel=f"density (1/({unit}))", xlim=(-limit, limit))
+        ax.set_yscale("log" if kind == "force" else "linear")  # forces have tails worth seeing
+        ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.22), fontsize="small")
+    save_figure(figure, path)
+
+
+def save_correlation(path: Path, comparisons: Mapping[str, Comparison]) -> None:
+    """Predicted against reference. A single comparison is coloured by group, several by name.
+
+    Raises
+    ------
+    Error
+        If the file cannot be written or its name has no ending that matplotlib knows.
+    """
+    kinds = _kinds(comparisons)
+    figure, axes = panels(len(kinds), square=True)
+    for kind, ax in zip(kinds, axes, strict=True):
+        name, unit, _ = SHOWN[kind]
+        unit, factor = ("eV/atom", 1.0) if kind == "energy" else (unit, SHOWN[kind][2])
+        everything: list[Floats] = []
+        for (label, pairs), color in zip(_series(comparisons, kind), _repeat(COLORS), strict=False):
+            if not pairs.reference.size:
+                continue
+            shown = _thinned(pairs)
+            points = (shown.reference * factor, shown.predicted * factor)
+            ax.plot(*points, ".", color=color, markersize=6 if kind == "energy" else 2.5, label=label, alpha=0.6)
+            everything += points
+        low, high = np.min(np.concatenate(everything)), np.max(np.concatenate(everything))
+        margin = 0.04 * (high - low) or 0.1
+        limits = (low - margin, high + margin)
+        ax.plot(limits, limits, color="black", linewidth=0.7, zorder=0)
+        ax.set(xlabel=f"reference {name} ({unit})", ylabel=f"predicted {name} ({unit})", xlim=limits, ylim=limits)
+        ax.set_aspect("equal")
+        ax.ticklabel_format(useOffset=False)
+        ax.locator_params(axis="x", nbins=5)
+        ax.text(0.97, 0.03, _rmse_text(comparisons, kind), transform=ax.transAxes, ha="right", va="bottom", fontsize=8)
+        ax.legend(frameon=False, fontsize="small", markerscale=1.5)
+    save_figure(figure, path)
+
+
+def _kinds(comparisons: Mapping[str, Comparison]) -> list[str]:
+    """Kinds of labels that any of the data have."""
+    return [k for k in SHOWN if any(getattr(c, k).reference.size for c in comparisons.values())]
+
+
+def _series(comparisons: Mapping[str, Comparison], kind: str) -> list[tuple[str, Pairs]]:
+    """What is drawn in one colour each."""
+    if len(comparisons) > 1:
+        return [(name, getattr(c, kind)) for name, c in comparisons.items()]
+    ((name, comparison),) = comparisons.items()
+    pairs: Pairs = getattr(comparison, kind)
+    groups = comparison.data.groups
+    if groups == [""]:
+        return [(name, pairs)]
+    places: dict[str, list[int]] = {}
+    for i, structure in enumerate(comparison.data):
+        named = structure.group in groups[:GROUPS]
+        name = for_picture(structure.group) or "(no group)"
+        places.setdefault(name if named else f"{len(groups) - GROUPS} more", []).append(i)
+    return [(name, pairs.of(rows)) for name, rows in places.items()]
+
+
+def _rmse_text(comparisons: Mapping[str, Comparison], kind: str) -> str:
+    _, unit, factor = SHOWN[kind]
+    lines = []
+    for name, comparison in comparisons.items():
+        errors = getattr(comparison, kind).errors * factor
+        if errors.size:
+            lines.append(f"{name}: RMSE {np.sqrt(np.mean(errors**2)):.3g}, MAE {np.mean(np.abs(errors)):.3g} {unit}")
+    return "\n".join(lines)
+
+
+def _thinned(pairs: Pairs) -> Pairs:
+    """Every n-th row, at most MAX_POINTS."""
+    step = -(-pairs.reference.size // MAX_POINTS)
+    return Pairs(pairs.reference[::step], pairs.predicted[::step], pairs.structure[::step])
+
+
+def _repeat(colors: Sequence[str], times: int = 20) -> list[str]:
+    return list(colors) * times
