@@ -31,8 +31,8 @@ from common import Unavailable, Work
 # isort: split
 import ours
 from ours import Source
-from sitewise.io.dataset import Structure
 from sitewise.io.lammps_data import write_lammps_data
+from sitewise.structures import Structure
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 SKIN = 1.0  # Angstrom

@@ -12,7 +12,6 @@ from scipy.spatial import cKDTree
 
 from checks import random_potential, silicon_frames, silicon_potential, structures
 from sitewise import Dataset, Error, Potential, SymmetryFunctions, progress
-from sitewise.io.dataset import Structure
 from sitewise.mapping import clustering, gaussian
 from sitewise.mapping.clustering import JointClustering, single_linkage
 from sitewise.mapping.counts import barcode, comparison, determine, joint_barcode, longest, null_fraction
@@ -22,6 +21,7 @@ from sitewise.mapping.gspace import Environments, GSpace, Placed
 from sitewise.mapping.invariants import adhoc_warning, extrapolated, invariant_energy, is_invariant, spread
 from sitewise.mapping.rigidity import last_layer_rigidity
 from sitewise.mapping.verdict import verdict
+from sitewise.structures import Structure
 
 QUIET = progress.Reporter(quiet=True)
 

@@ -9,9 +9,9 @@ from scipy.spatial.distance import cdist
 from checks import RNG_SEED, assert_close, directional_derivative, random_potential, rattled, silicon_frames, structures
 from sitewise import Dataset, Error, SymmetryFunctions
 from sitewise.config import Config, Training
-from sitewise.io.dataset import Structure
 from sitewise.mapping.gdf import automatic_width, density, gdf_weights
 from sitewise.progress import Reporter
+from sitewise.structures import Structure
 from sitewise.training import optimizers
 from sitewise.training.parameters import Parameters
 from sitewise.training.preparation import PreparedData

@@ -24,13 +24,13 @@ from hypothesis import strategies as st
 from checks import silicon_frames, silicon_potential
 from sitewise import Dataset, Error, Potential
 from sitewise.config import Config
-from sitewise.io.dataset import Structure
 from sitewise.io.extxyz import write_extxyz
 from sitewise.io.lammps_data import write_lammps_data
 from sitewise.io.runner import read_runner, write_runner
 from sitewise.io.simple_nn import read_potential, write_potential
 from sitewise.mapping.plots import _labelled
 from sitewise.progress import Reporter
+from sitewise.structures import Structure
 from sitewise.text import for_html, for_line, for_picture, for_script, for_table, printable, printable_lines
 from sitewise.training.checkpoint import State
 

@@ -14,8 +14,9 @@ from checks import silicon_frames, silicon_potential
 from sitewise import Dataset, Potential, train
 from sitewise.cli import app
 from sitewise.config import Config
+from sitewise.evaluation.comparison import compare
+from sitewise.evaluation.errors import error_table
 from sitewise.evaluation.label_units import implausible_stress
-from sitewise.evaluation.metrics import compare
 from sitewise.progress import Reporter, Silent
 from sitewise.training.preparation import check_labels
 
@@ -52,7 +53,7 @@ def frames(potential, count=9, noise=0.0, **factors):
 def found(potential, folder, images):
     write(folder / "a.traj", images)
     comparison = compare(potential, Dataset.read(folder / "a.traj", reporter=Silent()), "", Silent())
-    return comparison.errors().get("suspicious_labels", [])
+    return error_table(comparison).get("suspicious_labels", [])
 
 
 @pytest.mark.parametrize(("label", "factor"), [(label, f) for label, of in FACTORS.items() for f in of])

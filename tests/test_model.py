@@ -9,7 +9,7 @@ from ase import Atoms
 from checks import RNG_SEED, arrays, assert_close, compiled, directional_derivative, rattled, structures
 from sitewise import Dataset, SymmetryFunctions, _core
 from sitewise.config import NetworkShape
-from sitewise.io.dataset import Structure
+from sitewise.structures import Structure
 from sitewise.training.parameters import Parameters, atomic_offsets, initial_potential
 
 

@@ -12,8 +12,8 @@ from ase.io import write
 
 from checks import BOHR, HARTREE, Listener, silicon_frames, silicon_potential
 from sitewise import Dataset, Potential
-from sitewise.io.dataset import Structure
 from sitewise.io.plausibility import SAMPLE, implausible
+from sitewise.structures import Structure
 from sitewise.units import Units
 from test_readers import run
 

@@ -7,9 +7,9 @@ from matplotlib.image import imread
 
 from checks import silicon_frames, silicon_potential
 from sitewise import Dataset, Error, Potential
-from sitewise.evaluation.metrics import Comparison, Pairs, compare
-from sitewise.io.dataset import Structure
+from sitewise.evaluation.comparison import Comparison, Pairs, compare
 from sitewise.progress import Reporter
+from sitewise.structures import Structure
 from sitewise.training import plots
 from sitewise.training.plots import (
     save_correlation,

@@ -32,8 +32,8 @@ from checks import (
 )
 from sitewise import Dataset, Ensemble, Error, NeighborList, Potential, _core
 from sitewise.calculator import SitewiseCalculator
-from sitewise.io.dataset import Structure
 from sitewise.progress import Reporter
+from sitewise.structures import Structure
 from sitewise.symmetry import SymmetryFunctions
 
 pytestmark = [

@@ -45,7 +45,7 @@ SHARED_SET = """
 import numpy as np
 from checks import RNG_SEED, assert_close, random_potential, rattled, structures
 from sitewise import Dataset, Error, SymmetryFunctions
-from sitewise.dataset import Structure
+from sitewise.structures import Structure
 from sitewise.model import Parameters
 from sitewise.progress import Reporter
 from sitewise.ranks import _usage, all_ranks

@@ -15,12 +15,12 @@ from matplotlib.image import imread
 
 from checks import random_potential, rattled, silicon_frames, silicon_potential, structures
 from sitewise import Dataset, Potential
-from sitewise.io.dataset import Structure
 from sitewise.mapping import plots as mapping_plots
 from sitewise.mapping import report
 from sitewise.mapping.diagnosis import Diagnosis, functions_of
 from sitewise.mapping.plots import principal_components, save_diagnosis
 from sitewise.progress import Reporter
+from sitewise.structures import Structure
 
 pytestmark = pytest.mark.slow
 

@@ -18,11 +18,12 @@ from ase.io import read, write
 from checks import DEVICES, assert_close, directional_derivative, rattled, silicon_frames
 from sitewise import Dataset, Ensemble, Error, Potential, SymmetryFunctions, _core, train
 from sitewise.config import Config
-from sitewise.evaluation.metrics import Comparison, Pairs, compare
+from sitewise.evaluation.comparison import Comparison, Pairs, compare
+from sitewise.evaluation.errors import error_table, outliers
 from sitewise.features.selection import choose_functions, useless_functions
-from sitewise.io.dataset import Structure
 from sitewise.progress import Reporter
 from sitewise.signals import Interrupted, Stop
+from sitewise.structures import Structure
 from sitewise.training.checkpoint import State
 from sitewise.training.parameters import Parameters, atomic_offsets, initial_potential
 from sitewise.training.preparation import PreparedData, read_data
@@ -114,8 +115,8 @@ def test_saved_potential_gives_the_numbers_of_the_run(folder, tmp_path):
     errors = json.loads((tmp_path / "out" / "errors.json").read_text())
     data = Dataset.read(tmp_path / "train.xyz", reporter=QUIET)
     train_data, test_data = data.split(0.25, np.random.default_rng([0, 0]))
-    assert compare(loaded, train_data, "", QUIET).errors() == errors["train"]
-    assert compare(loaded, test_data, "", QUIET).errors() == errors["test"]
+    assert error_table(compare(loaded, train_data, "", QUIET)) == errors["train"]
+    assert error_table(compare(loaded, test_data, "", QUIET)) == errors["test"]
 
 
 def test_one_seed_gives_one_result_whatever_the_threads(folder, tmp_path):
@@ -182,7 +183,7 @@ def test_diverging_run_names_its_place_and_keeps_the_best(folder, tmp_path):
     best = Potential.load(tmp_path / "out" / "potential")
     data = Dataset.read(tmp_path / "train.xyz", reporter=QUIET)
     _, test_data = data.split(0.25, np.random.default_rng([0, 0]))
-    errors = compare(best, test_data, "", QUIET).errors()
+    errors = error_table(compare(best, test_data, "", QUIET))
     losses = [(float(row["test_loss"]), float(row["test_force_rmse"])) for row in rows_of(tmp_path / "out")]
     assert errors["force_rmse"] == pytest.approx(min(losses)[1], rel=1e-4)
 
@@ -235,7 +236,7 @@ def test_perfect_crystals_make_no_outliers(tmp_path):
     nothing = Pairs(np.empty(0), np.empty(0), np.empty(0, dtype=np.int32))
     reference = np.concatenate([s.forces.ravel() for s in data])
     pairs = Pairs(reference, np.zeros_like(reference), np.repeat(np.arange(40, dtype=np.int32), 6))
-    assert Comparison(data, nothing, pairs, nothing).outliers() == []
+    assert outliers(Comparison(data, nothing, pairs, nothing)) == []
 
 
 def test_outliers_of_a_group_that_is_well_described(tmp_path):
@@ -248,11 +249,11 @@ def test_outliers_of_a_group_that_is_well_described(tmp_path):
     data = Dataset([Structure(atoms, -1.0, None, None, group, f"{k}") for k, group in enumerate(groups)])
     nothing = Pairs(np.empty(0), np.empty(0), np.empty(0, dtype=np.int32))
     pairs = Pairs(np.zeros(len(every)), every, np.arange(len(every), dtype=np.int32))
-    ((source, group, kind, error, times),) = Comparison(data, pairs, nothing, nothing).outliers()
+    ((source, group, kind, error, times),) = outliers(Comparison(data, pairs, nothing, nothing))
     assert (source, group, kind) == ("11", "crystal", "energy")
     assert (error, times) == (pytest.approx(0.1), pytest.approx(10))
     swapped = Pairs(np.zeros(len(every)), np.where(every == 0.1, 0.01, every), pairs.structure)
-    assert Comparison(data, swapped, nothing, nothing).outliers() == []
+    assert outliers(Comparison(data, swapped, nothing, nothing)) == []
 
 
 class TwoAtoms:
@@ -345,7 +346,7 @@ def test_replicas_are_an_ensemble(folder, tmp_path):
     errors = json.loads((tmp_path / "out" / "errors.json").read_text())
     data = Dataset.read(tmp_path / "train.xyz", reporter=QUIET)
     train_data, _ = data.split(0.25, np.random.default_rng([0, 0]))
-    assert compare(Ensemble.load(tmp_path / "out" / "potential"), train_data, "", QUIET).errors() == errors["train"]
+    assert error_table(compare(Ensemble.load(tmp_path / "out" / "potential"), train_data, "", QUIET)) == errors["train"]
     run = folder(iterations=20, more="replicas = 3", optimizer="gn-lbfgs")
     again = train(run, tmp_path / "out", resume=True, reporter=QUIET)
     assert np.array_equal(again.members[2].core.weights, members[2].core.weights)

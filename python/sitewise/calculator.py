@@ -7,15 +7,13 @@ import warnings
 from collections.abc import Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes, compare_atoms
 
 from . import _core
 from ._core import Error
-from .ensemble import Ensemble
-from .potential import Potential
 from .structures import VOIGT, Floats, core_arrays
 
 if TYPE_CHECKING:
@@ -24,6 +22,20 @@ if TYPE_CHECKING:
 
 class ExtrapolationWarning(UserWarning):
     """An atom's environment is outside the range of the training set."""
+
+
+class Model(Protocol):
+    """What calculates: a `Potential` or an `Ensemble`."""
+
+    @property
+    def core(self) -> _core.Potential | _core.Ensemble: ...
+    @property
+    def elements(self) -> tuple[str, ...]: ...
+    @property
+    def cutoff(self) -> float: ...
+    @property
+    def device(self) -> str: ...
+    def outside(self, atoms: Atoms, atom: int) -> str: ...
 
 
 @dataclass
@@ -67,7 +79,7 @@ class SitewiseCalculator(Calculator):
     name = "sitewise"
 
     def __init__(
-        self, potential: Potential | Ensemble, skin: float = 1.0, warn_every: int = 1000, stop_after: int | None = None
+        self, potential: Model, skin: float = 1.0, warn_every: int = 1000, stop_after: int | None = None
     ) -> None:
         self.potential = potential
         self.skin = skin

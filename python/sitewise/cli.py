@@ -177,7 +177,8 @@ def evaluate(
 ) -> None:
     """Compare a potential with labelled structures, in total and by group."""
     from .ensemble import load_potential
-    from .evaluation.metrics import compare
+    from .evaluation.comparison import compare
+    from .evaluation.errors import error_table
     from .files import write_text
     from .io.dataset import Dataset
     from .training.plots import save_correlation
@@ -190,7 +191,7 @@ def evaluate(
     options |= {"stress_unit": stress_unit, "mixed_labels": mixed_labels}
     structures = Dataset.read(data, keys=given, reporter=reporter, **options)
     comparison = compare(loaded, structures, "evaluating", reporter)
-    errors = comparison.errors()
+    errors = error_table(comparison)
     for found in errors.get("suspicious_labels", []):
         reporter.warn(found["sentence"])
     _print_errors({"data": errors})

@@ -1,14 +1,17 @@
-"""From `ase.Atoms` to the arrays that the extension takes."""
+"""A structure with its labels, and the arrays that the extension takes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from ._core import Error
+from .pickles import pickled
 from .text import printable
 
 if TYPE_CHECKING:
@@ -25,6 +28,48 @@ VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy, the order
 # Nine numbers are no stress where they differ from their transpose by more than this part of the largest, and by more
 # than rounding and convergence may leave.
 ASYMMETRY, LEAST_ASYMMETRY = 0.01, 1e-4  # eV/Angstrom^3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Structure:
+    """One structure of n atoms and its labels; None where a label is unknown.
+
+    Attributes
+    ----------
+    atoms
+        Without a calculator.
+    energy
+        eV.
+    forces
+        [n, 3], eV/Angstrom.
+    stress
+        [6] xx yy zz yz xz xy, eV/Angstrom^3, tensile positive.
+    group
+        The value of `config_type` or `group` in the file; "" if there is none.
+    source
+        File and place, for messages.
+    sources
+        Under which name each label was found in the file.
+    """
+
+    atoms: Atoms
+    energy: float | None
+    forces: Floats | None
+    stress: Floats | None
+    group: str
+    source: str
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pickled(type(self), {f.name: getattr(self, f.name) for f in fields(self)})
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """An Error inside of the block names this structure."""
+        try:
+            yield
+        except Error as error:
+            raise Error(f"{self.source}: {error}") from None
 
 
 def is_symmetric(stress: Floats) -> bool:

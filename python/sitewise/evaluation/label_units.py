@@ -13,7 +13,7 @@ from ..units import BOHR, ENERGIES, GPA, HARTREE, KJ_PER_MOL
 
 if TYPE_CHECKING:
     from ..io.dataset import Dataset
-    from .metrics import Comparison, Pairs
+    from .comparison import Comparison, Pairs
 
 KCAL_PER_MOL = ENERGIES["kcal/mol"]
 LARGEST_STRESS = 40.0  # eV per atom, times the volume; that of carbon at 1000 GPa is below

@@ -14,7 +14,7 @@ from ..io.extxyz import write_extxyz
 from ..io.readers import XYZ
 from ..potential import Potential
 from ..progress import Reporter
-from .metrics import evaluate_all
+from .comparison import evaluate_all
 
 
 def write_predictions(potential: Potential | Ensemble, data: Dataset, output: Path, reporter: Reporter) -> None:

@@ -317,7 +317,7 @@ def prepare(
     reporter, what
         Told of the progress, and of what.
     cache
-        Folder where features and derivatives are kept and found, see feature_cache.py.
+        Folder where features and derivatives are kept and found, see cache.py.
 
     Raises
     ------

@@ -11,10 +11,11 @@ from .._core import Error
 from ..files import atomic, write_text
 from ..potential import Potential
 from ..progress import Reporter, Silent
+from ..structures import Structure
 from ..symmetry import SymmetryFunctions, doubt_cutoff
 from ..units import Units
 from .cp2k import write_cp2k
-from .dataset import Dataset, Structure
+from .dataset import Dataset
 from .extxyz import write_extxyz
 from .labels import LABELS
 from .lammps_data import write_lammps_data

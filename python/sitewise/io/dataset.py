@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -15,7 +13,7 @@ import numpy as np
 from .._core import Error
 from ..pickles import pickled
 from ..progress import Reporter
-from ..structures import Floats, by_atomic_number, require_elements
+from ..structures import Structure, by_atomic_number, require_elements
 from ..text import PATH, printable
 from ..units import Units
 from .labels import LABELS, LabelReader, by_source, counted, require_finite, require_one_source, unused
@@ -26,48 +24,6 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 GROUP_KEYS = ("config_type", "group")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Structure:
-    """One structure of n atoms and its labels; None where a label is unknown.
-
-    Attributes
-    ----------
-    atoms
-        Without a calculator.
-    energy
-        eV.
-    forces
-        [n, 3], eV/Angstrom.
-    stress
-        [6] xx yy zz yz xz xy, eV/Angstrom^3, tensile positive.
-    group
-        The value of `config_type` or `group` in the file; "" if there is none.
-    source
-        File and place, for messages.
-    sources
-        Under which name each label was found in the file.
-    """
-
-    atoms: Atoms
-    energy: float | None
-    forces: Floats | None
-    stress: Floats | None
-    group: str
-    source: str
-    sources: Mapping[str, str] = field(default_factory=dict)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return pickled(type(self), {f.name: getattr(self, f.name) for f in fields(self)})
-
-    @contextmanager
-    def named(self) -> Iterator[None]:
-        """An Error inside of the block names this structure."""
-        try:
-            yield
-        except Error as error:
-            raise Error(f"{self.source}: {error}") from None
 
 
 class Dataset(Sequence[Structure]):

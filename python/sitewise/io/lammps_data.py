@@ -9,9 +9,8 @@ import numpy as np
 
 from .._core import Error
 from ..files import write_text
-from ..structures import by_atomic_number
+from ..structures import Structure, by_atomic_number
 from ..text import for_line
-from .dataset import Structure
 
 
 def write_lammps_data(structure: Structure, path: str | Path) -> None:

@@ -22,7 +22,7 @@ from ..text import PATH, printable
 from ..units import Units
 
 if TYPE_CHECKING:
-    from .dataset import Structure
+    from ..structures import Structure
 
 SAMPLE = 200  # structures that are looked at, evenly chosen
 SAMPLE_ATOMS = 20_000  # and their atoms in all

@@ -19,7 +19,7 @@ from ..text import for_line, printable
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from .dataset import Structure
+    from ..structures import Structure
 
 BEGIN, END = "begin", "end"
 COMMENT = ("#", "!")

@@ -11,12 +11,12 @@ import numpy as np
 
 from .._core import Error
 from ..config import Config
-from ..evaluation.metrics import evaluate_all
+from ..evaluation.comparison import evaluate_all
 from ..features.selection import choose_functions
-from ..io.dataset import Dataset, Structure
+from ..io.dataset import Dataset
 from ..potential import Potential
 from ..progress import Reporter
-from ..structures import Floats
+from ..structures import Floats, Structure
 from ..symmetry import SymmetryFunctions
 from .clustering import Clustering, JointClustering, default_n_big, single_linkage
 from .counts import (

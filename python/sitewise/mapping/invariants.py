@@ -10,8 +10,7 @@ import numpy as np
 
 from .. import _core
 from .._core import Error
-from ..io.dataset import Structure
-from ..structures import Flags, Floats
+from ..structures import Flags, Floats, Structure
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -16,9 +16,9 @@ import numpy as np
 
 from ..config import Config
 from ..figures import COLORS, panels, save_figure
-from ..io.dataset import Dataset, Structure
+from ..io.dataset import Dataset
 from ..potential import Potential
-from ..structures import Floats
+from ..structures import Floats, Structure
 from .before_training import diagnose_crystal, draw_barcodes
 from .frame import Check, Folder, Outcome
 from .pictures import draw_totals_and_crystal

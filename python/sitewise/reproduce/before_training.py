@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..figures import COLORS
-from ..io.dataset import Dataset, Structure
+from ..io.dataset import Dataset
 from ..mapping.clustering import default_n_big, single_linkage
 from ..mapping.counts import barcode, count_matrix, determine, longest, null_fraction
 from ..mapping.gaussian import gaussian_determinability
 from ..mapping.gspace import Environments, GSpace, Integers
 from ..mapping.invariants import extrapolated
-from ..structures import Floats
+from ..structures import Floats, Structure
 from ..symmetry import SymmetryFunctions
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..config import Config
 from ..files import atomic
-from ..io.dataset import Structure
 from ..potential import Potential
+from ..structures import Structure
 from ..training.run import train
 from .frame import Folder
 

@@ -18,10 +18,10 @@ import numpy as np
 from .. import _core
 from ..config import Config
 from ..figures import COLORS, panels, plain_log_ticks, save_figure
-from ..io.dataset import Dataset, Structure
+from ..io.dataset import Dataset
 from ..mapping.invariants import invariant_energy, short_name
 from ..progress import Silent
-from ..structures import Floats
+from ..structures import Floats, Structure
 from .before_training import diagnose_crystal, extrapolations
 from .frame import Check, Folder, Outcome
 from .pictures import draw_totals_and_crystal

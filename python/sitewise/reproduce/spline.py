@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..figures import COLORS, panels, save_figure
-from ..io.dataset import Dataset, Structure
-from ..structures import Floats
+from ..io.dataset import Dataset
+from ..structures import Floats, Structure
 from ..symmetry import SymmetryFunctions
 from .fitting import fit, shifted_functions
 from .frame import Check, Folder, Outcome

@@ -9,11 +9,11 @@ import numpy as np
 from .. import _core
 from .._core import Error
 from ..features.sets import TrainingSet
-from ..io.dataset import Dataset, Structure
+from ..io.dataset import Dataset
 from ..mapping.gspace import Environments, GSpace
 from ..mapping.invariants import adhoc_warning, extrapolated, invariant_energy, is_invariant, short_name
 from ..progress import Reporter
-from ..structures import Floats
+from ..structures import Floats, Structure
 from ..symmetry import SymmetryFunctions
 
 SAME = 1e-4  # distance in G space below which two points are one crystal, differently turned

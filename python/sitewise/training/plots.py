@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..evaluation.metrics import Comparison, Pairs
+from ..evaluation.comparison import Comparison, Pairs
 from ..figures import COLORS, panels, plain_log_ticks, save_figure
 from ..structures import Floats
 from ..text import for_picture

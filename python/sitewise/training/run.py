@@ -22,7 +22,8 @@ from .. import _core
 from .._core import Error
 from ..config import Config
 from ..ensemble import Ensemble
-from ..evaluation.metrics import KINDS, OUTLIER_COLUMNS, Comparison, compare
+from ..evaluation.comparison import KINDS, Comparison, compare
+from ..evaluation.errors import OUTLIER_COLUMNS, error_table, outliers
 from ..features.selection import choose_functions, unselected_functions, useless_functions
 from ..files import csv_text, run_folder, write_text
 from ..io.dataset import Dataset
@@ -468,7 +469,7 @@ def all_errors(inputs: Inputs, comparisons: dict[str, Comparison], wall: float, 
     """The content of `errors.json`; seconds of the clock, and of CPU of all ranks."""
     peak = inputs.ranks.usage()[1]
     used = {"cpu_seconds": round(cpu, 2), "wall_seconds": round(wall, 2), "peak_memory_mb": round(peak, 1)}
-    errors = {name: c.errors() for name, c in comparisons.items()}
+    errors = {name: error_table(c) for name, c in comparisons.items()}
     if inputs.inconsistencies:
         errors["train"]["suspicious_labels"] = inputs.inconsistencies + errors["train"].get("suspicious_labels", [])
     return {**errors, **used}
@@ -494,7 +495,7 @@ def write_results(
     ):
         inputs.reporter.warn(sentence)
     write_text(out / "training.toml", tomli_w.dumps({**inputs.config.tables(), "result": made}))
-    rows = [(name, *row) for name, comparison in comparisons.items() for row in comparison.outliers()]
+    rows = [(name, *row) for name, comparison in comparisons.items() for row in outliers(comparison)]
     write_text(out / "outliers.csv", csv_text(("set", *OUTLIER_COLUMNS), rows))
     for name, source, _, kind, error, times in rows[:SHOWN_OUTLIERS]:
         inputs.reporter.say(

@@ -1,0 +1,78 @@
+"""Errors of predictions: their table, and the structures that stand out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..structures import Floats
+from .comparison import KINDS, Comparison, Pairs
+from .label_units import suspicions
+
+# A structure is an outlier where its error is so many times the median of its group, or of all in small groups. That
+# counts as no less than a part of the median of all but rounding errors, as perfect crystals have in their forces.
+OUTLYING, SMALL_GROUP, LEAST_OF_ALL = 6.0, 8, 0.1
+ROUNDING = 1e-9  # errors that tell nothing
+Outlier: TypeAlias = tuple[str, str, str, float, float]
+OUTLIER_COLUMNS = ("structure", "group", "kind", "rms_error", "times_median")
+
+
+def error_table(comparison: Comparison) -> dict[str, Any]:
+    """The table of `errors.json`: for each kind of label that exists its `_rmse`, `_mae` and `_max`,
+    `n_structures`, `n_atoms`, and the same for each group under `groups` where the data have groups; under
+    `suspicious_labels` what `suspicions` finds, if anything."""
+    table = _errors_of(comparison, range(len(comparison.data)))
+    suspicious = suspicions(comparison)
+    if suspicious:
+        table["suspicious_labels"] = suspicious
+    groups = comparison.data.groups
+    if groups != [""]:
+        members = {g: [i for i, s in enumerate(comparison.data) if s.group == g] for g in groups}
+        table["groups"] = {g or "(none)": _errors_of(comparison, rows) for g, rows in members.items()}
+    return table
+
+
+def outliers(comparison: Comparison) -> list[Outlier]:
+    """Rows of OUTLIER_COLUMNS, the worst first: structures whose RMS error of a kind is more than OUTLYING times
+    the median over the structures of their group. Such labels are often not converged, or of another unit."""
+    rows: list[Outlier] = []
+    groups = np.array([s.group for s in comparison.data], dtype=object)
+    for kind in KINDS:
+        errors = _by_structure(comparison, kind)
+        real = errors[errors > ROUNDING]
+        least = LEAST_OF_ALL * float(np.median(real)) if real.size else ROUNDING
+        for i in np.flatnonzero(np.isfinite(errors)):
+            group = groups == groups[i]
+            alike = errors[group] if np.isfinite(errors[group]).sum() >= SMALL_GROUP else errors
+            times = errors[i] / max(float(np.nanmedian(alike)), least)
+            if times > OUTLYING:
+                structure = comparison.data[int(i)]
+                rows.append((structure.source, structure.group, kind, float(errors[i]), float(times)))
+    return sorted(rows, key=lambda row: -row[-1])
+
+
+def _by_structure(comparison: Comparison, kind: str) -> Floats:
+    """RMS error of each structure, NaN without label."""
+    pairs: Pairs = getattr(comparison, kind)
+    size = len(comparison.data)
+    count = np.bincount(pairs.structure, minlength=size)
+    squares = np.bincount(pairs.structure, weights=pairs.errors**2, minlength=size)
+    mean: Floats = np.divide(squares, count, out=np.full(size, np.nan), where=count > 0)
+    return np.sqrt(mean)
+
+
+def _errors_of(comparison: Comparison, structures: Iterable[int]) -> dict[str, Any]:
+    chosen = list(structures)
+    table: dict[str, Any] = {
+        "n_structures": len(chosen),
+        "n_atoms": sum(len(comparison.data[i].atoms) for i in chosen),
+    }
+    for kind in KINDS:
+        errors = np.abs(getattr(comparison, kind).of(chosen).errors)
+        if errors.size:
+            table[f"{kind}_rmse"] = float(np.sqrt(np.mean(errors**2)))
+            table[f"{kind}_mae"] = float(np.mean(errors))
+            table[f"{kind}_max"] = float(np.max(errors))
+    return table
