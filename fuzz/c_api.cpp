@@ -95,9 +95,19 @@ private:
                           "the energy is the sum of the atomic ones");
     }
 
-    static double volume(const double* c) {
-        return std::fabs(c[0] * (c[4] * c[8] - c[5] * c[7]) + c[1] * (c[5] * c[6] - c[3] * c[8]) +
-                         c[2] * (c[3] * c[7] - c[4] * c[6]));
+    // How many neighbours an atom has about, or NaN
+    double crowd(const double* c, const int* periodic, double cutoff) const {
+        double normal[3][3], images = static_cast<double>(n_);
+        for (int k = 0; k < 3; ++k) {
+            const double *a = c + 3 * ((k + 1) % 3), *b = c + 3 * ((k + 2) % 3);
+            for (int x = 0; x < 3; ++x)
+                normal[k][x] = a[(x + 1) % 3] * b[(x + 2) % 3] - a[(x + 2) % 3] * b[(x + 1) % 3];
+        }
+        const double volume = std::fabs(c[0] * normal[0][0] + c[1] * normal[0][1] + c[2] * normal[0][2]);
+        for (int k = 0; k < 3; ++k)
+            if (periodic[k])
+                images *= 1.0 + 2.0 * cutoff * std::hypot(normal[k][0], normal[k][1], normal[k][2]) / volume;
+        return images;
     }
 
     void compute(const sitewise_potential* potential) {
@@ -105,10 +115,10 @@ private:
         const double edge = data_.ConsumeIntegralInRange<int>(20, 120) / 10.0;
         for (int k = 0; k < 9; ++k)
             cell[k] = k % 4 == 0 && !rarely() ? edge : data_.ConsumeBool() ? 0.0 : length();
-        const double size = volume(cell);
-        if (size > 0.0 && size < 5.0 && !rarely()) return;  // so many neighbours that they take seconds
         int periodic[3];
         for (int& p : periodic) p = rarely() ? data_.ConsumeIntegral<int>() : data_.ConsumeBool();
+        const double neighbors = crowd(cell, periodic, sitewise_cutoff(potential));
+        if (neighbors > 3000.0 || (neighbors > 200.0 && !rarely())) return;  // they would take seconds
         std::vector<double> positions;
         for (std::size_t k = 0; k < 3 * n_ + 1; ++k) positions.push_back(length());
         const bool in_cell = data_.ConsumeBool();

@@ -17,7 +17,7 @@ using Vector = Box::Vector;
 
 constexpr std::size_t padding = 16;     // what the kernels may read or write behind arrays
 constexpr double most_images = 2000.0;  // cells within the cutoff along one vector
-constexpr double most_bins = 1e6;       // along one direction, and altogether unless there are more atoms
+constexpr double most_bins = 1e6;       // along one direction
 constexpr double most_cells = 1e6;      // within the cutoff altogether, one more along each vector
 
 double dot(const Vector& a, const Vector& b) {
@@ -70,13 +70,13 @@ void check_volume(const std::vector<Vector>& v) {
 }
 
 // Numbers of bins for `atoms`, fewer than `wanted` where most would be empty. The cube root counts on three
-// long directions: atoms that are far apart along two would have bins without end.
+// long directions; atoms that are far apart along one or two would have bins without end.
 std::array<int, 3> bin_counts(const Vector& wanted, double atoms) {
     const double shrink = std::min(1.0, std::cbrt(atoms / (wanted[0] * wanted[1] * wanted[2])));
     std::array<int, 3> count;
     for (int a = 0; a < 3; ++a)
         count[a] = std::max(1, static_cast<int>(std::min(wanted[a] * shrink, most_bins)));
-    while (double(count[0]) * count[1] * count[2] > std::max(most_bins, 8.0 * atoms)) {
+    while (double(count[0]) * count[1] * count[2] > std::max(1000.0, 8.0 * atoms)) {
         int& most = *std::max_element(count.begin(), count.end());
         most = (most + 1) / 2;
     }
