@@ -59,16 +59,15 @@ void check_list(size_t n, size_t centers, const size_t* first, const int* index,
     if (centers > n)
         throw Error("the neighbour list has " + std::to_string(centers) + " centers, but there are " +
                     std::to_string(n) + " atoms");
-    require(index || first[centers] == first[0], "index");
-    require(vectors || first[centers] == first[0], "vectors");
-    for (size_t i = 0; i < centers; ++i) {
+    for (size_t i = 0; i < centers; ++i)
         if (first[i + 1] < first[i])
             throw Error("row " + std::to_string(i) + " of the neighbour list ends before it begins");
-        for (size_t k = first[i]; k < first[i + 1]; ++k)
-            if (index[k] < 0 || static_cast<size_t>(index[k]) >= n)
-                throw Error("the neighbour list names atom " + std::to_string(index[k]) + ", but there are " +
-                            std::to_string(n) + " atoms");
-    }
+    require(index || first[centers] == first[0], "index");
+    require(vectors || first[centers] == first[0], "vectors");
+    for (size_t k = first[0]; k < first[centers]; ++k)
+        if (index[k] < 0 || static_cast<size_t>(index[k]) >= n)
+            throw Error("the neighbour list names atom " + std::to_string(index[k]) + ", but there are " +
+                        std::to_string(n) + " atoms");
 }
 
 }  // namespace

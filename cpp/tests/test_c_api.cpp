@@ -57,6 +57,8 @@ void check_failures(const sitewise_potential* p) {
     const size_t later[3] = {3, 3, 3};  // no neighbours, in a list that does not begin at 0
     CHECK(sitewise_compute_list(p, 2, species, 2, later, nullptr, nullptr, out) == 0);
     CHECK(sitewise_compute_list(p, 2, species, 2, backwards, swapped, positions, out) == 1 && told("row 1"));
+    const size_t back[3] = {0, 1, 0};  // as many entries as no arrays have, but for those of row 0
+    CHECK(sitewise_compute_list(p, 2, species, 2, back, nullptr, nullptr, out) == 1 && told("row 1"));
     CHECK(sitewise_compute_list(p, 2, species, 3, first, index, positions, out) == 1 && told("3 centers"));
     CHECK(sitewise_compute_list(p, 2, species, 2, first, nullptr, positions, out) == 1 &&
           told("index is NULL"));
