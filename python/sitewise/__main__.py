@@ -15,7 +15,7 @@ def main() -> None:
 
 
 def _leave(signum: int, _frame: FrameType | None) -> None:
-    """Leaves at once: nothing is begun yet, and an exception might be caught amid an import."""
+    """Leave at once: nothing is begun yet, and an exception might be caught amid an import."""
     try:
         os.write(2, b"interrupted\n")
     finally:

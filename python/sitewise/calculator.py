@@ -1,4 +1,4 @@
-"""The potential as a calculator of ASE."""
+"""A potential or an ensemble as a calculator for ASE."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class ExtrapolationWarning(UserWarning):
-    """An atom's environment is outside the range of the training set."""
+    """A warning that an atom's environment is outside the range of the training set."""
 
 
 class Model(Protocol):
-    """What calculates: a `Potential` or an `Ensemble`."""
+    """What a calculator computes with: a `Potential` or an `Ensemble`."""
 
     @property
     def core(self) -> _core.Potential | _core.Ensemble: ...
@@ -40,39 +40,39 @@ class Model(Protocol):
 
 @dataclass
 class _State:
-    """Holds what a thread that calculates has for itself."""
+    """The state that each thread keeps for itself."""
 
     atoms: Atoms | None
     results: dict[str, Any]
     neighbors: _core.NeighborList
     extrapolations: int = 0
-    silent: int = 0  # calculations before the next warning
+    silent: int = 0  # calculations until the next warning
 
 
 class SitewiseCalculator(Calculator):
-    """Energy, free_energy, energies, forces, stress and stresses for ASE's optimisers, dynamics and the rest.
+    """A calculator of energy, free_energy, energies, forces, stress and stresses for ASE.
 
-    Made by `Potential.calculator` or `Ensemble.calculator`. `results` also has `extrapolation` [n], how many functions
-    of each atom are outside the training range, and of an ensemble `energy_spread` and `energies_spread` [n] (eV).
-    `stresses` are shared among atoms as the heat current needs it and add up to `stress`; both exist for structures
-    that are periodic in three directions.
+    `Potential.calculator` and `Ensemble.calculator` make calculators. `results` also has `extrapolation` [n], the
+    number of functions of each atom outside the training range, and for an ensemble `energy_spread` and
+    `energies_spread` [n] (eV). `stresses` are divided among the atoms as the heat current requires, and add up to
+    `stress`; both exist for structures that are periodic in three directions.
 
-    Threads may share a calculator: `atoms`, `results`, `extrapolations` and the neighbour list are each thread's own.
-    Copies, and what is pickled for another process, have the same last calculation and a list of their own.
+    Threads may share a calculator: `atoms`, `results`, `extrapolations` and the neighbour list belong to each thread. A
+    copy, also one pickled for another process, has the same last calculation and its own neighbour list.
 
     Parameters
     ----------
     potential
         The potential or ensemble.
     skin
-        By how much the neighbour list reaches beyond the cutoff, Angstrom; it is built anew once atoms have moved
-        by half of it.
+        How far the neighbour list reaches beyond the cutoff, Angstrom; it is rebuilt once atoms have moved by half of
+        it.
     warn_every
-        An `ExtrapolationWarning` is given by the first calculation outside the training range, and then at most one
-        each so many calculations; 0 for none.
+        Give an `ExtrapolationWarning` at the first calculation outside the training range, then at most once per this
+        many calculations; 0 disables.
     stop_after
-        Raise Error once more functions have been outside, summed over atoms and a thread's calculations; None for no
-        limit.
+        Raise Error once more functions than this have been outside the training range, summed over atoms and a thread's
+        calculations; None for no limit.
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]  # noqa: RUF012
@@ -88,11 +88,11 @@ class SitewiseCalculator(Calculator):
         self._last: tuple[Atoms | None, dict[str, Any]] = (None, {})
         self._threads = threading.local()
         super().__init__()  # type: ignore[no-untyped-call]
-        self._threads = threading.local()  # as no thread has calculated yet
+        self._threads = threading.local()  # no thread has calculated yet
 
     @property
     def _own(self) -> _State:
-        """Returns this thread's state, which begins with the last calculation of any thread."""
+        """Return this thread's state, which starts from the last calculation of any thread."""
         try:
             state: _State = self._threads.state
         except AttributeError:
@@ -109,7 +109,7 @@ class SitewiseCalculator(Calculator):
         self._threads.state = replace(state["_threads"], neighbors=copy(state["_threads"].neighbors))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SitewiseCalculator:
-        """Makes a calculator with a neighbour list of its own, which shares the potential."""
+        """Return a calculator with its own neighbour list that shares the potential."""
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
         memo[id(self.potential)] = self.potential
@@ -118,7 +118,7 @@ class SitewiseCalculator(Calculator):
 
     @property
     def atoms(self) -> Atoms | None:
-        """Returns a copy of the structure that this thread has calculated last."""
+        """Return a copy of the structure of this thread's last calculation."""
         return self._own.atoms
 
     @atoms.setter
@@ -127,7 +127,7 @@ class SitewiseCalculator(Calculator):
 
     @property
     def results(self) -> dict[str, Any]:
-        """Returns what was calculated of it."""
+        """Return the results of this thread's last calculation."""
         return self._own.results
 
     @results.setter
@@ -136,16 +136,16 @@ class SitewiseCalculator(Calculator):
 
     @property
     def extrapolations(self) -> int:
-        """Counts functions outside the training range, summed over atoms and calculations of this thread."""
+        """Return how many functions were outside the training range, over all atoms and calculations of this thread."""
         return self._own.extrapolations
 
     def reset(self) -> None:
-        """Forgets the last calculation."""
+        """Forget the last calculation."""
         super().reset()  # type: ignore[no-untyped-call]
         self._last = (None, {})
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """Lists what has changed since the last calculation of this thread, or of any if that was of these atoms."""
+        """List what has changed since the last calculation of this thread, or of any thread for the same atoms."""
         changes: list[str] = super().check_state(atoms, tol)  # type: ignore[no-untyped-call]
         last, results = self._last
         if not changes or last is None or last is self.atoms or compare_atoms(last, atoms, tol):
@@ -159,19 +159,19 @@ class SitewiseCalculator(Calculator):
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
-        """Fills `results`; called by ASE.
+        """Compute `results`; ASE calls this.
 
         Raises
         ------
         Error
-            As `Potential.evaluate`, and where `stop_after` is exceeded.
+            As `Potential.evaluate`, and if `stop_after` is exceeded.
         """
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         assert self.atoms is not None
         copied = self.atoms
         arrays = core_arrays(copied, self.potential.elements, "the potential")
         wanted = "stresses" in properties
-        kept = self._own.neighbors if self.potential.device == "cpu" else None  # a device builds its own in less time
+        kept = self._own.neighbors if self.potential.device == "cpu" else None  # a device rebuilds its own faster
         result = self.potential.core.compute(*arrays, virials=wanted, neighbors=kept)
         self.results = {
             "energy": result["energy"],
@@ -189,7 +189,7 @@ class SitewiseCalculator(Calculator):
         self._watch(copied)
 
     def _watch(self, atoms: Atoms) -> None:
-        """Warns of extrapolation, or stops."""
+        """Warn of extrapolation, or raise Error beyond `stop_after`."""
         counts = self.results["extrapolation"]
         own = self._own
         own.extrapolations += int(counts.sum())
@@ -209,6 +209,6 @@ class SitewiseCalculator(Calculator):
 
 
 def _voigt(virial: Floats) -> Floats:
-    """Symmetric parts of tensors [..., 3, 3] in ASE's order [..., 6]."""
+    """Return the symmetric parts of tensors [..., 3, 3] in ASE's order [..., 6]."""
     symmetric: Floats = (virial + np.swapaxes(virial, -1, -2)) / 2
     return symmetric[..., VOIGT[0], VOIGT[1]]

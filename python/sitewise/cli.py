@@ -68,7 +68,7 @@ Recipe = Literal["default", "seed-adam", "seed-lbfgs"]
 
 
 def command(function: Command) -> Command:
-    """Makes a command of `app` whose failures end without a traceback."""
+    """Make a command of `app` whose failures end without a traceback."""
 
     @functools.wraps(function)
     def told(*args: Any, **kwargs: Any) -> None:
@@ -426,7 +426,7 @@ def reproduce(
 def _reading(
     length_unit: str | None, energy_unit: str | None, keep_unconverged: bool, keep_machine_learned: bool
 ) -> dict[str, Any]:
-    """Returns the keywords of `Dataset.read` that are given."""
+    """Return the keywords of `Dataset.read` that are given."""
     options = {
         "length_unit": length_unit,
         "energy_unit": energy_unit,
@@ -437,7 +437,7 @@ def _reading(
 
 
 def _print_errors(tables: dict[str, dict[str, Any]]) -> None:
-    """Prints a table of errors: a row for each set, and for each group of it."""
+    """Print a table of errors: a row for each set, and for each group of it."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
@@ -470,5 +470,5 @@ def _print_errors(tables: dict[str, dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Runs the command that the arguments of the process name, and ends it."""
+    """Run the command that the arguments of the process name, and ends it."""
     sys.exit(status_of(app))

@@ -156,7 +156,7 @@ class Functions(_Table):
 
 
 def hidden_weights(hidden: list[int]) -> int:
-    """Counts the weights of a network with one input, the least that it may have."""
+    """Count the weights of a network with one input, the least that it may have."""
     return sum(a * b for a, b in pairwise([1, *hidden, 1]))
 
 
@@ -288,7 +288,7 @@ class Config(_Table):
 
     @classmethod
     def load(cls, path: str | Path, recipe: str | None = None) -> Config:
-        """Reads a RUN.toml; relative paths in it are relative to its folder, and `recipe` takes the place of its own.
+        """Read a RUN.toml; relative paths in it are relative to its folder, and `recipe` takes the place of its own.
 
         Raises
         ------
@@ -316,7 +316,7 @@ class Config(_Table):
 
     @classmethod
     def parse(cls, tables: dict[str, Any], name: str = "configuration") -> Config:
-        """Checks tables that came from elsewhere than a file; `name` stands at the head of each message."""
+        """Check tables that came from elsewhere than a file; `name` stands at the head of each message."""
         try:
             return cls.model_validate(tables)
         except ValidationError as error:
@@ -354,7 +354,7 @@ class Config(_Table):
 
 
 def _parsed(path: Path) -> dict[str, Any]:
-    """Reads the tables of a file; raises ValueError for one that would take too long."""
+    """Read the tables of a file; raises ValueError for one that would take too long."""
     with path.open("rb") as file:
         content = file.read(SIZE + 1)
     if len(content) > SIZE:

@@ -1,4 +1,4 @@
-"""Potentials that were trained alike from other first weights: their mean, and how far they are apart."""
+"""Ensembles: potentials trained alike from different first weights, their mean and their spread."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EnsembleEvaluation(Evaluation):
-    """The mean over the members, and their sample standard deviations. The spread is a lower bound of the error:
-    members share data and functions, and may all be wrong alike.
+    """The means over the members, and their sample standard deviations.
+
+    The spread is a lower bound of the error: the members share data and functions, and may all be wrong in the same
+    way.
 
     Attributes
     ----------
@@ -43,12 +45,17 @@ class EnsembleEvaluation(Evaluation):
 
 
 class Ensemble:
-    """Some potentials of the same elements and symmetry functions, used as one; `core` is the object of the extension.
+    """Several potentials of the same elements and symmetry functions, used as one.
+
+    Parameters
+    ----------
+    members
+        The potentials.
 
     Raises
     ------
     Error
-        With fewer than two members, or where their elements or functions differ.
+        If there are fewer than two members, or if their elements or functions differ.
     """
 
     def __init__(self, members: Sequence[Potential]) -> None:
@@ -66,21 +73,34 @@ class Ensemble:
         precision: Precision = "float64",
         device: Device = "cpu",
     ) -> Ensemble:
-        """Reads a directory whose subdirectories are potentials; see `Potential.load`.
+        """Read a directory whose subdirectories are potentials; see `Potential.load`.
 
-        The subdirectories are 0, 1, ... or, as committees of n2p2, RuNNer and CP2K have them, NAME1, NAME2, ... with
-        the same NAME, for example nnp-1, nnp-2, ...
+        The subdirectories are 0, 1, ... or, as in committees of n2p2, RuNNer and CP2K, NAME1, NAME2, ... with the same
+        NAME, for example nnp-1, nnp-2, ...
 
         Raises
         ------
         Error
-            Where a member is missing, there are several NAMEs, or `committee_size` is not the number of members.
+            If a member is missing, if there are several NAMEs, or if `committee_size` is not the number of members.
         """
         members = _core.ensemble_members(str(path))
         return cls([Potential.load(member, cflength, cfenergy, precision, device) for member in members])
 
     def save(self, path: str | Path, comments: str = "") -> None:
-        """Writes the directory that `load` reads."""
+        """Write the directory that `load` reads.
+
+        Parameters
+        ----------
+        path
+            The directory; member k is the subdirectory k, from 0.
+        comments
+            Lines for the head of each `input.nn`.
+
+        Raises
+        ------
+        Error
+            If the directory holds a larger ensemble, or cannot be written.
+        """
         path = Path(path)
         names = {str(number) for number in range(len(self.members))}
         others = [member for member in _core.ensemble_members(str(path)) if Path(member).name not in names]
@@ -94,7 +114,10 @@ class Ensemble:
             member.save(path / str(number), comments)
 
     def evaluate(self, atoms: Atoms, neighbors: _core.NeighborList | None = None) -> EnsembleEvaluation:
-        """Mean and spread for a structure; see `Potential.evaluate`."""
+        """Return the mean and the spread for a structure; see `Potential.evaluate`.
+
+        `features` and `extrapolation` are those of the first member.
+        """
         results = [member.evaluate(atoms, neighbors) for member in self.members]
         first = results[0]
         energy, energies, forces = (
@@ -116,38 +139,41 @@ class Ensemble:
     def calculator(
         self, skin: float = 1.0, warn_every: int = 1000, stop_after: int | None = None
     ) -> SitewiseCalculator:
-        """A calculator of the mean for ASE, whose `results` also have `energy_spread` and `energies_spread`; see
-        `Potential.calculator`. It costs little more than that of one member."""
+        """Return a calculator of the mean for ASE; see `Potential.calculator`.
+
+        Its `results` also have `energy_spread` and `energies_spread`. It costs little more than the calculator of one
+        member.
+        """
         from .calculator import SitewiseCalculator
 
         return SitewiseCalculator(self, skin, warn_every, stop_after)
 
     def outside(self, atoms: Atoms, atom: int) -> str:
-        """What of an atom is outside the training range of the first member; see `Potential.outside`."""
+        """Return how far an atom is outside the training range of the first member; see `Potential.outside`."""
         return self.members[0].outside(atoms, atom)
 
     @property
     def device(self) -> str:
-        """Where it computes; see `Potential.device`."""
+        """Return where the ensemble computes; see `Potential.device`."""
         return self.members[0].device
 
     @property
     def elements(self) -> tuple[str, ...]:
-        """Chemical symbols, sorted by atomic number."""
+        """Return the chemical symbols, sorted by atomic number."""
         return self.members[0].elements
 
     @property
     def cutoff(self) -> float:
-        """The largest cutoff of the symmetry functions, Angstrom."""
+        """Return the largest cutoff of the symmetry functions, Angstrom."""
         return self.members[0].cutoff
 
     @property
     def functions(self) -> SymmetryFunctions:
-        """The symmetry functions, in the order of the features."""
+        """Return the symmetry functions, in the order of the features."""
         return self.members[0].functions
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Lets it be copied and sent to other processes; the extension's object is made anew."""
+        """Make copies and pickles possible: the object of the extension is made anew."""
         state = {name: value for name, value in self.__dict__.items() if name != "core"}
         return _remade, (type(self), self.members), state
 
@@ -171,7 +197,15 @@ def load_potential(
     device: Device = "cpu",
     reporter: Reporter | None = None,
 ) -> Potential | Ensemble:
-    """Loads a potential or an ensemble, whichever the directory holds; the reporter warns of a doubtful cutoff."""
+    """Load a potential or an ensemble, whichever the directory holds; see `Potential.load`.
+
+    The reporter, if given, warns of a cutoff that may be in another unit.
+
+    Raises
+    ------
+    Error
+        As `Potential.load` and `Ensemble.load`.
+    """
     kind = Ensemble if _core.ensemble_members(str(path)) else Potential
     loaded: Potential | Ensemble = kind.load(path, cflength, cfenergy, device=device)
     if reporter is not None:

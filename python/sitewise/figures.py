@@ -39,7 +39,7 @@ def plain_log_ticks(axis: Axis) -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Writes a picture whole; Error for an ending that is no kind of picture."""
+    """Write a picture whole; Error for an ending that is no kind of picture."""
     known: dict[str, Any] = figure.canvas.get_supported_filetypes()
     if path.suffix.lower().lstrip(".") not in known:
         raise Error(f"{path}: is no kind of picture that is known, expected {', '.join(sorted(known))}")

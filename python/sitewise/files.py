@@ -1,6 +1,6 @@
-"""Files that appear whole or not at all, and folders that one run at a time works in.
+"""Files that appear whole or not at all, and folders in which one run works at a time.
 
-Locks are those of `flock`: the kernel releases them when a process ends, however it ends.
+The locks are those of `flock`: the kernel releases them when a process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from pathlib import Path
 from ._core import Error
 from .progress import Reporter
 
-LOCK = ".sitewise-lock"  # in a folder that a run works in
+LOCK = ".sitewise-lock"  # in the folder of a run
 MARK = ".sitewise-"  # in the names of temporary files
 # Also those of format.cpp.
 TEMPORARY = re.compile(r"\..*\.sitewise-[a-z0-9_]{8}(\.[^.]*)?", re.DOTALL)
 HOLDER = re.compile(r"process \d{1,20} on [\w.-]{1,100}", re.ASCII)
 
-# Folders inside of a run's that it writes to.
+# The folders of a run that it writes to, beside its own.
 PARTS = ("potential", "potential/*", "replica-*", "replica-*/potential")
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems without locks
@@ -35,13 +35,15 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems wit
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to; renamed to `path` when the block ends, removed when it fails. A link
-    stays a link, and a device or pipe is written to.
+    """Yield a temporary name beside `path` to write to.
+
+    The file is renamed to `path` when the block ends, and removed when the block fails. A link stays a link; a device
+    or pipe is written to.
 
     Raises
     ------
     Error
-        If no file can be made there.
+        If the file cannot be made or written.
     """
     path = Path(path)
     special = path.exists() and not path.is_file() and not path.is_dir()
@@ -53,7 +55,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
             if special:
                 _copy(temporary, path)
                 return
-            temporary.chmod(0o666 & ~_umask())  # mkstemp lets nobody else read
+            temporary.chmod(0o666 & ~_umask())  # mkstemp lets only the owner read
             _to_disk(temporary)
             temporary.replace(target)
         finally:
@@ -65,12 +67,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def folder_beside(path: Path) -> Iterator[Path]:
-    """Makes a temporary folder on the disk of `path`, removed when the block ends.
+    """Yield a temporary folder on the disk of `path`, removed when the block ends.
 
     Raises
     ------
     Error
-        If it cannot be made.
+        If the folder cannot be made.
     """
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}{MARK}", dir=path.parent))
@@ -87,13 +89,14 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def run_folder(folder: Path, reporter: Reporter) -> Iterator[None]:
-    """Makes a folder that belongs to this block alone, and removes half-written files of killed runs from it. A
-    failure before any output removes it again.
+    """Make a folder and lock it for this block; remove the half-written files of killed runs from it.
+
+    If the block fails before any output, the folder is removed.
 
     Raises
     ------
     Error
-        If the folder cannot be made or written to, or another process works in it, which the message names.
+        If the folder cannot be made or written to, or if another process works in it, with the name of that process.
     """
     made = [f for f in (folder, *folder.parents) if not f.exists()]
     make_folder(folder)
@@ -111,7 +114,7 @@ def run_folder(folder: Path, reporter: Reporter) -> Iterator[None]:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder; raises Error if that fails."""
+    """Make a folder and its parents; raise Error if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -119,10 +122,10 @@ def make_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes temporary files and folders of this module that no living process writes to."""
+    """Remove the temporary files and folders of this module that no living process writes to."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if TEMPORARY.fullmatch(path.name):
-            with suppress(OSError):  # another one removes it at the same time
+            with suppress(OSError):  # another process removes it at the same time
                 handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
                 try:
                     if _try_lock(handle):
@@ -132,13 +135,13 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes a text file whole."""
+    """Write a text file; it appears whole or not at all."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Returns the lines of a CSV file with a head."""
+    """Return the lines of a CSV file with a header."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -147,13 +150,13 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _temporary_file(path: Path, folder: Path) -> tuple[int, Path]:
-    """Makes a file that is locked while it is open, so that `remove_leftovers` of other processes spares it."""
+    """Make a file that is locked while it is open, so that `remove_leftovers` of other processes spares it."""
     while True:
         handle, name = tempfile.mkstemp(prefix=f".{path.stem[:100]}{MARK}", suffix=path.suffix, dir=folder)
         _try_lock(handle)
         if _is_named(handle, Path(name)):
             return handle, Path(name)
-        os.close(handle)  # removed between the two
+        os.close(handle)  # removed before it was locked
 
 
 @contextmanager
@@ -173,7 +176,7 @@ def _locked(folder: Path, reporter: Reporter) -> Iterator[None]:
 
 
 def _hold(path: Path) -> int:
-    """Opens and locks a file and writes its own process into it; Error names the process that has it."""
+    """Open and lock a file and write this process into it; raise Error that names the process holding it."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         if _try_lock(handle) is False:
@@ -185,11 +188,11 @@ def _hold(path: Path) -> int:
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"process {os.getpid()} on {platform.node()}".encode(), 0)
             return handle
-        os.close(handle)  # whoever had it has removed it
+        os.close(handle)  # the process that held it has removed it
 
 
 def _try_lock(handle: int) -> bool | None:
-    """Locks a file and returns whether that worked; None on a file system without locks."""
+    """Lock a file and return whether that worked; return None on a file system without locks."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -202,7 +205,7 @@ def _try_lock(handle: int) -> bool | None:
 
 
 def _is_named(handle: int, path: Path) -> bool:
-    """Tests whether an open file is still the one of this name."""
+    """Test whether an open file is still the one of this name."""
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
@@ -221,7 +224,7 @@ def _umask() -> int:
 
 
 def _to_disk(path: Path) -> None:
-    """A file renamed before its content is on the disk may be empty after a power cut."""
+    """Flush a file to disk: one that is renamed before its content is on the disk may be empty after a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -137,7 +137,7 @@ def _cache() -> Path:
 
 
 def _folder(cache: Path, *names: str) -> Path:
-    """Makes a folder in the cache if need be. Code is loaded from it, so nobody else may write it."""
+    """Make a folder in the cache if need be. Code is loaded from it, so nobody else may write it."""
     folder = cache
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
@@ -150,7 +150,7 @@ def _folder(cache: Path, *names: str) -> Path:
 
 
 def _check_owner(path: Path) -> None:
-    """Refuses a file or folder that somebody else may have written."""
+    """Refuse a file or folder that somebody else may have written."""
     status = path.lstat()
     mistakes = {
         "is a link": stat.S_ISLNK(status.st_mode),

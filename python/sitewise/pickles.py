@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 
 def pickled(kind: type[T], values: dict[str, Any]) -> tuple[Any, ...]:
-    """Returns what `__reduce__` returns of an object with these attributes."""
+    """Return what `__reduce__` returns of an object with these attributes."""
     return restored, (VERSION, kind, values)
 
 
 def restored(version: str, kind: type[T], values: dict[str, Any]) -> T:
-    """Makes the object again; raises Error for one of another version, as those of the extension."""
+    """Make the object again; raises Error for one of another version, as those of the extension."""
     if version != VERSION:
         raise Error(f"a pickle of sitewise {version} cannot be read by sitewise {VERSION}")
     made = kind.__new__(kind)

@@ -26,7 +26,7 @@ Device: TypeAlias = Literal["cpu", "cuda"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """What a potential says of one structure of n atoms.
+    """The results of a potential for one structure of n atoms.
 
     Attributes
     ----------
@@ -37,13 +37,12 @@ class Evaluation:
     forces
         [n, 3], eV/Angstrom.
     stress
-        [6] in the order xx yy zz yz xz xy, eV/Angstrom^3, tensile positive: dE/d(strain)/volume. None unless
-        the structure is periodic in three directions.
+        [6] in the order xx yy zz yz xz xy, eV/Angstrom^3, tensile positive: dE/d(strain)/volume. None unless the
+        structure is periodic in three directions.
     features
-        Network inputs (scaled symmetry functions) [n, max_count]; NaN behind the last function of an
-        atom's element.
+        Network inputs (scaled symmetry functions) [n, max_count]; NaN behind the last function of an atom's element.
     extrapolation
-        [n], how many functions of the atom are outside the range of the training set.
+        [n], the number of functions of each atom that are outside the range of the training set.
     """
 
     energy: float
@@ -57,7 +56,7 @@ class Evaluation:
 class Potential:
     """A Behler-Parrinello potential, J. Behler, J. Chem. Phys. 134, 074106 (2011).
 
-    Made by `load` or by training; `core` is the object of the extension.
+    `load` and training make potentials; `core` is the object of the extension.
     """
 
     def __init__(self, core: _core.Potential) -> None:
@@ -72,25 +71,25 @@ class Potential:
         precision: Precision = "float64",
         device: Device = "cpu",
     ) -> Potential:
-        """Reads a directory with `input.nn`, `scaling.data` and `weights.ZZZ.data`.
+        """Read a directory with `input.nn`, `scaling.data` and `weights.ZZZ.data`.
 
         Parameters
         ----------
         path
-            The directory, made by sitewise, n2p2 or RuNNer.
+            The directory, written by sitewise, n2p2 or RuNNer.
         cflength, cfenergy
-            As in LAMMPS's `pair_style hdnnp`: Angstrom and eV in the units of the directory, 1.8897261328 and
+            1 Angstrom and 1 eV in the units of the directory, as in LAMMPS's `pair_style hdnnp`: 1.8897261328 and
             0.0367493254 for Bohr and Hartree.
         precision
-            Of the arithmetic: "float64", or the faster "float32", whose forces differ by about 1e-5 of the
-            largest one. Energies and forces of atoms are added up in float64 in any case.
+            Precision of the arithmetic: "float64", or the faster "float32", whose forces differ by about 1e-5 of the
+            largest one. Sums of energies and forces over atoms are in float64 in any case.
         device
             Where to compute: "cpu", or "cuda" for the first CUDA device.
 
         Raises
         ------
         Error
-            That names file and line of what is missing or wrong; for "cuda" where this build or this machine has no
+            If something is missing or wrong, with its file and line; for "cuda", if this build or this machine has no
             CUDA device.
         """
         core = _core.Potential.load(str(path), cflength, cfenergy)
@@ -99,10 +98,10 @@ class Potential:
         return cls(core)
 
     def save(self, path: str | Path, comments: str = "", units: str = "eV and Angstrom") -> None:
-        """Writes the directory in eV and Angstrom, the units of all that is here; what `load` gives back computes
-        identical numbers.
+        """Write a directory that `load` reads, in eV and Angstrom.
 
-        A new directory appears whole or not at all; in an existing one each file is replaced whole.
+        The potential that `load` returns computes identical numbers. A new directory appears whole or not at all; in an
+        existing one each file is replaced whole.
 
         Parameters
         ----------
@@ -111,7 +110,7 @@ class Potential:
         comments
             Lines for the head of `input.nn`.
         units
-            What that head says of the units.
+            The units that the head of `input.nn` states.
 
         Raises
         ------
@@ -127,51 +126,57 @@ class Potential:
             (scratch / path.name).rename(path)
 
     def evaluate(self, atoms: Atoms, neighbors: _core.NeighborList | None = None) -> Evaluation:
-        """Energy, atomic energies, forces, stress, features and extrapolation of a structure.
+        """Return energy, atomic energies, forces, stress, features and extrapolation of a structure.
 
         Parameters
         ----------
         atoms
             The structure.
         neighbors
-            A list that is reused while the atoms move little from call to call; without it, one is built.
+            A neighbour list that is reused while the atoms move little from call to call. Without it, one is built.
 
         Raises
         ------
         Error
-            If the structure has an element that the potential does not have, coordinates that are not finite,
-            a periodic cell without volume or overlapping atoms; if the list's cutoff is below the potential's.
+            If the structure has an element that the potential does not have, coordinates that are not finite, a
+            periodic cell without volume or overlapping atoms; if the cutoff of `neighbors` is below the potential's.
         """
         arrays = core_arrays(atoms, self.elements, "the potential")
         return self._evaluation(atoms, self.core.compute(*arrays, features=True, neighbors=neighbors))
 
     def evaluate_many(self, structures: Sequence[Atoms]) -> list[Evaluation]:
-        """`evaluate` for each of the structures, which a CUDA device works on together."""
+        """Return the result of `evaluate` for each structure; a CUDA device computes them together.
+
+        Raises
+        ------
+        Error
+            As `evaluate`, without the number of the structure.
+        """
         arrays = [core_arrays(atoms, self.elements, "the potential") for atoms in structures]
         results = self.core.compute_many(arrays)
         return [self._evaluation(atoms, result) for atoms, result in zip(structures, results, strict=True)]
 
     def evaluate_on_device(self, atoms: Atoms, positions: object = None) -> _core.DeviceResult:
-        """Energy, atomic energies, forces and virial as arrays on the CUDA device, of positions there.
+        """Return energy, atomic energies, forces and virial as arrays on the CUDA device, for positions on that device.
 
         Parameters
         ----------
         atoms
-            Elements, cell and periodicity; its positions if no others are given.
+            Elements, cell and periodicity, and the positions if `positions` is not given.
         positions
-            [n, 3] in Angstrom, float64 and contiguous, on the device: of any library that knows DLPack or
-            `__cuda_array_interface__`. What its stream was given to do is waited for.
+            [n, 3] in Angstrom, float64 and contiguous, on the device, from any library that supports DLPack or
+            `__cuda_array_interface__`. The call waits for the work on the stream of that array.
 
         Returns
         -------
         dict
-            `energy` [1], `energies` [n], `forces` [n, 3] and `virial` [3, 3] (dE/d(strain), eV), each a `DeviceArray`
-            that `torch.from_dlpack` or `cupy.asarray` take without a copy.
+            `energy` [1], `energies` [n], `forces` [n, 3] and `virial` [3, 3] (dE/d(strain), eV). Each is a
+            `DeviceArray` that `torch.from_dlpack` or `cupy.asarray` takes without a copy.
 
         Raises
         ------
         Error
-            If the potential's device is not "cuda", if positions are of another kind, and as `evaluate`.
+            If the potential's device is not "cuda", if the positions are of another kind, and as `evaluate`.
         """
         species, own, cell, pbc = core_arrays(atoms, self.elements, "the potential")
         given = _core.DeviceArray(own) if positions is None else positions
@@ -192,14 +197,14 @@ class Potential:
     def calculator(
         self, skin: float = 1.0, warn_every: int = 1000, stop_after: int | None = None
     ) -> SitewiseCalculator:
-        """A calculator for ASE, whose neighbour list is kept while atoms move little.
+        """Return a calculator for ASE that keeps its neighbour list while the atoms move little.
 
         Parameters
         ----------
         skin
-            By how much that list reaches beyond the cutoff, Angstrom.
+            How far the neighbour list reaches beyond the cutoff, Angstrom.
         warn_every
-            At most one warning of extrapolation each so many calculations; 0 for none.
+            Warn of extrapolation at most once per this many calculations; 0 disables.
         stop_after
             Raise Error once more functions than this have been outside the training range, summed over atoms and
             calculations; None for no limit.
@@ -209,8 +214,9 @@ class Potential:
         return SitewiseCalculator(self, skin, warn_every, stop_after)
 
     def outside(self, atoms: Atoms, atom: int) -> str:
-        """What of an atom is outside the training range, in words: the function that is farthest outside, as a
-        multiple of its range.
+        """Return a sentence on how far an atom is outside the training range.
+
+        The sentence names the function that is farthest outside relative to its range.
 
         Raises
         ------
@@ -231,32 +237,32 @@ class Potential:
 
     @property
     def precision(self) -> str:
-        """Of the arithmetic, "float64" or "float32"."""
+        """Return the precision of the arithmetic, "float64" or "float32"."""
         return self.core.precision
 
     @property
     def device(self) -> str:
-        """Where it computes, "cpu" or "cuda"."""
+        """Return where the potential computes, "cpu" or "cuda"."""
         return self.core.device
 
     @property
     def elements(self) -> tuple[str, ...]:
-        """Chemical symbols, sorted by atomic number."""
+        """Return the chemical symbols, sorted by atomic number."""
         return tuple(self.core.elements)
 
     @property
     def cutoff(self) -> float:
-        """The largest cutoff of the symmetry functions, Angstrom."""
+        """Return the largest cutoff of the symmetry functions, Angstrom."""
         return self.core.cutoff
 
     @property
     def functions(self) -> SymmetryFunctions:
-        """The symmetry functions, in the order of the features."""
+        """Return the symmetry functions, in the order of the features."""
         return SymmetryFunctions(self.elements, self.core.functions)
 
     @property
     def topologies(self) -> dict[str, str]:
-        """The network of each element, as in "26-30-30-1"."""
+        """Return the nodes of the network of each element, as in "26-30-30-1"."""
         networks = zip(self.elements, self.core.networks, strict=True)
         return {symbol: "-".join(map(str, network.nodes)) for symbol, network in networks}
 

@@ -1,4 +1,4 @@
-"""What a command says while it works: progress bars on a terminal, now and then a line elsewhere."""
+"""Messages and progress of a command: bars on a terminal, an occasional line elsewhere."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Protocol
 from .streams import tell
 from .text import printable
 
-LINE_EVERY = 30.0  # seconds between lines where there is no terminal
+LINE_EVERY = 30.0  # seconds between lines if there is no terminal
 
 
 class Advance(Protocol):
-    """Reports `n` more steps done, and what to show beside the bar."""
+    """A function that reports `n` more steps as done, and the note to show beside the bar."""
 
     def __call__(self, n: int = 1, note: str | None = None) -> None: ...
 
@@ -26,35 +26,35 @@ class Reporter:
     Parameters
     ----------
     quiet
-        Print warnings alone.
+        Print only warnings.
     """
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
 
     def say(self, text: str) -> None:
-        """Prints one line."""
+        """Print one line, unless quiet."""
         if not self.quiet:
             tell(text)
 
     def warn(self, text: str) -> None:
-        """Prints one line of warning, also in quiet mode."""
+        """Print one line of warning, even if quiet."""
         tell(f"warning: {text}")
 
     @contextmanager
     def task(self, title: str, total: int | None, done: int = 0, lines: bool = False) -> Iterator[Advance]:
-        """Progress of a task with a known or unknown number of steps.
+        """Report the progress of a task with a known or unknown number of steps.
 
         Parameters
         ----------
         title
-            What is being done.
+            Name of the task.
         total
             Number of steps, None if unknown.
         done
-            Steps done before.
+            Number of steps done before.
         lines
-            Whether it takes long enough for a line now and then where there is no terminal.
+            Whether the task takes long enough for an occasional line if there is no terminal.
         """
         if self.quiet:
             yield lambda n=1, note=None: None
@@ -102,17 +102,17 @@ class Reporter:
 
 
 class Silent(Reporter):
-    """Prints nothing, for work whose messages another reporter has printed or will print."""
+    """A reporter that prints nothing, for work whose messages another reporter prints."""
 
     def __init__(self) -> None:
         super().__init__(quiet=True)
 
     def warn(self, text: str) -> None:
-        """Prints nothing."""
+        """Print nothing."""
 
 
 class _Lines:
-    """A line at most every LINE_EVERY seconds."""
+    """A progress report that prints a line at most every LINE_EVERY seconds."""
 
     def __init__(self, title: str, total: int | None, done: int) -> None:
         self.title, self.total, self.done, self.first = title, total, done, done

@@ -16,13 +16,13 @@ BROKEN_PIPE = 128 + 13  # as of a program that SIGPIPE ends
 
 
 def tell(text: str) -> None:
-    """Prints lines on stderr; work goes on where nothing can be written there."""
+    """Print lines on stderr; work goes on where nothing can be written there."""
     with suppress(OSError):
         print(printable_lines(text), file=sys.stderr, flush=True)
 
 
 def status_of(run: Callable[[], object]) -> int:
-    """Returns the exit status of what is run: its own, or that of results that cannot be written."""
+    """Return the exit status of what is run: its own, or that of results that cannot be written."""
     if sys.stderr is None:
         sys.stderr = _nowhere()
     if sys.stdout is None:  # before hours of work, the results of which would be lost
@@ -49,7 +49,7 @@ def status_of(run: Callable[[], object]) -> int:
 
 
 def _finish(stream: TextIO) -> None:
-    """Drops what cannot be written; Python would complain at its end."""
+    """Drop what cannot be written; Python would complain at its end."""
     try:
         stream.flush()
     except OSError:

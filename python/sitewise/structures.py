@@ -25,14 +25,14 @@ Arrays: TypeAlias = tuple[Ints, Floats, Floats, Flags]
 
 VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])  # xx yy zz yz xz xy, the order of ASE
 
-# Nine numbers are no stress where they differ from their transpose by more than this part of the largest, and by more
-# than rounding and convergence may leave.
+# Nine numbers are not a stress if they differ from their transpose by more than this fraction of the largest, and by
+# more than rounding and convergence can explain.
 ASYMMETRY, LEAST_ASYMMETRY = 0.01, 1e-4  # eV/Angstrom^3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Structure:
-    """One structure of n atoms and its labels; None where a label is unknown.
+    """One structure of n atoms and its labels; None for a label that is unknown.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Structure:
     source
         File and place, for messages.
     sources
-        Under which name each label was found in the file.
+        The name under which each label was found in the file.
     """
 
     atoms: Atoms
@@ -65,7 +65,7 @@ class Structure:
 
     @contextmanager
     def named(self) -> Iterator[None]:
-        """An Error inside of the block names this structure."""
+        """Make an Error raised in the block name this structure."""
         try:
             yield
         except Error as error:
@@ -73,19 +73,19 @@ class Structure:
 
 
 def is_symmetric(stress: Floats) -> bool:
-    """Tests whether a stress [3, 3] in eV/Angstrom^3 is symmetric except for rounding."""
+    """Test whether a stress [3, 3] in eV/Angstrom^3 is symmetric up to rounding."""
     difference = float(np.abs(stress - stress.T).max())
     return difference <= max(ASYMMETRY * float(np.abs(stress).max()), LEAST_ASYMMETRY)
 
 
 def core_arrays(atoms: Atoms, elements: Sequence[str], owner: str) -> Arrays:
-    """Species [n] (indices into `elements`), positions [n, 3], cell [3, 3] and pbc [3] of a structure.
+    """Return species [n] (indices into `elements`), positions [n, 3], cell [3, 3] and pbc [3] of a structure.
 
     Raises
     ------
     Error
-        If the structure has no atoms, a number that is no element's or an element that `owner` (as in "the potential")
-        does not know.
+        If the structure has no atoms, an atomic number without element, or an element that `owner` (for example "the
+        potential") does not have.
     """
     from ase.data import atomic_numbers, chemical_symbols
 
@@ -93,7 +93,7 @@ def core_arrays(atoms: Atoms, elements: Sequence[str], owner: str) -> Arrays:
         raise Error("structure has no atoms")
     index = np.full(len(chemical_symbols) + 1, -1, dtype=np.int32)
     index[[atomic_numbers[symbol] for symbol in elements]] = range(len(elements))
-    species = index.take(atoms.numbers, mode="clip")  # the ends belong to no element
+    species = index.take(atoms.numbers, mode="clip")  # no element has the index of either end
     if species.min() < 0:
         require_elements(atoms.numbers)
         unknown = dict.fromkeys(chemical_symbols[number] for number in atoms.numbers[species < 0])
@@ -102,7 +102,10 @@ def core_arrays(atoms: Atoms, elements: Sequence[str], owner: str) -> Arrays:
 
 
 def require_elements(numbers: npt.NDArray[np.integer[Any]]) -> None:
-    """Raises Error for a number that is no element's; 0 is a placeholder, and what is below counts from the end."""
+    """Raise Error for an atomic number without element.
+
+    In ASE 0 is a placeholder, and a negative number would count from the end.
+    """
     from ase.data import chemical_symbols
 
     last = len(chemical_symbols) - 1
@@ -112,7 +115,13 @@ def require_elements(numbers: npt.NDArray[np.integer[Any]]) -> None:
 
 
 def by_atomic_number(symbols: Sequence[str]) -> list[str]:
-    """Distinct chemical symbols in the order of their atomic numbers, the order of a potential's elements."""
+    """Return the distinct chemical symbols in the order of their atomic numbers, the order of a potential's elements.
+
+    Raises
+    ------
+    Error
+        If a symbol is not an element.
+    """
     from ase.data import atomic_numbers
 
     unknown = [symbol for symbol in symbols if symbol not in atomic_numbers]

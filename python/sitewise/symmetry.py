@@ -300,7 +300,7 @@ PRESETS: dict[str, tuple[Callable[[Sequence[str], float], SymmetryFunctions], fl
 
 
 def doubt_cutoff(functions: SymmetryFunctions, path: str | Path, cflength: float, reporter: Reporter) -> None:
-    """Warns of the functions of a file whose cutoff is so large that it may be in Bohr."""
+    """Warn of the functions of a file whose cutoff is so large that it may be in Bohr."""
     if cflength == 1 and functions.cutoff > LARGEST_CUTOFF:
         reporter.warn(
             f"{printable(path, PATH)}: the cutoff of the symmetry functions is {functions.cutoff:.4g} Angstrom: it may "

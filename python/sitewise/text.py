@@ -22,7 +22,7 @@ BREAKING = ESCAPED - {"Cf"}  # what may end a line of a file, or is no text
 
 
 def printable(text: object, limit: int = WORD) -> str:
-    r"""Returns text in one line that shows as what it is: ESC becomes \x1b, a change of the direction of writing
+    r"""Return text in one line that shows as what it is: ESC becomes \x1b, a change of the direction of writing
     \u202e; of more than `limit` characters the middle is left out."""
     found = str(text)
     if len(found) > limit:  # what is cut is not looked at: it may be gigabytes
@@ -34,17 +34,17 @@ def printable(text: object, limit: int = WORD) -> str:
 
 
 def printable_lines(text: object, limit: int = MESSAGE) -> str:
-    """Returns text of several lines, each of them printable and of `limit` characters at most."""
+    """Return text of several lines, each of them printable and of `limit` characters at most."""
     return "\n".join(printable(line, limit) for line in str(text).split("\n"))
 
 
 def for_html(text: object, limit: int = WORD) -> str:
-    """Returns printable text as content or quoted attribute of an HTML element."""
+    """Return printable text as content or quoted attribute of an HTML element."""
     return html.escape(printable(text, limit))
 
 
 def for_script(value: object) -> str:
-    """Returns a value as JSON that no browser takes for markup within a <script> element."""
+    """Return a value as JSON that no browser takes for markup within a <script> element."""
     text = json.dumps(value)  # in ASCII: U+2028, which ends a line of a script, is escaped
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -52,19 +52,19 @@ def for_script(value: object) -> str:
 
 
 def for_picture(text: object, limit: int = WORD) -> str:
-    """Returns printable text that matplotlib draws as it is: a dollar sign would begin a formula, and an underscore
+    """Return printable text that matplotlib draws as it is: a dollar sign would begin a formula, and an underscore
     at the front keep a label out of the legend."""
     shown = printable(text, limit).replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
 
 
 def for_line(text: object) -> str:
-    """Returns text as part of a line of a file: whole, but with line ends and control characters escaped."""
+    """Return text as part of a line of a file: whole, but with line ends and control characters escaped."""
     return "".join(_shown(character, BREAKING) for character in str(text))
 
 
 def for_table(text: object, limit: int = WORD) -> Text:
-    """Returns printable text for a table of rich, which would take [brackets] for markup."""
+    """Return printable text for a table of rich, which would take [brackets] for markup."""
     from rich.text import Text
 
     return Text(printable(text, limit))
@@ -77,7 +77,7 @@ def _shown(character: str, escaped: frozenset[str] = ESCAPED) -> str:
 
 
 def _cut(head: list[str], tail: list[str], limit: int) -> str:
-    """Returns the outer ends of head and tail, with as many characters in all as the limit."""
+    """Return the outer ends of head and tail, with as many characters in all as the limit."""
     room = max(limit - len(ELLIPSIS), 0)
     first = _whole(head, (2 * room) // 3)
     last = _whole(tail[::-1], room - (2 * room) // 3)[::-1]
@@ -85,7 +85,7 @@ def _cut(head: list[str], tail: list[str], limit: int) -> str:
 
 
 def _whole(parts: list[str], room: int) -> list[str]:
-    """Returns as many of the parts from the front as have room together."""
+    """Return as many of the parts from the front as have room together."""
     used = 0
     for count, part in enumerate(parts):
         used += len(part)

@@ -49,7 +49,7 @@ class Units:
 
     @classmethod
     def of(cls, length_unit: str | float, energy_unit: str | float, stress_unit: str | None = None) -> Units:
-        """Makes units by their names, in any case, or by their size in Angstrom and eV.
+        """Make units by their names, in any case, or by their size in Angstrom and eV.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class Units:
 
 
 def _size(unit: str | float, known: Mapping[str, float], what: str) -> float:
-    """Returns a unit in the first one known."""
+    """Return a unit in the first one known."""
     if not isinstance(unit, str):
         if not (isfinite(unit) and unit > 0):
             raise Error(f"{what} is {unit}, expected a positive number or {', '.join(known)}")
@@ -93,6 +93,6 @@ def _size(unit: str | float, known: Mapping[str, float], what: str) -> float:
 
 
 def _name(size: float, known: Mapping[str, float]) -> str:
-    """Names a unit; one of published potentials' directories may differ in the last digits."""
+    """Name a unit; one of published potentials' directories may differ in the last digits."""
     name = next((name for name, other in known.items() if abs(size / other - 1) < SAME), None)
     return name or f"units of {size:.10g} {next(iter(known))}"

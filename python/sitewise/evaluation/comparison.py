@@ -52,7 +52,7 @@ class Comparison:
 def evaluate_all(
     potential: Potential | Ensemble, data: Dataset, title: str, reporter: Reporter
 ) -> Iterator[Evaluation]:
-    """Evaluates one structure after the other, or on a device many together; an Error names file and structure."""
+    """Evaluate one structure after the other, or on a device many together; an Error names file and structure."""
     with reporter.task(title, len(data)) as advance:
         for part in _parts(potential, data):
             for result in _evaluate_part(potential, part):

@@ -68,7 +68,7 @@ class _Factor:
 
 
 def suspicions(comparison: Comparison) -> list[dict[str, Any]]:
-    """Finds kinds of labels that are a known factor times the predictions.
+    """Find kinds of labels that are a known factor times the predictions.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def suspicions(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def implausible_stress(data: Dataset) -> str | None:
-    """Returns a sentence if stresses times the volume of an atom are far too large: a potential that is trained on
+    """Return a sentence if stresses times the volume of an atom are far too large: a potential that is trained on
     stresses of another unit follows them, so a slope says nothing afterwards."""
     each = [np.abs(s.stress).max() * s.atoms.cell.volume / len(s.atoms) for s in data if s.stress is not None]
     typical = float(np.median(each)) if each else 0.0
@@ -128,7 +128,7 @@ def _units(kind: str) -> Iterator[_Factor]:
 
 
 def _volumes(comparison: Comparison, kind: str) -> Iterator[_Factor]:
-    """Yields factors that differ from structure to structure."""
+    """Yield factors that differ from structure to structure."""
     owners = getattr(comparison, kind).structure
     if kind == "stress":
         volume = np.array([float(s.atoms.cell.volume) for s in comparison.data])[owners]
@@ -144,7 +144,7 @@ def _volumes(comparison: Comparison, kind: str) -> Iterator[_Factor]:
 
 
 def _line(known: Floats, labels: Floats, predicted: Floats) -> tuple[float, float]:
-    """Returns correlation and slope of labels against predictions, both without what `known` explains; 0 where nothing
+    """Return correlation and slope of labels against predictions, both without what `known` explains; 0 where nothing
     is left."""
     left, sizes = [], []
     for values in (labels, predicted):
@@ -158,7 +158,7 @@ def _line(known: Floats, labels: Floats, predicted: Floats) -> tuple[float, floa
 
 
 def _shared(comparison: Comparison, kind: str) -> Floats:
-    """Returns what labels and predictions have in common without information: columns with a row for each energy, atom
+    """Return what labels and predictions have in common without information: columns with a row for each energy, atom
     or stress, of the composition or, for the components of forces and stress, constant."""
     pairs: Pairs = getattr(comparison, kind)
     if kind != "energy":

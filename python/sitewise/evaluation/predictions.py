@@ -18,7 +18,7 @@ from .comparison import evaluate_all
 
 
 def write_predictions(potential: Potential | Ensemble, data: Dataset, output: Path, reporter: Reporter) -> None:
-    """Writes the structures as extended XYZ with energy, forces, stress (where periodic in three directions)
+    """Write the structures as extended XYZ with energy, forces, stress (where periodic in three directions)
     and, for each atom, `energies` (eV) and `extrapolation` (number of functions outside the training range), for an
     ensemble also its spreads. Other data of the structures are kept, labels that were read are not."""
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -34,7 +34,7 @@ def write_predictions(potential: Potential | Ensemble, data: Dataset, output: Pa
 
 
 def require_xyz_name(output: Path) -> None:
-    """Raises Error for a name by which ASE reads another format than extended XYZ."""
+    """Raise Error for a name by which ASE reads another format than extended XYZ."""
     from ase.io.formats import UnknownFileTypeError, filetype, get_compression, ioformats
 
     compression = get_compression(str(output))[1]
@@ -47,7 +47,7 @@ def require_xyz_name(output: Path) -> None:
 
 
 def write_features(potential: Potential | Ensemble, data: Dataset, output: Path, reporter: Reporter) -> None:
-    """Writes features, atomic energies, atomic numbers and the first atom of each structure as NPZ."""
+    """Write features, atomic energies, atomic numbers and the first atom of each structure as NPZ."""
     results = list(evaluate_all(potential, data, "evaluating", reporter))
     with atomic(output) as temporary, temporary.open("wb") as file:
         np.savez(

@@ -52,7 +52,7 @@ def convert(
     options: Mapping[str, Any] | None = None,
     labelled_only: bool = False,
 ) -> None:
-    """Converts a potential, or structures.
+    """Convert a potential, or structures.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def _input_lines(functions: SymmetryFunctions) -> Iterator[str]:
 def _structures(
     sources: Sequence[Path], units: Units, options: Mapping[str, Any], reporter: Reporter
 ) -> list[Structure]:
-    """Reads structures of files; `units` are those of RuNNer's files unless the options name others."""
+    """Read structures of files; `units` are those of RuNNer's files unless the options name others."""
     structures: list[Structure] = []
     for source in sources:
         own = options
@@ -173,7 +173,7 @@ def _chosen(structures: Sequence[Structure], index: int) -> Structure:
 
 
 def _labelled_ones(structures: Sequence[Structure], reporter: Reporter) -> list[Structure]:
-    """Returns those with energy and forces."""
+    """Return those with energy and forces."""
     kept = [s for s in structures if s.energy is not None and s.forces is not None]
     if not kept:
         raise Error(f"--labelled-only leaves nothing: none of {len(structures)} structures has energy and forces")
@@ -184,7 +184,7 @@ def _labelled_ones(structures: Sequence[Structure], reporter: Reporter) -> list[
 
 
 def _say_what_is_lost(structures: Sequence[Structure], output: Path, reporter: Reporter) -> None:
-    """Says what input.data does not hold."""
+    """Say what input.data does not hold."""
     if all(not _known(s) for s in structures):
         reporter.say(f"{output}: no structure has labels, so the file can be used to predict, but not to train")
     stresses = sum(s.stress is not None for s in structures)
@@ -195,7 +195,7 @@ def _say_what_is_lost(structures: Sequence[Structure], output: Path, reporter: R
 
 
 def _say_what_ase_lost(structures: Sequence[Structure], output: Path, reporter: Reporter) -> None:
-    """Reads what ASE has written and says which labels and groups it does not hold."""
+    """Read what ASE has written and says which labels and groups it does not hold."""
     try:
         written = Dataset.read(str(output), require_labels=False, mixed_labels=True, reporter=Silent())
     except Error as error:
@@ -239,13 +239,13 @@ def _write_ase(structures: Iterable[Structure], output: Path) -> None:
 
 
 def _known(structure: Structure) -> dict[str, Any]:
-    """Returns the labels that are known."""
+    """Return the labels that are known."""
     labels = {name: getattr(structure, name) for name in LABELS}
     return {name: value for name, value in labels.items() if value is not None}
 
 
 def _labelled(structure: Structure) -> Atoms:
-    """Returns a structure with its labels for ASE's writers."""
+    """Return a structure with its labels for ASE's writers."""
     from ase.calculators.singlepoint import SinglePointCalculator
 
     atoms: Atoms = structure.atoms.copy()

@@ -17,7 +17,7 @@ ACTIVATIONS = "tglcsSeh"
 
 
 def write_cp2k(potential: Potential, path: str | Path, comments: str = "") -> None:
-    """Writes a directory for CP2K, a potential that computes the same energies and forces.
+    """Write a directory for CP2K, a potential that computes the same energies and forces.
 
     CP2K takes energies and lengths in Hartree and Bohr. It reads neither n2p2's `conv_energy` nor `scale_min_short` and
     `scale_max_short`, for which it has 0 and 1. So functions are scaled to [0, 1], what they are scaled to here goes

@@ -51,7 +51,7 @@ class Dataset(Sequence[Structure]):
         keep_unconverged: bool = False,
         keep_machine_learned: bool = False,
     ) -> Dataset:
-        """Reads RuNNer's and n2p2's `input.data`, and every file that `ase.io` can read.
+        """Read RuNNer's and n2p2's `input.data`, and every file that `ase.io` can read.
 
         Energy, forces and stress are, each on its own and in this order: the value named in `keys`; the value
         named REF_energy, REF_forces, REF_stress; the result of the calculator in the file ("energy", and
@@ -146,7 +146,7 @@ class Dataset(Sequence[Structure]):
 
     @property
     def groups(self) -> list[str]:
-        """Names of the groups in the order in which they appear; a structure without group counts as ""."""
+        """Name of the groups in the order in which they appear; a structure without group counts as ""."""
         return list(dict.fromkeys(s.group for s in self))
 
     def count(self, label: str) -> int:
@@ -169,7 +169,7 @@ class Dataset(Sequence[Structure]):
         return f" ({'; '.join(f'{label}: {counted(count)}' for label, count in counts.items())})" if counts else ""
 
     def unused_labels(self) -> list[str]:
-        """Returns a sentence that lists what looks like a label and was not read; none where there is nothing."""
+        """Return a sentence that lists what looks like a label and was not read; none where there is nothing."""
         found = Counter(name for s in self for name in unused(s.atoms, s.sources))
         if not found:
             return []
@@ -177,7 +177,7 @@ class Dataset(Sequence[Structure]):
         return [f"not used though it looks like a label: {names}; to read it, name it as a key"]
 
     def require_labels(self, keys: Mapping[str, str] | None = None, alike: str = "") -> None:
-        """Raises Error where no structure has any label, which says what is `alike`."""
+        """Raise Error where no structure has any label, which says what is `alike`."""
         if not any(self.count(label) for label in LABELS):
             names = " ".join((keys or {}).get(label, label) for label in LABELS)
             where = f" in {self[0].source.rsplit(',', 1)[0]}" if len(self) else ""
@@ -234,7 +234,7 @@ class Dataset(Sequence[Structure]):
 
 
 def expand(paths: str | Path | Sequence[str | Path]) -> list[str]:
-    """Lists the files of paths or glob patterns; raises Error if one matches nothing, or a file is given twice."""
+    """List the files of paths or glob patterns; raises Error if one matches nothing, or a file is given twice."""
     files: list[str] = []
     for path in [paths] if isinstance(paths, (str, Path)) else paths:
         try:
@@ -286,7 +286,7 @@ class _Reader:
 
 
 def _require_sense(atoms: Atoms, source: str) -> None:
-    """Raises Error if there is no atom, an atom has no element, or a periodic direction has no cell."""
+    """Raise Error if there is no atom, an atom has no element, or a periodic direction has no cell."""
     if not len(atoms):
         raise Error(f"{source}: has no atoms")
     try:

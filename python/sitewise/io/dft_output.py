@@ -74,7 +74,7 @@ class Steps:
 
 
 def choose_steps(path: str, plain: str, kind: str, folder: Path, unconverged: bool, learned: bool) -> Steps:
-    """Chooses the steps of an output that are read.
+    """Choose the steps of an output that are read.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def _listed(numbers: list[int]) -> str:
 
 
 def _outcar_lines(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Yields lines of an OUTCAR, and whether they are of a block of results of the force field."""
+    """Yield lines of an OUTCAR, and whether they are of a block of results of the force field."""
     inside = False
     for line in lines:
         inside = inside or any(words in line for words in ML_BEGIN)
@@ -142,19 +142,19 @@ class _OutcarSteps:
         self.learned = False  # whether results of the force field wait for those of electrons
 
     def learn(self, line: str) -> None:
-        """Takes a line of the force field's results."""
+        """Take a line of the force field's results."""
         if ML_END in line:
             self.finish()
             self.seen = self.learned = True
 
     def finish(self) -> None:
-        """Takes the results of the force field that wait for a step of its own."""
+        """Take the results of the force field that wait for a step of its own."""
         if self.learned:
             self.steps.append(Step(learned=True))
         self.learned = False
 
     def add(self, line: str) -> None:
-        """Takes any other line."""
+        """Take any other line."""
         if self.rest:
             self.rest -= 1
             if not self.rest:
@@ -184,7 +184,7 @@ def _outcar_steps(path: Path) -> Found:
 
 
 def _outcar_without_ml(path: Path, copy: Path, keep: bool) -> None:
-    """Copies an OUTCAR without the force field's results, or with those of its own steps as if they were ab initio."""
+    """Copy an OUTCAR without the force field's results, or with those of its own steps as if they were ab initio."""
     with path.open(encoding="utf-8", errors="replace") as file, copy.open("w", encoding="utf-8") as written:
         block: list[str] = []
         waiting: list[str] = []
@@ -223,7 +223,7 @@ def _vasprun_steps(path: Path) -> Found:
 
 
 def _vasprun_without_ml(path: Path, copy: Path, keep: bool) -> None:
-    """Copies a vasprun.xml without the force field's steps, or with an electronic step in each, which ASE needs."""
+    """Copy a vasprun.xml without the force field's steps, or with an electronic step in each, which ASE needs."""
 
     def changed(found: re.Match[str]) -> str:
         energies = XML_ENERGY.findall(found.group(1))
@@ -237,7 +237,7 @@ def _vasprun_without_ml(path: Path, copy: Path, keep: bool) -> None:
 
 
 def _espresso_steps(path: Path) -> Found:
-    """Lists the structures with results, as ASE counts them."""
+    """List the structures with results, as ASE counts them."""
     steps: list[Step] = []
     converged = whole = False
     with path.open(encoding="utf-8", errors="replace") as file:

@@ -24,7 +24,7 @@ TYPES = {"f": "R", "i": "I", "u": "I", "b": "L"}  # by kind of a numpy array; ot
 
 
 def parse_header(line: str) -> dict[str, Any]:
-    """Reads the second line of a structure as ASE understands it.
+    """Read the second line of a structure as ASE understands it.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def parse_header(line: str) -> dict[str, Any]:
 
 
 def _words(line: str) -> dict[str, Any]:
-    """Reads a header by ASE, which wants nine numbers of a virial; six are read, too."""
+    """Read a header by ASE, which wants nine numbers of a virial; six are read, too."""
     from ase.io.extxyz import key_val_str_to_dict
 
     found: dict[str, Any]
@@ -61,7 +61,7 @@ def _words(line: str) -> dict[str, Any]:
 
 
 def write_extxyz(file: IO[str], atoms: Atoms, results: Mapping[str, Any]) -> None:
-    """Writes one structure; every number that ASE reads there is the one that was written.
+    """Write one structure; every number that ASE reads there is the one that was written.
 
     Texts of an array have "_" in place of blanks, as columns are separated by these.
 
@@ -97,7 +97,7 @@ Column = tuple[str, str, list[list[str]]]
 
 
 def _sorted(atoms: Atoms, results: Mapping[str, Any]) -> tuple[list[Column], dict[str, Any]]:
-    """Returns columns with a row for each atom, and what belongs to the structure."""
+    """Return columns with a row for each atom, and what belongs to the structure."""
     per_atom = {name: np.asarray(value) for name, value in results.items() if name in ("forces", "energies")}
     arrays = {name: value for name, value in atoms.arrays.items() if name not in NOT_COLUMNS} | per_atom
     fixed = _movable(atoms)
@@ -108,7 +108,7 @@ def _sorted(atoms: Atoms, results: Mapping[str, Any]) -> tuple[list[Column], dic
 
 
 def _movable(atoms: Atoms) -> dict[str, Flags]:
-    """Returns the column from which ASE makes constraints again; none where all atoms move."""
+    """Return the column from which ASE makes constraints again; none where all atoms move."""
     from ase.constraints import FixAtoms, FixCartesian
 
     mask = np.ones((len(atoms), 3), dtype=np.bool_)
@@ -134,7 +134,7 @@ def _column(name: str, values: Any) -> Column:
 
 
 def _word(value: Any) -> str:
-    """Writes one value without blanks."""
+    """Write one value without blanks."""
     if isinstance(value, bool):
         return "T" if value else "F"
     return repr(value) if isinstance(value, (int, float)) else "_".join(for_line(value).split()) or "_"
@@ -145,7 +145,7 @@ def _text(values: Any) -> str:
 
 
 def _info(key: str, value: Any) -> Iterator[str]:
-    """Yields KEY=VALUE so that ASE reads the value; nothing for an object that text cannot express."""
+    """Yield KEY=VALUE so that ASE reads the value; nothing for an object that text cannot express."""
     name = key if key.isprintable() else _word(key)
     try:
         text = _matrix(key, value) if key in MATRICES else _said(value)
@@ -166,7 +166,7 @@ def _matrix(key: str, value: Any) -> str:
 
 
 def _said(value: Any) -> str:
-    """Writes a value in plain words where ASE reads these as the value, else as JSON."""
+    """Write a value in plain words where ASE reads these as the value, else as JSON."""
     from ase.spacegroup import Spacegroup
 
     if isinstance(value, Spacegroup):
@@ -182,7 +182,7 @@ def _said(value: Any) -> str:
 
 
 def _is_read_as(words: str, value: Any) -> bool:
-    """Tests whether ASE takes the words for this value, its type included."""
+    """Test whether ASE takes the words for this value, its type included."""
     from ase.io.extxyz import key_val_str_to_dict
 
     found, expected = np.asarray(key_val_str_to_dict(f"key={_quoted(words)}")["key"]), np.asarray(value)
@@ -192,7 +192,7 @@ def _is_read_as(words: str, value: Any) -> bool:
 
 
 def _quoted(text: str) -> str:
-    """Adds quotes where the text has a character that means something to ASE."""
+    """Add quotes where the text has a character that means something to ASE."""
     if text and not set(text) & set(" \t,=\\\"'{}[]"):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')

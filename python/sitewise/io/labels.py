@@ -77,7 +77,7 @@ class LabelReader:
         self._stress_of_atoms = 0  # structures
 
     def find(self, atoms: Atoms, units: Units, source: str) -> Labels:
-        """Finds the labels of a structure.
+        """Find the labels of a structure.
 
         Parameters
         ----------
@@ -108,7 +108,7 @@ class LabelReader:
         return Labels(None if energy is None else float(energy), **values, sources=sources)
 
     def without_labels(self, atoms: Atoms) -> Atoms:
-        """Returns a copy without calculator and without what is read as labels."""
+        """Return a copy without calculator and without what is read as labels."""
         bare: Atoms = atoms.copy()
         bare.calc = None
         given = {label: self.keys.get(label, f"REF_{label}") for label in LABELS}
@@ -118,26 +118,26 @@ class LabelReader:
         return bare
 
     def require_keys(self, files: str) -> None:
-        """Raises Error where a key was named that no structure has."""
+        """Raise Error where a key was named that no structure has."""
         for label, key in self.keys.items():
             if key not in self._names:
                 raise Error(f"{files}: no structure has {printable(key)}, named as {label}{self.alike(key)}")
 
     def alike(self, key: str = "") -> str:
-        """Lists names that may be meant by a key, as the end of a sentence."""
+        """List names that may be meant by a key, as the end of a sentence."""
         close = difflib.get_close_matches(key, self._names, n=3)
         found = list(dict.fromkeys([*close, *(name for name in self._names if NAMED.search(name))]))
         return f"; there is {', '.join(map(printable, found[:8]))}" if found else ""
 
     def notes(self) -> Iterator[str]:
-        """Yields what was assumed."""
+        """Yield what was assumed."""
         for name in sorted(self._sixes):
             yield f"the six numbers of {printable(name)} are taken as xx yy zz yz xz xy"
         if self._stress_of_atoms:
             yield f"stresses of atoms are not read (structures with them: {self._stress_of_atoms})"
 
     def _lookup(self, atoms: Atoms, results: Mapping[str, Any], label: str) -> tuple[Any, str] | None:
-        """Returns the label of a structure and its name, None if it has none."""
+        """Return the label of a structure and its name, None if it has none."""
         given: list[Mapping[str, Any]] = [atoms.info, atoms.arrays]
         key = self.keys.get(label) or (self.keys.get("virial") if label == "stress" else None)
         if key is not None:
@@ -153,7 +153,7 @@ class LabelReader:
         return found
 
     def _value(self, atoms: Atoms, label: str, found: Any, name: str, units: Units, source: str) -> Floats:
-        """Converts a label to eV and Angstrom."""
+        """Convert a label to eV and Angstrom."""
         shape = {"energy": (), "forces": (len(atoms), 3), "stress": (6,)}[label]
         called = label if name == CALCULATOR or name == f"REF_{label}" else f"{label} ({printable(name)})"
         try:
@@ -173,7 +173,7 @@ class LabelReader:
         return value.reshape(shape) * (units.energy if label == "energy" else units.force)
 
     def _stress(self, atoms: Atoms, value: Floats, units: Units, source: str) -> Floats:
-        """Returns the stress [6] of a stress or virial, [6] or [3, 3]."""
+        """Return the stress [6] of a stress or virial, [6] or [3, 3]."""
         volume = float(atoms.cell.volume) or 1.0  # without volume it is not periodic, and left out later
         scaled = value * (-units.energy / volume if "virial" in self.keys else units.stress)
         if scaled.shape == (6,):
@@ -185,14 +185,14 @@ class LabelReader:
 
 
 def require_finite(values: Floats, name: str, source: str) -> None:
-    """Raises Error where a number is not finite."""
+    """Raise Error where a number is not finite."""
     if not np.all(np.isfinite(values)):
         atom = f" of atom {np.argwhere(~np.isfinite(values))[0][0]}" if name in ("position", "forces") else ""
         raise Error(f"{source}: {name}{atom} is not finite")
 
 
 def by_source(sources: Iterable[Mapping[str, str]]) -> dict[str, Counter[str]]:
-    """Counts for each label how many structures have it from each source."""
+    """Count for each label how many structures have it from each source."""
     counts: dict[str, Counter[str]] = {label: Counter() for label in LABELS}
     for each in sources:
         for label, name in each.items():
@@ -207,7 +207,7 @@ def counted(count: Counter[str]) -> str:
 
 
 def require_one_source(counts: Mapping[str, Counter[str]], files: str) -> None:
-    """Raises Error where a label is from several sources: the methods behind these may differ."""
+    """Raise Error where a label is from several sources: the methods behind these may differ."""
     for label, count in counts.items():
         if len(count) > 1:
             raise Error(
@@ -217,7 +217,7 @@ def require_one_source(counts: Mapping[str, Counter[str]], files: str) -> None:
 
 
 def unused(atoms: Atoms, known: Collection[str]) -> Iterator[str]:
-    """Yields names of what looks like a label and was not read.
+    """Yield names of what looks like a label and was not read.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from ..text import for_line
 
 
 def write_lammps_data(structure: Structure, path: str | Path) -> None:
-    """Writes a structure in atom_style atomic and units metal. Atom types are the elements sorted by atomic number,
+    """Write a structure in atom_style atomic and units metal. Atom types are the elements sorted by atomic number,
     which is also their order in a potential; the cell is turned so that a is along x and b in the xy plane. The first
     line has the settings that LAMMPS needs beside the file, `boundary` among them.
 

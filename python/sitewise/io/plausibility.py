@@ -56,7 +56,7 @@ RADIUS = {"fcc": 0.5**0.5 / 2, "bcc": 0.75**0.5 / 2, "diamond": 3**0.5 / 8}  # i
 
 
 def implausible(structures: Sequence[Structure], path: str, units: Units) -> Iterator[str]:
-    """Yields a sentence for each thing that is implausible about the structures of a file.
+    """Yield a sentence for each thing that is implausible about the structures of a file.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def implausible(structures: Sequence[Structure], path: str, units: Units) -> Ite
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Uses one thread: lists of neighbours of small structures cost less than the start of other threads."""
+    """Use one thread: lists of neighbours of small structures cost less than the start of other threads."""
     threads = get_threads()
     set_threads(1)
     try:
@@ -105,7 +105,7 @@ class Bonds(NamedTuple):
 
     @classmethod
     def of(cls, forces: Floats | None, distances: Floats, spread: float) -> Bonds:
-        """Makes the bonds of atoms with forces [n, 3]."""
+        """Make the bonds of atoms with forces [n, 3]."""
         if forces is None:
             return cls(np.nan, np.nan, spread)
         with np.errstate(over="ignore"):  # of forces in no unit at all
@@ -126,7 +126,7 @@ class Nearest:
 
     @classmethod
     def of(cls, structure: Structure) -> Nearest | None:
-        """Finds the neighbours of a structure; None where no atom has one."""
+        """Find the neighbours of a structure; None where no atom has one."""
         numbers, radii = structure.atoms.numbers, _radii()
         i, j, distances = _pairs(structure, 2 * GAS * float(radii[numbers].max(initial=0)))
         ratios = distances / (radii[numbers[i]] + radii[numbers[j]])
@@ -137,7 +137,7 @@ class Nearest:
         return cls(structure, i[k], j[k], distances[k], ratios[k]) if len(k) else None
 
     def bonds(self) -> Bonds | None:
-        """Returns the bonds of pairs of each kind together; None where their distances hardly differ."""
+        """Return the bonds of pairs of each kind together; None where their distances hardly differ."""
         numbers = self.structure.atoms.numbers
         pairs = np.sort([numbers[self.first], numbers[self.second]], axis=0)
         _, kind, count = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
@@ -152,7 +152,7 @@ class Nearest:
         return Bonds.of(None if forces is None else forces[self.first[many]], self.distances[many], spread)
 
     def _bonded(self) -> Flags:
-        """Tests which pairs may have a bond."""
+        """Test which pairs may have a bond."""
         numbers = self.structure.atoms.numbers
         noble = np.isin(numbers[self.first], NOBLE) & np.isin(numbers[self.second], NOBLE)
         bonded: Flags = ~noble
@@ -160,7 +160,7 @@ class Nearest:
 
 
 def _molecules(nearest: Sequence[Nearest]) -> Iterator[Bonds]:
-    """Yields the bonds of molecules of the same atoms, over structures, that are too small for `Nearest.bonds`."""
+    """Yield the bonds of molecules of the same atoms, over structures, that are too small for `Nearest.bonds`."""
     alike: dict[bytes, list[Nearest]] = defaultdict(list)
     for each in nearest:
         known = each.structure.forces is not None and not each.structure.atoms.pbc.any()
@@ -215,7 +215,7 @@ def _n_atoms(structures: Sequence[Structure]) -> int:
 
 
 def _overlaps(structures: Sequence[Structure]) -> Iterator[str]:
-    """Yields a sentence on the closest pair of all structures, if it is too close."""
+    """Yield a sentence on the closest pair of all structures, if it is too close."""
     from ase.data import covalent_radii
 
     worst, count = (OVERLAP, ""), 0
@@ -239,7 +239,7 @@ def _overlaps(structures: Sequence[Structure]) -> Iterator[str]:
 
 
 def _lengths(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
-    """Judges whether most atoms are too far from or too near to their neighbours."""
+    """Judge whether most atoms are too far from or too near to their neighbours."""
     if not nearest:
         return
     ratios = np.concatenate([each.ratios for each in nearest])
@@ -257,12 +257,12 @@ def _lengths(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
 
 
 def _meant(unit: str, read: str) -> str:
-    """Names the unit that may be meant, and that in which numbers were read."""
+    """Name the unit that may be meant, and that in which numbers were read."""
     return f"{unit if unit != read else 'another unit'}, but were read in {read}"
 
 
 def _forces(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
-    """Judges whether forces are too small or too large for the spread of distances."""
+    """Judge whether forces are too small or too large for the spread of distances."""
     bonds = [found for each in nearest if (found := each.bonds()) is not None and np.isfinite(found.work)]
     bonds += _molecules(nearest)
     if not bonds:
@@ -285,7 +285,7 @@ def _forces(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
 
 
 def _derivatives(structures: Sequence[Structure], step: int) -> Iterator[str]:
-    """Judges whether energies change as the forces say, between structures that follow each other."""
+    """Judge whether energies change as the forces say, between structures that follow each other."""
     changes = [
         found
         for k in range(0, len(structures) - 1, step)
@@ -322,7 +322,7 @@ def _change(one: Structure, two: Structure) -> tuple[float, float] | None:
 
 
 def _energies(structures: Sequence[Structure], nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
-    """Judges whether energies per atom scatter too little or too much, apart from what the elements explain."""
+    """Judge whether energies per atom scatter too little or too much, apart from what the elements explain."""
     known = [s for s in structures if s.energy is not None]
     sizes = np.array([len(s.atoms) for s in known], dtype=np.float64)
     elements = sorted({int(z) for s in known for z in s.atoms.numbers})
@@ -346,7 +346,7 @@ def _energies(structures: Sequence[Structure], nearest: Sequence[Nearest], units
 
 
 def _too_little(scatter: float, number: int, size: float, nearest: Sequence[Nearest]) -> bool:
-    """Tests whether `number` energies per atom of structures of `size` atoms scatter less than by displacements."""
+    """Test whether `number` energies per atom of structures of `size` atoms scatter less than by displacements."""
     bonds = np.array([found for each in nearest if (found := each.bonds()) is not None])
     if len(bonds) < len(nearest) / 2 or not len(bonds):
         return False

@@ -58,7 +58,7 @@ PROPERTIES = re.compile(rb"(?:^|[\s\"'])Properties[\"']?\s*=\s*[\"'{\[]?([^\s\"'
 def read_structures(
     path: str, index: str, units: Units, keep_unconverged: bool, keep_machine_learned: bool, reporter: Reporter
 ) -> Iterator[tuple[int, Atoms]]:
-    """Yields the structures of a file and their numbers in it, counted from 0 (from -1 backwards where `index` is).
+    """Yield the structures of a file and their numbers in it, counted from 0 (from -1 backwards where `index` is).
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def read_structures(
 
 
 def _reason(error: Exception) -> str:
-    """Returns what an exception of ASE says, in one line."""
+    """Return what an exception of ASE says, in one line."""
     text = str(error).strip()
     if isinstance(error, KeyError):
         return f"{printable(text)} is unknown"
@@ -126,7 +126,7 @@ def _reason(error: Exception) -> str:
 
 
 def _kind(path: str, plain: str) -> str:
-    """Returns ASE's name of a file's format, or RUNNER."""
+    """Return ASE's name of a file's format, or RUNNER."""
     from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
     if is_runner(plain):
@@ -153,7 +153,7 @@ def _kind(path: str, plain: str) -> str:
 
 
 def _check_counts(path: str, plain: str, kind: str) -> None:
-    """Raises Error for a file that says it has more atoms or numbers than it has bytes."""
+    """Raise Error for a file that says it has more atoms or numbers than it has bytes."""
     if kind not in COUNTS:
         return
     size = Path(plain).stat().st_size
@@ -176,7 +176,7 @@ def _check_units(path: str, kind: str, units: Units) -> None:
 
 
 def _of_runner(path: str, plain: str, index: str, reporter: Reporter) -> Iterator[tuple[int, Atoms]]:
-    """Yields the structures of an input.data, and warns of total charges, which are ignored."""
+    """Yield the structures of an input.data, and warns of total charges, which are ignored."""
     charged: list[int] = []
     for number, atoms in _numbered(_sliced(read_runner(plain, path), index), index):
         if atoms.info.pop("charge", 0):
@@ -196,7 +196,7 @@ def _by_ase(file: str, kind: str, index: str) -> Iterator[Atoms]:
 
 
 def _slice(index: str) -> slice:
-    """Returns what an index in ASE's notation selects."""
+    """Return what an index in ASE's notation selects."""
     from ase.utils import string2index
 
     found = string2index(index)
@@ -208,7 +208,7 @@ def _slice(index: str) -> slice:
 
 
 def _sliced(structures: Iterator[Atoms], index: str) -> Iterator[Atoms]:
-    """Yields those that an index selects."""
+    """Yield those that an index selects."""
     part = _slice(index)
     if min(part.start or 0, part.stop or 0, (part.step or 1) - 1) < 0:
         yield from list(structures)[part]
@@ -217,7 +217,7 @@ def _sliced(structures: Iterator[Atoms], index: str) -> Iterator[Atoms]:
 
 
 def _numbered(structures: Iterator[Atoms], index: str) -> Iterator[tuple[int, Atoms]]:
-    """Yields structures that an index has selected, with their numbers in the file."""
+    """Yield structures that an index has selected, with their numbers in the file."""
     part = _slice(index)
     step = part.step or 1
     first = part.start if part.start is not None else (0 if step > 0 else -1)
@@ -225,7 +225,7 @@ def _numbered(structures: Iterator[Atoms], index: str) -> Iterator[tuple[int, At
 
 
 def _selected(structures: Iterator[Atoms], index: str, steps: Steps) -> Iterator[tuple[int, Atoms]]:
-    """Yields structures of an output, with their numbers in it, that are chosen and that an index selects."""
+    """Yield structures of an output, with their numbers in it, that are chosen and that an index selects."""
     wanted = set(steps.chosen) & set(range(steps.total)[_slice(index)])
     for number, atoms in zip(steps.numbers, structures, strict=True):
         if number in wanted:
@@ -233,7 +233,7 @@ def _selected(structures: Iterator[Atoms], index: str, steps: Steps) -> Iterator
 
 
 def _scaled(atoms: Atoms, units: Units) -> Atoms:
-    """Converts positions and cell of a structure to Angstrom."""
+    """Convert positions and cell of a structure to Angstrom."""
     if units.length != 1:
         atoms.positions *= units.length
         atoms.cell[:] = atoms.cell.array * units.length
@@ -242,7 +242,7 @@ def _scaled(atoms: Atoms, units: Units) -> Atoms:
 
 @contextmanager
 def _unpacked(path: str) -> Iterator[str]:
-    """Yields the file itself, or a temporary copy of a compressed one: ASE goes back and forth in a file, which in a
+    """Yield the file itself, or a temporary copy of a compressed one: ASE goes back and forth in a file, which in a
     compressed one takes a time that grows with the square of its length."""
     from ase.io.formats import get_compression
 
@@ -258,7 +258,7 @@ def _unpacked(path: str) -> Iterator[str]:
 
 
 def _copy(path: str, packed: IO[bytes], content: IO[bytes], file: IO[bytes]) -> None:
-    """Unpacks a file; raises Error as soon as it is clear that a small one would fill the disk."""
+    """Unpack a file; raises Error as soon as it is clear that a small one would fill the disk."""
     while block := content.read(BLOCK):
         file.write(block)
         if file.tell() > max(UNPACKED, RATIO * packed.tell()):
@@ -266,7 +266,7 @@ def _copy(path: str, packed: IO[bytes], content: IO[bytes], file: IO[bytes]) -> 
 
 
 def _check_elements(path: str, plain: str) -> None:
-    """Requires elements or masses in a LAMMPS dump: ASE would take its atom types for atomic numbers."""
+    """Require elements or masses in a LAMMPS dump: ASE would take its atom types for atomic numbers."""
     with Path(plain).open("rb") as file:
         if file.read(5) != b"ITEM:":
             return
@@ -279,14 +279,14 @@ def _check_elements(path: str, plain: str) -> None:
 
 
 def _check_masses(path: str, plain: str) -> None:
-    """Requires masses in a LAMMPS data file: ASE would take its atom types for atomic numbers."""
+    """Require masses in a LAMMPS data file: ASE would take its atom types for atomic numbers."""
     with Path(plain).open("rb") as file:
         if not any(line.strip().startswith((b"Masses", b"Atom Type Labels")) for line in file):
             raise Error(f"{path}: has no section Masses, and types alone do not name elements")
 
 
 def _cleaned(path: str, plain: str, kind: str, folder: Path, reporter: Reporter) -> str:
-    """Returns the file itself, or for XYZ a copy without what ASE stumbles on: byte order mark, blank lines at the
+    """Return the file itself, or for XYZ a copy without what ASE stumbles on: byte order mark, blank lines at the
     head and D exponents."""
     if kind not in XYZ:
         return plain
@@ -307,7 +307,7 @@ def _cleaned(path: str, plain: str, kind: str, folder: Path, reporter: Reporter)
 
 
 def _check_frames(path: str, file: Iterable[bytes]) -> tuple[bool, bool]:
-    """Tests whether ASE reads an XYZ file as it is, and whether columns have no name; raises Error where ASE would
+    """Test whether ASE reads an XYZ file as it is, and whether columns have no name; raises Error where ASE would
     stop early or leave columns out."""
     clean, unnamed, number, frames, empty = True, False, 0, 0, False
     lines = iter(file)
@@ -340,7 +340,7 @@ def _check_frames(path: str, file: Iterable[bytes]) -> tuple[bool, bool]:
 
 
 def _check_columns(path: str, number: int, rows: list[bytes]) -> bool:
-    """Tests whether all columns have a name; ASE leaves out those that Properties do not name. The first row is line
+    """Test whether all columns have a name; ASE leaves out those that Properties do not name. The first row is line
     `number`."""
     properties = PROPERTIES.search(rows[0]) if rows else None
     if properties is None:

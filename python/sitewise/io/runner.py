@@ -29,7 +29,7 @@ BARE_EXPONENT = re.compile(r"(?<=[\d.])([+-]\d+)$")  # Fortran's 1.0-101
 
 
 def is_runner(path: str | Path) -> bool:
-    """Tests whether a file, also a compressed one, begins as an `input.data`: blank lines, comments, then `begin`."""
+    """Test whether a file, also a compressed one, begins as an `input.data`: blank lines, comments, then `begin`."""
     from ase.io.formats import open_with_compression
 
     try:
@@ -42,7 +42,7 @@ def is_runner(path: str | Path) -> bool:
 
 
 def read_runner(path: str | Path, name: str | None = None) -> Iterator[Atoms]:
-    """Yields the structures of a file, with energy and forces as results of a calculator, in the units of the file.
+    """Yield the structures of a file, with energy and forces as results of a calculator, in the units of the file.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class _Block:
         self.places[keyword].append(place)
 
     def atoms(self, place: str) -> Atoms:
-        """Returns the structure, which ends at a place."""
+        """Return the structure, which ends at a place."""
         from ase import Atoms
         from ase.calculators.singlepoint import SinglePointCalculator
 
@@ -139,7 +139,7 @@ class _Block:
         return cell
 
     def _scalar(self, keyword: str) -> dict[str, float]:
-        """Returns the number of energy or charge, where there is one."""
+        """Return the number of energy or charge, where there is one."""
         rows = self.rows[keyword]
         return {keyword: float(_numbers(rows, self.places[keyword])[0, 0])} if rows else {}
 
@@ -153,7 +153,7 @@ def _element(symbol: str, place: str) -> str:
 
 
 def _numbers(rows: Sequence[Sequence[str]], places: Sequence[str]) -> Floats:
-    """Returns rows of words as finite numbers; `places` name the rows."""
+    """Return rows of words as finite numbers; `places` name the rows."""
     try:
         values = np.array(rows, dtype=np.float64)
     except ValueError:
@@ -168,7 +168,7 @@ def _numbers(rows: Sequence[Sequence[str]], places: Sequence[str]) -> Floats:
 
 
 def number(word: str, place: str) -> float:
-    """Reads a number as Fortran or C writes it: 1.5, 1.5E3, 1.5D3, 1.5-101."""
+    """Read a number as Fortran or C writes it: 1.5, 1.5E3, 1.5D3, 1.5-101."""
     text = word.lower().replace("d", "e").replace("_", "?")
     try:
         return float(text if "e" in text else BARE_EXPONENT.sub(r"e\1", text))
@@ -177,7 +177,7 @@ def number(word: str, place: str) -> float:
 
 
 def write_runner(structures: Iterable[Structure], path: str | Path, cflength: float, cfenergy: float) -> None:
-    """Writes structures with energy and forces, or all without any label, for predictions: then without the line of the
+    """Write structures with energy and forces, or all without any label, for predictions: then without the line of the
     energy and with forces of 0, which `read_runner` takes for unknown. They are periodic in all directions or in none.
 
     Raises

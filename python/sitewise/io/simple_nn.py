@@ -28,7 +28,7 @@ Layers = list[tuple[Floats, Floats]]  # weights [previous, next] and biases [nex
 
 
 def read_potential(path: str | Path) -> Potential:
-    """Reads a `potential_saved`. A layer of principal components is folded into the first hidden layer. The training
+    """Read a `potential_saved`. A layer of principal components is folded into the first hidden layer. The training
     range is taken to be what the scaling brings to [-1, 1], as it is with SIMPLE-NN's min-max scaling.
 
     Raises
@@ -51,7 +51,7 @@ def read_potential(path: str | Path) -> Potential:
 
 
 def write_potential(potential: Potential, path: str | Path) -> None:
-    """Writes a `potential_saved`; offsets of atomic energies become biases of the last layer.
+    """Write a `potential_saved`; offsets of atomic energies become biases of the last layer.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def write_potential(potential: Potential, path: str | Path) -> None:
 
 
 def read_params(paths: Sequence[str | Path]) -> SymmetryFunctions:
-    """Reads a `params_XX` for each element, in the order that their indices have.
+    """Read a `params_XX` for each element, in the order that their indices have.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def read_params(paths: Sequence[str | Path]) -> SymmetryFunctions:
 
 
 def write_params(functions: SymmetryFunctions, folder: str | Path) -> None:
-    """Writes a `params_XX` for each element into a folder, which is made; the elements' indices are those in
+    """Write a `params_XX` for each element into a folder, which is made; the elements' indices are those in
     `functions`, from 1.
 
     Raises
