@@ -14,7 +14,7 @@
 #include "backend.hpp"
 #include "sitewise/error.hpp"
 
-namespace sitewise {
+namespace sitewise::python {
 
 namespace py = pybind11;
 
@@ -188,4 +188,4 @@ private:
     dlpack::Managed* managed_ = nullptr;
 };
 
-}  // namespace sitewise
+}  // namespace sitewise::python

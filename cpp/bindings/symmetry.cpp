@@ -1,0 +1,281 @@
+#include "sitewise/symmetry.hpp"
+
+#include <cmath>
+
+#include "backend.hpp"
+#include "convert.hpp"
+#include "exports.hpp"
+#include "keywords.hpp"
+
+namespace sitewise::python {
+namespace {
+
+// Null for the processor
+std::shared_ptr<Backend> backend_of(const std::string& device) {
+    return parse_device(device) == Device::cpu ? nullptr : cuda_backend();
+}
+
+void check_species(const SymmetryFunctions& functions, const Structure& structure) {
+    for (std::size_t i = 0; i < structure.size(); ++i) {
+        const int species = structure.species.data()[i];
+        if (species < 0 || species >= functions.elements())
+            throw Error("atom " + std::to_string(i) + " has element index " + std::to_string(species) +
+                        ", there are " + std::to_string(functions.elements()) + " elements");
+    }
+}
+
+// The operators on all environments of a structure, for tests and features; one thread is enough there.
+class Environments {
+public:
+    Environments(const SymmetryFunctions& functions, const Structure& structure)
+        : functions_(functions),
+          structure_(structure),
+          list_(build_neighbors(structure.view(), functions.cutoff())) {}
+
+    std::size_t width() const { return functions_.max_count(); }
+    std::size_t size() const { return structure_.size(); }
+    int center(std::size_t i) const { return structure_.species.data()[i]; }
+    Floats rows() const {
+        Floats result({size(), width()});
+        std::fill_n(result.mutable_data(), result.size(), std::nan(""));
+        return result;
+    }
+
+    // work(atom, first neighbour, number of neighbours) with the environment of each atom loaded
+    template <class Work>
+    void for_each(Work work) {
+        for (std::size_t i = 0; i < size(); ++i) {
+            const std::size_t first = list_.first[i], m = list_.first[i + 1] - first;
+            functions_.load(center(i), m, list_.index.data() + first, structure_.species.data(),
+                            list_.vectors.data() + 3 * first, environment);
+            work(i, first, m);
+        }
+    }
+
+    const NeighborList& list() const { return list_; }
+    Environment environment;
+
+private:
+    const SymmetryFunctions& functions_;
+    const Structure& structure_;
+    NeighborList list_;
+};
+
+Floats evaluate(const SymmetryFunctions& functions,
+                const py::object& species,
+                const py::object& positions,
+                const py::object& cell,
+                const py::object& pbc,
+                const std::string& device) {
+    const Structure structure(species, positions, cell, pbc);
+    check_species(functions, structure);
+    if (const auto backend = backend_of(device)) {
+        Floats G({structure.size(), functions.max_count()});
+        backend->evaluate(functions, structure.view(), G.mutable_data());
+        return G;
+    }
+    Environments all(functions, structure);
+    Floats G = all.rows();
+    all.for_each([&](std::size_t i, std::size_t, std::size_t) {
+        functions.evaluate(all.environment, G.mutable_data() + i * all.width());
+    });
+    return G;
+}
+
+py::tuple vjp(const SymmetryFunctions& functions,
+              const py::object& species,
+              const py::object& positions,
+              const py::object& cell,
+              const py::object& pbc,
+              Floats u,
+              const std::string& device) {
+    const Structure structure(species, positions, cell, pbc);
+    check_species(functions, structure);
+    require(u, {py::ssize_t(structure.size()), py::ssize_t(functions.max_count())}, "u");
+    std::vector<double> gradient(3 * structure.size()), strain(9), g;
+    if (const auto backend = backend_of(device)) {
+        backend->vjp(functions, structure.view(), u.data(), gradient.data(), strain.data());
+        return py::make_tuple(array({py::ssize_t(structure.size()), 3}, gradient), array({3, 3}, strain));
+    }
+    Environments all(functions, structure);
+    all.for_each([&](std::size_t i, std::size_t first, std::size_t m) {
+        g.resize(3 * m);
+        functions.vjp(all.environment, u.data() + i * all.width(), g.data());
+        for (std::size_t k = 0; k < m; ++k)
+            for (int a = 0; a < 3; ++a) {
+                gradient[3 * i + a] -= g[3 * k + a];
+                gradient[3 * static_cast<std::size_t>(all.list().index[first + k]) + a] += g[3 * k + a];
+                for (int b = 0; b < 3; ++b)
+                    strain[3 * a + b] += g[3 * k + a] * all.list().vectors[3 * (first + k) + b];
+            }
+    });
+    return py::make_tuple(array({py::ssize_t(all.size()), 3}, gradient), array({3, 3}, strain));
+}
+
+Floats jvp(const SymmetryFunctions& functions,
+           const py::object& species,
+           const py::object& positions,
+           const py::object& cell,
+           const py::object& pbc,
+           Floats v,
+           Floats strain,
+           const std::string& device) {
+    const Structure structure(species, positions, cell, pbc);
+    check_species(functions, structure);
+    require(v, {py::ssize_t(structure.size()), 3}, "v");
+    require(strain, {3, 3}, "strain");
+    if (const auto backend = backend_of(device)) {
+        Floats dG({structure.size(), functions.max_count()});
+        backend->jvp(functions, structure.view(), v.data(), strain.data(), dG.mutable_data());
+        return dG;
+    }
+    Environments all(functions, structure);
+    Floats dG = all.rows();
+    std::vector<double> w;
+    all.for_each([&](std::size_t i, std::size_t first, std::size_t m) {
+        w.resize(3 * m);
+        for (std::size_t k = 0; k < m; ++k)
+            for (int a = 0; a < 3; ++a) {
+                const double* r = all.list().vectors.data() + 3 * (first + k);
+                const double* e = strain.data() + 3 * a;
+                w[3 * k + a] = v.data()[3 * all.list().index[first + k] + a] - v.data()[3 * i + a] +
+                               e[0] * r[0] + e[1] * r[1] + e[2] * r[2];
+            }
+        functions.jvp(all.environment, w.data(), dG.mutable_data() + i * all.width());
+    });
+    return dG;
+}
+
+Moments parse_moments(const std::string& name) {
+    if (name == "automatic") return Moments::automatic;
+    if (name == "never") return Moments::never;
+    if (name == "always") return Moments::always;
+    throw Error("moments \"" + name + "\" is unknown, expected automatic, never or always");
+}
+
+py::tuple pickled_function(const SymmetryFunction& f) {
+    return pickled(f.type, f.center, f.neighbor1, f.neighbor2, f.eta, f.rs, f.lambda, f.zeta, f.cutoff,
+                   f.left, f.angle_left, f.angle_right, f.subtype());
+}
+
+SymmetryFunction unpickled_function(const py::tuple& state) {
+    check_version(state);
+    const auto whole = [&](int k) { return state[k].cast<int>(); };
+    const auto real = [&](int k) { return state[k].cast<double>(); };
+    SymmetryFunction f{whole(1), whole(2), whole(3), whole(4), real(5),  real(6),
+                       real(7),  real(8),  real(9),  real(10), real(11), real(12)};
+    set_subtype(f, state[13].cast<std::string>());
+    return f;
+}
+
+py::tuple pickled_functions(const SymmetryFunctions& functions) {
+    std::vector<SymmetryFunction> all;
+    for (int e = 0; e < functions.elements(); ++e)
+        all.insert(all.end(), functions.functions(e).begin(), functions.functions(e).end());
+    const Cutoff cutoff = functions.cutoff_function();
+    return pickled(functions.elements(), all, static_cast<int>(cutoff.type), cutoff.alpha,
+                   functions.atomic_numbers(), static_cast<int>(functions.moments()));
+}
+
+SymmetryFunctions unpickled_functions(const py::tuple& state) {
+    check_version(state);
+    return {state[1].cast<int>(),
+            state[2].cast<std::vector<SymmetryFunction>>(),
+            {static_cast<CutoffType>(state[3].cast<int>()), state[4].cast<double>()},
+            state[5].cast<std::vector<int>>(),
+            static_cast<Moments>(state[6].cast<int>())};
+}
+
+}  // namespace
+
+void export_symmetry(py::module_& m) {
+    py::class_<SymmetryFunction>(m, "SymmetryFunction")
+        .def(py::init([](int type, int center, int neighbor1, int neighbor2, double eta, double rs,
+                         double lambda, double zeta, double cutoff, double left, double angle_left,
+                         double angle_right, const std::string& subtype) {
+                 SymmetryFunction f{type,   center, neighbor1, neighbor2, eta,        rs,
+                                    lambda, zeta,   cutoff,    left,      angle_left, angle_right};
+                 set_subtype(f, subtype);
+                 return f;
+             }),
+             py::arg("type"), py::arg("center"), py::arg("neighbor1") = -1, py::arg("neighbor2") = -1,
+             py::kw_only(), py::arg("eta") = 0.0, py::arg("rs") = 0.0, py::arg("lambda_") = 0.0,
+             py::arg("zeta") = 0.0, py::arg("cutoff"), py::arg("left") = 0.0, py::arg("angle_left") = 0.0,
+             py::arg("angle_right") = 0.0, py::arg("subtype") = "p2")
+        .def_readwrite("type", &SymmetryFunction::type)
+        .def_readwrite("center", &SymmetryFunction::center)
+        .def_readwrite("neighbor1", &SymmetryFunction::neighbor1)
+        .def_readwrite("neighbor2", &SymmetryFunction::neighbor2)
+        .def_readwrite("eta", &SymmetryFunction::eta)
+        .def_readwrite("rs", &SymmetryFunction::rs)
+        .def_readwrite("lambda_", &SymmetryFunction::lambda)
+        .def_readwrite("zeta", &SymmetryFunction::zeta)
+        .def_readwrite("cutoff", &SymmetryFunction::cutoff)
+        .def_readwrite("left", &SymmetryFunction::left)
+        .def_readwrite("angle_left", &SymmetryFunction::angle_left)
+        .def_readwrite("angle_right", &SymmetryFunction::angle_right)
+        .def_property("subtype", &SymmetryFunction::subtype, &set_subtype)
+        .def_property_readonly("is_angular", &SymmetryFunction::is_angular)
+        .def_property_readonly("is_compact", &SymmetryFunction::is_compact)
+        .def(py::pickle(&pickled_function, &unpickled_function));
+    py::class_<SymmetryFunctions>(m, "SymmetryFunctions")
+        .def(py::init([](int n_elements, std::vector<SymmetryFunction> functions, int cutoff_type,
+                         double alpha, const std::vector<int>& atomic_numbers, const std::string& moments) {
+                 if (cutoff_type < 0 || cutoff_type > 8)
+                     throw Error("cutoff type " + std::to_string(cutoff_type) + ", expected 0 to 8");
+                 return SymmetryFunctions(n_elements, std::move(functions),
+                                          {static_cast<CutoffType>(cutoff_type), alpha}, atomic_numbers,
+                                          parse_moments(moments));
+             }),
+             py::arg("n_elements"), py::arg("functions"), py::arg("cutoff_type") = 1, py::arg("alpha") = 0.0,
+             py::arg("atomic_numbers") = std::vector<int>{}, py::arg("moments") = "automatic")
+        .def_property_readonly("n_elements", &SymmetryFunctions::elements)
+        .def_property_readonly("cutoff", &SymmetryFunctions::cutoff)
+        .def_property_readonly(
+            "cutoff_type",
+            [](const SymmetryFunctions& f) { return static_cast<int>(f.cutoff_function().type); })
+        .def_property_readonly("alpha", [](const SymmetryFunctions& f) { return f.cutoff_function().alpha; })
+        .def_property_readonly("max_count", &SymmetryFunctions::max_count)
+        .def_property_readonly("moments",
+                               [](const SymmetryFunctions& f) {
+                                   std::vector<std::size_t> counts;
+                                   for (int e = 0; e < f.elements(); ++e) counts.push_back(f.from_moments(e));
+                                   return counts;
+                               })
+        .def("count",
+             [](const SymmetryFunctions& f, int element) {
+                 check_element(f, element);
+                 return f.count(element);
+             })
+        .def("functions",
+             [](const SymmetryFunctions& f, int element) {
+                 check_element(f, element);
+                 return f.functions(element);
+             })
+        .def("evaluate", &evaluate, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
+             py::arg("device") = "cpu")
+        .def("vjp", &vjp, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
+             py::arg("u"), py::arg("device") = "cpu")
+        .def("jvp", &jvp, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
+             py::arg("v"), py::arg("strain"), py::arg("device") = "cpu")
+        .def(py::pickle(&pickled_functions, &unpickled_functions));
+    m.def(
+        "read_functions",
+        [](const std::string& input_nn, double cflength) {
+            InputFunctions input = read_functions(input_nn, cflength);
+            return py::make_tuple(input.elements, input.functions);
+        },
+        py::arg("input_nn"), py::arg("cflength") = 1.0);
+    m.def("keywords", [] {
+        const auto text = [](KeywordStatus status) {
+            return status == KeywordStatus::used      ? "used"
+                   : status == KeywordStatus::refused ? "refused"
+                                                      : "without effect";
+        };
+        py::list rows;
+        for (const Keyword& k : keywords()) rows.append(py::make_tuple(k.name, text(k.status), k.reason));
+        return rows;
+    });
+}
+
+}  // namespace sitewise::python
