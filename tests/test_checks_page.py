@@ -105,7 +105,7 @@ PROOFS = {
     "An output of CP2K is refused.": "readers: an_output_of_cp2k",
     # Potentials
     "Every keyword of `input.nn` is known.": """keywords: each_keyword_stands_once_with_a_reason
-        the_reference_lists_the_keywords_of_the_table keywords_without_effect_have_none; cli: damaged_potentials""",
+        keywords_without_effect_have_none; cli: damaged_potentials""",
     "A keyword for an energy that is not computed is refused.": """keywords:
         refused_keywords_say_where_and_what_to_do values_that_are_refused""",
     "The inner cutoff is used.": """keywords: the_inner_cutoff_as_keyword_and_as_argument inner_cutoffs

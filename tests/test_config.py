@@ -1,10 +1,22 @@
-"""RUN.toml: defaults, paths and messages."""
+"""RUN.toml: defaults, paths, messages and the schema for editors."""
 
+import re
+import sys
+from pathlib import Path
+
+import jsonschema
 import pytest
 
 from sitewise import Error
 from sitewise.config import Config
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = Config.model_json_schema()
 MINIMAL = '[data]\ntrain = "a.xyz"\n'
 
 
@@ -130,3 +142,43 @@ def test_missing_and_unreadable_files(tmp_path):
 
 def test_a_byte_order_mark_is_accepted(tmp_path):
     assert load(tmp_path, "\ufeff" + MINIMAL) == load(tmp_path, MINIMAL)
+
+
+# -- the schema for editors ---------------------------------------------------------------------------------
+
+
+def test_the_schema_gives_each_key_a_meaning():
+    tables = [SCHEMA["$defs"][name]["properties"] for name in SCHEMA["$defs"]]
+    keys = [(key, value) for table in tables for key, value in table.items() if "$ref" not in value]
+    assert len(keys) > 35
+    assert all(value["description"].endswith(".") for _, value in keys)
+
+
+@pytest.mark.parametrize("page", ["get-started", "how-to"])
+def test_the_schema_accepts_the_pages_tables(page):
+    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        tables = tomllib.loads(block)
+        tables.setdefault("data", {}).setdefault("train", "a.xyz")
+        jsonschema.validate(tables, SCHEMA)
+        Config.parse(tables)
+
+
+def test_the_schema_accepts_all_notations_and_refuses_mistakes():
+    accepted = [
+        {"data": {"train": "a.xyz", "test": "b.xyz"}},
+        {"data": {"train": ["a.xyz"], "test": ["b.xyz"]}, "invariants": {"data": ["c.xyz"]}},
+        {"data": {"train": "a.xyz", "test": 0.2}, "training": {"optimizer": "adam", "learning_rate": 0.01}},
+        {"data": {"train": "a.xyz"}, "training": {"optimizer": "adam", "learning_rate": [0.01, 0.001]}},
+    ]
+    for tables in accepted:
+        jsonschema.validate(tables, SCHEMA)
+        Config.parse(tables)
+    refused = [{}, {"data": {"train": 1}}, {"data": {"train": "a"}, "training": {"seeds": 1}}]
+    refused += [{"data": {"train": "a"}, "training": {"recipe": "none"}}, {"datum": {}}]
+    for tables in refused:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(tables, SCHEMA)
+        with pytest.raises(Error):
+            Config.parse(tables)

@@ -2,7 +2,6 @@
 program of its owner gives it."""
 
 import pickle
-import re
 import resource
 import time
 from itertools import pairwise
@@ -63,13 +62,6 @@ CRYSTAL = silicon("small")
 
 
 # -- the table ----------------------------------------------------------------------------------------------
-
-
-def test_the_reference_lists_the_keywords_of_the_table():
-    text = (Path(__file__).resolve().parents[1] / "docs" / "reference.md").read_text()
-    rows = re.findall(r"^\| (used|without effect|refused) \| (.*?) \| (.*?) \|$", text, re.MULTILINE)
-    listed = [(name.strip("`"), status, reason) for status, names, reason in rows for name in names.split(", ")]
-    assert listed == _core.keywords()
 
 
 def test_each_keyword_stands_once_with_a_reason():

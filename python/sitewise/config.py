@@ -64,34 +64,47 @@ PROBLEMS = 10  # told of at once
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
 
 class Keys(_Table):
-    """Names of the labels in the files, where they are not the usual ones; a virial is in place of the stress."""
+    """Names of the labels in the files, where they are not the usual ones."""
 
     energy: str | None = None
+    """Name of the energy (eV)."""
     forces: str | None = None
+    """Name of the forces (eV/Å)."""
     stress: str | None = None
+    """Name of the stress."""
     virial: str | None = None
+    """Name of the virial (eV, minus stress times volume), in place of a stress."""
 
     def given(self) -> dict[str, str]:
         return {label: key for label, key in self if key is not None}
 
 
 class Data(_Table):
-    """[data]: files or glob patterns; `test` may be a fraction of the training data held out by the seed."""
+    """Structures with labels, and how to read them."""
 
     train: list[str]
+    """File, pattern or list of them."""
     test: list[str] | float = 0.1
+    """The same, or the fraction of `train` to hold out, chosen by `seed`; 0 for none."""
     keys: Keys = Keys()
     mixed_labels: bool = False
+    """Whether a label may come from one source in some structures and from another in others."""
     cache: str | None = None
+    """Folder to keep features and derivatives in, and to find them in; none if not given."""
     length_unit: str = "Angstrom"
+    """`"Angstrom"` or `"Bohr"`: of the files' positions and cells, and in forces and stress."""
     energy_unit: str = "eV"
+    """`"eV"`, `"Hartree"`, `"Rydberg"`, `"kcal/mol"` or `"kJ/mol"`: in the files' energies, forces and stress."""
     stress_unit: str | None = None
+    """`"eV/Angstrom^3"`, `"GPa"` or `"kbar"`; that of energy and length if not given."""
     keep_unconverged: bool = False
+    """Keep steps of DFT outputs whose electrons did not converge."""
     keep_machine_learned: bool = False
+    """Keep steps that VASP's machine-learned force field made."""
 
     @model_validator(mode="after")
     def _known_units(self) -> Data:
@@ -113,12 +126,12 @@ class Data(_Table):
         )
         return {"keys": self.keys.given(), **{name: getattr(self, name) for name in names}}
 
-    @field_validator("train", mode="before")
+    @field_validator("train", mode="before", json_schema_input_type=str | list[str])
     @classmethod
     def _one_file(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
-    @field_validator("test", mode="plain")
+    @field_validator("test", mode="plain", json_schema_input_type=str | list[str] | float)
     @classmethod
     def _files_or_fraction(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -132,15 +145,23 @@ class Data(_Table):
 
 
 class Functions(_Table):
-    """[symmetry_functions]: a preset or a file, how many of them to choose, and their scaling."""
+    """The symmetry functions: a preset or a file, how many of them to choose, and their scaling."""
 
     preset: Literal["simple-nn", "fast", "auto", "pool"] | None = None
+    """Set of functions; `"simple-nn"` if neither it nor `file` is given."""
     file: str | None = None
+    """An `input.nn` whose functions to use instead."""
     cutoff: Annotated[float, Field(gt=0, le=LONGEST)] | None = None
+    """Å; the preset's if not given."""
     cflength: Positive = 1.0
+    """Å in the unit of length of `file`: 1.8897261328 for Bohr."""
     select: Count | None = None
+    """Number of functions to choose for each element by CUR on the training data; all if not given. `"pool"`
+    needs it."""
     scaling: ScalingName = "minmax"
+    """n2p2's scalings; `"minmax"` scales to [-1, 1]."""
     whiten: bool = True
+    """Train the first layer on principal components."""
 
     @model_validator(mode="after")
     def _preset_or_file(self) -> Functions:
@@ -161,10 +182,12 @@ def hidden_weights(hidden: list[int]) -> int:
 
 
 class NetworkShape(_Table):
-    """[network]: nodes and activation of the hidden layers, the same for each element."""
+    """The networks, of the same shape for each element."""
 
     hidden: Annotated[list[Count], Field(min_length=1, max_length=20)] = [30, 30]
+    """Nodes of the hidden layers."""
     activation: ActivationName = "tanh"
+    """Activation function of the hidden layers."""
 
     @field_validator("hidden")
     @classmethod
@@ -175,24 +198,44 @@ class NetworkShape(_Table):
 
 
 class Training(_Table):
-    """[training]: the optimiser, the loss and what happens on the way. Defaults are those of the recipe."""
+    """The optimiser and the loss. Defaults that are not given here are those of the recipe."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required"))  # the recipe gives them
 
     recipe: Literal["default", "seed-adam", "seed-lbfgs"] = "default"
+    """Defaults of other keys by name."""
     optimizer: Literal["gn-lbfgs", "lbfgs", "lm", "adam"]
+    """L-BFGS whose first inverse Hessian is that of a sampled Gauss-Newton matrix (`"gn-lbfgs"`); plain L-BFGS;
+    Levenberg-Marquardt with a new sample in each iteration (`"lm"`); or Adam."""
     iterations: Count | None = None
+    """Length of the run; each iteration but Adam's looks at all structures."""
     epochs: Count | None = None
+    """Passes over the training structures, in place of `iterations`."""
     batch_size: Count | None = None
+    """Structures of an iteration; Adam only, 4 if not given."""
     learning_rate: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
+    """First and last, exponential in between; or one number. Adam only, [0.01, 0.00017] if not given."""
     l2: NonNegative
+    """Times the sum of squares of the weight matrices (of the whitened ones if `whiten`)."""
     force_weight: NonNegative
+    """Of the mean squared force error (eV/Å)² against that of the energy (eV/atom)²; 0: energies alone."""
     stress_weight: NonNegative = 0.0
+    """Of the mean squared stress error (eV/Å³)²."""
     group_weights: dict[str, NonNegative] = {}
+    """Of the squared errors of a structure, by its `config_type` or `group`; 1 if not given."""
     gdf: bool = False
+    """Weigh forces by the sparsity of their environments in the training set (GDF)."""
     gdf_width: Positive | None = None
+    """Width of its Gaussians, a distance in G space; automatic if not given."""
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
+    """Seed of held-out structures, first weights, batches and samples."""
     replicas: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Potentials of an ensemble; the first weights of replica r are those of `seed` + r."""
     early_stop: Count | None = None
+    """Iterations without a lower test loss after which to stop; the best potential is kept."""
     memory_budget: Annotated[float, Field(ge=0, le=1e6)] = 4.0
+    """GB for derivatives in memory, of each rank of `mpirun`; past it they are read from `cache`, or else
+    recomputed."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -209,7 +252,7 @@ class Training(_Table):
         values = {key: value for key, value in recipe.items() if key != "iterations" or "epochs" not in given} | given
         return ADAM | values if values["optimizer"] == "adam" else values
 
-    @field_validator("learning_rate", mode="before")
+    @field_validator("learning_rate", mode="before", json_schema_input_type=float | list[float] | None)
     @classmethod
     def _constant(cls, value: Any) -> Any:
         return [value, value] if isinstance(value, (int, float)) else value
@@ -250,11 +293,13 @@ class Training(_Table):
 
 
 class Invariants(_Table):
-    """[invariants]: crystals of equivalent atoms that are followed during training; "auto" finds them in the data."""
+    """Crystals of equivalent atoms that are followed during training."""
 
     data: list[str] | Literal["auto"] = "auto"
+    """Files of crystals whose atoms are all equivalent, with energies; `"auto"`: those in training and test data;
+    `[]`: none."""
 
-    @field_validator("data", mode="before")
+    @field_validator("data", mode="before", json_schema_input_type=str | list[str])
     @classmethod
     def _one_file(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) and value != "auto" else value
