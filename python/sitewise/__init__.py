@@ -1,8 +1,8 @@
-"""Behler-Parrinello neural network potentials: trained from reference data, run fast, and checked.
+"""Train, run and test Behler-Parrinello neural network potentials.
 
-Lengths in Angstrom, energies in eV, forces in eV/Angstrom, stress in eV/Angstrom^3 with ASE's sign (tensile
-positive, order xx yy zz yz xz xy). Every mistake in the input raises `Error` with one sentence that names the
-file, key, structure or atom.
+Lengths are in Angstrom, energies in eV, forces in eV/Angstrom, stress in eV/Angstrom^3 with ASE's sign (tensile
+positive) and order xx yy zz yz xz xy. Every mistake in the input raises `Error` with one sentence that names the file,
+key, structure or atom.
 """
 
 from importlib import import_module
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Dataset", "Ensemble", "Error", "NeighborList", "Potential", "SymmetryFunctions", "__version__", "train"]
 
-# Where names come from when they are first used: the command line must be able to meet Ctrl-C before it imports more.
+# Modules are imported at the first use of a name: the command line must be able to handle Ctrl-C before that.
 _MODULES = {
     "Dataset": ".io.dataset",
     "Ensemble": ".ensemble",
@@ -46,7 +46,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _module(name: str) -> Any:
-    """One of the package's own, as `sitewise.ranks`."""
+    """Import a module of the package, for example `sitewise.ranks`."""
     try:
         return import_module(f".{name}", __name__)
     except ModuleNotFoundError as error:

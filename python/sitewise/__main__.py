@@ -1,4 +1,4 @@
-"""The command `sitewise`. What it imports takes a second or two, in which a signal must not end in a traceback."""
+"""The command `sitewise`. Its imports take a second or two, in which a signal must not end in a traceback."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ from types import FrameType
 
 
 def main() -> None:
-    """Entry point of the command, also of `python -m sitewise`."""
+    """Run the command line; also the entry point of `python -m sitewise`."""
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _leave)
     from .cli import main as run
@@ -15,7 +15,7 @@ def main() -> None:
 
 
 def _leave(signum: int, _frame: FrameType | None) -> None:
-    """Leave at once: nothing is begun yet, and an exception might be caught amid an import."""
+    """Exit at once: no work has begun, and an exception could be caught inside an import."""
     try:
         os.write(2, b"interrupted\n")
     finally:

@@ -42,8 +42,8 @@ ActivationName = Literal[
 ]
 ScalingName = Literal["minmax", "center", "minmax_center", "sigma", "none"]
 
-# Defaults of [training] by recipe; `default` is what measurements in benchmarks/RESULTS.md found best, the others
-# follow D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019).
+# Defaults of [training] by recipe. `default` was best in the measurements of benchmarks/RESULTS.md; the others follow
+# D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019).
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {"optimizer": "gn-lbfgs", "iterations": 240, "force_weight": 0.01, "l2": 1e-6},
     "seed-adam": {"optimizer": "adam", "iterations": 100_000, "force_weight": 0.03, "l2": 1e-6},
@@ -55,12 +55,12 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 
-# A file beyond these would take longer to read than any run's, or could not be: bytes, and dots in a key.
+# Bytes of a file, and dots in a key: a larger file would take too long to read, or could not be read at all.
 SIZE, DOTS = 1 << 18, 50
 HIDDEN = 10**6  # weights between hidden layers
-MATRIX = {"gn-lbfgs": 10**5, "lm": 10**5}  # such weights where the optimiser has a matrix of all weights
+MATRIX = {"gn-lbfgs": 10**5, "lm": 10**5}  # the same for optimisers with a matrix of all weights
 LONGEST = 50.0  # cutoff in Angstrom, within which there are some 30,000 neighbours
-PROBLEMS = 10  # told of at once
+PROBLEMS = 10  # reported at once
 
 
 class _Table(BaseModel):
@@ -115,7 +115,7 @@ class Data(_Table):
         return self
 
     def reading(self) -> dict[str, Any]:
-        """Keywords of `Dataset.read` for all files of a run."""
+        """Return the keywords of `Dataset.read` for all files of a run."""
         names = (
             "mixed_labels",
             "length_unit",
@@ -177,7 +177,7 @@ class Functions(_Table):
 
 
 def hidden_weights(hidden: list[int]) -> int:
-    """Count the weights of a network with one input, the least that it may have."""
+    """Count the weights of a network with one input, the smallest number that it can have."""
     return sum(a * b for a, b in pairwise([1, *hidden, 1]))
 
 
@@ -243,7 +243,7 @@ class Training(_Table):
         if not isinstance(given, dict):
             return check(given)
         made = check(cls._with_defaults(given))
-        made.model_fields_set.intersection_update(given)  # what the recipe says was not asked for
+        made.model_fields_set.intersection_update(given)  # what the recipe gives was not set by the user
         return made
 
     @staticmethod
@@ -271,21 +271,21 @@ class Training(_Table):
         return self
 
     def weight(self, group: str) -> float:
-        """Of the errors of a structure of a group in the loss."""
+        """Return the weight of a group's structures in the loss."""
         return self.group_weights.get(group, 1.0)
 
     def batch(self, n_structures: int) -> int:
-        """Structures of an iteration: all, but for Adam."""
+        """Return the number of structures of an iteration: all of them, except for Adam."""
         return min(self.batch_size or n_structures, n_structures)
 
     def total_iterations(self, n_structures: int) -> int:
-        """Length of the run."""
+        """Return the number of iterations of the run."""
         if self.epochs:
             return self.epochs * -(-n_structures // self.batch(n_structures))
         return self.iterations or 0
 
     def rate(self, progress: float) -> float:
-        """Learning rate at a part 0..1 of the run; NaN where the optimiser has none."""
+        """Return the learning rate at a fraction 0..1 of the run; NaN if the optimiser has none."""
         if self.learning_rate is None:
             return float("nan")
         first, last = self.learning_rate
@@ -306,7 +306,7 @@ class Invariants(_Table):
 
 
 class Config(_Table):
-    """A whole RUN.toml; paths are absolute once it is loaded from a file."""
+    """A whole RUN.toml; its paths are absolute once it is loaded from a file."""
 
     data: Data
     symmetry_functions: Functions = Functions()
@@ -333,13 +333,13 @@ class Config(_Table):
 
     @classmethod
     def load(cls, path: str | Path, recipe: str | None = None) -> Config:
-        """Read a RUN.toml; relative paths in it are relative to its folder, and `recipe` takes the place of its own.
+        """Read a RUN.toml. Relative paths in it are relative to its folder; `recipe` replaces its own.
 
         Raises
         ------
         Error
-            If the file cannot be read or is not TOML (with the line), or one sentence for each key that is
-            unknown, missing or has a wrong value.
+            If the file cannot be read or is not TOML (with the line). One sentence for each key that is unknown,
+            missing or has a wrong value.
         """
         path = Path(path)
         try:
@@ -352,7 +352,7 @@ class Config(_Table):
             raise Error(f"{path}: is not a text file in UTF-8") from None
         except RecursionError:
             raise Error(f"{path}: is not valid TOML: too many brackets in brackets") from None
-        except ValueError as error:  # of TOML, or of a number with too many digits
+        except ValueError as error:  # from the TOML parser, or from a number with too many digits
             raise Error(f"{path}: is not valid TOML: {printable(error, PATH)}") from None
         training = tables.setdefault("training", {})
         if recipe and isinstance(training, dict):
@@ -361,7 +361,13 @@ class Config(_Table):
 
     @classmethod
     def parse(cls, tables: dict[str, Any], name: str = "configuration") -> Config:
-        """Check tables that came from elsewhere than a file; `name` stands at the head of each message."""
+        """Check tables that do not come from a file; `name` is the head of each message.
+
+        Raises
+        ------
+        Error
+            One sentence for each key that is unknown, missing or has a wrong value.
+        """
         try:
             return cls.model_validate(tables)
         except ValidationError as error:
@@ -371,7 +377,7 @@ class Config(_Table):
             raise Error("\n".join(f"{name}: {problem}" for problem in problems)) from None
 
     def relative_to(self, folder: Path) -> Config:
-        """The same configuration with absolute paths, relative ones being relative to `folder`."""
+        """Return the configuration with absolute paths; relative ones are relative to `folder`."""
 
         def absolute(files: list[str]) -> list[str]:
             return [str(folder.absolute() / file) for file in files]
@@ -394,12 +400,12 @@ class Config(_Table):
         )
 
     def tables(self) -> dict[str, dict[str, Any]]:
-        """The tables with all defaults filled in; keys without a value are left out."""
+        """Return the tables with all defaults filled in, without the keys that have no value."""
         return self.model_dump(exclude_none=True)
 
 
 def _parsed(path: Path) -> dict[str, Any]:
-    """Read the tables of a file; raises ValueError for one that would take too long."""
+    """Read the tables of a file; raise ValueError if that would take too long."""
     with path.open("rb") as file:
         content = file.read(SIZE + 1)
     if len(content) > SIZE:
@@ -413,15 +419,15 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    """A value as Python writes it, where that can be."""
+    """Return a value as Python writes it, if that is possible."""
     try:
         return printable(repr(value))
-    except (RecursionError, ValueError):  # of many brackets or digits
+    except (RecursionError, ValueError):  # too many brackets or digits
         return f"a value of type {type(value).__name__}"
 
 
 def _sentence(problem: Any) -> str:
-    """One problem that pydantic found, as "[table] key: what is wrong"."""
+    """Return a problem that pydantic found, as "[table] key: what is wrong"."""
     keys = [str(key) for key in problem["loc"] if not isinstance(key, int)]
     shown = [printable(key) for key in keys]
     place = " ".join([f"[{'.'.join(shown[:-1])}]", shown[-1]]) if len(keys) > 1 else "".join(f"[{k}]" for k in shown)
@@ -447,7 +453,7 @@ def _sentence(problem: Any) -> str:
 
 
 def _known_keys(tables: list[str]) -> list[str]:
-    """Keys of the table at this path."""
+    """List the keys of the table at this path."""
     model: type[BaseModel] = Config
     for table in tables:
         model = model.model_fields[table].annotation  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""Pickles of what Python alone knows: for copies and other processes of this version, no file format."""
+"""Pickles of Python objects, for copies and for other processes of this version; they are not a file format."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ T = TypeVar("T")
 
 
 def pickled(kind: type[T], values: dict[str, Any]) -> tuple[Any, ...]:
-    """Return what `__reduce__` returns of an object with these attributes."""
+    """Return what `__reduce__` must return for an object with these attributes."""
     return restored, (VERSION, kind, values)
 
 
 def restored(version: str, kind: type[T], values: dict[str, Any]) -> T:
-    """Make the object again; raises Error for one of another version, as those of the extension."""
+    """Make the object again; raise Error if another version made the pickle, as the extension does."""
     if version != VERSION:
         raise Error(f"a pickle of sitewise {version} cannot be read by sitewise {VERSION}")
     made = kind.__new__(kind)
     for name, value in values.items():
-        object.__setattr__(made, name, value)  # also where it is frozen
+        object.__setattr__(made, name, value)  # works for frozen classes too
+
     return made

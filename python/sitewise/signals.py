@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, met where stopping loses nothing."""
+"""Ctrl-C and SIGTERM, handled at points where stopping loses nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(KeyboardInterrupt):
-    """Work that was stopped by the signal `signum`; the message says what is kept."""
+    """An interruption by the signal `signum`; the message says what is kept."""
 
     def __init__(self, message: str, signum: int) -> None:
         super().__init__(message, signum)
@@ -23,7 +23,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Stop:
-    """What a signal does: it raises Interrupted, or inside of `deferred` only becomes a request."""
+    """A signal handler that raises Interrupted, or inside `deferred` only records the request."""
 
     def __init__(self) -> None:
         self.signum: int | None = None
@@ -31,14 +31,14 @@ class Stop:
         self._deferring = False
 
     def __call__(self, signum: int, _frame: FrameType | None) -> None:
-        if not self._deferring or self.signum is not None:  # the second Ctrl-C does not wait
+        if not self._deferring or self.signum is not None:  # a second Ctrl-C does not wait
             self.raised = signum
             raise Interrupted("interrupted", signum)
         self.signum = signum
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """In this block a first signal waits until `signum` is looked at."""
+        """Let a first signal in this block wait until the block reads `signum`."""
         self._deferring = True
         try:
             yield
@@ -48,7 +48,7 @@ class Stop:
 
 @contextmanager
 def stop_signals() -> Iterator[Stop]:
-    """SIGINT and SIGTERM are given to a Stop while the block runs in the main thread."""
+    """Pass SIGINT and SIGTERM to a Stop while the block runs in the main thread."""
     stop = Stop()
     before: dict[int, Any] = {}
     try:
@@ -61,7 +61,7 @@ def stop_signals() -> Iterator[Stop]:
     except Exception:
         if stop.raised is None:
             raise
-        # An import that is interrupted, or a reader of ASE, turns the interruption into an exception of its own.
+        # An interrupted import, or a reader of ASE, turns the interruption into another exception.
         raise Interrupted("interrupted", stop.raised) from None
     finally:
         for number, handler in before.items():

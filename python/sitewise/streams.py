@@ -1,4 +1,4 @@
-"""Standard output and error that are closed, full, or a pipe that nobody reads any more."""
+"""Standard output and error that may be closed, full, or a pipe that nobody reads any more."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import TextIO
 
 from .text import printable_lines
 
-BROKEN_PIPE = 128 + 13  # as of a program that SIGPIPE ends
+BROKEN_PIPE = 128 + 13  # exit status of a program that SIGPIPE ends
 
 
 def tell(text: str) -> None:
-    """Print lines on stderr; work goes on where nothing can be written there."""
+    """Print lines on stderr; continue if nothing can be written there."""
     with suppress(OSError):
         print(printable_lines(text), file=sys.stderr, flush=True)
 
 
 def status_of(run: Callable[[], object]) -> int:
-    """Return the exit status of what is run: its own, or that of results that cannot be written."""
+    """Run a function and return the exit status: its own, or that of results that cannot be written."""
     if sys.stderr is None:
         sys.stderr = _nowhere()
-    if sys.stdout is None:  # before hours of work, the results of which would be lost
+    if sys.stdout is None:  # checked before hours of work whose results would be lost
         tell("error: standard output is closed, results would be lost; >/dev/null if they are not needed")
         return 2
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names from files may have letters that the terminal has not
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the terminal may lack letters of names in files
         sys.stdout.reconfigure(errors="backslashreplace")
     status = 0
     try:
@@ -40,7 +40,7 @@ def status_of(run: Callable[[], object]) -> int:
     except BrokenPipeError:
         status = BROKEN_PIPE
     except OSError as error:
-        if status == 0:  # otherwise it has been told
+        if status == 0:  # otherwise an error was already reported
             tell(f"error: standard output: {error.strerror}")
         status = status or 2
     for stream in (sys.stdout, sys.stderr):
@@ -49,7 +49,7 @@ def status_of(run: Callable[[], object]) -> int:
 
 
 def _finish(stream: TextIO) -> None:
-    """Drop what cannot be written; Python would complain at its end."""
+    """Drop what cannot be written; otherwise Python would complain when it exits."""
     try:
         stream.flush()
     except OSError:

@@ -27,7 +27,7 @@ SIMPLE_NN_ANGULAR = [
     (eta, zeta, lambda_) for eta in (0.000357, 0.028569, 0.089277) for zeta in (1, 2, 4) for lambda_ in (-1, 1)
 ]
 
-# Functions of type 9 with zeta up to 4 need moments of 4th order alone, whose cost is linear in the neighbours.
+# Functions of type 9 with zeta up to 4 need only moments up to order 4, whose cost is linear in the neighbours.
 FAST_CUTOFF = 5.0
 FAST_ANGULAR = [(eta, zeta, lambda_) for eta in (0.000357, 0.05, 0.15) for zeta in (1, 2, 3, 4) for lambda_ in (-1, 1)]
 
@@ -44,7 +44,12 @@ class SymmetryFunctions:
     elements
         Chemical symbols, sorted by atomic number.
     core
-        The functions, whose element indices point into `elements`.
+        The functions; their element indices refer to `elements`.
+
+    Raises
+    ------
+    Error
+        If the number of elements differs.
     """
 
     def __init__(self, elements: Sequence[str], core: _core.SymmetryFunctions) -> None:
@@ -55,16 +60,17 @@ class SymmetryFunctions:
 
     @classmethod
     def preset(cls, name: str, elements: Sequence[str], cutoff: float | None = None) -> SymmetryFunctions:
-        """A set of functions by its name.
+        """Make a preset set of functions.
 
         Parameters
         ----------
         name
-            "simple-nn": the stock set of SIMPLE-NN, K. Lee et al., Comput. Phys. Commun. 242, 95 (2019): for
-            each neighbour element 8 functions of type 2 with r_s = 0, for each unordered pair of elements 18
-            of type 3, cutoff 6 Angstrom. "fast": the same functions of type 2 and, for each pair, 24 of type 9 that
-            are computed from moments, cutoff 5 Angstrom: several times faster. "auto" and "pool": see there, cutoff
-            6 Angstrom.
+            - "simple-nn": the stock set of SIMPLE-NN, K. Lee et al., Comput. Phys. Commun. 242, 95 (2019). For each
+              neighbour element it has 8 functions of type 2 with r_s = 0, for each unordered pair of elements 18 of
+              type 3; cutoff 6 Angstrom.
+            - "fast": the same functions of type 2 and, for each pair, 24 of type 9 that are computed from moments,
+              several times faster; cutoff 5 Angstrom.
+            - "auto" and "pool": see the methods; cutoff 6 Angstrom.
         elements
             Chemical symbols in any order.
         cutoff
@@ -73,7 +79,7 @@ class SymmetryFunctions:
         Raises
         ------
         Error
-            If there is no such preset or element.
+            If there is no such preset or element, or if the cutoff is not positive and finite.
         """
         if name not in PRESETS:
             raise Error(f'there is no preset "{name}" of symmetry functions, expected {" or ".join(PRESETS)}')
@@ -82,18 +88,18 @@ class SymmetryFunctions:
 
     @classmethod
     def auto(cls, elements: Sequence[str], cutoff: float) -> SymmetryFunctions:
-        """A set made for the elements' size and the cutoff (Angstrom), without a look at data.
+        """Make a set for the size of the elements and the cutoff (Angstrom), without data.
 
-        For each neighbour element 8 functions of type 2, shifted to equispaced r_s from 0.8 times the sum of
-        the covalent radii up to one spacing D before the cutoff, with eta = 1/(2 D^2) (the shifted set of
-        M. Gastegger et al., J. Chem. Phys. 148, 241709 (2018)). For each unordered pair of elements 16
-        functions of type 3: eta = 1/(2 w^2) with the widths w = cutoff and cutoff/2, zeta 1, 2, 4, 16 and
-        lambda -1, 1 (after G. Imbalzano et al., J. Chem. Phys. 148, 241730 (2018)).
+        For each neighbour element it has 8 functions of type 2, shifted to equispaced r_s from 0.8 times the sum of the
+        covalent radii up to one spacing D before the cutoff, with eta = 1/(2 D^2) (the shifted set of M. Gastegger et
+        al., J. Chem. Phys. 148, 241709 (2018)). For each unordered pair of elements it has 16 functions of type 3: eta
+        = 1/(2 w^2) with the widths w = cutoff and cutoff/2, zeta 1, 2, 4, 16 and lambda -1, 1 (after G. Imbalzano et
+        al., J. Chem. Phys. 148, 241730 (2018)).
 
         Raises
         ------
         Error
-            If there is no such element or the cutoff does not reach beyond the bonds.
+            If there is no such element, or if the cutoff does not reach beyond the bonds.
         """
         from ase.data import atomic_numbers, covalent_radii
 
@@ -120,17 +126,17 @@ class SymmetryFunctions:
 
     @classmethod
     def pool(cls, elements: Sequence[str], cutoff: float) -> SymmetryFunctions:
-        """A large set to choose from, G. Imbalzano et al., J. Chem. Phys. 148, 241730 (2018), section II.B.
+        """Make a large set to choose from, after G. Imbalzano et al., J. Chem. Phys. 148, 241730 (2018), section II.B.
 
-        With n = 8 and R_m = cutoff/n^(m/n), the lengths of a geometric series. For each neighbour element functions
-        of type 2 with r_s = 0 and eta = 1/R_m^2 (m = 0..n), and with r_s = R_m, eta = 1/(R_(m-1) - R_m)^2 (m = 1..n).
-        For each unordered pair of elements functions of type 3 with eta = 1/R_m^2, zeta 1, 4, 16 and lambda -1, 1. In
-        all 71 for one element, 196 for each of two.
+        The lengths R_m = cutoff/n^(m/n) with n = 8 form a geometric series. For each neighbour element the set has
+        functions of type 2 with r_s = 0 and eta = 1/R_m^2 (m = 0..n), and with r_s = R_m and eta = 1/(R_(m-1) - R_m)^2
+        (m = 1..n). For each unordered pair of elements it has functions of type 3 with eta = 1/R_m^2, zeta 1, 4, 16 and
+        lambda -1, 1. These are 71 functions for one element, and 196 for each of two.
 
         Raises
         ------
         Error
-            If there is no such element.
+            If there is no such element, or if the cutoff (Angstrom) is not positive and finite.
         """
         elements = by_atomic_number(elements)
         lengths = [cutoff / POOL_LENGTHS ** (m / POOL_LENGTHS) for m in range(POOL_LENGTHS + 1)]
@@ -144,33 +150,33 @@ class SymmetryFunctions:
 
     @classmethod
     def from_input(cls, path: str, cflength: float = 1.0) -> SymmetryFunctions:
-        """The functions of an `input.nn`; its networks and scaling need not exist.
+        """Read the functions of an `input.nn`; its networks and scaling need not exist.
 
         Parameters
         ----------
         path
             The file.
         cflength
-            The file's unit of length in 1/Angstrom: 1.8897261328 for a file in Bohr.
+            1 Angstrom in the file's unit of length: 1.8897261328 for a file in Bohr.
 
         Raises
         ------
         Error
-            That names file and line.
+            If the file is missing or wrong, with its name and line.
         """
         return cls(*_core.read_functions(str(path), cflength))
 
     @property
     def cutoff(self) -> float:
-        """The largest cutoff, Angstrom."""
+        """Return the largest cutoff, Angstrom."""
         return self.core.cutoff
 
     def of(self, element: str) -> list[SymmetryFunction]:
-        """The functions of one central element in the order of the features."""
+        """Return the functions of a central element, in the order of the features."""
         return self.core.functions(self.elements.index(element))
 
     def without(self, dropped: Collection[tuple[str, int]]) -> SymmetryFunctions:
-        """The functions but for some, each named by its central element and place from 0."""
+        """Return the set without some functions, each given by its central element and its place from 0."""
         kept = [
             function
             for element in self.elements
@@ -180,7 +186,7 @@ class SymmetryFunctions:
         return _of(self.elements, kept, self.core.cutoff_type, self.core.alpha)
 
     def evaluate(self, atoms: Atoms) -> Floats:
-        """The raw functions G of each atom.
+        """Compute the raw functions G of each atom.
 
         Returns
         -------
@@ -196,7 +202,7 @@ class SymmetryFunctions:
         return self.core.evaluate(*arrays)
 
     def rows(self) -> Iterator[tuple[str, ...]]:
-        """A printable row for each function: the columns of `COLUMNS`, empty where a type has no such parameter."""
+        """Yield a printable row for each function: the columns of `COLUMNS`, empty if a type has no such parameter."""
         for center in self.elements:
             for number, f in enumerate(self.of(center), start=1):
                 neighbors = [self.elements[k] for k in (f.neighbor1, f.neighbor2) if k >= 0]
@@ -229,7 +235,7 @@ def _of(
     return SymmetryFunctions(elements, core)
 
 
-# All that makes a function
+# The attributes that define a function
 PARAMETERS = (
     *("type", "center", "neighbor1", "neighbor2", "eta", "rs", "lambda_", "zeta", "cutoff"),
     *("left", "angle_left", "angle_right", "subtype"),
@@ -271,7 +277,7 @@ def _build(
     cutoff: float,
     angular_type: int = ANGULAR,
 ) -> _core.SymmetryFunctions:
-    """Functions of every centre: (eta, r_s) of each neighbour element, (eta, zeta, lambda) of each pair."""
+    """Make the functions of every centre: (eta, r_s) of each neighbour element, (eta, zeta, lambda) of each pair."""
     if not (np.isfinite(cutoff) and cutoff > 0):
         raise Error(f"the cutoff is {cutoff:g} Angstrom, expected a positive length")
     indices = range(n_elements)
@@ -290,7 +296,7 @@ def _build(
     return _core.SymmetryFunctions(n_elements, functions)
 
 
-# How each is made, and its own cutoff in Angstrom
+# The function that makes each preset, and its own cutoff in Angstrom
 PRESETS: dict[str, tuple[Callable[[Sequence[str], float], SymmetryFunctions], float]] = {
     "simple-nn": (_simple_nn, SIMPLE_NN_CUTOFF),
     "fast": (_fast, FAST_CUTOFF),
@@ -300,7 +306,7 @@ PRESETS: dict[str, tuple[Callable[[Sequence[str], float], SymmetryFunctions], fl
 
 
 def doubt_cutoff(functions: SymmetryFunctions, path: str | Path, cflength: float, reporter: Reporter) -> None:
-    """Warn of the functions of a file whose cutoff is so large that it may be in Bohr."""
+    """Warn if the cutoff of a file's functions is so large that it may be in Bohr."""
     if cflength == 1 and functions.cutoff > LARGEST_CUTOFF:
         reporter.warn(
             f"{printable(path, PATH)}: the cutoff of the symmetry functions is {functions.cutoff:.4g} Angstrom: it may "

@@ -1,4 +1,4 @@
-"""Units of data whose files do not say them."""
+"""Units of data whose files do not state them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENERGIES = {
 }
 GPA: float = CODATA["GPa"]
 STRESSES = {"eV/Angstrom^3": 1.0, "GPa": GPA, "kbar": GPA / 10}
-SAME = 1e-6  # part by which two values of one unit differ at most
+SAME = 1e-6  # largest relative difference between two values of one unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class Units:
     Attributes
     ----------
     length
-        Angstrom in a unit.
+        The unit of length in Angstrom.
     energy
-        eV in a unit.
+        The unit of energy in eV.
     pressure
-        eV/Angstrom^3 in a unit of the stress; None where this is energy / length^3.
+        The unit of stress in eV/Angstrom^3; None if it is energy / length^3.
     """
 
     length: float = 1.0
@@ -49,12 +49,12 @@ class Units:
 
     @classmethod
     def of(cls, length_unit: str | float, energy_unit: str | float, stress_unit: str | None = None) -> Units:
-        """Make units by their names, in any case, or by their size in Angstrom and eV.
+        """Make units from their names, in upper or lower case, or from their sizes in Angstrom and eV.
 
         Raises
         ------
         Error
-            If there is no such unit.
+            If there is no such unit, or if a size is not positive and finite.
         """
         pressure = None if stress_unit is None else _size(stress_unit, STRESSES, "stress_unit")
         length, energy = _size(length_unit, LENGTHS, "length_unit"), _size(energy_unit, ENERGIES, "energy_unit")
@@ -62,17 +62,17 @@ class Units:
 
     @property
     def force(self) -> float:
-        """eV/Angstrom."""
+        """Return the unit of forces in eV/Angstrom."""
         return self.energy / self.length
 
     @property
     def stress(self) -> float:
-        """eV/Angstrom^3."""
+        """Return the unit of stress in eV/Angstrom^3."""
         return self.energy / self.length**3 if self.pressure is None else self.pressure
 
     @property
     def names(self) -> tuple[str, str]:
-        """Of energy and length."""
+        """Return the names of the units of energy and length."""
         return _name(self.energy, ENERGIES), _name(self.length, LENGTHS)
 
     def __str__(self) -> str:
@@ -81,7 +81,7 @@ class Units:
 
 
 def _size(unit: str | float, known: Mapping[str, float], what: str) -> float:
-    """Return a unit in the first one known."""
+    """Return the size of a unit in the first unit of `known`."""
     if not isinstance(unit, str):
         if not (isfinite(unit) and unit > 0):
             raise Error(f"{what} is {unit}, expected a positive number or {', '.join(known)}")
@@ -93,6 +93,6 @@ def _size(unit: str | float, known: Mapping[str, float], what: str) -> float:
 
 
 def _name(size: float, known: Mapping[str, float]) -> str:
-    """Name a unit; one of published potentials' directories may differ in the last digits."""
+    """Return the name of a unit; the sizes in directories of published potentials may differ in the last digits."""
     name = next((name for name, other in known.items() if abs(size / other - 1) < SAME), None)
     return name or f"units of {size:.10g} {next(iter(known))}"
