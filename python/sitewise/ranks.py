@@ -1,5 +1,8 @@
-"""The processes of a run. `mpirun` starts several: rank 0 leads, it alone runs the program, reads and writes files and
-talks; the others hold parts of the data and do with them what it calls. Without `mpirun` there is rank 0 alone."""
+"""The processes of a run.
+
+`mpirun` starts several. Rank 0 leads: only rank 0 runs the program, reads and writes files and prints. The other ranks
+hold parts of the data, and run on them what rank 0 calls. Without `mpirun` there is only rank 0.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,13 @@ from ._core import Error
 from .streams import tell
 from .structures import Floats
 
-# What the programs that start MPI tell each process: the number of processes, and its rank among them.
+# Variables in which the programs that start MPI give each process the number of processes, and its rank among them
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 
 
 class Communicator(Protocol):
-    """What is used of `mpi4py.MPI.Comm`; rank 0 is the root."""
+    """The part of `mpi4py.MPI.Comm` that is used here; rank 0 is the root."""
 
     def Get_rank(self) -> int: ...
     def Get_size(self) -> int: ...
@@ -71,23 +74,24 @@ class Alone:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call: the function of what each rank holds under `number`, or the one that makes it."""
+    """A call: a function of what each rank holds under `number`, or a function that makes it."""
 
     function: Callable[..., Any]
     number: int
     arguments: tuple[Any, ...]
     result: Literal["hold", "gather", "total"]
-    forgotten: tuple[int, ...]  # numbers of what is not needed any more
+    forgotten: tuple[int, ...]  # numbers of what the ranks may drop
 
 
 class Ranks:
-    """All processes of a run, to be called by rank 0. An exception on any rank is raised on rank 0, once, and leaves
-    all ranks ready for the next call.
+    """All processes of a run, for rank 0 to call.
+
+    An exception on any rank is raised on rank 0, once, and leaves all ranks ready for the next call.
 
     Attributes
     ----------
     rank
-        Of this process.
+        Rank of this process.
     size, here
         Number of processes, and of those on this machine.
     """
@@ -101,37 +105,39 @@ class Ranks:
         self._forgotten: list[int] = []
 
     def hold(self, make: Callable[..., Any], each: Sequence[tuple[Any, ...]]) -> int:
-        """Each rank keeps make(*each[rank]); the number that it is called by."""
+        """Keep `make(*each[rank])` on each rank; return the number under which it is held."""
         self._made += 1
         self._call(make, self._made, (), "hold", each)
         return self._made
 
     def forget(self, number: int) -> None:
-        """What is held under a number goes, before the next call is done."""
+        """Drop what is held under a number, at the next call."""
         self._forgotten.append(number)
 
     def gather(self, function: Callable[..., Any], number: int, *arguments: Any) -> list[Any]:
-        """function(held, *arguments) of each rank, in their order."""
+        """Return `function(held, *arguments)` of each rank, in the order of the ranks."""
         results: list[Any] = self._call(function, number, arguments, "gather")
         return results
 
     def total(self, function: Callable[..., Floats], number: int, *arguments: Any) -> Floats:
-        """Sum of the arrays function(held, *arguments) of all ranks, which have one shape. It is taken in the order of
-        the ranks, so that a number of ranks gives the same bits each time."""
+        """Return the sum of the arrays `function(held, *arguments)` of all ranks, which have one shape.
+
+        The sum is taken in the order of the ranks, so that it has the same bits each time for a given number of ranks.
+        """
         result: Floats = self._call(function, number, arguments, "total")
         return result
 
     def usage(self) -> tuple[float, float]:
-        """CPU seconds of all ranks together, and the largest memory of one so far, MB."""
+        """Return the CPU seconds of all ranks together, and the largest memory of one rank so far, MB."""
         cpu, memory = zip(*self.gather(_usage, 0), strict=True)
         return sum(cpu), max(memory)
 
     def close(self) -> None:
-        """Lets the other ranks go."""
+        """End `serve` on the other ranks."""
         self._comm.bcast(None)
 
     def serve(self) -> None:
-        """What the other ranks do: the calls of rank 0, until it lets them go. Signals are for rank 0."""
+        """Answer the calls of rank 0 until it closes; the other ranks run this. Only rank 0 handles signals."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         with self._together():
@@ -157,7 +163,10 @@ class Ranks:
 
     @contextmanager
     def _together(self) -> Iterator[None]:
-        """An exception amid a call, as Ctrl-C or the loss of a rank, cannot be told to the other ranks: it ends all."""
+        """Abort all ranks if an exception interrupts a call.
+
+        Ctrl-C or the loss of a rank inside a call cannot be reported to the other ranks.
+        """
         try:
             yield
         except BaseException as error:
@@ -169,7 +178,7 @@ class Ranks:
             raise
 
     def _answer(self, request: Request, each: Sequence[tuple[Any, ...]] | None = None) -> tuple[Any, Exception | None]:
-        """What all ranks do at a call. The result, on rank 0, and the exception of the first rank that has one."""
+        """Run a call, on all ranks. Return the result, on rank 0, and the exception of the first rank that has one."""
         for number in request.forgotten:
             self._held.pop(number, None)
         hold = request.result == "hold"
@@ -188,7 +197,7 @@ class Ranks:
         return (self._sum(mine) if request.result == "total" else self._comm.gather(mine)), None
 
     def _sum(self, part: Any) -> Any:
-        """Each rank adds up a piece of all parts."""
+        """Sum the parts of all ranks; each rank sums one piece of them."""
         piece = -(-part.size // self.size)
         padded = np.zeros(self.size * piece)
         padded[: part.size] = part.ravel()
@@ -201,18 +210,18 @@ class Ranks:
 
 @contextmanager
 def all_ranks() -> Iterator[Ranks]:
-    """The ranks that `mpirun` started, for rank 0; the others serve it here and then exit.
+    """Yield the ranks that `mpirun` started, on rank 0; the other ranks serve it here and then exit.
 
     Raises
     ------
     Error
-        On rank 0, where `mpirun` started several but there is no mpi4py, or it belongs to another MPI.
+        On rank 0, if `mpirun` started several ranks but mpi4py is missing or belongs to another MPI.
     SystemExit
         On the other ranks.
     """
     ranks = Ranks(_communicator())
     if ranks.size > 1 and "OMP_NUM_THREADS" not in os.environ:
-        cores = min(len(os.sched_getaffinity(0)), (os.cpu_count() or 1) // ranks.here)  # fewer where ranks are bound
+        cores = min(len(os.sched_getaffinity(0)), (os.cpu_count() or 1) // ranks.here)  # fewer if ranks are bound
         _core.set_threads(max(1, cores))
     if ranks.rank > 0:
         ranks.serve()
@@ -232,14 +241,14 @@ def _communicator() -> Communicator:
         from mpi4py import MPI
     except ImportError:
         problem = "mpi4py is not installed: pip install 'sitewise[mpi]'"
-    except RuntimeError as error:  # of mpi4py, where it finds no MPI
+    except RuntimeError as error:  # mpi4py finds no MPI
         problem = f"mpi4py finds no MPI: {error}".splitlines()[0]
     else:
         if MPI.COMM_WORLD.Get_size() == size:
             return MPI.COMM_WORLD.Dup()
-        problem = f"mpi4py uses another MPI, {MPI.get_vendor()[0]}: take the mpirun of that"
+        problem = f"mpi4py uses another MPI, {MPI.get_vendor()[0]}: use the mpirun of that MPI"
     if rank > 0:
-        raise SystemExit(2)  # rank 0 tells it
+        raise SystemExit(2)  # rank 0 reports it
     raise Error(f"{size} ranks were started, but {problem}")
 
 
@@ -248,7 +257,7 @@ def _usage(_: Any) -> tuple[float, float]:
 
 
 def _portable(error: Exception, rank: int) -> Exception:
-    """An exception that can be sent to rank 0, with all that is known of it."""
+    """Return an exception that can be sent to rank 0, with all that is known about it."""
     if isinstance(error, (Error, OSError, MemoryError)):
         return error
     return RuntimeError(f"on rank {rank}: {''.join(traceback.format_exception(error))}")

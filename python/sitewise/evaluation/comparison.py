@@ -16,12 +16,12 @@ from ..structures import Floats, Ints, Structure
 
 KINDS = {"energy": "eV/atom", "force": "eV/Angstrom", "stress": "eV/Angstrom^3"}
 
-TOGETHER = 20_000  # atoms that a device works on at a time
+TOGETHER = 20_000  # atoms that a device computes together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Labels and predictions of one kind, a row each; `structure` says where a row comes from."""
+    """Labels and predictions of one kind, one per row; `structure` gives the structure of each row."""
 
     reference: Floats
     predicted: Floats
@@ -29,19 +29,26 @@ class Pairs:
 
     @property
     def errors(self) -> Floats:
-        """Predicted - reference."""
+        """Return predicted - reference."""
         return self.predicted - self.reference
 
     def of(self, structures: Iterable[int]) -> Pairs:
-        """The rows of some of the structures."""
+        """Return the rows of some of the structures."""
         rows = np.isin(self.structure, list(structures))
         return Pairs(self.reference[rows], self.predicted[rows], self.structure[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """Labels and predictions of a data set: energies per atom (eV/atom), force components (eV/Angstrom) and
-    stress components (eV/Angstrom^3)."""
+    """The labels and predictions of a data set.
+
+    Attributes
+    ----------
+    data
+        The structures.
+    energy, force, stress
+        Energies per atom (eV/atom), force components (eV/Angstrom) and stress components (eV/Angstrom^3).
+    """
 
     data: Dataset
     energy: Pairs
@@ -52,7 +59,13 @@ class Comparison:
 def evaluate_all(
     potential: Potential | Ensemble, data: Dataset, title: str, reporter: Reporter
 ) -> Iterator[Evaluation]:
-    """Evaluate one structure after the other, or on a device many together; an Error names file and structure."""
+    """Yield the result for each structure. A device computes many structures together.
+
+    Raises
+    ------
+    Error
+        With file and number of the structure that cannot be evaluated.
+    """
     with reporter.task(title, len(data)) as advance:
         for part in _parts(potential, data):
             for result in _evaluate_part(potential, part):
@@ -61,7 +74,8 @@ def evaluate_all(
 
 
 def _parts(potential: Potential | Ensemble, data: Dataset) -> Iterator[list[Structure]]:
-    """Structures to evaluate together: enough atoms to fill a device, on the processor one at a time."""
+    """Yield the structures to evaluate together: enough atoms to fill a device, one structure at a time on the
+    processor."""
     at_most = TOGETHER if isinstance(potential, Potential) and potential.device == "cuda" else 0
     part: list[Structure] = []
     atoms = 0
@@ -80,7 +94,7 @@ def _evaluate_part(potential: Potential | Ensemble, part: list[Structure]) -> It
         try:
             return iter(potential.evaluate_many([structure.atoms for structure in part]))
         except Error:
-            pass  # one by one, to tell which
+            pass  # one by one, to find which
     return _one_by_one(potential, part)
 
 
@@ -92,7 +106,13 @@ def _one_by_one(potential: Potential | Ensemble, part: list[Structure]) -> Itera
 
 
 def compare(potential: Potential | Ensemble, data: Dataset, title: str, reporter: Reporter) -> Comparison:
-    """Predictions beside the labels of a data set."""
+    """Evaluate a data set and return the predictions beside its labels.
+
+    Raises
+    ------
+    Error
+        As `evaluate_all`.
+    """
     rows: dict[str, list[tuple[Floats, Floats, int]]] = {kind: [] for kind in KINDS}
     results = evaluate_all(potential, data, title, reporter)
     for number, (structure, result) in enumerate(zip(data, results, strict=True)):

@@ -1,4 +1,4 @@
-"""Errors of predictions: their table, and the structures that stand out."""
+"""The table of errors of predictions, and the structures with outlying errors."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from ..structures import Floats
 from .comparison import KINDS, Comparison, Pairs
 from .label_units import suspicions
 
-# A structure is an outlier where its error is so many times the median of its group, or of all in small groups. That
-# counts as no less than a part of the median of all but rounding errors, as perfect crystals have in their forces.
+# A structure is an outlier if its error is more than OUTLYING times the median of its group, or of all structures if
+# the group has fewer than SMALL_GROUP. The median counts as at least LEAST_OF_ALL times that of all errors beyond
+# rounding: perfect crystals have only rounding errors in their forces.
 OUTLYING, SMALL_GROUP, LEAST_OF_ALL = 6.0, 8, 0.1
-ROUNDING = 1e-9  # errors that tell nothing
+ROUNDING = 1e-9  # smaller errors are rounding
 Outlier: TypeAlias = tuple[str, str, str, float, float]
 OUTLIER_COLUMNS = ("structure", "group", "kind", "rms_error", "times_median")
 
 
 def error_table(comparison: Comparison) -> dict[str, Any]:
-    """The table of `errors.json`: for each kind of label that exists its `_rmse`, `_mae` and `_max`,
-    `n_structures`, `n_atoms`, and the same for each group under `groups` where the data have groups; under
-    `suspicious_labels` what `suspicions` finds, if anything."""
+    """Return the table of `errors.json`.
+
+    For each kind of label that exists the table has `_rmse`, `_mae` and `_max` (eV/atom, eV/Angstrom, eV/Angstrom^3).
+    It also has `n_structures` and `n_atoms`. If the data have groups, `groups` has the same for each group. If
+    `suspicions` finds something, it is under `suspicious_labels`.
+    """
     table = _errors_of(comparison, range(len(comparison.data)))
     suspicious = suspicions(comparison)
     if suspicious:
@@ -35,8 +39,11 @@ def error_table(comparison: Comparison) -> dict[str, Any]:
 
 
 def outliers(comparison: Comparison) -> list[Outlier]:
-    """Rows of OUTLIER_COLUMNS, the worst first: structures whose RMS error of a kind is more than OUTLYING times
-    the median over the structures of their group. Such labels are often not converged, or of another unit."""
+    """List the structures with outlying errors, the worst first, as rows of OUTLIER_COLUMNS.
+
+    Their RMS error of a kind is more than OUTLYING times the median over the structures of their group. Such labels are
+    often not converged, or in another unit.
+    """
     rows: list[Outlier] = []
     groups = np.array([s.group for s in comparison.data], dtype=object)
     for kind in KINDS:
@@ -54,7 +61,7 @@ def outliers(comparison: Comparison) -> list[Outlier]:
 
 
 def _by_structure(comparison: Comparison, kind: str) -> Floats:
-    """RMS error of each structure, NaN without label."""
+    """Return the RMS error of each structure, NaN for one without label."""
     pairs: Pairs = getattr(comparison, kind)
     size = len(comparison.data)
     count = np.bincount(pairs.structure, minlength=size)

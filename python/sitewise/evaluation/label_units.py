@@ -1,4 +1,4 @@
-"""Labels of another unit or sign than predictions: a slope between them that is a known factor."""
+"""Labels in another unit or with another sign than the predictions: the slope between them is a known factor."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from .comparison import Comparison, Pairs
 
 KCAL_PER_MOL = ENERGIES["kcal/mol"]
-LARGEST_STRESS = 40.0  # eV per atom, times the volume; that of carbon at 1000 GPa is below
-ROUNDING = 1e-10  # of the largest value; what varies less tells nothing
+LARGEST_STRESS = 40.0  # eV per atom, after multiplication by the volume; carbon at 1000 GPa is below
+ROUNDING = 1e-10  # of the largest value; values that vary less carry no information
 
 # Sizes, in eV and Angstrom, of the units that labels may be in.
 UNITS: dict[str, dict[str, float]] = {
@@ -43,15 +43,15 @@ UNITS: dict[str, dict[str, float]] = {
 OPTIONS = {"energy": "energy_unit", "force": "energy_unit and length_unit", "stress": "stress_unit"}
 
 COMPONENTS = {"energy": 1, "force": 3, "stress": 6}
-LEAST_FREEDOM = {"energy": 5, "force": 9, "stress": 12}  # values less those that are fitted to see the others
-NEAR_ONE = 3.0  # factors up to this one might be those of a bad potential: both must agree closely
+LEAST_FREEDOM = {"energy": 5, "force": 9, "stress": 12}  # degrees of freedom: values less fitted parameters
+NEAR_ONE = 3.0  # a bad potential may have factors up to this one, so both bounds are tighter
 # Least correlation, and largest relative difference of the slope from a factor
 CLOSE, FAR, SIGN = (0.98, 0.05), (0.97, 0.06), (0.9, 0.3)
 
 
 @dataclass(frozen=True, slots=True)
 class _Factor:
-    """Says what labels may be times the predictions: `size`, after they are multiplied by `scale`."""
+    """What the labels may be times the predictions: `size`, after multiplication of the labels by `scale`."""
 
     size: float
     name: str
@@ -68,21 +68,23 @@ class _Factor:
 
 
 def suspicions(comparison: Comparison) -> list[dict[str, Any]]:
-    """Find kinds of labels that are a known factor times the predictions.
+    """Find the kinds of labels that are a known factor times the predictions.
 
     Returns
     -------
     list
-        For each such kind its name, `factor` in words, `slope` of labels against predictions (without their means;
-        energies without what the composition says), `correlation`, and a `sentence` for the user.
+        For each such kind its name `kind`, `factor` in words, `slope` of labels against predictions (without their
+        means; for energies without what the composition explains), `correlation`, and a `sentence` for the user.
     """
     found = (_suspicion(comparison, kind) for kind in UNITS)
     return [each for each in found if each is not None]
 
 
 def implausible_stress(data: Dataset) -> str | None:
-    """Return a sentence if stresses times the volume of an atom are far too large: a potential that is trained on
-    stresses of another unit follows them, so a slope says nothing afterwards."""
+    """Return a sentence if stresses times the volume per atom are far too large, else None.
+
+    A potential that is trained on stresses in another unit follows them, so a slope shows nothing afterwards.
+    """
     each = [np.abs(s.stress).max() * s.atoms.cell.volume / len(s.atoms) for s in data if s.stress is not None]
     typical = float(np.median(each)) if each else 0.0
     if not typical > LARGEST_STRESS:
@@ -128,7 +130,7 @@ def _units(kind: str) -> Iterator[_Factor]:
 
 
 def _volumes(comparison: Comparison, kind: str) -> Iterator[_Factor]:
-    """Yield factors that differ from structure to structure."""
+    """Yield the factors that differ from structure to structure."""
     owners = getattr(comparison, kind).structure
     if kind == "stress":
         volume = np.array([float(s.atoms.cell.volume) for s in comparison.data])[owners]
@@ -144,8 +146,10 @@ def _volumes(comparison: Comparison, kind: str) -> Iterator[_Factor]:
 
 
 def _line(known: Floats, labels: Floats, predicted: Floats) -> tuple[float, float]:
-    """Return correlation and slope of labels against predictions, both without what `known` explains; 0 where nothing
-    is left."""
+    """Return correlation and slope of labels against predictions, both without what `known` explains.
+
+    Both are 0 if nothing is left.
+    """
     left, sizes = [], []
     for values in (labels, predicted):
         rows = values.reshape(len(known), -1)
@@ -158,8 +162,10 @@ def _line(known: Floats, labels: Floats, predicted: Floats) -> tuple[float, floa
 
 
 def _shared(comparison: Comparison, kind: str) -> Floats:
-    """Return what labels and predictions have in common without information: columns with a row for each energy, atom
-    or stress, of the composition or, for the components of forces and stress, constant."""
+    """Return what labels and predictions share without information, as columns with a row per energy, atom or stress.
+
+    For energies the columns are the composition; for the components of forces and stress there is one constant column.
+    """
     pairs: Pairs = getattr(comparison, kind)
     if kind != "energy":
         return np.ones((len(pairs.reference) // COMPONENTS[kind], 1))

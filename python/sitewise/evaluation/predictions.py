@@ -1,4 +1,4 @@
-"""Predictions for files of structures, written one structure after the other."""
+"""Predictions for files of structures, written to files."""
 
 from __future__ import annotations
 
@@ -18,9 +18,16 @@ from .comparison import evaluate_all
 
 
 def write_predictions(potential: Potential | Ensemble, data: Dataset, output: Path, reporter: Reporter) -> None:
-    """Write the structures as extended XYZ with energy, forces, stress (where periodic in three directions)
-    and, for each atom, `energies` (eV) and `extrapolation` (number of functions outside the training range), for an
-    ensemble also its spreads. Other data of the structures are kept, labels that were read are not."""
+    """Write the structures as extended XYZ with energy, forces, and stress if they are periodic in three directions.
+
+    Each atom has `energies` (eV) and `extrapolation` (the number of functions outside the training range). For an
+    ensemble the spreads are added. Other data of the structures are kept; labels that were read are not.
+
+    Raises
+    ------
+    Error
+        If a structure cannot be evaluated or the file cannot be written.
+    """
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as file:
         for structure, result in zip(data, evaluate_all(potential, data, "predicting", reporter), strict=True):
             atoms = structure.atoms.copy()
@@ -34,7 +41,7 @@ def write_predictions(potential: Potential | Ensemble, data: Dataset, output: Pa
 
 
 def require_xyz_name(output: Path) -> None:
-    """Raise Error for a name by which ASE reads another format than extended XYZ."""
+    """Raise Error for a name that ASE takes for another format than extended XYZ."""
     from ase.io.formats import UnknownFileTypeError, filetype, get_compression, ioformats
 
     compression = get_compression(str(output))[1]
@@ -47,7 +54,13 @@ def require_xyz_name(output: Path) -> None:
 
 
 def write_features(potential: Potential | Ensemble, data: Dataset, output: Path, reporter: Reporter) -> None:
-    """Write features, atomic energies, atomic numbers and the first atom of each structure as NPZ."""
+    """Write features, atomic energies, atomic numbers and the first atom of each structure as NPZ.
+
+    Raises
+    ------
+    Error
+        If a structure cannot be evaluated or the file cannot be written.
+    """
     results = list(evaluate_all(potential, data, "evaluating", reporter))
     with atomic(output) as temporary, temporary.open("wb") as file:
         np.savez(
