@@ -24,5 +24,4 @@ def restored(version: str, kind: type[T], values: dict[str, Any]) -> T:
     made = kind.__new__(kind)
     for name, value in values.items():
         object.__setattr__(made, name, value)  # works for frozen classes too
-
     return made

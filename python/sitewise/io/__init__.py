@@ -1,1 +1,1 @@
-"""Readers and writers of structures and potentials, and what is checked of the data that they give."""
+"""Readers and writers of structures and potentials, and checks of the data that they read."""

@@ -1,4 +1,4 @@
-"""Potentials and structures from one format to another."""
+"""Conversion of potentials and structures from one format to another."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 
 class Format(str, Enum):
-    """What `convert` writes."""
+    """A format that `convert` writes."""
 
     n2p2 = "n2p2"  # a potential's directory, in eV and Angstrom
     cp2k = "cp2k"  # the same for CP2K, in Hartree and Bohr
     simple_nn = "simple-nn"  # a potential_saved
     params = "params"  # a folder with a params_XX for each element
     runner = "runner"  # structures as input.data
-    lammps = "lammps"  # a structure as LAMMPS data file
-    ase = "ase"  # structures in the format that ASE finds by the name
+    lammps = "lammps"  # one structure as LAMMPS data file
+    ase = "ase"  # structures in the format that the name implies for ASE
 
 
 BY_NAME = {".data": Format.runner, ".lmp": Format.lammps}
@@ -52,35 +52,36 @@ def convert(
     options: Mapping[str, Any] | None = None,
     labelled_only: bool = False,
 ) -> None:
-    """Convert a potential, or structures.
+    """Convert a potential or structures.
 
     Parameters
     ----------
     sources
-        A directory of n2p2 or a `potential_saved` of SIMPLE-NN; its `params_XX` of all elements, in the order of their
-        indices, which become an `input.nn` to train with; or files of structures: RuNNer's `input.data`, or
-        any format that ASE reads.
+        - A potential: a directory of n2p2 or a `potential_saved` of SIMPLE-NN.
+        - Symmetry functions: SIMPLE-NN's `params_XX` of all elements in the order of their indices, which become an
+          `input.nn` to train with.
+        - Files of structures: RuNNer's `input.data`, or any format that ASE reads.
     output
-        What to write.
+        The file or directory to write.
     to
-        Its format; n2p2 for a potential, and for structures runner where the name ends in .data, lammps where it ends
-        in .lmp, else ase.
+        The format of the output. The default is n2p2 for a potential. For structures it is runner if the name ends in
+        .data, lammps if it ends in .lmp, else ase.
     cflength, cfenergy
-        Angstrom and eV in the units of n2p2's or RuNNer's side.
+        1 Angstrom and 1 eV in the units of n2p2's or RuNNer's side.
     reporter
-        Told of the progress.
+        Reports the progress.
     index
-        Of the only structure to convert, counted from 0 over all files, or from -1 backwards; all of them if not given.
+        Convert only this structure, counted from 0 over all files, or from -1 backwards; all of them if not given.
     options
-        Further keywords of `Dataset.read`. Their units are those of the structures that are read; for RuNNer's files
-        cflength and cfenergy say the same.
+        Further keywords of `Dataset.read`. Units among them are those of the files that are read; for RuNNer's files
+        use cflength and cfenergy instead.
     labelled_only
-        Whether structures without energy or without forces are left out.
+        Whether to leave out structures without energy or without forces.
 
     Raises
     ------
     Error
-        That names what cannot be read, or cannot be said in the other format.
+        If something cannot be read, or cannot be expressed in the other format, with its name.
     """
     options = options or {}
     if len(sources) == 1 and (sources[0].is_dir() or _is_simple_nn(sources[0])):
@@ -152,7 +153,7 @@ def _input_lines(functions: SymmetryFunctions) -> Iterator[str]:
 def _structures(
     sources: Sequence[Path], units: Units, options: Mapping[str, Any], reporter: Reporter
 ) -> list[Structure]:
-    """Read structures of files; `units` are those of RuNNer's files unless the options name others."""
+    """Read structures from files; `units` are those of RuNNer's files unless the options give others."""
     structures: list[Structure] = []
     for source in sources:
         own = options
@@ -173,7 +174,7 @@ def _chosen(structures: Sequence[Structure], index: int) -> Structure:
 
 
 def _labelled_ones(structures: Sequence[Structure], reporter: Reporter) -> list[Structure]:
-    """Return those with energy and forces."""
+    """Return the structures that have energy and forces."""
     kept = [s for s in structures if s.energy is not None and s.forces is not None]
     if not kept:
         raise Error(f"--labelled-only leaves nothing: none of {len(structures)} structures has energy and forces")
@@ -184,7 +185,7 @@ def _labelled_ones(structures: Sequence[Structure], reporter: Reporter) -> list[
 
 
 def _say_what_is_lost(structures: Sequence[Structure], output: Path, reporter: Reporter) -> None:
-    """Say what input.data does not hold."""
+    """Report what input.data cannot hold."""
     if all(not _known(s) for s in structures):
         reporter.say(f"{output}: no structure has labels, so the file can be used to predict, but not to train")
     stresses = sum(s.stress is not None for s in structures)
@@ -195,7 +196,7 @@ def _say_what_is_lost(structures: Sequence[Structure], output: Path, reporter: R
 
 
 def _say_what_ase_lost(structures: Sequence[Structure], output: Path, reporter: Reporter) -> None:
-    """Read what ASE has written and says which labels and groups it does not hold."""
+    """Read what ASE has written, and report which labels and groups are missing."""
     try:
         written = Dataset.read(str(output), require_labels=False, mixed_labels=True, reporter=Silent())
     except Error as error:
@@ -234,7 +235,7 @@ def _write_ase(structures: Iterable[Structure], output: Path) -> None:
                 write(temporary, [_labelled(structure) for structure in structures], format=kind)
         except Error:
             raise
-        except Exception as error:  # ASE's writers raise whatever they raise
+        except Exception as error:  # ASE's writers raise exceptions of any kind
             raise Error(f"{output}: cannot be written by ASE: {error or type(error).__name__}") from None
 
 
@@ -245,7 +246,7 @@ def _known(structure: Structure) -> dict[str, Any]:
 
 
 def _labelled(structure: Structure) -> Atoms:
-    """Return a structure with its labels for ASE's writers."""
+    """Return a structure with its labels, for ASE's writers."""
     from ase.calculators.singlepoint import SinglePointCalculator
 
     atoms: Atoms = structure.atoms.copy()

@@ -1,4 +1,4 @@
-"""Potentials as CP2K's NNP reads them: directories of n2p2 in Hartree and Bohr, with what CP2K has of that format."""
+"""Potentials for CP2K: directories of n2p2 in Hartree and Bohr, with the part of that format that CP2K supports."""
 
 from __future__ import annotations
 
@@ -17,16 +17,25 @@ ACTIVATIONS = "tglcsSeh"
 
 
 def write_cp2k(potential: Potential, path: str | Path, comments: str = "") -> None:
-    """Write a directory for CP2K, a potential that computes the same energies and forces.
+    """Write a directory for CP2K: a potential that computes the same energies and forces.
 
-    CP2K takes energies and lengths in Hartree and Bohr. It reads neither n2p2's `conv_energy` nor `scale_min_short` and
-    `scale_max_short`, for which it has 0 and 1. So functions are scaled to [0, 1], what they are scaled to here goes
+    CP2K reads energies and lengths in Hartree and Bohr. It ignores n2p2's `conv_energy`, `scale_min_short` and
+    `scale_max_short`, and scales to [0, 1]. The functions are therefore scaled to [0, 1], the original scaling goes
     into the first layer, and the unit of energy into the last.
+
+    Parameters
+    ----------
+    potential
+        The potential.
+    path
+        The directory.
+    comments
+        Lines for the head of `input.nn`.
 
     Raises
     ------
     Error
-        If the potential has what CP2K's NNP has not, some of which it would pass over in silence.
+        If CP2K's NNP does not support the potential; it would ignore some features without a message.
     """
     from ase.units import Bohr, Hartree
 
@@ -51,7 +60,7 @@ def write_cp2k(potential: Potential, path: str | Path, comments: str = "") -> No
 
 
 def _obstacle(core: _core.Potential) -> str | None:
-    """What of a potential CP2K does not have, in words."""
+    """Return why CP2K does not support a potential, in words; None if it does."""
     functions = [f for element in range(len(core.elements)) for f in core.functions.functions(element)]
     for f in functions:
         if f.type not in TYPES:
@@ -73,7 +82,7 @@ def _obstacle(core: _core.Potential) -> str | None:
 
 
 def _functions(core: _core.Potential, length: float) -> _core.SymmetryFunctions:
-    """In a unit of length of which an Angstrom has so many."""
+    """Return the functions in another unit of length; an Angstrom is `length` of these units."""
     functions = [
         _core.SymmetryFunction(
             *(f.type, f.center, f.neighbor1, f.neighbor2),
@@ -90,14 +99,14 @@ def _functions(core: _core.Potential, length: float) -> _core.SymmetryFunctions:
 
 
 def _ranged(statistics: Floats) -> Floats:
-    """With the range [0, 1] for functions that never changed, or whose range is unknown (1e300)."""
+    """Return statistics with the range [0, 1] for functions that are constant or whose range is unknown (1e300)."""
     low, high, mean, sigma = statistics
     known = (high > low) & (high - low < 1e100)
     return np.array([np.where(known, low, 0.0), np.where(known, high, 1.0), mean, sigma])
 
 
 def _network(network: _core.Network, zero: Floats, span: Floats, unit: float) -> _core.Network:
-    """Which takes inputs t in place of zero + span t, and returns the energy times `unit`."""
+    """Return a network that takes inputs t in place of zero + span t, and returns the energy times `unit`."""
     made = _core.Network(network.nodes, network.activations, network.normalize_nodes)
     inputs, width = network.nodes[:2]
     values = network.weights.copy()

@@ -1,4 +1,4 @@
-"""Reference data: structures and what is known of their energy, forces and stress."""
+"""Data sets: structures with labels of energy, forces and stress."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GROUP_KEYS = ("config_type", "group")
 class Dataset(Sequence[Structure]):
     """A sequence of structures with labels.
 
-    Made by `read`, by slicing or by `split`.
+    `read`, slices and `split` make data sets.
     """
 
     def __init__(self, structures: Iterable[Structure], stresses_ignored: int = 0) -> None:
@@ -53,10 +53,10 @@ class Dataset(Sequence[Structure]):
     ) -> Dataset:
         """Read RuNNer's and n2p2's `input.data`, and every file that `ase.io` can read.
 
-        Energy, forces and stress are, each on its own and in this order: the value named in `keys`; the value
-        named REF_energy, REF_forces, REF_stress; the result of the calculator in the file ("energy", and
-        "free_energy" where that is all there is). A stress may be 3x3, 9 or 6 numbers (xx yy zz yz xz xy), and
-        is left out for a structure that is not periodic in three directions.
+        Each of energy, forces and stress is the first of these that exists: the value named in `keys`; the value named
+        REF_energy, REF_forces or REF_stress; the result of the calculator in the file ("energy", or else
+        "free_energy"). A stress may be 3x3, 9 or 6 numbers (xx yy zz yz xz xy). It is left out for a structure that is
+        not periodic in three directions.
 
         Parameters
         ----------
@@ -65,24 +65,24 @@ class Dataset(Sequence[Structure]):
         index
             Which structures of each file, in the notation of ASE.
         keys
-            Names of "energy", "forces" and "stress", or of the "virial" (eV, minus stress times volume) in place of
-            the stress, where they are not the usual ones. A name that is given is looked up in the structure's info,
-            arrays and calculator results.
+            Names of "energy", "forces" and "stress", or of the "virial" (eV, minus stress times volume) in place of the
+            stress, if they are not the usual ones. A name is looked up in the structure's info, arrays and calculator
+            results.
         require_labels
             Whether data without any label is an error.
         reporter
-            Told of the progress, of the labels found, of what looks like a label and is not used, and of what is
-            implausible; by default it writes to stderr.
+            Reports the progress, the labels found, what looks like a label but is not used, and what is implausible.
+            The default writes to stderr.
         mixed_labels
-            Whether a label may have another source in some structures than in others.
+            Whether a label may have different sources in different structures.
         length_unit, energy_unit
-            Units of the numbers in the files: names of `sitewise.units`, or Angstrom and eV in a unit. A format
-            that ASE converts by itself, as outputs of VASP, has no others than Angstrom and eV.
+            Units of the numbers in the files: names of `sitewise.units`, or sizes in Angstrom and eV. A format that ASE
+            converts by itself, such as an output of VASP, allows only Angstrom and eV.
         stress_unit
-            "GPa", "kbar" or "eV/Angstrom^3"; without it that of energy and length.
+            "GPa", "kbar" or "eV/Angstrom^3"; without it, the unit of energy / length^3.
         keep_unconverged, keep_machine_learned
-            Whether steps of DFT outputs are kept whose electrons did not converge, or that a machine-learned force
-            field of VASP made.
+            Whether to keep steps of DFT outputs whose electrons did not converge, or that a machine-learned force field
+            of VASP made.
 
         Raises
         ------
@@ -136,25 +136,25 @@ class Dataset(Sequence[Structure]):
 
     @property
     def n_atoms(self) -> int:
-        """Atoms of all structures."""
+        """Return the number of atoms of all structures."""
         return sum(len(s.atoms) for s in self)
 
     @property
     def elements(self) -> list[str]:
-        """Chemical symbols, sorted by atomic number."""
+        """Return the chemical symbols, sorted by atomic number."""
         return by_atomic_number([symbol for s in self for symbol in set(s.atoms.get_chemical_symbols())])
 
     @property
     def groups(self) -> list[str]:
-        """Name of the groups in the order in which they appear; a structure without group counts as ""."""
+        """Return the names of the groups in the order in which they appear; "" for structures without group."""
         return list(dict.fromkeys(s.group for s in self))
 
     def count(self, label: str) -> int:
-        """Number of structures whose "energy", "forces" or "stress" is known."""
+        """Return the number of structures whose "energy", "forces" or "stress" is known."""
         return sum(getattr(s, label) is not None for s in self)
 
     def summary(self) -> str:
-        """How many structures, atoms and labels there are, in one line."""
+        """Return the numbers of structures, atoms and labels, in one line."""
         energies, forces, stresses = (self.count(label) for label in LABELS)
         ignored = self._stresses_ignored
         return (
@@ -164,12 +164,13 @@ class Dataset(Sequence[Structure]):
         )
 
     def sources(self) -> str:
-        """ " (energy: 8 REF_energy; forces: 8 from the calculator)", or nothing without labels."""
+        """Return the sources of the labels as " (energy: 8 REF_energy; forces: 8 from the calculator)"; "" without
+        labels."""
         counts = by_source(s.sources for s in self)
         return f" ({'; '.join(f'{label}: {counted(count)}' for label, count in counts.items())})" if counts else ""
 
     def unused_labels(self) -> list[str]:
-        """Return a sentence that lists what looks like a label and was not read; none where there is nothing."""
+        """Return a sentence that lists what looks like a label and was not read, in a list; the list may be empty."""
         found = Counter(name for s in self for name in unused(s.atoms, s.sources))
         if not found:
             return []
@@ -177,25 +178,25 @@ class Dataset(Sequence[Structure]):
         return [f"not used though it looks like a label: {names}; to read it, name it as a key"]
 
     def require_labels(self, keys: Mapping[str, str] | None = None, alike: str = "") -> None:
-        """Raise Error where no structure has any label, which says what is `alike`."""
+        """Raise Error if no structure has any label; the message ends with what is `alike`."""
         if not any(self.count(label) for label in LABELS):
             names = " ".join((keys or {}).get(label, label) for label in LABELS)
             where = f" in {self[0].source.rsplit(',', 1)[0]}" if len(self) else ""
             raise Error(f"no labels found{where}: none of {_number(len(self), 'structure')} has {names}{alike}")
 
     def chosen(self, places: Iterable[int]) -> Dataset:
-        """The structures at some places."""
+        """Return the structures at some places."""
         return Dataset(self._structures[i] for i in places)
 
     def split(self, fraction: float, rng: np.random.Generator) -> tuple[Dataset, Dataset]:
-        """A random part held out.
+        """Split off a random part of the structures.
 
         Parameters
         ----------
         fraction
-            Of the structures, 0 < fraction < 1; at least one is held out and at least one stays.
+            Fraction of the structures to hold out, 0 < fraction < 1; at least one is held out and at least one stays.
         rng
-            Chooses them; one state of it gives one split.
+            Random numbers; the same state gives the same split.
 
         Returns
         -------
@@ -215,7 +216,7 @@ class Dataset(Sequence[Structure]):
         return Dataset(parts[0]), Dataset(parts[1])
 
     def hash(self, labels: bool = True) -> str:
-        """SHA-256 of species, positions, cells, periodicity and labels, in order."""
+        """Return the SHA-256 of species, positions, cells, periodicity and (unless `labels` is false) labels."""
         digest = hashlib.sha256()
         for s in self:
             digest.update(np.asarray(s.atoms.numbers, "<i8").tobytes())
@@ -234,12 +235,18 @@ class Dataset(Sequence[Structure]):
 
 
 def expand(paths: str | Path | Sequence[str | Path]) -> list[str]:
-    """List the files of paths or glob patterns; raises Error if one matches nothing, or a file is given twice."""
+    """List the files of paths or glob patterns.
+
+    Raises
+    ------
+    Error
+        If a path or pattern matches nothing, or if a file is given twice.
+    """
     files: list[str] = []
     for path in [paths] if isinstance(paths, (str, Path)) else paths:
         try:
             found = [str(path)] if Path(path).exists() else sorted(map(str, _matches(Path(path))))
-        except (OSError, ValueError) as error:  # too long a name, or ** within one
+        except (OSError, ValueError) as error:  # the name is too long, or has ** within a part
             raise Error(f"{printable(path, PATH)}: is not a file name: {getattr(error, 'strerror', error)}") from None
         if not found:
             raise Error(f"{path}: no such file")
@@ -254,14 +261,14 @@ def expand(paths: str | Path | Sequence[str | Path]) -> list[str]:
 
 
 def _matches(pattern: Path) -> Iterator[Path]:
-    """Files that match a pattern, relative or absolute."""
+    """Yield the files that match a pattern, relative or absolute."""
     anchor = Path(pattern.anchor)
     parts = str(pattern.relative_to(anchor))
     return anchor.glob(parts) if parts != "." else iter(())
 
 
 class _Reader:
-    """Collects structures from `ase.Atoms`."""
+    """A collector of structures from `ase.Atoms`."""
 
     def __init__(self, keys: Mapping[str, str], units: Units) -> None:
         self.labels, self.units = LabelReader(keys), units
@@ -286,7 +293,7 @@ class _Reader:
 
 
 def _require_sense(atoms: Atoms, source: str) -> None:
-    """Raise Error if there is no atom, an atom has no element, or a periodic direction has no cell."""
+    """Raise Error if there is no atom, an atom has no element, or a periodic direction has no cell vector."""
     if not len(atoms):
         raise Error(f"{source}: has no atoms")
     try:

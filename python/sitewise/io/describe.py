@@ -1,4 +1,4 @@
-"""What `sitewise info` prints."""
+"""The lines that `sitewise info` prints."""
 
 from __future__ import annotations
 
@@ -20,8 +20,22 @@ from .labels import LABELS
 def describe(
     path: Path | None, cflength: float, cfenergy: float, options: Mapping[str, Any] | None = None
 ) -> Iterator[str]:
-    """Lines about a potential (a directory), a file of structures, or this build; `options` are further keywords of
-    `Dataset.read`."""
+    """Yield lines about a potential (a directory), a file of structures, or this build.
+
+    Parameters
+    ----------
+    path
+        The directory or file; None for the build.
+    cflength, cfenergy
+        As in `Potential.load`.
+    options
+        Further keywords of `Dataset.read`.
+
+    Raises
+    ------
+    Error
+        If there is no such file or directory, and as `load_potential` and `Dataset.read`.
+    """
     if path is None:
         yield from _build()
     elif path.is_dir():

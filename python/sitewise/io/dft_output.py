@@ -1,4 +1,4 @@
-"""Steps of DFT outputs: which of them converged, and which a machine-learned force field of VASP made."""
+"""The steps of DFT outputs: which of them converged, and which a machine-learned force field of VASP made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from .._core import Error
 
 OUTCAR_END = "FREE ENERGIE OF THE ION-ELECTRON SYSTEM"
-OUTCAR_REST = 4  # lines behind it that belong to the step
+OUTCAR_REST = 4  # lines after it that belong to the step
 ITERATION = re.compile(r"Iteration\s+\d+\(\s*(\d+)\)")
 NELM = re.compile(r"\bNELM\s*=\s*(\d+)")
 ML_BEGIN = ("ML FORCE on cell", "TOTAL-FORCE (eV/Angst) (ML)")
@@ -32,19 +32,19 @@ QE_RESULT = (
     "End of self-consistent calculation",
     "End of band structure calculation",
 )
-SHOWN = 5  # numbers of steps in a message
+SHOWN = 5  # most numbers of steps in a message
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A whole step of an output."""
+    """A complete step of an output."""
 
     converged: bool = True
     learned: bool = False
 
 
-# The steps of an output, and for one with a force field's results what writes a copy that ASE can read: with (True) or
-# without the steps of the force field.
+# The steps of an output. If it has results of a force field, also the function that writes a copy that ASE can read,
+# with (True) or without the steps of the force field.
 Found = tuple[list[Step], Callable[[Path, Path, bool], None] | None]
 
 
@@ -55,15 +55,15 @@ class Steps:
     Attributes
     ----------
     file
-        For ASE: the output, or a copy that ASE can read.
+        The file for ASE to read: the output, or a copy that ASE can read.
     total
-        Number of whole steps in the output.
+        Number of complete steps in the output.
     numbers
-        Of the structures in that file, counted from 0 in the output.
+        Numbers of the structures in that file, counted from 0 in the output.
     chosen
-        The numbers of those that are wanted.
+        Numbers of the structures that are wanted.
     warnings
-        What is to be said of the others.
+        Sentences about the others.
     """
 
     file: str
@@ -79,13 +79,13 @@ def choose_steps(path: str, plain: str, kind: str, folder: Path, unconverged: bo
     Parameters
     ----------
     path, plain
-        The file as the user names it, and as it lies here.
+        The file as the user names it, and the file to read.
     kind
         One of OUTPUTS.
     folder
-        For a temporary copy.
+        Folder for a temporary copy.
     unconverged, learned
-        Whether steps are kept whose electrons did not converge, or that a machine-learned force field made.
+        Whether to keep steps whose electrons did not converge, or that a machine-learned force field made.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def _listed(numbers: list[int]) -> str:
 
 
 def _outcar_lines(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Yield lines of an OUTCAR, and whether they are of a block of results of the force field."""
+    """Yield the lines of an OUTCAR, and whether they belong to a block of results of the force field."""
     inside = False
     for line in lines:
         inside = inside or any(words in line for words in ML_BEGIN)
@@ -132,29 +132,29 @@ def _outcar_lines(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
 
 
 class _OutcarSteps:
-    """Collects the steps of an OUTCAR. The force field's results stand in front of an ab initio step, too."""
+    """A collector of the steps of an OUTCAR. An ab initio step, too, has results of the force field before its own."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.most = self.iteration = self.rest = 0
         self.reached: bool | None = None
         self.seen = False  # whether there is a force field
-        self.learned = False  # whether results of the force field wait for those of electrons
+        self.learned = False  # whether results of the force field wait for those of the electrons
 
     def learn(self, line: str) -> None:
-        """Take a line of the force field's results."""
+        """Process a line of the force field's results."""
         if ML_END in line:
             self.finish()
             self.seen = self.learned = True
 
     def finish(self) -> None:
-        """Take the results of the force field that wait for a step of its own."""
+        """Add a step for results of the force field that wait, as no electronic step followed."""
         if self.learned:
             self.steps.append(Step(learned=True))
         self.learned = False
 
     def add(self, line: str) -> None:
-        """Take any other line."""
+        """Process any other line."""
         if self.rest:
             self.rest -= 1
             if not self.rest:

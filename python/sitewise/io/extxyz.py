@@ -1,4 +1,4 @@
-"""Extended XYZ as ASE reads it, with all digits: ASE's own writer keeps 8 of positions and forces."""
+"""Extended XYZ as ASE reads it, with all digits: ASE's own writer keeps 8 digits of positions and forces."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 NOT_INFO = ("Lattice", "Properties", "pbc")
 NOT_COLUMNS = ("numbers", "positions", "species", "pos", "symbols", "move_mask")
-MATRICES = ("stress", "virial")  # ASE reads nine numbers there or fails
+MATRICES = ("stress", "virial")  # ASE reads nine numbers for these, or fails
 VIRIAL, RENAMED = re.compile(r"(?<!\S)\"?virial\"?\s*="), "six_of_virial"
-TYPES = {"f": "R", "i": "I", "u": "I", "b": "L"}  # by kind of a numpy array; others are text
+TYPES = {"f": "R", "i": "I", "u": "I", "b": "L"}  # by the kind of a numpy array; others are text
 
 
 def parse_header(line: str) -> dict[str, Any]:
-    """Read the second line of a structure as ASE understands it.
+    """Read the second line of a structure as ASE does.
 
     Raises
     ------
     ValueError
-        Where ASE does; for a stress that is not symmetric, of which ASE would take one triangle; for a name that ASE
-        knows in other letters, and for a pbc that is not yes or no, which ASE would take for yes.
+        Where ASE raises it. Also for a stress that is not symmetric, of which ASE would use one triangle; for a name
+        that ASE knows in other letters; and for a pbc that is not true or false, which ASE would take for true.
     """
     found = _words(line)
     for key in found:
@@ -46,7 +46,7 @@ def parse_header(line: str) -> dict[str, Any]:
 
 
 def _words(line: str) -> dict[str, Any]:
-    """Read a header by ASE, which wants nine numbers of a virial; six are read, too."""
+    """Read a header with ASE, which requires nine numbers of a virial; allow six, too."""
     from ase.io.extxyz import key_val_str_to_dict
 
     found: dict[str, Any]
@@ -61,24 +61,24 @@ def _words(line: str) -> dict[str, Any]:
 
 
 def write_extxyz(file: IO[str], atoms: Atoms, results: Mapping[str, Any]) -> None:
-    """Write one structure; every number that ASE reads there is the one that was written.
+    """Write one structure; ASE reads every number exactly as it was written.
 
-    Texts of an array have "_" in place of blanks, as columns are separated by these.
+    Texts of an array have "_" in place of blanks, which separate columns.
 
     Parameters
     ----------
     file
-        Where to add the structure.
+        The file to append the structure to.
     atoms
-        Its calculator is ignored; info, arrays, constraints and periodicity are written.
+        The structure; info, arrays, constraints and periodicity are written, its calculator is ignored.
     results
-        What ASE shall read as results of a calculator: numbers of the structure, and arrays with a row for each atom;
-        stress as [6] xx yy zz yz xz xy. They take the place of info and arrays of the same name.
+        Results for ASE to read as those of a calculator: numbers of the structure, and arrays with one row per atom;
+        stress as [6] xx yy zz yz xz xy. They replace info and arrays of the same name.
 
     Raises
     ------
     Error
-        If `virial` in the info of the atoms is neither nine numbers nor six.
+        If `virial` in the info of the atoms has neither nine numbers nor six.
     """
     columns, info = _sorted(atoms, results)
     properties = ":".join(f"{name}:{kind}:{len(rows[0]) if rows else 1}" for name, kind, rows in columns)
@@ -97,7 +97,7 @@ Column = tuple[str, str, list[list[str]]]
 
 
 def _sorted(atoms: Atoms, results: Mapping[str, Any]) -> tuple[list[Column], dict[str, Any]]:
-    """Return columns with a row for each atom, and what belongs to the structure."""
+    """Return the columns, with one row per atom, and the values that belong to the structure."""
     per_atom = {name: np.asarray(value) for name, value in results.items() if name in ("forces", "energies")}
     arrays = {name: value for name, value in atoms.arrays.items() if name not in NOT_COLUMNS} | per_atom
     fixed = _movable(atoms)
@@ -108,7 +108,7 @@ def _sorted(atoms: Atoms, results: Mapping[str, Any]) -> tuple[list[Column], dic
 
 
 def _movable(atoms: Atoms) -> dict[str, Flags]:
-    """Return the column from which ASE makes constraints again; none where all atoms move."""
+    """Return the column from which ASE restores constraints; none if all atoms move."""
     from ase.constraints import FixAtoms, FixCartesian
 
     mask = np.ones((len(atoms), 3), dtype=np.bool_)
@@ -125,7 +125,7 @@ def _movable(atoms: Atoms) -> dict[str, Flags]:
 def _column(name: str, values: Any) -> Column:
     kind = TYPES.get(values.dtype.kind, "S")
     if kind == "I" and np.abs(values).max(initial=0) > np.iinfo(np.int32).max:
-        kind = "R"  # ASE reads integers of 32 bits
+        kind = "R"  # ASE reads integers of only 32 bits
     return (
         _word(name).replace(":", "_"),
         kind,
@@ -134,7 +134,7 @@ def _column(name: str, values: Any) -> Column:
 
 
 def _word(value: Any) -> str:
-    """Write one value without blanks."""
+    """Return one value as text without blanks."""
     if isinstance(value, bool):
         return "T" if value else "F"
     return repr(value) if isinstance(value, (int, float)) else "_".join(for_line(value).split()) or "_"
@@ -145,7 +145,7 @@ def _text(values: Any) -> str:
 
 
 def _info(key: str, value: Any) -> Iterator[str]:
-    """Yield KEY=VALUE so that ASE reads the value; nothing for an object that text cannot express."""
+    """Yield KEY=VALUE such that ASE reads the value; yield nothing for an object that text cannot express."""
     name = key if key.isprintable() else _word(key)
     try:
         text = _matrix(key, value) if key in MATRICES else _said(value)
@@ -166,7 +166,7 @@ def _matrix(key: str, value: Any) -> str:
 
 
 def _said(value: Any) -> str:
-    """Write a value in plain words where ASE reads these as the value, else as JSON."""
+    """Return a value in plain words if ASE reads these as the value, else as JSON."""
     from ase.spacegroup import Spacegroup
 
     if isinstance(value, Spacegroup):
@@ -177,12 +177,12 @@ def _said(value: Any) -> str:
         words = value if isinstance(value, str) else _text(value)
         if words.isprintable() and _is_read_as(words, value):
             return words
-    np.array(value)  # as ASE does when it reads, which ends in an error for lists of unequal lengths
+    np.array(value)  # as ASE does when it reads; raises for lists of unequal lengths
     return "_JSON " + json.dumps(value.tolist() if isinstance(value, np.ndarray) else value)
 
 
 def _is_read_as(words: str, value: Any) -> bool:
-    """Test whether ASE takes the words for this value, its type included."""
+    """Test whether ASE reads the words as this value, with its type."""
     from ase.io.extxyz import key_val_str_to_dict
 
     found, expected = np.asarray(key_val_str_to_dict(f"key={_quoted(words)}")["key"]), np.asarray(value)
@@ -192,7 +192,7 @@ def _is_read_as(words: str, value: Any) -> bool:
 
 
 def _quoted(text: str) -> str:
-    """Add quotes where the text has a character that means something to ASE."""
+    """Add quotes if the text has a character with a meaning for ASE."""
     if text and not set(text) & set(" \t,=\\\"'{}[]"):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,4 +1,4 @@
-"""Labels of structures as files hold them: energy, forces and stress."""
+"""The labels of structures as files hold them: energy, forces and stress."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 LABELS = ("energy", "forces", "stress")
-KEYS = (*LABELS, "virial")  # what a name may be given for
-CALCULATOR = "calculator"  # the source of what a format itself calls energy, forces or stress
+KEYS = (*LABELS, "virial")  # keys that a user may name
+CALCULATOR = "calculator"  # the source if a format itself defines energy, forces or stress
 FREE_ENERGY = "free_energy"
 
-# Names that look like labels, and those of settings, of other vectors and of our own output, which do not.
+# Names that look like labels, and names of settings, other vectors and our own output, which are no labels
 NAMED = re.compile("energy|force|stress|virial", re.IGNORECASE)
 ENERGY = re.compile("energy|^e_?(tot|dft|pot|0)?$|^toten$", re.IGNORECASE)
 OTHER = re.compile(
@@ -34,7 +34,7 @@ OTHER = re.compile(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """Labels of one structure of n atoms; None where one is unknown.
+    """The labels of one structure of n atoms; None for a label that is unknown.
 
     Attributes
     ----------
@@ -55,26 +55,26 @@ class Labels:
 
 
 class LabelReader:
-    """Finds the labels of one structure after the other.
+    """A reader of the labels of one structure after another.
 
     Parameters
     ----------
     keys
-        Names of "energy", "forces" and "stress", or of the "virial" in place of the stress, where they are not the
-        usual ones.
+        Names of "energy", "forces" and "stress", or of the "virial" in place of the stress, if they are not the usual
+        ones.
 
     Raises
     ------
     Error
-        If a key is given for what is no label, or for both stress and virial, or if a virial is named as stress.
+        If a key is not a label, if both stress and virial have a key, or if a virial is named as stress.
     """
 
     def __init__(self, keys: Mapping[str, str]) -> None:
         _check_keys(keys)
         self.keys = dict(keys)
-        self._names: dict[str, None] = {}  # of all that the structures carry, in their order
+        self._names: dict[str, None] = {}  # of all values of the structures, in their order
         self._sixes: set[str] = set()
-        self._stress_of_atoms = 0  # structures
+        self._stress_of_atoms = 0  # number of structures
 
     def find(self, atoms: Atoms, units: Units, source: str) -> Labels:
         """Find the labels of a structure.
@@ -82,16 +82,16 @@ class LabelReader:
         Parameters
         ----------
         atoms
-            As a reader gives it, with positions and cell in Angstrom; its labels are in `units`.
+            The structure from a reader, with positions and cell in Angstrom and labels in `units`.
         units
-            Of the labels in the file.
+            Units of the labels in the file.
         source
             File and place, for messages.
 
         Raises
         ------
         Error
-            If a label is not finite, has a wrong shape or is a stress of nine numbers that are not symmetric.
+            If a label is not finite or has a wrong shape, or if a stress of nine numbers is not symmetric.
         """
         results = dict(atoms.calc.results) if atoms.calc is not None else {}
         if np.shape(results.get("stress", ()))[1:] in ((6,), (9,)):
@@ -108,7 +108,7 @@ class LabelReader:
         return Labels(None if energy is None else float(energy), **values, sources=sources)
 
     def without_labels(self, atoms: Atoms) -> Atoms:
-        """Return a copy without calculator and without what is read as labels."""
+        """Return a copy without calculator and without the values that are read as labels."""
         bare: Atoms = atoms.copy()
         bare.calc = None
         given = {label: self.keys.get(label, f"REF_{label}") for label in LABELS}
@@ -118,19 +118,19 @@ class LabelReader:
         return bare
 
     def require_keys(self, files: str) -> None:
-        """Raise Error where a key was named that no structure has."""
+        """Raise Error if no structure has a key that was given."""
         for label, key in self.keys.items():
             if key not in self._names:
                 raise Error(f"{files}: no structure has {printable(key)}, named as {label}{self.alike(key)}")
 
     def alike(self, key: str = "") -> str:
-        """List names that may be meant by a key, as the end of a sentence."""
+        """Return names that may be meant by a key, as the end of a sentence."""
         close = difflib.get_close_matches(key, self._names, n=3)
         found = list(dict.fromkeys([*close, *(name for name in self._names if NAMED.search(name))]))
         return f"; there is {', '.join(map(printable, found[:8]))}" if found else ""
 
     def notes(self) -> Iterator[str]:
-        """Yield what was assumed."""
+        """Yield what was assumed, in sentences."""
         for name in sorted(self._sixes):
             yield f"the six numbers of {printable(name)} are taken as xx yy zz yz xz xy"
         if self._stress_of_atoms:
@@ -153,7 +153,7 @@ class LabelReader:
         return found
 
     def _value(self, atoms: Atoms, label: str, found: Any, name: str, units: Units, source: str) -> Floats:
-        """Convert a label to eV and Angstrom."""
+        """Return a label in eV and Angstrom."""
         shape = {"energy": (), "forces": (len(atoms), 3), "stress": (6,)}[label]
         called = label if name == CALCULATOR or name == f"REF_{label}" else f"{label} ({printable(name)})"
         try:
@@ -174,7 +174,7 @@ class LabelReader:
 
     def _stress(self, atoms: Atoms, value: Floats, units: Units, source: str) -> Floats:
         """Return the stress [6] of a stress or virial, [6] or [3, 3]."""
-        volume = float(atoms.cell.volume) or 1.0  # without volume it is not periodic, and left out later
+        volume = float(atoms.cell.volume) or 1.0  # without volume it is not periodic: dropped later
         scaled = value * (-units.energy / volume if "virial" in self.keys else units.stress)
         if scaled.shape == (6,):
             return scaled
@@ -185,14 +185,14 @@ class LabelReader:
 
 
 def require_finite(values: Floats, name: str, source: str) -> None:
-    """Raise Error where a number is not finite."""
+    """Raise Error if a number is not finite."""
     if not np.all(np.isfinite(values)):
         atom = f" of atom {np.argwhere(~np.isfinite(values))[0][0]}" if name in ("position", "forces") else ""
         raise Error(f"{source}: {name}{atom} is not finite")
 
 
 def by_source(sources: Iterable[Mapping[str, str]]) -> dict[str, Counter[str]]:
-    """Count for each label how many structures have it from each source."""
+    """Count how many structures have each label from each source."""
     counts: dict[str, Counter[str]] = {label: Counter() for label in LABELS}
     for each in sources:
         for label, name in each.items():
@@ -201,13 +201,13 @@ def by_source(sources: Iterable[Mapping[str, str]]) -> dict[str, Counter[str]]:
 
 
 def counted(count: Counter[str]) -> str:
-    """ "8 REF_energy, 2 from the calculator"."""
+    """Return the counts as "8 REF_energy, 2 from the calculator"."""
     said = {CALCULATOR: "from the calculator", FREE_ENERGY: "free_energy from the calculator"}
     return ", ".join(f"{n} {said.get(name, printable(name))}" for name, n in sorted(count.items()))
 
 
 def require_one_source(counts: Mapping[str, Counter[str]], files: str) -> None:
-    """Raise Error where a label is from several sources: the methods behind these may differ."""
+    """Raise Error if a label comes from several sources, which may stand for different methods."""
     for label, count in counts.items():
         if len(count) > 1:
             raise Error(
@@ -217,14 +217,14 @@ def require_one_source(counts: Mapping[str, Counter[str]], files: str) -> None:
 
 
 def unused(atoms: Atoms, known: Collection[str]) -> Iterator[str]:
-    """Yield names of what looks like a label and was not read.
+    """Yield the names of values that look like a label and were not read.
 
     Parameters
     ----------
     atoms
-        Without its labels.
+        The structure without its labels.
     known
-        Labels that are known: six or nine numbers beside a stress are the same in another convention.
+        Labels that are known: six or nine numbers beside a stress are the same stress in another convention.
     """
     for name, value in atoms.arrays.items():
         if value.dtype.kind == "f" and value.shape == (len(atoms), 3) and not OTHER.search(name):

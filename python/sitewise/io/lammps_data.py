@@ -14,14 +14,15 @@ from ..text import for_line
 
 
 def write_lammps_data(structure: Structure, path: str | Path) -> None:
-    """Write a structure in atom_style atomic and units metal. Atom types are the elements sorted by atomic number,
-    which is also their order in a potential; the cell is turned so that a is along x and b in the xy plane. The first
-    line has the settings that LAMMPS needs beside the file, `boundary` among them.
+    """Write a structure in atom_style atomic and units metal.
+
+    Atom types are the elements sorted by atomic number, as in a potential. The cell is rotated so that a is along x and
+    b in the xy plane. The first line has the settings that LAMMPS needs beside the file, `boundary` among them.
 
     Raises
     ------
     Error
-        If the structure has no cell.
+        If the structure has no cell in three directions.
     """
     if structure.atoms.cell.rank < 3:
         raise Error(f"{structure.source}: has no cell in three directions, which LAMMPS needs as its box")
@@ -32,7 +33,7 @@ def _lines(structure: Structure) -> Iterator[str]:
     from ase.data import atomic_masses, atomic_numbers
 
     atoms = structure.atoms.copy()
-    if np.linalg.det(atoms.cell.array) < 0:  # LAMMPS takes right-handed cells alone
+    if np.linalg.det(atoms.cell.array) < 0:  # LAMMPS takes only right-handed cells
         atoms.set_cell(atoms.cell.array[[1, 0, 2]])
         atoms.pbc = atoms.pbc[[1, 0, 2]]
     atoms.set_cell(atoms.cell.standard_form()[0], scale_atoms=True)
