@@ -1,5 +1,7 @@
-"""The compiled extension: pointer and shape conversion around the C++ library, whose headers under
-cpp/include/sitewise specify what is behind each name. Lengths in Angstrom, energies in eV."""
+"""The compiled extension: it converts pointers and shapes around the C++ library.
+
+The headers under cpp/include/sitewise specify what each name does. Lengths are in Angstrom, energies in eV.
+"""
 
 from collections.abc import Sequence
 from typing import Any, TypedDict
@@ -12,7 +14,7 @@ Floats32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 class Error(ValueError):
-    """A mistake in the input, told in one sentence."""
+    """A mistake in the input, described in one sentence."""
 
 class Result(TypedDict, total=False):
     energy: float
@@ -20,7 +22,7 @@ class Result(TypedDict, total=False):
     forces: Floats  # [n, 3]
     virial: Floats  # [3, 3], dE/d(strain)
     features: Floats  # [n, max_count], network inputs, NaN behind an element's last function
-    virials: Floats  # [n, 3, 3], the parts of the virial
+    virials: Floats  # [n, 3, 3], the atoms' parts of the virial
     extrapolations: Ints  # [n]
     energy_spread: float  # of an ensemble
     energies_spread: Floats  # [n], of an ensemble
@@ -81,7 +83,7 @@ class SymmetryFunctions:
     def max_count(self) -> int: ...
     @property
     def moments(self) -> list[int]:
-        """How many functions of each element are computed from moments."""
+        """Return how many functions of each element are computed from moments."""
     def count(self, element: int) -> int: ...
     def functions(self, element: int) -> list[SymmetryFunction]: ...
     # species [n] int32, positions [n, 3], cell [3, 3], pbc [3]; G is raw, [n, max_count]
@@ -97,7 +99,7 @@ class SymmetryFunctions:
         u: Floats,
         device: str = "cpu",
     ) -> tuple[Floats, Floats]:
-        """d(sum u G)/d(positions) [n, 3] and d(sum u G)/d(strain) [3, 3]."""
+        """Return d(sum u G)/d(positions) [n, 3] and d(sum u G)/d(strain) [3, 3]."""
     def jvp(
         self,
         species: Ints,
@@ -108,14 +110,14 @@ class SymmetryFunctions:
         strain: Floats,
         device: str = "cpu",
     ) -> Floats:
-        """Change of G [n, max_count] for displacements v [n, 3] and a strain [3, 3] (r -> r + r strain^T)."""
+        """Return the change of G [n, max_count] for displacements v [n, 3] and strain [3, 3] (r -> r + r strain^T)."""
 
 def read_functions(input_nn: str, cflength: float = 1.0) -> tuple[list[str], SymmetryFunctions]: ...
 def keywords() -> list[tuple[str, str, str]]:
-    """Each keyword of input.nn: its name, "used", "without effect" or "refused", and the reason."""
+    """Return each keyword of input.nn: its name, "used", "without effect" or "refused", and the reason."""
 
 def ensemble_members(directory: str) -> list[str]:
-    """The directories of an ensemble's members, by number; empty for a single potential."""
+    """List the directories of an ensemble's members, by number; the list is empty for a single potential."""
 
 class Scaling:
     # type: "none", "minmax", "center", "minmax_center" or "sigma";
@@ -129,12 +131,12 @@ class Scaling:
     def smax(self) -> float: ...
     def statistics(self, element: int) -> Floats: ...
     def apply(self, element: int, G: Floats) -> Floats:
-        """Network inputs x [n, count] of atoms of one element with raw functions G [n, count]."""
+        """Return network inputs x [n, count] of atoms of one element with raw functions G [n, count]."""
     def farthest(self, element: int, G: Floats) -> int:
-        """The function of an atom, raw G [count], that is farthest outside the training range."""
+        """Return the function of an atom, with raw G [count], that is farthest outside the training range."""
 
 class Network:
-    # nodes [n, hidden..., 1]; activations: one letter of n2p2 (l t s p r g c S e h) a layer
+    # nodes [n, hidden..., 1]; activations: one letter of n2p2 (l t s p r g c S e h) per layer
     def __init__(self, nodes: Sequence[int], activations: str, normalize_nodes: bool = False) -> None: ...
     @property
     def nodes(self) -> list[int]: ...
@@ -144,12 +146,12 @@ class Network:
     def normalize_nodes(self) -> bool: ...
     weights: Floats
     def evaluate(self, x: Floats) -> tuple[Floats, Floats]:
-        """Energies [B] and de/dx [B, n] of inputs x [B, n]."""
+        """Return energies [B] and de/dx [B, n] of inputs x [B, n]."""
     def weight_gradient(self, x: Floats, a: Floats, t: Floats) -> Floats:
-        """d/dw of sum_b (a_b e_b + t_b . de_b/dx)."""
+        """Return d/dw of sum_b (a_b e_b + t_b . de_b/dx)."""
 
 def activate(activation: str, z: Floats, precision: str = "float64") -> tuple[Floats, Floats]:
-    """f and f' of an activation function (one letter of n2p2), as the kernels compute them."""
+    """Return f and f' of an activation function (one letter of n2p2), as the kernels compute them."""
 
 class NeighborList:
     """A neighbour list with a skin, kept from call to call while no atom has moved too far."""
@@ -167,7 +169,7 @@ class DeviceArray:
     @property
     def shape(self) -> tuple[int, ...]: ...
     def numpy(self) -> Floats:
-        """A copy on the host."""
+        """Return a copy on the host."""
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
@@ -209,16 +211,16 @@ class Potential:
     def atom_energies(self) -> list[float]: ...
     @property
     def normalization(self) -> tuple[float, float]:
-        """mean_energy (eV) and conv_energy (1/eV): E = e / conv_energy + mean_energy + atom_energy."""
+        """Return mean_energy (eV) and conv_energy (1/eV): E = e / conv_energy + mean_energy + atom_energy."""
     weights: Floats  # all networks, in the order of the elements
     precision: str  # "float64" or "float32"
     device: str  # "cpu" or "cuda"
     def compute_many(self, structures: Sequence[tuple[Ints, Floats, Floats, npt.NDArray[np.bool_]]]) -> list[Result]:
-        """`compute` with features of each (species, positions, cell, pbc), on a device of all together."""
+        """Return `compute` with features of each (species, positions, cell, pbc); a device computes all together."""
     def compute_on_device(
         self, species: Ints, positions: object, cell: Floats, pbc: npt.NDArray[np.bool_]
     ) -> DeviceResult:
-        """Of positions [n, 3], float64, on the CUDA device that the potential computes on."""
+        """Return the result for positions [n, 3], float64, on the CUDA device that the potential computes on."""
     def compute(
         self,
         species: Ints,
@@ -256,7 +258,7 @@ class StoredFile:
     @property
     def size(self) -> int: ...
     def read(self, offset: int, size: int) -> bytes:
-        """Error where there are not as many bytes, the disk fails, or the file is not what it was when opened."""
+        """Return bytes; raise Error if there are fewer, the disk fails, or the file has changed since it was opened."""
 
 class TrainingSet:
     def __init__(self, functions: SymmetryFunctions, memory_budget: int) -> None: ...
@@ -268,25 +270,30 @@ class TrainingSet:
         offset: int = 0,
         counts: Sequence[int] = (),
     ) -> None:
-        """Structures computed in parallel: dicts of species, positions, cell, pbc, energy (NaN if unknown),
-        forces [n, 3] or None, stress [6] or None. On an Error nothing of this call is added and the
-        exception's `index` attribute tells which structure was at fault. What was computed before is taken from
-        `features` of all their atoms [n, max_count] and, as `derivatives` gives them, from the bytes of `file` behind
-        `offset`, the structures one behind the other, of which each has as many as `counts` says. Past the budget these
-        are read each time they are needed, which is an Error when the file has changed."""
+        """Add structures, computed in parallel.
+
+        They are dicts of species, positions, cell, pbc, energy (NaN if unknown), forces [n, 3] or None, stress [6] or
+        None. On an Error nothing of this call is added, and the exception's `index` attribute is the place of the wrong
+        structure.
+
+        What was computed before is taken from `features` of all their atoms [n, max_count] and from the bytes of `file`
+        from `offset`, which hold what `derivatives` returns, structure by structure; `counts` gives their number for
+        each structure. Beyond the budget these are read each time they are needed, which is an Error if the file has
+        changed.
+        """
     def __len__(self) -> int: ...
     @property
     def n_atoms(self) -> int: ...
     @property
     def cached_bytes(self) -> int: ...
     def species(self, structure: int) -> Ints:
-        """Element index of each atom [n]."""
+        """Return the element index of each atom [n]."""
     def features(self, structure: int) -> Floats:
-        """Raw G [n, max_count]."""
+        """Return raw G [n, max_count]."""
     def derivatives(self, structure: int) -> Floats32:
-        """Cached or stored derivatives, in an order of their own; none where they are recomputed."""
+        """Return the cached or stored derivatives, in an internal order; none if they are recomputed."""
     def statistics(self, structures: Sequence[int]) -> list[Floats]:
-        """For each element min, max, mean and sigma over the atoms, [4, count]."""
+        """Return min, max, mean and sigma over the atoms of each element, [4, count]."""
     def loss(
         self,
         potential: Potential,
@@ -295,27 +302,29 @@ class TrainingSet:
         stress_weight: float,
         gradient: bool = True,
     ) -> tuple[Loss, Floats | None]:
-        """Loss over these structures and its derivative with respect to potential.weights (no L2 term)."""
+        """Return the loss over these structures and its derivative with respect to potential.weights (no L2 term)."""
     def set_weights(self, structure: int, weight: float, force_weights: Floats | None = None) -> None:
-        """Weight of the errors of a structure in the loss, and of the forces on its atoms [n] beside that."""
+        """Set the weight of a structure's errors in the loss, and further factors for the forces on its atoms [n]."""
     def weights(self, structure: int) -> tuple[float, Floats]:
-        """Weights of the errors of a structure and, both multiplied, of the forces on its atoms [n]."""
+        """Return the weights of a structure's errors and, both factors multiplied, of the forces on its atoms [n]."""
     def jacobian(self, potential: Potential, structures: Sequence[int], components: Sequence[Sequence[int]]) -> Floats:
-        """d/d(weights) [rows, n_weights]: of each structure's energy, then of the chosen components
-        (3 atom + axis) of its forces."""
+        """Return d/d(weights) [rows, n_weights] of each structure's energy, then of chosen components of its forces.
+
+        A component is 3 atom + axis.
+        """
     def predict(self, potential: Potential, structure: int) -> tuple[float, Floats, Floats]:
-        """Energy, forces [n, 3] and stress [6] (NaN without a volume)."""
+        """Return energy, forces [n, 3] and stress [6] (NaN without a volume)."""
 
 def neighbor_list(
     positions: Floats, cell: Floats, pbc: npt.NDArray[np.bool_], cutoff: float, device: str = "cpu"
 ) -> tuple[Ints, Ints, Floats, Ints]:
-    """i [m], j [m], vectors r_ij [m, 3] and shifts S [m, 3] of all pairs closer than the cutoff."""
+    """Return i [m], j [m], vectors r_ij [m, 3] and shifts S [m, 3] of all pairs closer than the cutoff."""
 
 def info() -> dict[str, str]:
-    """Version, compiler, instruction set and what there is of CUDA."""
+    """Return version, compiler, instruction set and the status of CUDA."""
 
 def devices() -> list[str]:
-    """What can be computed on: "cpu" and, if this build and this machine have it, "cuda"."""
+    """List the devices to compute on: "cpu" and, if this build and this machine have it, "cuda"."""
 
 def get_threads() -> int: ...
 def set_threads(n: int) -> None: ...

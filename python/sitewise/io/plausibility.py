@@ -1,7 +1,7 @@
-"""What in structures and labels looks as if it had other units than it was read in.
+"""Checks whether structures and labels look as if they had other units than those in which they were read.
 
 Each bound is far from all data that we know: crystals, alloys, slabs, clusters, liquids and molecules, strained,
-compressed and hot; and each wrong unit is beyond one of them.
+compressed and hot. Each wrong unit is beyond one of the bounds.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ from ..units import Units
 if TYPE_CHECKING:
     from ..structures import Structure
 
-SAMPLE = 200  # structures that are looked at, evenly chosen
-SAMPLE_ATOMS = 20_000  # and their atoms in all
-PAIRS = 1e6  # of atoms in a structure at most
+SAMPLE = 200  # most structures that are judged, evenly chosen
+SAMPLE_ATOMS = 20_000  # most atoms of these structures in all
+PAIRS = 1e6  # most pairs of atoms in a structure
 
 # Distances are in units of the sum of two radii.
 OVERLAP = 0.5  # of covalent radii; no two atoms are closer
-NEAR, FAR = 0.65, 1.5  # the median of the nearest neighbours' is between
-GAS = 2.6  # who has no neighbour within this distance has none
-FEW_NEAR = 1.25  # that of one in twenty is below, or the atoms are no gas
+NEAR, FAR = 0.65, 1.5  # bounds of the median distance of nearest neighbours
+GAS = 2.6  # an atom without a neighbour within this distance has no neighbour
+FEW_NEAR = 1.25  # unless the atoms are a gas, one in twenty has its nearest neighbour within this distance
 
 # Stiffness of bonds: force times distance over the relative spread of the nearest neighbours' distances of one kind.
 # Crystals of Cs have 5 eV, of Li 15, metals 60 to 120, water 40.
 SPREAD, MEMBERS = 0.01, 4  # least spread, and least number of distances of one kind in a structure
 ALIKE = 8  # least number of molecules of the same atoms
-NOBLE = (2, 10, 18, 36, 54, 86)  # whose atoms have no bonds between them
-SOFT, SOFT_TOP = 4.5, 8.0  # median and 90th percentile in eV are above
+NOBLE = (2, 10, 18, 36, 54, 86)  # elements whose atoms have no bonds between them
+SOFT, SOFT_TOP = 4.5, 8.0  # lower bounds of median and 90th percentile, eV
 STRETCHED = 1.0  # in crystals whose nearest neighbours are farther, bonds may be half as stiff
-HARD, DENSE = 250.0, 0.85  # the 10th percentile is below, unless the nearest neighbours are closer than DENSE
+HARD, DENSE = 250.0, 0.85  # upper bound of the 10th percentile, eV, unless nearest neighbours are closer than DENSE
 
-# Energies against forces times displacements between two structures that follow each other.
+# Energies against forces times displacements between two consecutive structures.
 STEP = 1.0  # Angstrom that an atom moves at most
 FEWEST_PAIRS, CORRELATED, FACTOR = 3, 0.9, 2.0
 
-# Scatter of energies per atom against the energy of the displaced atoms, and against its fluctuations with heat.
+# Scatter of energies per atom against the energy of the displaced atoms, and against its thermal fluctuations.
 SCATTER, FLUCTUATION = 0.06, 0.55
-WITHOUT_FORCES = 50.0, 0.1, 0.15  # stiffness in eV that is assumed, and the two bounds with it
+WITHOUT_FORCES = 50.0, 0.1, 0.15  # stiffness in eV that is assumed without forces, and the two bounds with it
 LARGEST_SCATTER = 5.0  # eV/atom
 
 RADIUS = {"fcc": 0.5**0.5 / 2, "bcc": 0.75**0.5 / 2, "diamond": 3**0.5 / 8}  # in lattice constants
@@ -63,9 +63,9 @@ def implausible(structures: Sequence[Structure], path: str, units: Units) -> Ite
     structures
         In eV and Angstrom. All are searched for overlapping atoms; the rest is judged by SAMPLE of them.
     path
-        Of the file.
+        The file.
     units
-        In which it was read.
+        The units in which it was read.
     """
     with _one_thread():
         found = [*_doubts(structures, units)]
@@ -74,7 +74,7 @@ def implausible(structures: Sequence[Structure], path: str, units: Units) -> Ite
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Use one thread: lists of neighbours of small structures cost less than the start of other threads."""
+    """Use one thread: neighbour lists of small structures cost less than the start of other threads."""
     threads = get_threads()
     set_threads(1)
     try:
@@ -84,8 +84,10 @@ def _one_thread() -> Iterator[None]:
 
 
 def _doubts(structures: Sequence[Structure], units: Units) -> Iterator[str]:
-    """What seems to be wrong with lengths, or with single pairs, and what with energies and forces: what these are
-    judged by does not depend on the unit of length."""
+    """Yield what seems to be wrong with lengths, or else with single pairs, and then with energies and forces.
+
+    The tests of energies and forces do not depend on the unit of length.
+    """
     step = max(1, -(-len(structures) // SAMPLE), _n_atoms(structures) // SAMPLE_ATOMS)
     some = structures[::step]
     nearest = [found for s in some if (found := Nearest.of(s)) is not None]
@@ -96,8 +98,10 @@ def _doubts(structures: Sequence[Structure], units: Units) -> Iterator[str]:
 
 
 class Bonds(NamedTuple):
-    """Force times distance (eV; NaN without forces), root mean square and as most atoms have it, and relative spread of
-    distances."""
+    """Force times distance (eV; NaN without forces) and the relative spread of distances.
+
+    `work` is the root mean square over the atoms, `usual` the root of the median square.
+    """
 
     work: float
     usual: float
@@ -108,7 +112,7 @@ class Bonds(NamedTuple):
         """Make the bonds of atoms with forces [n, 3]."""
         if forces is None:
             return cls(np.nan, np.nan, spread)
-        with np.errstate(over="ignore"):  # of forces in no unit at all
+        with np.errstate(over="ignore"):  # forces in an unknown unit may overflow
             squares = np.mean(forces**2, axis=1)
         length = float(distances.mean())
         return cls(length * float(np.sqrt(squares.mean())), length * float(np.sqrt(np.median(squares))), spread)
@@ -116,7 +120,7 @@ class Bonds(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Nearest:
-    """Atoms of a structure that have a neighbour, and the one that is nearest in units of the radii."""
+    """The atoms of a structure that have a neighbour, each with the neighbour that is nearest in units of the radii."""
 
     structure: Structure
     first: Ints
@@ -126,7 +130,7 @@ class Nearest:
 
     @classmethod
     def of(cls, structure: Structure) -> Nearest | None:
-        """Find the neighbours of a structure; None where no atom has one."""
+        """Find the nearest neighbours of a structure; return None if no atom has one."""
         numbers, radii = structure.atoms.numbers, _radii()
         i, j, distances = _pairs(structure, 2 * GAS * float(radii[numbers].max(initial=0)))
         ratios = distances / (radii[numbers[i]] + radii[numbers[j]])
@@ -137,7 +141,7 @@ class Nearest:
         return cls(structure, i[k], j[k], distances[k], ratios[k]) if len(k) else None
 
     def bonds(self) -> Bonds | None:
-        """Return the bonds of pairs of each kind together; None where their distances hardly differ."""
+        """Return the bonds of pairs of each kind together; None if their distances hardly differ."""
         numbers = self.structure.atoms.numbers
         pairs = np.sort([numbers[self.first], numbers[self.second]], axis=0)
         _, kind, count = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
@@ -160,7 +164,7 @@ class Nearest:
 
 
 def _molecules(nearest: Sequence[Nearest]) -> Iterator[Bonds]:
-    """Yield the bonds of molecules of the same atoms, over structures, that are too small for `Nearest.bonds`."""
+    """Yield the bonds of molecules of the same atoms, over structures, for molecules too small for `Nearest.bonds`."""
     alike: dict[bytes, list[Nearest]] = defaultdict(list)
     for each in nearest:
         known = each.structure.forces is not None and not each.structure.atoms.pbc.any()
@@ -176,8 +180,11 @@ def _molecules(nearest: Sequence[Nearest]) -> Iterator[Bonds]:
 
 @cache
 def _radii() -> Floats:
-    """Half the distance of neighbours in the crystal of an element where ASE knows it, else the covalent radius, which
-    is too large for some metals by a fifth."""
+    """Return half the distance of neighbours in the crystal of each element.
+
+    For elements whose crystal ASE does not know it is the covalent radius, which is too large for some metals by a
+    fifth.
+    """
     from ase.data import covalent_radii, reference_states
 
     radii = np.array(covalent_radii, dtype=np.float64)
@@ -195,17 +202,19 @@ def _radii() -> Floats:
 
 
 def _pairs(structure: Structure, most: float) -> tuple[Ints, Ints, Floats]:
-    """Atoms i, j of pairs within a cutoff of `most`, or a smaller one where they would be too many, and their
-    distances."""
+    """Return atoms i and j of the pairs within `most`, and their distances.
+
+    The cutoff is smaller if there would be too many pairs.
+    """
     atoms = structure.atoms
-    with np.errstate(over="ignore", invalid="ignore"):  # of coordinates that are no Angstrom at all
+    with np.errstate(over="ignore", invalid="ignore"):  # coordinates in an unknown unit may overflow
         extent: float = float(np.prod(np.ptp(atoms.positions, axis=0) + 0.5)) if len(atoms) else 1.0
         volume: float = min(extent, float(atoms.cell.volume)) if atoms.pbc.all() else extent
     expected: float = 4.2 * len(atoms) ** 2 * most**3 / max(volume, 1e-9)
     cutoff = most * min(1.0, float(PAIRS / max(expected, 1.0)) ** (1 / 3))
     try:
         i, j, vectors, _ = neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
-    except Error:  # whoever computes says what is wrong
+    except Error:  # the computation reports what is wrong
         return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)
     return i, j, np.linalg.norm(vectors, axis=1)
 
@@ -257,7 +266,7 @@ def _lengths(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
 
 
 def _meant(unit: str, read: str) -> str:
-    """Name the unit that may be meant, and that in which numbers were read."""
+    """Name the unit that may be meant, and the unit in which the numbers were read."""
     return f"{unit if unit != read else 'another unit'}, but were read in {read}"
 
 
@@ -285,7 +294,7 @@ def _forces(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
 
 
 def _derivatives(structures: Sequence[Structure], step: int) -> Iterator[str]:
-    """Judge whether energies change as the forces say, between structures that follow each other."""
+    """Judge whether energies change as the forces require, between consecutive structures."""
     changes = [
         found
         for k in range(0, len(structures) - 1, step)
@@ -307,7 +316,10 @@ def _derivatives(structures: Sequence[Structure], step: int) -> Iterator[str]:
 
 
 def _change(one: Structure, two: Structure) -> tuple[float, float] | None:
-    """Change of the energy by the forces and by the energies, of two structures that differ by small displacements."""
+    """Return the change of the energy by the forces and by the energies, for two structures with small displacements.
+
+    Return None if the structures differ otherwise, or lack energies or forces.
+    """
     from ase.geometry import find_mic
 
     a, b = one.atoms, two.atoms
@@ -322,7 +334,7 @@ def _change(one: Structure, two: Structure) -> tuple[float, float] | None:
 
 
 def _energies(structures: Sequence[Structure], nearest: Sequence[Nearest], units: Units) -> Iterator[str]:
-    """Judge whether energies per atom scatter too little or too much, apart from what the elements explain."""
+    """Judge whether energies per atom scatter too little or too much, apart from what the composition explains."""
     known = [s for s in structures if s.energy is not None]
     sizes = np.array([len(s.atoms) for s in known], dtype=np.float64)
     elements = sorted({int(z) for s in known for z in s.atoms.numbers})
@@ -346,7 +358,10 @@ def _energies(structures: Sequence[Structure], nearest: Sequence[Nearest], units
 
 
 def _too_little(scatter: float, number: int, size: float, nearest: Sequence[Nearest]) -> bool:
-    """Test whether `number` energies per atom of structures of `size` atoms scatter less than by displacements."""
+    """Test whether energies per atom scatter less than the displacements explain.
+
+    There are `number` energies, of structures of `size` atoms.
+    """
     bonds = np.array([found for each in nearest if (found := each.bonds()) is not None])
     if len(bonds) < len(nearest) / 2 or not len(bonds):
         return False

@@ -1,4 +1,4 @@
-"""Structures of files in any format: RuNNer's `input.data` by our own reader, all others by ASE."""
+"""Structures from files of any format: RuNNer's `input.data` by our own reader, all others by ASE."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ RUNNER = "RuNNer"
 XYZ = ("xyz", "extxyz")
 # Formats whose numbers carry no unit; ASE reads all others in eV and Angstrom.
 UNITLESS = {RUNNER, *XYZ, "traj", "json", "db", "lammps-data", "lammps-dump-text", "lammps-dump-binary"}
-DATABASES = ("postgresql", "mysql")  # which ASE would call over the network by a name like postgres.xyz
-UNPACKED, RATIO, BLOCK = 1 << 27, 200, 1 << 20  # bytes that any compressed file may have, and times its own size
+DATABASES = ("postgresql", "mysql")  # ASE would call these over the network for a name like postgres.xyz
+UNPACKED, RATIO, BLOCK = 1 << 27, 200, 1 << 20  # bytes to which any file may unpack, or times its own size
 UNPACKERS: dict[str, Callable[[IO[bytes]], Any]] = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 BOM = b"\xef\xbb\xbf"
 D_EXPONENT = re.compile(rb"(?<![\w.])([+-]?(?:\d+\.\d*|\.\d+))[dD]([+-]?\d+)(?![\w.])")
 NAMED_COLUMNS = 4  # of XYZ without Properties: element and position
-DIGITS = 12  # of a number of atoms or columns
-# Where files say how many numbers or atoms follow, for which ASE makes room before it looks whether they do.
+DIGITS = 12  # most digits of a number of atoms or columns
+# The places where files state how many numbers or atoms follow. ASE allocates memory for them before it reads on.
 INTEGERS = rb"(\d+(?:[ \t]+\d+)*)[ \t]*"
 HEAD_OF_POSCAR = re.compile(rb"\A(?:[^\n]*\n){5,6}?[ \t]*" + INTEGERS + rb"(?:![^\n]*)?\r?\n")
 HEADS_OF_XDATCAR = re.compile(HEAD_OF_POSCAR.pattern + rb"|^[ \t]*" + INTEGERS + rb"\r?\n[ \t]*Direct", re.MULTILINE)
@@ -58,7 +58,7 @@ PROPERTIES = re.compile(rb"(?:^|[\s\"'])Properties[\"']?\s*=\s*[\"'{\[]?([^\s\"'
 def read_structures(
     path: str, index: str, units: Units, keep_unconverged: bool, keep_machine_learned: bool, reporter: Reporter
 ) -> Iterator[tuple[int, Atoms]]:
-    """Yield the structures of a file and their numbers in it, counted from 0 (from -1 backwards where `index` is).
+    """Yield the structures of a file and their numbers in it, counted from 0 (from -1 backwards if `index` is).
 
     Parameters
     ----------
@@ -67,16 +67,16 @@ def read_structures(
     index
         Which structures, in the notation of ASE.
     units
-        Of positions and cell in the file; they are yielded in Angstrom, labels as they are.
+        Units of the file. Positions and cell are converted to Angstrom; labels are not converted.
     keep_unconverged, keep_machine_learned
-        Whether steps of DFT outputs are kept whose electrons did not converge, or that a force field of VASP made.
+        Whether to keep steps of DFT outputs whose electrons did not converge, or that a force field of VASP made.
     reporter
-        Warned of what is left out.
+        Reports what is left out.
 
     Raises
     ------
     Error
-        That names the file, if it cannot be read or has other units.
+        If the file cannot be read or has other units, with its name.
     """
     if Path(path).is_dir():
         raise Error(f"{path}: is a folder, expected a file with structures")
@@ -111,14 +111,14 @@ def read_structures(
         raise Error(f"{path}: cannot be read: {error.strerror}") from None
     except Error:
         raise
-    except Exception as error:  # ASE's readers raise whatever their parsers raise
+    except Exception as error:  # ASE's readers raise exceptions of any kind
         raise Error(f"{path}: cannot be read at structure {count}: {_reason(error)}") from None
     if count == 0:
         raise Error(f"{path}: there is no structure in this file")
 
 
 def _reason(error: Exception) -> str:
-    """Return what an exception of ASE says, in one line."""
+    """Return the message of an exception of ASE, in one line."""
     text = str(error).strip()
     if isinstance(error, KeyError):
         return f"{printable(text)} is unknown"
@@ -143,7 +143,7 @@ def _kind(path: str, plain: str) -> str:
         kind = str(filetype(plain, read=True))
     except UnknownFileTypeError:
         kind = ""
-    if kind not in ioformats:  # then it is the end of the name
+    if kind not in ioformats:  # then it is the suffix of the name
         raise Error(f"{path}: is of no format that ASE knows, neither by its name nor by its content")
     if kind == "runnerdata":
         raise Error(f"{path}: has the name of an input.data, but does not start with begin")
@@ -153,7 +153,7 @@ def _kind(path: str, plain: str) -> str:
 
 
 def _check_counts(path: str, plain: str, kind: str) -> None:
-    """Raise Error for a file that says it has more atoms or numbers than it has bytes."""
+    """Raise Error for a file that states more atoms or numbers than it has bytes."""
     if kind not in COUNTS:
         return
     size = Path(plain).stat().st_size
@@ -176,7 +176,7 @@ def _check_units(path: str, kind: str, units: Units) -> None:
 
 
 def _of_runner(path: str, plain: str, index: str, reporter: Reporter) -> Iterator[tuple[int, Atoms]]:
-    """Yield the structures of an input.data, and warns of total charges, which are ignored."""
+    """Yield the structures of an input.data, and warn of total charges, which are ignored."""
     charged: list[int] = []
     for number, atoms in _numbered(_sliced(read_runner(plain, path), index), index):
         if atoms.info.pop("charge", 0):
@@ -196,7 +196,7 @@ def _by_ase(file: str, kind: str, index: str) -> Iterator[Atoms]:
 
 
 def _slice(index: str) -> slice:
-    """Return what an index in ASE's notation selects."""
+    """Return the slice that an index in ASE's notation selects."""
     from ase.utils import string2index
 
     found = string2index(index)
@@ -208,7 +208,7 @@ def _slice(index: str) -> slice:
 
 
 def _sliced(structures: Iterator[Atoms], index: str) -> Iterator[Atoms]:
-    """Yield those that an index selects."""
+    """Yield the structures that an index selects."""
     part = _slice(index)
     if min(part.start or 0, part.stop or 0, (part.step or 1) - 1) < 0:
         yield from list(structures)[part]
@@ -225,7 +225,7 @@ def _numbered(structures: Iterator[Atoms], index: str) -> Iterator[tuple[int, At
 
 
 def _selected(structures: Iterator[Atoms], index: str, steps: Steps) -> Iterator[tuple[int, Atoms]]:
-    """Yield structures of an output, with their numbers in it, that are chosen and that an index selects."""
+    """Yield the structures of an output that are chosen and that an index selects, with their numbers in the output."""
     wanted = set(steps.chosen) & set(range(steps.total)[_slice(index)])
     for number, atoms in zip(steps.numbers, structures, strict=True):
         if number in wanted:
@@ -242,8 +242,10 @@ def _scaled(atoms: Atoms, units: Units) -> Atoms:
 
 @contextmanager
 def _unpacked(path: str) -> Iterator[str]:
-    """Yield the file itself, or a temporary copy of a compressed one: ASE goes back and forth in a file, which in a
-    compressed one takes a time that grows with the square of its length."""
+    """Yield the file itself, or a temporary copy of a compressed one.
+
+    ASE moves back and forth in a file. In a compressed file this takes a time that grows with the square of its length.
+    """
     from ase.io.formats import get_compression
 
     name, compression = get_compression(path)
@@ -258,7 +260,7 @@ def _unpacked(path: str) -> Iterator[str]:
 
 
 def _copy(path: str, packed: IO[bytes], content: IO[bytes], file: IO[bytes]) -> None:
-    """Unpack a file; raises Error as soon as it is clear that a small one would fill the disk."""
+    """Unpack a file; raise Error as soon as it is clear that a small file would fill the disk."""
     while block := content.read(BLOCK):
         file.write(block)
         if file.tell() > max(UNPACKED, RATIO * packed.tell()):
@@ -286,8 +288,10 @@ def _check_masses(path: str, plain: str) -> None:
 
 
 def _cleaned(path: str, plain: str, kind: str, folder: Path, reporter: Reporter) -> str:
-    """Return the file itself, or for XYZ a copy without what ASE stumbles on: byte order mark, blank lines at the
-    head and D exponents."""
+    """Return the file itself, or for XYZ a copy without what ASE cannot read.
+
+    This is a byte order mark, blank lines at the head, and D exponents.
+    """
     if kind not in XYZ:
         return plain
     with Path(plain).open("rb") as file:
@@ -307,8 +311,10 @@ def _cleaned(path: str, plain: str, kind: str, folder: Path, reporter: Reporter)
 
 
 def _check_frames(path: str, file: Iterable[bytes]) -> tuple[bool, bool]:
-    """Test whether ASE reads an XYZ file as it is, and whether columns have no name; raises Error where ASE would
-    stop early or leave columns out."""
+    """Test whether ASE reads an XYZ file as it is, and whether it has columns without name.
+
+    Raise Error if ASE would stop early or leave out columns.
+    """
     clean, unnamed, number, frames, empty = True, False, 0, 0, False
     lines = iter(file)
     for line in lines:
@@ -340,8 +346,10 @@ def _check_frames(path: str, file: Iterable[bytes]) -> tuple[bool, bool]:
 
 
 def _check_columns(path: str, number: int, rows: list[bytes]) -> bool:
-    """Test whether all columns have a name; ASE leaves out those that Properties do not name. The first row is line
-    `number`."""
+    """Test whether all columns have a name. The first row is line `number`.
+
+    Raise Error if the columns of a row are not those of Properties.
+    """
     properties = PROPERTIES.search(rows[0]) if rows else None
     if properties is None:
         return all(len(row.split()) <= NAMED_COLUMNS for row in rows[1:2])

@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 BEGIN, END = "begin", "end"
 COMMENT = ("#", "!")
 COLUMNS = {"atom": 10, "lattice": 4, "energy": 2, "charge": 2}  # words of a line, the keyword among them
-HEAD = 1 << 20  # bytes in which the first structure of a file begins
+HEAD = 1 << 20  # bytes within which the first structure of a file begins
 BARE_EXPONENT = re.compile(r"(?<=[\d.])([+-]\d+)$")  # Fortran's 1.0-101
 
 
 def is_runner(path: str | Path) -> bool:
-    """Test whether a file, also a compressed one, begins as an `input.data`: blank lines, comments, then `begin`."""
+    """Test whether a file, compressed or not, begins as an `input.data`: blank lines, comments, then `begin`."""
     from ase.io.formats import open_with_compression
 
     try:
         with open_with_compression(str(path), "rb") as file:
             head = file.read(HEAD).decode("utf-8-sig", errors="replace")
     except (OSError, EOFError, LZMAError, zlib.error):
-        return False  # whoever reads it says what is wrong
+        return False  # the reader reports what is wrong
     words = (line.split() for line in head.splitlines())
     return next((w[0] == BEGIN for w in words if w and not w[0].startswith(COMMENT)), False)
 
@@ -49,17 +49,17 @@ def read_runner(path: str | Path, name: str | None = None) -> Iterator[Atoms]:
     path
         The file.
     name
-        What messages call it, if not by its path.
+        Its name in messages, if not its path.
 
     Yields
     ------
     atoms
-        Its info holds the structure's `comment`, and its total `charge` where that is not 0.
+        Its info has the structure's `comment`, and its total `charge` if that is not 0.
 
     Raises
     ------
     Error
-        That names file and line.
+        If the file is wrong, with its name and line.
     """
     name = name or str(path)
     block: _Block | None = None
@@ -85,7 +85,7 @@ def read_runner(path: str | Path, name: str | None = None) -> Iterator[Atoms]:
 
 
 class _Block:
-    """The lines of a structure."""
+    """The lines of one structure."""
 
     def __init__(self, place: str) -> None:
         self.place = place
@@ -109,7 +109,7 @@ class _Block:
         self.places[keyword].append(place)
 
     def atoms(self, place: str) -> Atoms:
-        """Return the structure, which ends at a place."""
+        """Return the structure; it ends at `place`."""
         from ase import Atoms
         from ase.calculators.singlepoint import SinglePointCalculator
 
@@ -121,7 +121,7 @@ class _Block:
         cell = self._cell(place)
         atoms = Atoms(symbols, positions=numbers[:, :3], cell=cell, pbc=cell is not None)
         forces, energy = numbers[:, 5:], self._scalar("energy")
-        if energy or forces.any():  # else it has no labels, as `write_runner` says that
+        if energy or forces.any():  # else it has no labels; `write_runner` writes unknown labels in this way
             atoms.calc = SinglePointCalculator(atoms, forces=forces, **energy)
         atoms.info |= {"comment": self.comment} if self.comment else {}
         atoms.info |= {name: value for name, value in self._scalar("charge").items() if value}
@@ -139,7 +139,7 @@ class _Block:
         return cell
 
     def _scalar(self, keyword: str) -> dict[str, float]:
-        """Return the number of energy or charge, where there is one."""
+        """Return the number of energy or charge, if there is one."""
         rows = self.rows[keyword]
         return {keyword: float(_numbers(rows, self.places[keyword])[0, 0])} if rows else {}
 
@@ -153,7 +153,7 @@ def _element(symbol: str, place: str) -> str:
 
 
 def _numbers(rows: Sequence[Sequence[str]], places: Sequence[str]) -> Floats:
-    """Return rows of words as finite numbers; `places` name the rows."""
+    """Return rows of words as finite numbers; `places` names the rows."""
     try:
         values = np.array(rows, dtype=np.float64)
     except ValueError:
@@ -177,8 +177,19 @@ def number(word: str, place: str) -> float:
 
 
 def write_runner(structures: Iterable[Structure], path: str | Path, cflength: float, cfenergy: float) -> None:
-    """Write structures with energy and forces, or all without any label, for predictions: then without the line of the
-    energy and with forces of 0, which `read_runner` takes for unknown. They are periodic in all directions or in none.
+    """Write structures with energy and forces, or, for predictions, structures that all have no label.
+
+    Without labels the file has no energy lines and has forces of 0, which `read_runner` takes for unknown. The
+    structures are periodic in all directions or in none.
+
+    Parameters
+    ----------
+    structures
+        The structures.
+    path
+        The file.
+    cflength, cfenergy
+        1 Angstrom and 1 eV in the units of the file.
 
     Raises
     ------

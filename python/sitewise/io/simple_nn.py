@@ -1,6 +1,6 @@
 """SIMPLE-NN's potential file, `potential_saved`, and its lists of symmetry functions, `params_XX`.
 
-K. Lee, D. Yoo, W. Jeong, S. Han, Comput. Phys. Commun. 242, 95 (2019); units are eV and Angstrom.
+K. Lee, D. Yoo, W. Jeong, S. Han, Comput. Phys. Commun. 242, 95 (2019). The units are eV and Angstrom.
 """
 
 from __future__ import annotations
@@ -23,21 +23,23 @@ from ..text import PATH, printable
 COSINE = 1  # n2p2's number of the only cutoff function that SIMPLE-NN has
 TYPES = {2: 2, 4: 3, 5: 9}  # SIMPLE-NN's numbers of symmetry functions, and n2p2's
 ACTIVATIONS = {"linear": "l", "sigmoid": "s", "tanh": "t", "relu": "r"}
-NUMBER = re.compile(r"[-+.\dEe]+|nan|inf", re.ASCII)  # not 1_0, which is one to Python
+NUMBER = re.compile(r"[-+.\dEe]+|nan|inf", re.ASCII)  # not 1_0, which Python takes for a number
 Layers = list[tuple[Floats, Floats]]  # weights [previous, next] and biases [next]
 
 
 def read_potential(path: str | Path) -> Potential:
-    """Read a `potential_saved`. A layer of principal components is folded into the first hidden layer. The training
-    range is taken to be what the scaling brings to [-1, 1], as it is with SIMPLE-NN's min-max scaling.
+    """Read a `potential_saved`.
+
+    A layer of principal components is folded into the first hidden layer. The training range is taken as the range that
+    is scaled to [-1, 1], as with SIMPLE-NN's min-max scaling.
 
     Raises
     ------
     Error
-        That names file and line of what is wrong, or what sitewise does not have: activations selu and swish.
+        If the file is wrong or has what sitewise does not have (activations selu and swish), with its name and line.
     """
     lines = _Lines(Path(path))
-    if not lines.whole:  # its last number may be cut
+    if not lines.whole:  # its last number may be cut off off
         raise Error(f"{path}: ends early, within a line")
     named = lines.words("ELEM_LIST")
     elements = by_atomic_number(named)
@@ -56,7 +58,7 @@ def write_potential(potential: Potential, path: str | Path) -> None:
     Raises
     ------
     Error
-        If the potential has what SIMPLE-NN's LAMMPS pair style cannot compute.
+        If SIMPLE-NN's LAMMPS pair style does not support the potential.
     """
     core = potential.core
     if core.functions.cutoff_type != COSINE or core.functions.alpha != 0.0:
@@ -70,12 +72,12 @@ def write_potential(potential: Potential, path: str | Path) -> None:
 
 
 def read_params(paths: Sequence[str | Path]) -> SymmetryFunctions:
-    """Read a `params_XX` for each element, in the order that their indices have.
+    """Read a `params_XX` for each element, in the order of the elements' indices.
 
     Raises
     ------
     Error
-        That names file and line.
+        If a file is missing or wrong, with its name and line.
     """
     symbols = [Path(path).name.rpartition("_")[2] for path in paths]
     elements = by_atomic_number(symbols)
@@ -97,13 +99,14 @@ def read_params(paths: Sequence[str | Path]) -> SymmetryFunctions:
 
 
 def write_params(functions: SymmetryFunctions, folder: str | Path) -> None:
-    """Write a `params_XX` for each element into a folder, which is made; the elements' indices are those in
-    `functions`, from 1.
+    """Write a `params_XX` for each element into a folder, which is made if needed.
+
+    The elements have the indices that they have in `functions`, from 1.
 
     Raises
     ------
     Error
-        If there are functions that SIMPLE-NN does not have.
+        If SIMPLE-NN does not have one of the functions.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
     for symbol in functions.elements:
@@ -118,7 +121,7 @@ def _params_line(f: SymmetryFunction, path: str) -> str:
 
 
 class _Lines:
-    """The lines of a file that hold something, one after the other."""
+    """The lines of a file that are not empty, one after another."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -136,7 +139,7 @@ class _Lines:
         return self._next == len(self._lines)
 
     def words(self, first: str = "", least: int = 1) -> list[str]:
-        """The next line, without its first word where it must be `first`, and at least so many others follow."""
+        """Return the words of the next line. If `first` is given, check and drop it; require `least` other words."""
         if self.done:
             raise Error(f"{self.path}: ends early" + (f", expected {first}" if first else ""))
         words = self._lines[self._next][1]
@@ -174,7 +177,7 @@ class _Lines:
 def _function(
     lines: _Lines, elements: list[str], center: str, kind: str, numbers: list[float], neighbors: list[str]
 ) -> SymmetryFunction:
-    """From SIMPLE-NN's type, its four numbers and the neighbours' symbols."""
+    """Return the function of SIMPLE-NN's type, its four numbers and the neighbours' symbols."""
     if kind not in map(str, TYPES):
         lines.fail(f"symmetry function of type {printable(kind)}, expected 2, 4 or 5")
     unknown = [symbol for symbol in neighbors if symbol not in elements]
@@ -193,7 +196,7 @@ def _function(
 
 
 class _Element:
-    """What a file says of one element, in the order of the file."""
+    """The data of one element, in the order of the file."""
 
     def __init__(self, functions: list[SymmetryFunction], center: Floats, width: Floats, layers: Layers, letters: str):
         self.functions = functions
@@ -249,7 +252,7 @@ def _assemble(elements: list[str], parts: list[_Element]) -> Potential:
 
 
 def _order(given: Sequence[SymmetryFunction], wanted: Sequence[SymmetryFunction]) -> list[int]:
-    """Where each of the wanted functions stands among those given."""
+    """Return the place of each wanted function among those given."""
 
     def key(f: SymmetryFunction) -> tuple[float, ...]:
         return (f.type, f.neighbor1, f.neighbor2, f.cutoff, f.eta, f.rs, f.zeta, f.lambda_)
@@ -275,7 +278,7 @@ def _element_lines(potential: Potential, element: int, symbol: str, path: str) -
     count = len(functions)
     at_zero, at_one = core.scaling.apply(element, np.array([np.zeros(count), np.ones(count)]))
     slope = at_one - at_zero
-    flat = slope == 0  # a function without spread in the training set: its input is a constant
+    flat = slope == 0  # the function has no spread in the training set, and its input is a constant
     width = 1 / np.where(flat, 1.0, slope)
     yield "scale1 " + _text(np.where(flat, 0.0, -at_zero * width))
     yield "scale2 " + _text(width)
@@ -300,7 +303,7 @@ def _function_line(f: SymmetryFunction, elements: Sequence[str], path: str) -> s
 
 
 def _simple_nn_numbers(f: SymmetryFunction, path: str) -> tuple[int, tuple[float, ...]]:
-    """SIMPLE-NN's type and its cutoff, eta and two more."""
+    """Return SIMPLE-NN's type of a function, and its cutoff, eta and two more numbers."""
     kinds = {ours: theirs for theirs, ours in TYPES.items()}
     if f.type not in kinds or (f.is_angular and f.rs != 0):
         with_shift = " with r_s" if f.rs else ""
@@ -320,5 +323,5 @@ def _layers(network: _core.Network) -> Layers:
 
 
 def _text(values: Sequence[float] | Floats) -> str:
-    """The shortest digits that are read back as the same numbers."""
+    """Return the shortest digits that are read as the same numbers."""
     return " ".join(repr(float(value)) for value in values)
