@@ -54,24 +54,24 @@ void export_neighbors(py::module_& m) {
         m, "NeighborList",
         R"(A neighbour list with a skin, kept from call to call while no atom has moved too far.
 
-While one thread computes with it, others compute without it. A copy has the same cutoff and skin, and is empty.
+While one thread computes with it, other threads compute without it. A copy has the same cutoff and skin, and is empty.
 
 Parameters
 ----------
 cutoff
     Angstrom, at least that of the potential that uses it.
 skin
-    Angstrom; the list is built anew when an atom has moved by more than half of it, homogeneous strain of the cell
-    apart.
+    Angstrom; the list is rebuilt when an atom has moved by more than half of it, not counting a homogeneous strain of
+    the cell.
 
 Raises
 ------
 Error
     If the cutoff is not positive or the skin is negative.)")
         .def(py::init<double, double>(), py::arg("cutoff"), py::arg("skin") = 1.0)
-        .def_property_readonly("cutoff", &VerletList::cutoff, "Angstrom.")
-        .def_property_readonly("skin", &VerletList::skin, "Angstrom.")
-        .def_property_readonly("builds", &VerletList::builds, "How often the list was built.")
+        .def_property_readonly("cutoff", &VerletList::cutoff, "Return the cutoff, Angstrom.")
+        .def_property_readonly("skin", &VerletList::skin, "Return the skin, Angstrom.")
+        .def_property_readonly("builds", &VerletList::builds, "Return how often the list was built.")
         .def(py::pickle(&pickled_list, &unpickled_list));
 
     m.def("neighbor_list", &neighbor_list, py::arg("positions"), py::arg("cell"), py::arg("pbc"),

@@ -68,7 +68,7 @@ class _Table(BaseModel):
 
 
 class Keys(_Table):
-    """Names of the labels in the files, where they are not the usual ones."""
+    """Names of the labels in the files, if they are not the usual ones."""
 
     energy: str | None = None
     """Name of the energy (eV)."""
@@ -87,20 +87,20 @@ class Data(_Table):
     """Structures with labels, and how to read them."""
 
     train: list[str]
-    """File, pattern or list of them."""
+    """A file, a glob pattern, or a list of them."""
     test: list[str] | float = 0.1
     """The same, or the fraction of `train` to hold out, chosen by `seed`; 0 for none."""
     keys: Keys = Keys()
     mixed_labels: bool = False
-    """Whether a label may come from one source in some structures and from another in others."""
+    """Whether a label may come from different sources in different structures."""
     cache: str | None = None
-    """Folder to keep features and derivatives in, and to find them in; none if not given."""
+    """Folder in which features and derivatives are kept and found; none if not given."""
     length_unit: str = "Angstrom"
-    """`"Angstrom"` or `"Bohr"`: of the files' positions and cells, and in forces and stress."""
+    """`"Angstrom"` or `"Bohr"`, for positions, cells, forces and stress in the files."""
     energy_unit: str = "eV"
-    """`"eV"`, `"Hartree"`, `"Rydberg"`, `"kcal/mol"` or `"kJ/mol"`: in the files' energies, forces and stress."""
+    """`"eV"`, `"Hartree"`, `"Rydberg"`, `"kcal/mol"` or `"kJ/mol"`, for energies, forces and stress in the files."""
     stress_unit: str | None = None
-    """`"eV/Angstrom^3"`, `"GPa"` or `"kbar"`; that of energy and length if not given."""
+    """`"eV/Angstrom^3"`, `"GPa"` or `"kbar"`; the unit of energy / length³ if not given."""
     keep_unconverged: bool = False
     """Keep steps of DFT outputs whose electrons did not converge."""
     keep_machine_learned: bool = False
@@ -148,18 +148,18 @@ class Functions(_Table):
     """The symmetry functions: a preset or a file, how many of them to choose, and their scaling."""
 
     preset: Literal["simple-nn", "fast", "auto", "pool"] | None = None
-    """Set of functions; `"simple-nn"` if neither it nor `file` is given."""
+    """Named set of functions; `"simple-nn"` if neither `preset` nor `file` is given."""
     file: str | None = None
-    """An `input.nn` whose functions to use instead."""
+    """An `input.nn` whose functions are used instead."""
     cutoff: Annotated[float, Field(gt=0, le=LONGEST)] | None = None
-    """Å; the preset's if not given."""
+    """Cutoff of the preset in Å; the preset's own if not given."""
     cflength: Positive = 1.0
-    """Å in the unit of length of `file`: 1.8897261328 for Bohr."""
+    """1 Å in the unit of length of `file`: 1.8897261328 for Bohr."""
     select: Count | None = None
     """Number of functions to choose for each element by CUR on the training data; all if not given. `"pool"`
     needs it."""
     scaling: ScalingName = "minmax"
-    """n2p2's scalings; `"minmax"` scales to [-1, 1]."""
+    """One of n2p2's scalings; `"minmax"` scales to [-1, 1]."""
     whiten: bool = True
     """Train the first layer on principal components."""
 
@@ -198,43 +198,44 @@ class NetworkShape(_Table):
 
 
 class Training(_Table):
-    """The optimiser and the loss. Defaults that are not given here are those of the recipe."""
+    """The optimiser and the loss. The recipe gives the defaults that are missing here."""
 
     model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required"))  # the recipe gives them
 
     recipe: Literal["default", "seed-adam", "seed-lbfgs"] = "default"
-    """Defaults of other keys by name."""
+    """Named set of defaults for the other keys."""
     optimizer: Literal["gn-lbfgs", "lbfgs", "lm", "adam"]
-    """L-BFGS whose first inverse Hessian is that of a sampled Gauss-Newton matrix (`"gn-lbfgs"`); plain L-BFGS;
-    Levenberg-Marquardt with a new sample in each iteration (`"lm"`); or Adam."""
+    """`"gn-lbfgs"` is L-BFGS whose first inverse Hessian is that of a sampled Gauss-Newton matrix, `"lbfgs"` plain
+    L-BFGS, `"lm"` Levenberg-Marquardt with a new sample in each iteration, and `"adam"` Adam."""
     iterations: Count | None = None
-    """Length of the run; each iteration but Adam's looks at all structures."""
+    """Number of iterations; each one uses all structures, except with Adam."""
     epochs: Count | None = None
     """Passes over the training structures, in place of `iterations`."""
     batch_size: Count | None = None
-    """Structures of an iteration; Adam only, 4 if not given."""
+    """Structures per iteration; Adam only, 4 if not given."""
     learning_rate: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
-    """First and last, exponential in between; or one number. Adam only, [0.01, 0.00017] if not given."""
+    """First and last rate, exponential in between; or one number. Adam only, [0.01, 0.00017] if not given."""
     l2: NonNegative
-    """Times the sum of squares of the weight matrices (of the whitened ones if `whiten`)."""
+    """Weight of the sum of squares of the weight matrices (of the whitened ones if `whiten`)."""
     force_weight: NonNegative
-    """Of the mean squared force error (eV/Å)² against that of the energy (eV/atom)²; 0: energies alone."""
+    """Weight of the mean squared force error (eV/Å)² against that of the energy (eV/atom)²; 0 trains on energies
+    only."""
     stress_weight: NonNegative = 0.0
-    """Of the mean squared stress error (eV/Å³)²."""
+    """Weight of the mean squared stress error (eV/Å³)²."""
     group_weights: dict[str, NonNegative] = {}
-    """Of the squared errors of a structure, by its `config_type` or `group`; 1 if not given."""
+    """Weight of the squared errors of a structure, by its `config_type` or `group`; 1 if not given."""
     gdf: bool = False
     """Weigh forces by the sparsity of their environments in the training set (GDF)."""
     gdf_width: Positive | None = None
-    """Width of its Gaussians, a distance in G space; automatic if not given."""
+    """Width of GDF's Gaussians, a distance in G space; automatic if not given."""
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
     """Seed of held-out structures, first weights, batches and samples."""
     replicas: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Potentials of an ensemble; the first weights of replica r are those of `seed` + r."""
+    """Number of potentials in an ensemble; the first weights of replica r are those of `seed` + r."""
     early_stop: Count | None = None
-    """Iterations without a lower test loss after which to stop; the best potential is kept."""
+    """Stop after this many iterations without a lower test loss, and keep the best potential."""
     memory_budget: Annotated[float, Field(ge=0, le=1e6)] = 4.0
-    """GB for derivatives in memory, of each rank of `mpirun`; past it they are read from `cache`, or else
+    """GB for derivatives in memory, for each rank of `mpirun`; beyond it they are read from `cache`, or else
     recomputed."""
 
     @model_validator(mode="wrap")
@@ -296,8 +297,8 @@ class Invariants(_Table):
     """Crystals of equivalent atoms that are followed during training."""
 
     data: list[str] | Literal["auto"] = "auto"
-    """Files of crystals whose atoms are all equivalent, with energies; `"auto"`: those in training and test data;
-    `[]`: none."""
+    """Files of crystals whose atoms are all equivalent, with energies; `"auto"` takes those in training and test
+    data, `[]` none."""
 
     @field_validator("data", mode="before", json_schema_input_type=str | list[str])
     @classmethod

@@ -39,7 +39,7 @@ def read_potential(path: str | Path) -> Potential:
         If the file is wrong or has what sitewise does not have (activations selu and swish), with its name and line.
     """
     lines = _Lines(Path(path))
-    if not lines.whole:  # its last number may be cut off off
+    if not lines.whole:  # its last number may be cut off
         raise Error(f"{path}: ends early, within a line")
     named = lines.words("ELEM_LIST")
     elements = by_atomic_number(named)
