@@ -118,7 +118,7 @@ private:
         int periodic[3];
         for (int& p : periodic) p = rarely() ? data_.ConsumeIntegral<int>() : data_.ConsumeBool();
         const double neighbors = crowd(cell, periodic, sitewise_cutoff(potential));
-        if (neighbors > 3000.0 || (neighbors > 200.0 && !rarely())) return;  // they would take seconds
+        if (neighbors > 400.0 || (neighbors > 60.0 && !rarely())) return;  // they would take seconds
         std::vector<double> positions;
         for (std::size_t k = 0; k < 3 * n_ + 1; ++k) positions.push_back(length());
         const bool in_cell = data_.ConsumeBool();
