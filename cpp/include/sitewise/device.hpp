@@ -4,11 +4,11 @@
 
 namespace sitewise {
 
-/// What computes: the processor, or the first CUDA device.
+/// The device that computes: the processor, or the first CUDA device.
 enum class Device { cpu, cuda };
 
-/// In words, what a build and a machine have of CUDA: "built without CUDA", "no GPU: " and the driver's
-/// reason, or the name of the device.
+/// Return the CUDA status of this build and this machine, in words: "built without CUDA", "no GPU: " and the
+/// driver's reason, or the name of the device.
 std::string cuda_status();
 
 }  // namespace sitewise

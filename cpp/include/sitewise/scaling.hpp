@@ -19,12 +19,12 @@ struct FeatureStatistics {
     std::vector<double> min, max, mean, sigma;
 };
 
-/// x = factor * (G - origin) + offset, the same mathematics for all types and elements.
-/// A function without spread (max = min or sigma = 0) has factor 0.
+/// The scaling x = factor * (G - origin) + offset, the same mathematics for all types and elements. A
+/// function without spread (max = min or sigma = 0) has factor 0.
 class Scaling {
 public:
     Scaling() = default;
-    /// Throws Error where a vector's length is not the number of functions or a value is not finite.
+    /// Throws Error if a vector's length is not the number of functions or a value is not finite.
     Scaling(ScalingType type, double smin, double smax, std::vector<FeatureStatistics> statistics);
 
     int elements() const { return static_cast<int>(statistics_.size()); }
@@ -35,13 +35,13 @@ public:
     const std::vector<double>& factor(int element) const { return factor_[element]; }
     const std::vector<double>& origin(int element) const { return origin_[element]; }
     double offset() const { return offset_; }
-    /// x of one atom, in place.
+    /// Scale the functions G of one atom to x, in place.
     void apply(int element, double* G) const;
-    /// Number of functions of one atom outside [min, max] of the training set; the tolerance of 1e-9 of
-    /// the range keeps the training set itself inside after a file has rounded it.
+    /// Return the number of functions of one atom outside [min, max] of the training set. A tolerance of 1e-9
+    /// of the range keeps the training set itself inside after a file has rounded it.
     int extrapolations(int element, const double* G) const;
-    /// The function of one atom that is farthest outside of [min, max], as a multiple of that range, or
-    /// nearest to an end of it where all are inside.
+    /// Return the function of one atom that is farthest outside of [min, max], relative to that range, or
+    /// nearest to one of its ends if all are inside.
     int farthest(int element, const double* G) const;
 
 private:
