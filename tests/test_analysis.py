@@ -15,7 +15,7 @@ from sitewise import Dataset, Error, Potential, SymmetryFunctions, progress
 from sitewise.mapping import clustering, gaussian
 from sitewise.mapping.clustering import JointClustering, single_linkage
 from sitewise.mapping.counts import barcode, comparison, determine, joint_barcode, longest, null_fraction
-from sitewise.mapping.diagnosis import Diagnosis
+from sitewise.mapping.diagnosis import diagnose
 from sitewise.mapping.gaussian import SumProcess, farthest_points, gaussian_determinability
 from sitewise.mapping.gspace import Environments, GSpace, Placed
 from sitewise.mapping.invariants import adhoc_warning, extrapolated, invariant_energy, is_invariant, spread
@@ -275,7 +275,7 @@ def thicknesses():
     functions = SymmetryFunctions.preset("simple-nn", ["Si"], 5.0)
     targets = Dataset(structure(atoms, source=name) for name, atoms in target.items())
     sets = {name: Dataset(structure(a) for a in eight + extra) for name, extra in more.items()}
-    return {name: Diagnosis(data, functions, None, targets, targets, reporter=QUIET) for name, data in sets.items()}
+    return {name: diagnose(data, functions, None, targets, targets, reporter=QUIET) for name, data in sets.items()}
 
 
 def test_slabs_leave_offsets_that_thickness_or_bulk_settles(thicknesses):
@@ -283,26 +283,26 @@ def test_slabs_leave_offsets_that_thickness_or_bulk_settles(thicknesses):
 
     The same by the Gaussian process: what is unknown of the perfect crystal's atomic energy falls fiftyfold.
     """
-    assert [d.chosen.nullity for d in thicknesses.values()] == [2, 1, 0]
-    unknown = [d.result["targets"][0]["unknown_energy"] for d in thicknesses.values()]
+    assert [d.partition.chosen.nullity for d in thicknesses.values()] == [2, 1, 0]
+    unknown = [d.judgement.targets[0].unknown_energy for d in thicknesses.values()]
     assert unknown[0] > 50 * unknown[1] > 0
     assert unknown[0] > 50 * unknown[2] > 0
 
 
 def test_the_largest_cluster_is_called_a(thicknesses):
     for diagnosis in thicknesses.values():
-        sizes = {row["name"]: row["n_atoms"] for row in diagnosis.result["clusters"]}
+        sizes = {cluster.name: cluster.n_atoms for cluster in diagnosis.partition.clusters}
         assert [name.split()[1] for name in sorted(sizes)] == list("ABCDEFGH"[: len(sizes)])
         assert [sizes[name] for name in sorted(sizes)] == sorted(sizes.values(), reverse=True)
-        labels = np.array(diagnosis.clusters)[diagnosis.labels]
+        labels = np.array(diagnosis.partition.names)[diagnosis.labels]
         assert all((labels == name).sum() == size for name, size in sizes.items())
 
 
 def test_targets_that_a_thickness_leaves_open(thicknesses):
     """Slabs of eight layers determine their own energy, neither the crystal's nor that of twelve layers."""
-    assert thicknesses["A"].result["undetermined_targets"] == ["crystal", "twelve"]
-    assert thicknesses["B"].result["undetermined_targets"] == []
-    assert thicknesses["C"].result["undetermined_targets"] == []
+    assert thicknesses["A"].judgement.undetermined_targets == ["crystal", "twelve"]
+    assert thicknesses["B"].judgement.undetermined_targets == []
+    assert thicknesses["C"].judgement.undetermined_targets == []
     text = "\n".join(verdict(thicknesses["A"]))
     assert "2 of 3 targets are not determined" in text
     assert "2 combinations of their energies are free" in text
@@ -312,17 +312,17 @@ def test_a_target_far_from_all_data_is_not_determined(thicknesses):
     """Though no free combination of clusters is in it."""
     known = thicknesses["C"]
     aim = Dataset([structure(bulk("Si", "fcc", a=3.9), source="fcc")])
-    (row,) = Diagnosis(known.data, known.functions, None, None, aim, reporter=QUIET).result["targets"]
-    assert row["null_fraction"] == pytest.approx(0, abs=1e-9)
-    assert row["unknown_energy"] > 0.9
-    assert not row["determined"]
+    (found,) = diagnose(known.data, known.functions, None, None, aim, reporter=QUIET).judgement.targets
+    assert found.null_fraction == pytest.approx(0, abs=1e-9)
+    assert found.unknown_energy > 0.9
+    assert not found.determined
 
 
 def test_candidates_are_ranked_by_what_they_tell(thicknesses):
     """For these targets bulk or a second thickness tells most, another slab of eight layers nothing."""
-    ranked = thicknesses["A"].result["candidates"]
-    assert {row["name"] for row in ranked[:2]} == {"crystal", "twelve"}
-    assert ranked[0]["gain"] > 10 * ranked[2]["gain"] >= 0
+    ranked = thicknesses["A"].judgement.candidates
+    assert {candidate.name for candidate in ranked[:2]} == {"crystal", "twelve"}
+    assert ranked[0].gain > 10 * ranked[2].gain >= 0
 
 
 def test_expected_gain_is_what_adding_the_candidate_gains():

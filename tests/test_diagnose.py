@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +14,9 @@ from ase.io import read, write
 
 from checks import silicon_frames, silicon_potential
 from sitewise import Dataset, Potential, SymmetryFunctions
-from sitewise.mapping.diagnosis import Diagnosis
+from sitewise.mapping.diagnosis import diagnose
 from sitewise.mapping.invariants import invariant_energy, is_invariant
+from sitewise.mapping.judgement import OpenPart, judge_target
 from sitewise.mapping.verdict import verdict
 from sitewise.progress import Reporter
 
@@ -155,7 +155,7 @@ def test_the_worst_invariant_point_may_be_too_low(tmp_path):
     write(tmp_path / "data.xyz", silicon_frames(6))
     write(tmp_path / "perfect.xyz", perfect)
     data, target = (Dataset.read(tmp_path / f"{name}.xyz", reporter=QUIET) for name in ("data", "perfect"))
-    lines = verdict(Diagnosis(data, potential.functions, potential, target=target, reporter=QUIET))
+    lines = verdict(diagnose(data, potential.functions, potential, target=target, reporter=QUIET))
     (line,) = (line for line in lines if "invariant points: " in line)
     assert line.startswith("2 invariant points: atomic energies wrong by 223.6 meV (RMS), at most -300.0 meV at ")
     assert line.endswith("structure 1")
@@ -351,11 +351,10 @@ def test_candidates_are_ranked_for_the_targets(tmp_path, aim):
         write(tmp_path / f"{name}.xyz", atoms)
     data, more, target = (Dataset.read(tmp_path / f"{name}.xyz", require_labels=False, reporter=QUIET) for name in sets)
     functions = SymmetryFunctions.preset("auto", ["Si"], 5.0)
-    found = Diagnosis(data, functions, None, more, target if aim else None, reporter=QUIET).result["candidates"]
-    assert found[0]["name"].endswith("structure 4") is (aim == "bcc")
+    found = diagnose(data, functions, None, more, target if aim else None, reporter=QUIET).judgement.candidates
+    assert found[0].name.endswith("structure 4") is (aim == "bcc")
 
 
 def test_a_target_is_determined_where_clusters_and_gaussian_process_say_so():
-    rows = [{"null_fraction": a, "unknown_energy": b} for a, b in ((0.5, 0.001), (0.001, 0.5), (0.001, 0.001))]
-    judged = Diagnosis._judge(SimpleNamespace(_unknown=lambda *_: rows), "target", {0.2: None})
-    assert [row["determined"] for row in judged] == [False, False, True]
+    parts = [OpenPart("", a, b, 0.0) for a, b in ((0.5, 0.001), (0.001, 0.5), (0.001, 0.001))]
+    assert [judge_target(part).determined for part in parts] == [False, False, True]

@@ -379,7 +379,7 @@ def diagnose(
     """Test what the data determine of the atomic energies, and how well a potential maps them."""
     from .files import write_text
     from .io.dataset import Dataset
-    from .mapping.diagnosis import Diagnosis, functions_of
+    from .mapping import diagnosis
     from .mapping.verdict import verdict
     from .potential import Potential
     from .symmetry import doubt_cutoff
@@ -400,17 +400,17 @@ def diagnose(
         Dataset.read(paths, require_labels=False, reporter=reporter, **options) if paths else None
         for paths in (candidates, target)
     )
-    functions = functions_of(potentials[0], config, structures, reporter)
-    diagnosis = Diagnosis(structures, functions, potentials[0], added, wanted, potentials[1], n_big, reporter)
-    for line in verdict(diagnosis):
+    functions = diagnosis.functions_of(potentials[0], config, structures, reporter)
+    found = diagnosis.diagnose(structures, functions, potentials[0], added, wanted, potentials[1], n_big, reporter)
+    for line in verdict(found):
         print(printable_lines(line))
     if json_file:
-        write_text(json_file, json.dumps(diagnosis.result, indent=2) + "\n")
+        write_text(json_file, json.dumps(found.to_json(), indent=2) + "\n")
     if out:
         from .mapping.report import save_report
 
         out.mkdir(parents=True, exist_ok=True)
-        print(printable_lines(f"pictures and {save_report(out, diagnosis)}"))
+        print(printable_lines(f"pictures and {save_report(out, found)}"))
 
 
 @command

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,22 @@ from ..progress import Reporter
 from ..structures import Floats
 from .gspace import Integers
 
-LONG, SAMPLE = 20_000, 5_000  # atoms from which on clustering tells of its progress, and by which it is estimated
+LONG, SAMPLE = 20_000, 5_000  # atoms from which on clustering reports its progress, and by which it is estimated
+
+
+class Merge(NamedTuple):
+    """Merge of two clusters: its distance, and the sizes of both."""
+
+    distance: float
+    left: int
+    right: int
+
+
+class CurvePoint(NamedTuple):
+    """r_g, the distance at which the two last clusters of at least n_big atoms merge; None without such a merge."""
+
+    n_big: int
+    r_g: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,38 +40,44 @@ class Clustering:
     Attributes
     ----------
     points
-        [n, d].
+        Coordinates [n, d].
     merges
-        [n - 1, 4] in the form of `scipy.cluster.hierarchy.linkage`: two clusters, distance, size.
+        Merge history [n - 1, 4] in the form of `scipy.cluster.hierarchy.linkage`: two clusters, distance, size.
     """
 
     points: Floats
     merges: Floats
 
-    def big_merges(self, n_big: int) -> list[tuple[float, int, int]]:
-        """Distance and both sizes of each merge in which both sides have at least `n_big` members."""
+    def big_merges(self, n_big: int) -> list[Merge]:
+        """Return each merge in which both clusters have at least `n_big` members, in order of the distance.
+
+        Raises
+        ------
+        Error
+            If `n_big` is below 1.
+        """
         if n_big < 1:
             raise Error(f"n_big must be at least 1, found {n_big}")
         n = len(self.points)
         size = np.concatenate([np.ones(n), self.merges[:, 3]]).astype(np.int64)
         left, right = size[self.merges[:, 0].astype(np.int64)], size[self.merges[:, 1].astype(np.int64)]
         both = np.flatnonzero(np.minimum(left, right) >= n_big)
-        return [(float(self.merges[i, 2]), int(left[i]), int(right[i])) for i in both]
+        return [Merge(float(self.merges[i, 2]), int(left[i]), int(right[i])) for i in both]
 
     def r_g(self, n_big: int) -> float | None:
-        """Distance at which the two last big clusters merge; None if there never were two of them."""
+        """Return the distance at which the two last big clusters merge; None if there never were two of them."""
         merges = self.big_merges(n_big)
-        return merges[-1][0] if merges else None
+        return merges[-1].distance if merges else None
 
-    def r_g_curve(self, sizes: Sequence[int]) -> list[tuple[int, float | None]]:
-        """r_g for several n_big."""
-        return [(n_big, self.r_g(n_big)) for n_big in sizes]
+    def r_g_curve(self, sizes: Sequence[int]) -> list[CurvePoint]:
+        """Return r_g for several n_big."""
+        return [CurvePoint(n_big, self.r_g(n_big)) for n_big in sizes]
 
     def labels(self, cut: float, n_big: int) -> Integers:
-        """Number of the cluster of each point [n] where the dendrogram is cut at a distance.
+        """Return the cluster of each point [n] where the dendrogram is cut at a distance.
 
-        Points of clusters below `n_big` go to the cluster of the nearest point that is in a big one. Without any
-        big cluster all points are one.
+        Points of clusters below `n_big` go to the cluster of the nearest point in a big cluster. Without any big
+        cluster, all points form one.
         """
         from scipy.cluster.hierarchy import fcluster
         from scipy.spatial import cKDTree
@@ -78,24 +100,24 @@ class JointClustering:
     Attributes
     ----------
     parts
-        Of each element that is there, with at least two atoms.
+        Clustering of each element that is there, with at least two atoms.
     rows
-        Numbers of the atoms of each part among all.
+        Indices of the atoms of each part among all.
     n_big
-        Of each part.
+        Least size of a big cluster of each part.
     """
 
     parts: list[Clustering]
     rows: list[Integers]
     n_big: list[int]
 
-    def big_merges(self) -> list[tuple[float, int, int]]:
-        """See `Clustering.big_merges`; in order of the distance."""
+    def big_merges(self) -> list[Merge]:
+        """Return the merges of big clusters of all parts, in order of the distance."""
         pairs = zip(self.parts, self.n_big, strict=True)
         return sorted(merge for part, n_big in pairs for merge in part.big_merges(n_big))
 
     def labels(self, cut: float) -> Integers:
-        """Number of the cluster of each atom; those of different elements differ."""
+        """Return the cluster of each atom [n]; atoms of different elements are in different clusters."""
         found = np.zeros(sum(len(rows) for rows in self.rows), dtype=np.int64)
         first = 0
         for part, rows, n_big in zip(self.parts, self.rows, self.n_big, strict=True):
@@ -105,14 +127,16 @@ class JointClustering:
 
 
 def single_linkage(points: Floats, reporter: Reporter | None = None) -> Clustering:
-    """Exact single linkage in memory linear in the number of points (D. Muellner, J. Stat. Softw. 53 (9), 2013).
+    """Return the exact single linkage, in memory linear in the number of points.
+
+    The algorithm is that of D. Muellner, J. Stat. Softw. 53 (9), 2013.
 
     Parameters
     ----------
     points
-        [n, d].
+        Coordinates [n, d].
     reporter
-        Told of the seconds that many points take, which are estimated from a few: they grow with n^2.
+        Receives the progress where there are many points, in seconds estimated from a few: time grows with n^2.
 
     Raises
     ------
@@ -129,7 +153,7 @@ def single_linkage(points: Floats, reporter: Reporter | None = None) -> Clusteri
     _linkage(points[:SAMPLE])
     seconds = (time.perf_counter() - start) * (len(points) / SAMPLE) ** 2
     merges: list[Floats] = []
-    # The library leaves the interpreter to other threads; Ctrl-C does not wait for one that is a daemon.
+    # The library releases the interpreter, and Ctrl-C does not wait for a daemon thread.
     worker = threading.Thread(target=lambda: merges.append(_linkage(points)), daemon=True)
     worker.start()
     with reporter.task(f"seconds of clustering {len(points)} atoms", round(seconds), lines=True) as advance:
@@ -150,5 +174,5 @@ def _linkage(points: Floats) -> Floats:
 
 
 def default_n_big(n: int) -> int:
-    """A twentieth of the points, at least three."""
+    """Return a twentieth of the points, at least three."""
     return max(3, n // 20)

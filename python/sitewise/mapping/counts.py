@@ -1,29 +1,30 @@
-"""What sums over structures determine of the energies of clusters: the null space of the count matrix."""
+"""What total energies determine of the energies of clusters: the null space of the count matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from .._core import Error
 from ..structures import Flags, Floats
 from .clustering import Clustering, JointClustering
-from .gspace import Integers
+from .gspace import Integers, Placed
 
 RANK_TOLERANCE = 1e-8  # of the largest singular value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Determinability:
-    """Null space of a count matrix.
+class NullSpace:
+    """Null space of a count matrix C whose structures have N atoms.
 
     Attributes
     ----------
     rank
-        Of C/sqrt(N).
+        Rank of C/sqrt(N).
     null
         Orthonormal basis Q [clusters, nullity] of offsets that change no total energy.
     determined
@@ -41,7 +42,7 @@ class Determinability:
 
 @dataclass(frozen=True, slots=True)
 class BarcodeEntry:
-    """Clusters, rank and nullity at a cut, which stay the same from `low` to `high`."""
+    """Clusters, rank and nullity at a cut; they are the same from distance `low` to `high`."""
 
     cut: float
     low: float
@@ -51,15 +52,28 @@ class BarcodeEntry:
     nullity: int
 
 
+class Difference(NamedTuple):
+    """Parts of a difference of two potentials' cluster means [clusters], eV."""
+
+    determined: Floats
+    undetermined: Floats
+
+
 def count_matrix(labels: Integers, structure: Integers) -> Floats:
-    """C[s, k], the number of atoms of structure s in cluster k."""
+    """Return C[s, k], the number of atoms of structure s in cluster k."""
     counts = np.zeros((int(structure.max()) + 1, int(labels.max()) + 1))
     np.add.at(counts, (structure, labels), 1.0)
     return counts
 
 
-def determine(counts: Floats) -> Determinability:
-    """Rank, null space and determinability of a count matrix (also of the matrix of compositions).
+def compositions(placed: Placed) -> Floats:
+    """Return C[s, e], the number of atoms of structure s of each element that is there."""
+    counts = [np.bincount(placed.owners(e), minlength=placed.n_structures) for e in placed.elements]
+    return np.stack(counts, axis=1).astype(np.float64)
+
+
+def determine(counts: Floats) -> NullSpace:
+    """Return rank, null space and determinability of a count matrix (also of the matrix of compositions).
 
     Raises
     ------
@@ -74,11 +88,11 @@ def determine(counts: Floats) -> Determinability:
     _, values, basis = np.linalg.svd(np.unique(counts / np.sqrt(sizes), axis=0))
     rank = int((values > RANK_TOLERANCE * values[0]).sum())
     null = basis[rank:].T
-    return Determinability(rank, null, 1 - (null**2).sum(axis=1))
+    return NullSpace(rank, null, 1 - (null**2).sum(axis=1))
 
 
 def barcode(clustering: Clustering, structure: Integers, n_big: int) -> list[BarcodeEntry]:
-    """Clusters, rank and nullity of one element's atoms between each two successive merges of big clusters.
+    """Return clusters, rank and nullity of one element's atoms between each two successive merges of big clusters.
 
     The first entry lies below the first such merge, from 0.6 of its distance.
     """
@@ -86,9 +100,11 @@ def barcode(clustering: Clustering, structure: Integers, n_big: int) -> list[Bar
 
 
 def joint_barcode(clustering: JointClustering, structure: Integers, known: Flags | None = None) -> list[BarcodeEntry]:
-    """Clusters, rank and nullity of all elements' atoms between each two successive merges of big clusters; `known` are
-    the structures whose energies are known, by default all."""
-    distances = [d for d, _, _ in clustering.big_merges() if d > 0]
+    """Return clusters, rank and nullity of all elements' atoms between each two successive merges of big clusters.
+
+    `known` are the structures whose energies are known, by default all.
+    """
+    distances = [merge.distance for merge in clustering.big_merges() if merge.distance > 0]
     edges = [0.6 * distances[0], *distances] if distances else []
     entries = []
     for low, high in pairwise(edges):
@@ -101,21 +117,29 @@ def joint_barcode(clustering: JointClustering, structure: Integers, known: Flags
     return entries
 
 
-def longest(entries: Sequence[BarcodeEntry]) -> BarcodeEntry:
-    """The entry that persists longest, in the ratio of its distances; the first has no end below and counts only where
-    it is alone."""
-    return max(entries[1:] or entries, key=lambda entry: entry.high / entry.low)
+def longest(entries: Sequence[BarcodeEntry]) -> BarcodeEntry | None:
+    """Return the entry that persists longest, by the ratio of its distances; None without entries.
+
+    The first has no end below and counts only where it is alone.
+    """
+    return max(entries[1:] or entries, key=lambda entry: entry.high / entry.low, default=None)
 
 
-def null_fraction(found: Determinability, target: Floats) -> float:
-    """|Q^T c|^2/|c|^2 of a structure with counts c: 0 is determined; it ranks structures to add."""
+def null_fraction(found: NullSpace, target: Floats) -> float:
+    """Return |Q^T c|^2/|c|^2 of a structure with counts c [clusters]: 0 is determined.
+
+    Raises
+    ------
+    Error
+        If the structure has no atoms.
+    """
     norm = float(target @ target)
     if not norm > 0:
         raise Error("a target needs at least one atom")
     return float(((found.null.T @ target) ** 2).sum() / norm)
 
 
-def comparison(found: Determinability, difference: Floats) -> tuple[Floats, Floats]:
-    """Determined and undetermined part of a difference of two potentials' cluster means [clusters], eV."""
+def comparison(found: NullSpace, difference: Floats) -> Difference:
+    """Divide a difference of two potentials' cluster means [clusters], eV, by what total energies determine of it."""
     undetermined = found.null @ (found.null.T @ difference)
-    return difference - undetermined, undetermined
+    return Difference(difference - undetermined, undetermined)

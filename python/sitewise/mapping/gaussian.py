@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,20 +13,28 @@ from ..structures import Floats
 from .gspace import Integers, Placed
 
 NOISE = 1e-6  # variance of an energy per atom, in units of the prior's variance
-BLOCK = 4_000  # atoms at once
+BLOCK = 4_000  # atoms of a block
 REPRESENTATIVES = 800  # atoms of an element at most
-PICKED = 50  # candidates whose order takes account of those before
-FAITHFUL = 1e-9  # pivots of the kernel below are rounding
+PICKED = 50  # candidates whose order accounts for those before
+FAITHFUL = 1e-9  # smaller pivots of the kernel are rounding errors
+
+
+class Gain(NamedTuple):
+    """Index of a candidate and the part of the unknown variance that it removes, between 0 and 1."""
+
+    candidate: int
+    gain: float
 
 
 class SumProcess:
     """Gaussian process of the atomic energies, with the total energies per atom as its data.
 
-    The prior of each element has variance 1 and the kernel exp(-d^2/(2 length^2)), d the distance in G space; elements
-    are independent. It is spanned by the kernel's columns at some representative atoms, so that an atom has
-    coordinates phi = L^-1 k with L L^T the kernel between these (the Nystroem approximation; exact where all
-    atoms are representatives). What phi leaves of an atom's variance is its own: it is noise in the sums, and remains
-    unknown (M. Titsias, AISTATS 2009, and the FITC of E. Snelson and Z. Ghahramani, NIPS 2005, for sums).
+    The prior of each element has variance 1 and the kernel exp(-d^2/(2 length^2)), d being the distance in G space.
+    Elements are independent. The kernel's columns at some representative atoms span the prior: an atom has coordinates
+    phi = L^-1 k, where L L^T is the kernel between the representatives (the Nystroem approximation; exact where all
+    atoms are representatives). The part of an atom's variance outside of phi is the atom's own. It is noise in the
+    sums, and remains unknown (M. Titsias, AISTATS 2009, and the FITC of E. Snelson and Z. Ghahramani, NIPS 2005, for
+    sums).
 
     Parameters
     ----------
@@ -36,7 +45,7 @@ class SumProcess:
     length
         Length scale of the kernel, a distance in G space.
     advance
-        Told of each atom that is done.
+        Called for each block of atoms that is done, with their number.
 
     Raises
     ------
@@ -59,7 +68,7 @@ class SumProcess:
         self._precision = cho_factor(np.eye(self._starts[-1]) + rows.T @ weighted, lower=True)
 
     def determinability(self, atoms: Placed, advance: Advance | None = None) -> Floats:
-        """d_i = 1 - var_i/prior of each atom [n], between 0 (nothing is known) and 1."""
+        """Return d_i = 1 - var_i/prior of each atom [n], between 0 (nothing is known) and 1."""
         from scipy.linalg import solve_triangular
 
         known = np.zeros(atoms.n_atoms)
@@ -71,44 +80,41 @@ class SumProcess:
         return np.clip(known, 0.0, 1.0)
 
     def energy_determinability(self, structures: Placed) -> Floats:
-        """1 - var/prior of the energy per atom of each structure [s]."""
+        """Return 1 - var/prior of the energy per atom of each structure [s]."""
         rows, own = self._sums(structures)
         prior = (rows**2).sum(axis=1)
         return np.asarray(np.clip((prior - (rows * self._solve(rows)).sum(axis=1)) / (prior + own), 0.0, 1.0))
 
-    def ranked(self, candidates: Placed, pool: Placed) -> list[tuple[int, float]]:
-        """Candidates in the order in which to add them, each with the part of the pool's unknown variance it removes.
+    def ranked(self, candidates: Placed, pool: Placed) -> list[Gain]:
+        """Return candidates in the order in which to add them, each with its gain after those before it.
 
-        Learning the energy of structure c lowers var_i by cov(i, c)^2/(var_c + noise), whatever the energy is, so the
-        best is found before any is calculated, then the best of the others once that one is known, and so on (A.
-        Krause, A. Singh and C. Guestrin, J. Mach. Learn. Res. 9, 235 (2008)). Those after the first PICKED stand in
-        the order of what each would add to these. The variance is the mean over the structures of the pool of the mean
-        over their atoms: a large cell counts as much as a small one.
-
-        Returns
-        -------
-        list
-            Number of the candidate and its gain after those before it, between 0 and 1.
+        The gain is the part of the pool's unknown variance that the candidate removes. The energy of structure c lowers
+        var_i by cov(i, c)^2/(var_c + noise), whatever the energy is. The best candidate is therefore found before any
+        is calculated, then the best of the others once that one is known, and so on (A. Krause, A. Singh and C.
+        Guestrin, J. Mach. Learn. Res. 9, 235 (2008)). Candidates after the first PICKED are in the order of what each
+        would add to these. The variance is the mean over the structures of the pool of the mean over their atoms: a
+        large cell counts as much as a small one.
         """
         rows, own = self._sums(candidates)
         moments, unknown = self._moments(pool)
-        change = self._solve(rows)  # of the coordinates of the energies, by a candidate's
+        change = self._solve(rows)  # of the energies' coordinates, by the energy of each candidate
         seen = change @ moments
         variance = (change * rows).sum(axis=1) + NOISE + own
-        left, order = np.ones(len(rows), dtype=bool), []
+        left = np.ones(len(rows), dtype=bool)
+        order: list[Gain] = []
         for _ in range(min(PICKED, len(rows))):
             gains = np.where(left, (change * seen).sum(axis=1) / variance, -1.0)
             best = int(np.argmax(gains))
-            order.append((best, float(gains[best] / unknown)))
+            order.append(Gain(best, float(gains[best] / unknown)))
             left[best] = False
             part = rows @ change[best] / variance[best]
             variance = variance - part * (change[best] @ rows.T)
             change, seen = change - np.outer(part, change[best]), seen - np.outer(part, seen[best])
         rest = (change * seen).sum(axis=1) / variance / unknown
-        return order + sorted(((int(k), float(rest[k])) for k in np.flatnonzero(left)), key=lambda pair: -pair[1])
+        return order + sorted((Gain(int(k), float(rest[k])) for k in np.flatnonzero(left)), key=lambda one: -one.gain)
 
     def _moments(self, pool: Placed) -> tuple[Floats, float]:
-        """Sums of phi phi^T and of the unknown variance over the atoms of a pool, each structure weighing the same."""
+        """Return sums of phi phi^T and of the unknown variance over the atoms of a pool; structures weigh the same."""
         total = np.zeros((self._starts[-1], self._starts[-1]))
         weights = 1 / np.bincount(pool.structure, minlength=pool.n_structures)[pool.structure]
         for element, atoms, phi in self._blocks(pool):
@@ -125,7 +131,7 @@ class SumProcess:
         return slice(int(self._starts[element]), int(self._starts[element + 1]))
 
     def _sums(self, structures: Placed, advance: Advance | None = None) -> tuple[Floats, Floats]:
-        """Mean of phi over the atoms of each structure, and the variance of the mean of what phi leaves."""
+        """Return the mean of phi over the atoms of each structure, and the variance of the mean of what phi leaves."""
         sizes = np.bincount(structures.structure, minlength=structures.n_structures)
         rows, own = np.zeros((len(sizes), self._starts[-1])), np.zeros(len(sizes))
         for element, atoms, phi in self._blocks(structures, advance):
@@ -135,7 +141,7 @@ class SumProcess:
         return rows, own
 
     def _blocks(self, atoms: Placed, advance: Advance | None = None) -> Iterator[tuple[int, Integers, Floats]]:
-        """Element, numbers of the atoms and phi [m, size], a block of atoms at a time."""
+        """Yield element, indices of the atoms and phi [m, size] of each block of atoms."""
         for element, (rows, points) in enumerate(zip(atoms.rows, atoms.points, strict=True)):
             for first in range(0, len(rows), BLOCK):
                 chosen = slice(first, first + BLOCK)
@@ -145,7 +151,7 @@ class SumProcess:
 
 
 class _Basis:
-    """Coordinates phi in which the kernel is phi . phi, by a pivoted Cholesky factor between representatives."""
+    """Coordinates phi in which the kernel is phi . phi, by a pivoted Cholesky factor of the representatives' kernel."""
 
     def __init__(self, points: Floats, length: float) -> None:
         from scipy.linalg.lapack import dpstrf
@@ -168,9 +174,10 @@ class _Basis:
 
 
 def farthest_points(points: Floats, at_most: int = REPRESENTATIVES) -> Floats:
-    """Representatives: each the point farthest from those before (T. Gonzalez, Theor. Comput. Sci. 38, 293 (1985)).
+    """Return representatives, each the point farthest from those before.
 
-    The first is nearest to the mean. Rare environments come early, copies never.
+    The first is the nearest to the mean. Rare environments come early, and copies never (T. Gonzalez, Theor. Comput.
+    Sci. 38, 293 (1985)).
     """
     if not len(points):
         return points
@@ -186,23 +193,25 @@ def farthest_points(points: Floats, at_most: int = REPRESENTATIVES) -> Floats:
 
 
 def gaussian_determinability(points: Floats, structure: Integers, targets: Floats, length: float) -> Floats:
-    """d_i = 1 - var_i/prior of the atomic energy at each target, given the energies per atom of all structures.
+    """Return d_i = 1 - var_i/prior of the atomic energy at each target [m], between 0 (nothing is known) and 1.
+
+    The energies per atom of all structures are given.
 
     Parameters
     ----------
     points
         Coordinates in G space of the training atoms [n, d], of one element.
     structure
-        [n], index of the structure of each; each index from 0 has atoms.
+        Index of the structure of each atom [n]; each index from 0 has atoms.
     targets
-        Coordinates [m, d].
+        Coordinates of the targets [m, d].
     length
         Length scale of the squared-exponential kernel, a distance in G space.
 
-    Returns
-    -------
-    Floats
-        [m], between 0 (nothing is known) and 1.
+    Raises
+    ------
+    Error
+        For a length scale that is not positive.
     """
     everything = np.concatenate([points, targets])
     process = SumProcess(Placed.of_one(points, structure), [farthest_points(everything)], length)

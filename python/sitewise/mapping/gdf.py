@@ -1,9 +1,12 @@
-"""Weights of forces by the sparsity of their environments in the training set, W. Jeong et al., J. Phys. Chem. C 122,
-22790 (2018): what is rare in the data, as a step or a defect, counts as much as what fills it."""
+"""Weights of forces by the sparsity of their environments in the training set.
+
+Rare environments, such as a step or a defect, count as much as frequent ones (W. Jeong et al., J. Phys. Chem. C 122,
+22790 (2018)).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -22,23 +25,23 @@ PER_NEAREST = 1 / 3  # automatic width over the largest distance of an environme
 def gdf_weights(
     data: Dataset, prepared: TrainingSet, functions: SymmetryFunctions, width: float | None, reporter: Reporter
 ) -> list[Floats]:
-    """Weights of the forces on the atoms of each structure.
+    """Return weights of the forces on the atoms of each structure.
 
     The weight of an atom is 1/rho, divided by its mean over the atoms of the element, where rho = mean_j
-    exp(-d_ij^2 / (2 width^2)) over the atoms j of the same element and d is the distance in G space (the
-    paper's further function of 1/rho is left out, as it is in SIMPLE-NN unless asked for). Atoms whose forces are
-    not known take no part, and have weight 1.
+    exp(-d_ij^2 / (2 width^2)) over the atoms j of the same element and d is the distance in G space. The paper's
+    further function of 1/rho is left out, as it is by default in SIMPLE-NN. Atoms whose forces are not known are not
+    counted, and have weight 1.
 
     Parameters
     ----------
     data, prepared
         The structures, and their features.
     functions
-        Of the features.
+        Symmetry functions of the features.
     width
         A distance in G space; automatic if not given, see `automatic_width`.
     reporter
-        Told of the progress, and of widths and weights.
+        Receives the progress, widths and weights.
 
     Returns
     -------
@@ -49,7 +52,7 @@ def gdf_weights(
     weights = [np.ones(len(structure.atoms)) for structure in data]
     if not known:
         return weights
-    environments = _environments(prepared, known)
+    environments = Environments.prepared(prepared, known)
     counts = [functions.core.count(e) for e in range(len(functions.elements))]
     space = GSpace(environments, counts)
     each = np.ones(len(environments.species))
@@ -64,15 +67,16 @@ def gdf_weights(
 
 
 def automatic_width(points: Floats, reporter: Reporter) -> float:
-    """A third of the largest distance of a point to its nearest, as in SIMPLE-NN: neighbours of the loneliest point
-    are just not its equals. Points within SAME count as one; 0 where all are.
+    """Return a third of the largest distance of a point to its nearest, as in SIMPLE-NN.
+
+    Points within SAME count as one; the width is 0 where all points do.
 
     Parameters
     ----------
     points
         Coordinates in G space [n, d].
     reporter
-        Told of the progress.
+        Receives the progress.
     """
     largest = 0.0
     for squares in _squared_distances(points, "distances of environments", reporter):
@@ -82,7 +86,7 @@ def automatic_width(points: Floats, reporter: Reporter) -> float:
 
 
 def density(points: Floats, width: float, reporter: Reporter) -> Floats:
-    """rho of each point [n], between 1/n and 1; parameters as above."""
+    """Return rho of each point [n], between 1/n and 1, for a width in G space."""
     blocks = _squared_distances(points, "densities of environments", reporter)
     return np.concatenate([np.exp(squares / (-2 * width**2)).mean(axis=1) for squares in blocks])
 
@@ -99,15 +103,8 @@ def _of_element(points: Floats, width: float | None, element: str, reporter: Rep
     return weights
 
 
-def _environments(prepared: TrainingSet, structures: Sequence[int]) -> Environments:
-    features = [np.nan_to_num(prepared.features(i)) for i in structures]
-    species = [prepared.species(i) for i in structures]
-    structure = np.repeat(np.arange(len(species)), [len(s) for s in species])
-    return Environments(np.concatenate(features), np.concatenate(species).astype(np.int64), structure)
-
-
 def _squared_distances(points: Floats, title: str, reporter: Reporter) -> Iterator[Floats]:
-    """Of a block of points to all [block, n]; a product of matrices, so its rounding errors are about 1e-15."""
+    """Yield squared distances of a block of points to all [block, n]; as a product of matrices they round to 1e-15."""
     norms = np.einsum("nd,nd->n", points, points)
     with reporter.task(title, len(points), lines=True) as advance:
         for first in range(0, len(points), BLOCK):

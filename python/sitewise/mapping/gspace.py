@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from ..structures import Flags, Floats, Ints, core_arrays
 from ..symmetry import SymmetryFunctions
 
 Integers = npt.NDArray[np.int64]
-CONSTANT = 1e-6  # range of a function, relative to its values, that the rounding of positions in files makes
+CONSTANT = 1e-6  # relative range of a function that rounded positions in files give a constant one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,11 +25,11 @@ class Environments:
     Attributes
     ----------
     features
-        Symmetry functions G [n, max_count], not scaled; 0 behind the last function of an atom's element.
+        Symmetry functions G [n, max_count], not scaled; 0 after the last function of an atom's element.
     species
-        [n], index of the element.
+        Index of the element [n].
     structure
-        [n], index of the structure.
+        Index of the structure [n].
     """
 
     features: Floats
@@ -38,7 +38,7 @@ class Environments:
 
     @classmethod
     def of(cls, data: Dataset, functions: SymmetryFunctions) -> Environments:
-        """Environments of a data set; an Error names the structure that is wrong."""
+        """Compute the environments of a data set; an Error names the structure that is wrong."""
         features: list[Floats] = []
         species: list[Ints] = []
         for s in data:
@@ -49,12 +49,11 @@ class Environments:
         return cls._joined(features, species)
 
     @classmethod
-    def prepared(cls, training_set: TrainingSet) -> Environments:
-        """Environments of structures whose features are there already."""
-        places = range(len(training_set))
-        return cls._joined(
-            [np.nan_to_num(training_set.features(s)) for s in places], [training_set.species(s) for s in places]
-        )
+    def prepared(cls, training_set: TrainingSet, structures: Iterable[int] | None = None) -> Environments:
+        """Return the environments of prepared structures, by default of all."""
+        places = list(range(len(training_set)) if structures is None else structures)
+        features = [np.nan_to_num(training_set.features(s)) for s in places]
+        return cls._joined(features, [training_set.species(s) for s in places])
 
     @classmethod
     def _joined(cls, features: Sequence[Floats], species: Sequence[Ints]) -> Environments:
@@ -70,16 +69,16 @@ class Environments:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placed:
-    """Atoms of some structures by element, with their places in G space.
+    """Atoms of some structures by element, with their coordinates in G space.
 
     Attributes
     ----------
     points
         Coordinates [n_e, count] for each element.
     rows
-        Numbers of these atoms [n_e] among all n.
+        Indices of these atoms [n_e] among all n.
     structure
-        [n], index of the structure.
+        Index of the structure [n].
     n_structures
         Number of structures.
     """
@@ -91,24 +90,29 @@ class Placed:
 
     @classmethod
     def of_one(cls, points: Floats, structure: Integers) -> Placed:
-        """Atoms of a single element."""
+        """Return atoms of a single element."""
         return cls([points], [np.arange(len(points))], structure, int(structure.max()) + 1)
 
     @property
     def n_atoms(self) -> int:
         return len(self.structure)
 
+    @property
+    def elements(self) -> list[int]:
+        """Indices of the elements that are there."""
+        return [e for e, points in enumerate(self.points) if len(points)]
+
     def owners(self, element: int) -> Integers:
-        """Index of the structure of each atom of an element [n_e]."""
+        """Return the index of the structure of each atom of an element [n_e]."""
         return self.structure[self.rows[element]]
 
     def split(self, values: Floats) -> list[list[float]]:
-        """Values of all atoms [n] as a list for each structure."""
+        """Return values of all atoms [n] as a list for each structure."""
         cuts = np.cumsum(np.bincount(self.structure, minlength=self.n_structures))[:-1]
         return [part.tolist() for part in np.split(values, cuts)]
 
     def of(self, structures: Flags) -> Placed:
-        """The atoms of some of the structures, which are numbered anew."""
+        """Return the atoms of some of the structures, which are renumbered."""
         kept = structures[self.structure]
         number = np.cumsum(kept) - 1
         return Placed(
@@ -119,7 +123,7 @@ class Placed:
         )
 
     def joined(self, other: Placed) -> Placed:
-        """These atoms, then those of other structures."""
+        """Return these atoms, then those of other structures."""
         pairs = zip(self.points, other.points, strict=True)
         rows = zip(self.rows, other.rows, strict=True)
         return Placed(
@@ -152,7 +156,13 @@ class GSpace:
             self.ranges.append((mine.min(axis=0), mine.max(axis=0)) if len(mine) else None)
 
     def coordinates(self, environments: Environments, element: int) -> Floats:
-        """Coordinates [n_e, count] of the atoms of one element, in order of the atoms."""
+        """Return the coordinates [n_e, count] of the atoms of one element, in order of the atoms.
+
+        Raises
+        ------
+        Error
+            If the training set has no atom of the element.
+        """
         limits, count = self.ranges[element], self.counts[element]
         if limits is None:
             raise Error(f"the training set has no atom of element number {element}")
@@ -163,7 +173,7 @@ class GSpace:
         return np.asarray(centred / np.sqrt(count))
 
     def place(self, environments: Environments) -> Placed:
-        """All atoms of some structures; none for an element that the training set does not have."""
+        """Place all atoms of some structures; their elements must be in the training set."""
         elements = range(len(self.counts))
         rows = [np.flatnonzero(environments.species == e) for e in elements]
         points = [self.coordinates(environments, e) if len(rows[e]) else self._nowhere(e) for e in elements]
@@ -171,3 +181,54 @@ class GSpace:
 
     def _nowhere(self, element: int) -> Floats:
         return np.zeros((0, self.counts[element]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """Structures whose atoms are placed in a G space.
+
+    Attributes
+    ----------
+    data
+        The structures.
+    functions
+        Symmetry functions that span the space.
+    space
+        The space, scaled by the training structures.
+    placed
+        The atoms.
+    """
+
+    data: Dataset
+    functions: SymmetryFunctions
+    space: GSpace
+    placed: Placed
+
+    @classmethod
+    def of(cls, data: Dataset, functions: SymmetryFunctions) -> Embedding:
+        """Place training structures in the space that they scale themselves."""
+        environments = Environments.of(data, functions)
+        space = GSpace(environments, [functions.core.count(e) for e in range(len(functions.elements))])
+        return cls(data, functions, space, space.place(environments))
+
+    @property
+    def informing(self) -> Flags:
+        """Structures [s] that fix a sum: those with an energy or, where none has one, all."""
+        energies = np.array([s.energy is not None for s in self.data], dtype=np.bool_)
+        return energies if energies.any() else ~energies
+
+    def embed(self, structures: Dataset) -> Embedding:
+        """Place other structures in the same space.
+
+        Raises
+        ------
+        Error
+            If a structure has an element that these ones do not have.
+        """
+        known = {self.functions.elements[e] for e in self.placed.elements}
+        for s in structures:
+            unknown = set(s.atoms.get_chemical_symbols()) - known
+            if unknown:
+                raise Error(f"{s.source}: has {', '.join(sorted(unknown))}, which no structure of the data has")
+        placed = self.space.place(Environments.of(structures, self.functions))
+        return Embedding(structures, self.functions, self.space, placed)

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 SYMMETRY_PRECISION = 1e-3  # Angstrom
-EQUALLY_NEAR = 10 * SYMMETRY_PRECISION  # both ends of several pairs, and the cell, may be off by it
+EQUALLY_NEAR = 10 * SYMMETRY_PRECISION  # both ends of several pairs, and the cell, may be off by the precision
 SMALLEST = 0.010  # eV: no warning below
 TIMES_RMSE = 10.0
 STALLED = 0.8  # of the error a fifth of the run ago
-SPREAD, SAMPLE = 0.99, 2_000  # quantile of the distances to the nearest neighbour, and how many of them are looked at
+SPREAD, SAMPLE = 0.99, 2_000  # quantile of the distances to the nearest neighbour, and size of the sample
 
 
 def is_invariant(atoms: Atoms) -> bool:
-    """Whether the structure is periodic in three directions with all atoms equivalent by symmetry."""
+    """Return whether the structure is periodic in three directions with all atoms equivalent by symmetry."""
     import spglib
 
     if not len(atoms) or not np.all(atoms.pbc) or not abs(atoms.cell.volume) > 0 or not _equally_near(atoms):
@@ -37,7 +37,7 @@ def is_invariant(atoms: Atoms) -> bool:
 
 
 def _equally_near(atoms: Atoms) -> bool:
-    """Whether the nearest neighbours of all atoms are as far, which is quickly seen and no disordered structure has."""
+    """Return whether all atoms are equally far from their nearest neighbours: a fast test that excludes disorder."""
     cutoff = 2 * (abs(atoms.cell.volume) / len(atoms)) ** (1 / 3)
     pairs = _core.neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
     nearest = np.full(len(atoms), cutoff)
@@ -46,7 +46,7 @@ def _equally_near(atoms: Atoms) -> bool:
 
 
 def invariant_energy(structure: Structure) -> float:
-    """Atomic energy E/N of an invariant point, eV.
+    """Return the atomic energy E/N of an invariant point, eV.
 
     Raises
     ------
@@ -62,15 +62,15 @@ def invariant_energy(structure: Structure) -> float:
 
 
 def short_name(structure: Structure) -> str:
-    """File and number of a structure, as in "crystals:3", for tables and pictures."""
+    """Return file and number of a structure, as in "crystals:3", for tables and pictures."""
     file, _, number = structure.source.rpartition(", structure ")
     return f"{Path(file).name.split('.')[0]}:{number}" if file else structure.source
 
 
 def spread(points: Floats) -> float:
-    """How far apart neighbours are: the distance to the nearest other point that SPREAD of the points do not exceed.
+    """Return the distance to the nearest other point that a fraction SPREAD of the points do not exceed.
 
-    Not the largest one, which a single outlier sets.
+    A single outlier would set the largest distance.
     """
     if len(points) < 2:
         return 0.0
@@ -78,7 +78,7 @@ def spread(points: Floats) -> float:
     chosen, nearest = points[sample], np.full(len(sample), np.inf)
     for first in range(0, len(points), SAMPLE):
         part = points[first : first + SAMPLE]
-        # |a - b|^2 less |a|^2: a product of matrices; which point is nearest is all that is asked of it
+        # |a - b|^2 - |a|^2 by a product of matrices has its least value at the nearest point.
         squares = np.einsum("ij,ij->i", part, part) - 2 * chosen @ part.T
         here = (sample >= first) & (sample < first + SAMPLE)
         squares[here, sample[here] - first] = np.inf
@@ -89,14 +89,14 @@ def spread(points: Floats) -> float:
 
 
 def extrapolated(training: Floats, points: Floats) -> Flags:
-    """Whether the nearest training environment of each point is farther than these are from each other, see `spread`.
+    """Return for each point [m] whether it is farther from the training environments than their `spread`.
 
     Parameters
     ----------
     training
-        Coordinates in G space [n, d].
+        Coordinates of the training environments in G space [n, d].
     points
-        [m, d].
+        Coordinates [m, d].
     """
     limit = spread(training)
     nearest = np.array([((training - point) ** 2).sum(axis=1).min() for point in points])
@@ -104,23 +104,23 @@ def extrapolated(training: Floats, points: Floats) -> Flags:
 
 
 def is_adhoc(delta: float, rmse: float) -> bool:
-    """Whether an atomic energy is wrong by delta, eV, where total energies are right to an RMSE, eV/atom."""
+    """Return whether an atomic energy is wrong by delta, eV, although totals are right to an RMSE, eV/atom."""
     return abs(delta) > SMALLEST and abs(delta) > TIMES_RMSE * rmse
 
 
 def adhoc_warning(name: str, delta: Floats, rmse: float, window: int) -> str | None:
-    """Warning where totals are right and the mapping is wrong.
+    """Return a warning if totals are right and the mapping is wrong, else None.
 
     Parameters
     ----------
     name
-        Of the invariant point.
+        Name of the invariant point.
     delta
-        Error of its atomic energy at equal intervals of the run, eV.
+        Errors of its atomic energy at equal intervals of the run, eV.
     rmse
         RMSE of the total energies, eV/atom.
     window
-        Intervals in a fifth of the run.
+        Number of intervals in a fifth of the run.
     """
     if len(delta) <= window:
         return None

@@ -12,22 +12,22 @@ from ..figures import COLORS, panels, plain_log_ticks, save_figure
 from ..structures import Floats
 from ..text import for_picture
 from .clustering import Clustering
-from .diagnosis import MAIN_LENGTH, Diagnosis
+from .diagnosis import Diagnosis
 from .invariants import invariant_energy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Normalize
 
-LEAVES = 40  # branches of a dendrogram at most
-SHOWN = 6_000  # atoms of a map at most
-TYPES = 12  # structure types of their own colour
+LEAVES = 40  # most branches of a dendrogram
+SHOWN = 6_000  # most atoms of a map
+TYPES = 12  # structure types with a colour of their own
 GREY = "#bbbbbb"
-LEAST_UNKNOWN = 1e-4  # of the colours
+LEAST_UNKNOWN = 1e-4  # lower end of the colours
 
 
 def save_diagnosis(folder: Path, diagnosis: Diagnosis) -> list[Path]:
-    """All pictures of a diagnosis that its data allow, as PNG; returns the files."""
+    """Draw all pictures that a diagnosis has data for, as PNG, and return the files."""
     makers = {
         "dendrogram": save_dendrogram,
         "merges": save_merges,
@@ -45,12 +45,13 @@ def save_diagnosis(folder: Path, diagnosis: Diagnosis) -> list[Path]:
 
 
 def save_dendrogram(path: Path, diagnosis: Diagnosis) -> bool:
-    """The last merges of each element's single linkage, with r_g and the cut."""
-    figure, axes = panels(len(diagnosis.elements))
-    for ax, part, e in zip(axes, diagnosis.clustering.parts, diagnosis.elements, strict=True):
-        _dendrogram(ax, part, diagnosis.clustering.n_big[diagnosis.elements.index(e)])
-        if diagnosis.chosen:
-            ax.axhline(diagnosis.chosen.cut, color=COLORS[2], linestyle=":", label=f"cut {diagnosis.chosen.cut:.3f}")
+    """Draw the last merges of each element's single linkage, with r_g and the cut."""
+    clustering, elements, chosen = diagnosis.clustering, diagnosis.placed.elements, diagnosis.partition.chosen
+    figure, axes = panels(len(elements))
+    for ax, part, n_big, e in zip(axes, clustering.parts, clustering.n_big, elements, strict=True):
+        _dendrogram(ax, part, n_big)
+        if chosen:
+            ax.axhline(chosen.cut, color=COLORS[2], linestyle=":", label=f"cut {chosen.cut:.3f}")
         ax.set(title=diagnosis.functions.elements[e], ylabel="distance in G space", xticks=[])
         ax.set_xlabel("clusters, as wide as they have atoms")
         if ax.get_legend_handles_labels()[0]:
@@ -60,7 +61,7 @@ def save_dendrogram(path: Path, diagnosis: Diagnosis) -> bool:
 
 
 def _dendrogram(ax: Axes, part: Clustering, n_big: int) -> None:
-    """Branches of at least n_big atoms, each over its atoms; what joins them alone is not drawn."""
+    """Draw branches of at least n_big atoms, each over its atoms; smaller ones that join them are left out."""
     n = len(part.points)
     size = np.concatenate([np.ones(n), part.merges[:, 3]]).astype(int)
     height = np.concatenate([np.zeros(n), part.merges[:, 2]])
@@ -68,7 +69,7 @@ def _dendrogram(ax: Axes, part: Clustering, n_big: int) -> None:
     todo = [(2 * n - 2, 0.0, height[-1] * 1.05)]
     while todo:
         node, left, top = todo.pop()
-        # Dust that joins one by one leaves a branch going on downwards.
+        # Small clusters that join one by one do not end a branch.
         centre, bottom = left + size[node] / 2, node
         while bottom >= n:
             children = part.merges[bottom - n, :2].astype(int)
@@ -93,9 +94,9 @@ def _dendrogram(ax: Axes, part: Clustering, n_big: int) -> None:
 
 
 def save_merges(path: Path, diagnosis: Diagnosis) -> bool:
-    """Merge history: how large the smaller side of each merge is, and r_g as a function of n_big."""
+    """Draw the merge history: the size of the smaller cluster of each merge, and r_g as a function of n_big."""
     figure, axes = panels(2)
-    for k, (part, e) in enumerate(zip(diagnosis.clustering.parts, diagnosis.elements, strict=True)):
+    for k, (part, e) in enumerate(zip(diagnosis.clustering.parts, diagnosis.placed.elements, strict=True)):
         color, name = COLORS[k % len(COLORS)], diagnosis.functions.elements[e]
         size = np.concatenate([np.ones(len(part.points)), part.merges[:, 3]])
         smaller = size[part.merges[:, :2].astype(int)].min(axis=1)
@@ -109,7 +110,7 @@ def save_merges(path: Path, diagnosis: Diagnosis) -> bool:
     axes[0].set(xlabel="distance of the merge in G space", ylabel="atoms of the smaller cluster", yscale="log")
     axes[1].set(xlabel="n_big (atoms); dashed: the one used", ylabel="r_g, distance in G space", xscale="log")
     axes[1].set_ylim(bottom=0)
-    if len(diagnosis.elements) > 1:
+    if len(diagnosis.placed.elements) > 1:
         axes[1].legend(frameon=False)
     axes[0].set_title("dashed: n_big", fontsize=9)
     save_figure(figure, path)
@@ -117,19 +118,20 @@ def save_merges(path: Path, diagnosis: Diagnosis) -> bool:
 
 
 def save_barcode(path: Path, diagnosis: Diagnosis) -> bool:
-    """Nullity and number of clusters against the cut."""
-    if not diagnosis.entries:
+    """Draw nullity and number of clusters against the cut."""
+    entries, chosen = diagnosis.partition.barcode, diagnosis.partition.chosen
+    if not entries:
         return False
     figure, (ax,) = panels(1)
-    for number, entry in enumerate(diagnosis.entries):
+    for number, entry in enumerate(entries):
         color = COLORS[1] if entry.nullity else COLORS[2]
-        best = entry is diagnosis.chosen
+        best = entry is chosen
         ax.plot([entry.low, entry.high], [number] * 2, color=color, linewidth=8 if best else 4, solid_capstyle="butt")
         offsets = f", {entry.nullity} free" if entry.nullity else ""
         text = f"{entry.clusters} {'cluster' if entry.clusters == 1 else 'clusters'}{offsets}"
         ax.annotate(text, (entry.high, number), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8)
-    low, high = diagnosis.entries[0].low, diagnosis.entries[-1].high
-    ax.set(yticks=[], ylim=(-1, len(diagnosis.entries)), xlabel="cut of the dendrogram, distance in G space")
+    low, high = entries[0].low, entries[-1].high
+    ax.set(yticks=[], ylim=(-1, len(entries)), xlabel="cut of the dendrogram, distance in G space")
     if high / low > 5:
         ax.set(xscale="log", xlim=(low * 0.9, high * (high / low) ** 0.6))
         plain_log_ticks(ax.xaxis)
@@ -141,22 +143,23 @@ def save_barcode(path: Path, diagnosis: Diagnosis) -> bool:
 
 
 def save_map(path: Path, diagnosis: Diagnosis) -> bool:
-    """First two principal components of G space by atomic energy, determinability, cluster and structure type."""
+    """Draw the first two principal components of G space by determinability, cluster, type and atomic energy."""
     from matplotlib.colors import LogNorm, Normalize
 
     columns = 3 + (diagnosis.energies is not None)
-    figure, axes = panels(columns, rows=len(diagnosis.elements), square=True)
-    kinds = types(diagnosis)
+    placed, clusters = diagnosis.placed, diagnosis.partition.names
+    figure, axes = panels(columns, rows=len(placed.elements), square=True)
+    known, kinds = diagnosis.determinability.of_atoms, types(diagnosis)
     names = list(dict.fromkeys(kinds))
-    for row, e in enumerate(diagnosis.elements):
-        atoms = diagnosis.placed.rows[e]
+    for row, e in enumerate(placed.elements):
+        atoms = placed.rows[e]
         chosen = np.random.default_rng(0).permutation(len(atoms))[:SHOWN]
-        places = principal_components(diagnosis.placed.points[e])[chosen]
+        places = principal_components(placed.points[e])[chosen]
         atoms, mine = atoms[chosen], axes[row * columns : (row + 1) * columns]
-        unknown = np.clip(1 - diagnosis.known[MAIN_LENGTH][atoms], LEAST_UNKNOWN, 1)
+        unknown = np.clip(1 - known[atoms], LEAST_UNKNOWN, 1)
         _coloured(mine[0], places, unknown, "1 - determinability (1: free)", LogNorm(LEAST_UNKNOWN, 1))
-        _labelled(mine[1], places, [diagnosis.clusters[k] for k in diagnosis.labels[atoms]], sorted(diagnosis.clusters))
-        _labelled(mine[2], places, [kinds[s] for s in diagnosis.placed.structure[atoms]], names)
+        _labelled(mine[1], places, [clusters[k] for k in diagnosis.labels[atoms]], sorted(clusters))
+        _labelled(mine[2], places, [kinds[s] for s in placed.structure[atoms]], names)
         if diagnosis.energies is not None:
             values = diagnosis.energies[atoms]
             _coloured(mine[3], places, values, "atomic energy (eV)", Normalize(*np.quantile(values, [0.01, 0.99])))
@@ -175,8 +178,8 @@ def _coloured(ax: Axes, places: Floats, values: Floats, label: str, norm: Normal
 
 
 def _labelled(ax: Axes, places: Floats, labels: Sequence[str], names: Sequence[str]) -> None:
-    """A colour for each of the first names; the rest is grey."""
-    found = np.array(labels, dtype=object)  # not as wide as the longest of them
+    """Draw each of the first names in its own colour, and the rest in grey."""
+    found = np.array(labels, dtype=object)  # objects need not be as wide as the longest
     shown = [name for name in names if (found == name).any()]
     for k, name in enumerate(shown[:TYPES]):
         here = places[found == name]
@@ -191,20 +194,22 @@ def _labelled(ax: Axes, places: Floats, labels: Sequence[str], names: Sequence[s
 
 
 def save_atomic_energies(path: Path, diagnosis: Diagnosis) -> bool:
-    """Histograms of the atomic energies by cluster, for each element."""
+    """Draw histograms of the atomic energies by cluster, for each element."""
     if diagnosis.energies is None:
         return False
-    figure, axes = panels(len(diagnosis.elements))
-    for ax, e in zip(axes, diagnosis.elements, strict=True):
-        atoms = diagnosis.placed.rows[e]
+    placed = diagnosis.placed
+    figure, axes = panels(len(placed.elements))
+    for ax, e in zip(axes, placed.elements, strict=True):
+        atoms = placed.rows[e]
         values, labels = diagnosis.energies[atoms], diagnosis.labels[atoms]
         low, high = (float(x) for x in np.quantile(values, [0.001, 0.999]))
         bins = np.linspace(low - 1e-3, high + 1e-3, 60).tolist()
         sizes = np.bincount(labels)
         for k, label in enumerate(np.argsort(-sizes, kind="stable")[: (sizes > 0).sum()]):
-            text = f"{diagnosis.clusters[label]}: {sizes[label]} atoms"
-            if diagnosis.counts.determined[label] < 1 - 1e-6:
-                text += f", determinability {diagnosis.counts.determined[label]:.2f}"
+            cluster = diagnosis.partition.clusters[label]
+            text = f"{cluster.name}: {sizes[label]} atoms"
+            if cluster.determinability < 1 - 1e-6:
+                text += f", determinability {cluster.determinability:.2f}"
             ax.hist(values[labels == label], bins, histtype="step", color=COLORS[k % len(COLORS)], label=text)
         ax.set(xlabel="atomic energy (eV)", ylabel="atoms", title=diagnosis.functions.elements[e])
         ax.locator_params(axis="x", nbins=5)
@@ -215,16 +220,14 @@ def save_atomic_energies(path: Path, diagnosis: Diagnosis) -> bool:
 
 
 def save_invariants(path: Path, diagnosis: Diagnosis) -> bool:
-    """E(V) of invariant points, as calculated and as mapped, and delta at each; extrapolation is hollow."""
-    points = diagnosis.result.get("invariants")
+    """Draw E(V) of invariant points, as calculated and as mapped, and delta at each; extrapolation is hollow."""
+    points = diagnosis.accuracy.invariants if diagnosis.accuracy else []
     if not points:
         return False
-    potential = diagnosis.potential
-    assert potential is not None
-    volume = np.array([point["volume"] for point in points])
+    volume = np.array([point.volume for point in points])
     reference = np.array([invariant_energy(s) for s in diagnosis.crystals])
-    delta = np.array([point["delta"] for point in points])
-    inside = ~np.array([point["extrapolation"] for point in points])
+    delta = np.array([point.delta for point in points])
+    inside = ~np.array([point.extrapolation for point in points])
     figure, axes = panels(2)
     kinds = [str(s.atoms.info.get("kind", s.group)) or "crystal" for s in diagnosis.crystals]
     names = sorted(set(kinds), key=kinds.index)
@@ -252,12 +255,12 @@ def save_invariants(path: Path, diagnosis: Diagnosis) -> bool:
 
 
 def _is_curve(volumes: Floats) -> bool:
-    """Whether the points lie one behind the other and not several at one volume."""
+    """Return whether each point has a volume of its own."""
     return len(volumes) > 3 and bool(np.diff(volumes).min() > 1e-3 * volumes.mean())
 
 
 def principal_components(points: Floats) -> Floats:
-    """The first two [n, 2], each with the sign that makes its largest weight positive."""
+    """Return the first two [n, 2], each with the sign that makes its largest weight positive."""
     centred = points - points.mean(axis=0)
     vectors = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :2]
     vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
@@ -266,5 +269,5 @@ def principal_components(points: Floats) -> Floats:
 
 
 def types(diagnosis: Diagnosis) -> list[str]:
-    """Type of each structure: its group or, without one, its file."""
+    """Return the type of each structure: its group or, without one, its file."""
     return [s.group or Path(s.source.rpartition(", structure ")[0]).name or "data" for s in diagnosis.data]

@@ -1,4 +1,4 @@
-"""One HTML file that shows a diagnosis without any other file or the network: words, pictures, structures in 3-D."""
+"""One HTML file that shows a diagnosis without another file or the network: words, pictures, structures in 3-D."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 from ..files import write_text
 from ..structures import Floats
 from ..text import MESSAGE, PATH, for_html, for_script, printable
-from .diagnosis import MAIN_LENGTH, Diagnosis
+from .diagnosis import Diagnosis
 from .plots import principal_components, save_diagnosis, types
 from .verdict import percent, verdict
 
@@ -40,7 +39,7 @@ td:first-child, th:first-child { text-align: left } li { margin: .2em 0 }
 #structure { height: 540px } #map { height: 500px }
 """
 
-# Nothing is loaded from elsewhere, whatever a script may try, and no scripts run but those that are named by hashes.
+# The browser loads nothing from elsewhere, and runs only the scripts with these hashes.
 POLICY = (
     "default-src 'none'; script-src {scripts} 'unsafe-eval' blob:; style-src 'unsafe-inline'; "
     "img-src data: blob:; font-src data:; worker-src blob:; connect-src data: blob:"
@@ -48,10 +47,10 @@ POLICY = (
 
 
 def save_report(folder: Path, diagnosis: Diagnosis) -> Path:
-    """Writes all pictures and `report.html` into a folder; returns the report's path.
+    """Write all pictures and `report.html` into a folder, and return the report's path.
 
-    Structures can be turned where the package chemiscope is installed, by which they are shown (G. Fraux et al., J.
-    Open Source Softw. 5 (51), 2117 (2020)). These are the structures with the least known atoms, up to ATOMS atoms.
+    If the package chemiscope is installed, the report shows the structures with the least known atoms, up to ATOMS
+    atoms, in three dimensions (G. Fraux et al., J. Open Source Softw. 5 (51), 2117 (2020)).
     """
     pictures = save_diagnosis(folder, diagnosis)
     body = [
@@ -64,7 +63,7 @@ def save_report(folder: Path, diagnosis: Diagnosis) -> Path:
         image = base64.b64encode(path.read_bytes()).decode()
         title = for_html(TITLES[path.stem], MESSAGE)
         body.append(f'<h2>{title}</h2><img alt="{title}" src="data:image/png;base64,{image}">')
-    body += _tables(diagnosis.result)
+    body += _tables(diagnosis)
     source = "atomic energy mapping after D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019)"
     body.append(f"<p>sitewise {version('sitewise')}; {source}.</p>")
     path = folder / "report.html"
@@ -76,7 +75,7 @@ def save_report(folder: Path, diagnosis: Diagnosis) -> Path:
 
 
 def _policy(content: str) -> str:
-    """Says what a browser may do, with the hashes of the scripts."""
+    """Return what a browser may do, with the hashes of the scripts."""
     scripts = re.findall(r"<script>(.*?)</script>", content, flags=re.DOTALL)
     digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     return POLICY.format(scripts=" ".join(f"'sha256-{digest}'" for digest in digests))
@@ -86,19 +85,20 @@ def _list(lines: Iterable[str]) -> str:
     return f"<ul>{''.join(f'<li>{for_html(line, MESSAGE)}</li>' for line in lines)}</ul>"
 
 
-def _tables(result: dict[str, Any]) -> list[str]:
+def _tables(diagnosis: Diagnosis) -> list[str]:
+    judgement, accuracy = diagnosis.judgement, diagnosis.accuracy
     tables = []
-    if result.get("targets"):
-        worst = sorted(result["targets"], key=lambda row: -row["unknown_energy"])
-        rows = [(row["name"], percent(row["unknown_energy"]), percent(row["null_fraction"])) for row in worst]
+    if judgement.targets:
+        targets = sorted(judgement.targets, key=lambda target: -target.unknown_energy)
+        rows = [(t.name, percent(t.unknown_energy), percent(t.null_fraction)) for t in targets]
         tables.append(_table("Targets", ("structure", "open part of its energy", "by clusters"), rows))
-    if result.get("candidates"):
-        rows = [(r["name"], percent(r["gain"]), percent(r["unknown"])) for r in result["candidates"]]
+    if judgement.candidates:
+        rows = [(c.name, percent(c.gain), percent(c.unknown)) for c in judgement.candidates]
         head = ("structure, in the order in which to add them", "expected gain", "open part of an atom")
         tables.append(_table("Candidates to add", head, rows))
-    if result.get("invariants"):
-        worst = sorted(result["invariants"], key=lambda row: (row["extrapolation"], -abs(row["delta"])))
-        rows = [(r["name"], f"{1e3 * r['delta']:+.1f}", "yes" if r["extrapolation"] else "") for r in worst]
+    if accuracy and accuracy.invariants:
+        points = sorted(accuracy.invariants, key=lambda point: (point.extrapolation, -abs(point.delta)))
+        rows = [(p.name, f"{1e3 * p.delta:+.1f}", "yes" if p.extrapolation else "") for p in points]
         tables.append(_table("Invariant points", ("crystal", "atomic energy - E/N (meV)", "extrapolation"), rows))
     return tables
 
@@ -111,7 +111,7 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> st
 
 
 def _viewer(diagnosis: Diagnosis) -> str:
-    """Map of atoms and a structure that turns, or a sentence where chemiscope is not there."""
+    """Return the map of atoms and a structure to turn, or a sentence if chemiscope is not installed."""
     try:
         dataset = _dataset(diagnosis)
     except ImportError:
@@ -132,31 +132,31 @@ Chemiscope.DefaultVisualizer.load({config}, {for_script(dataset)}, new Chemiscop
 
 
 def _in_script(text: str) -> str:
-    """Text that does not end the element it stands in."""
+    """Escape text so that it does not end its script element."""
     return re.sub("</(?=script)", r"<\\/", text, flags=re.IGNORECASE)
 
 
 def _dataset(diagnosis: Diagnosis) -> dict[str, Any]:
-    """The input of chemiscope: structures with the least known atoms first."""
+    """Return the input of chemiscope, with the structures of the least known atoms first."""
     import chemiscope
 
-    known = diagnosis.known[MAIN_LENGTH]
+    placed, known = diagnosis.placed, diagnosis.determinability.of_atoms
     starts = np.concatenate([[0], np.cumsum([len(s.atoms) for s in diagnosis.data])])
-    least = [known[a:b].min() for a, b in pairwise(starts)]
+    least = [min(own) for own in diagnosis.determinability.determinability]
     order = np.argsort(least, kind="stable")
     sizes = np.diff(starts)[order]
     chosen = order[: max(1, int((np.cumsum(sizes) <= ATOMS).sum()))]
     atoms = np.concatenate([np.arange(starts[s], starts[s + 1]) for s in chosen])
     places = np.zeros((len(known), 2))
-    for e in diagnosis.elements:
-        places[diagnosis.placed.rows[e]] = principal_components(diagnosis.placed.points[e])
+    for e in placed.elements:
+        places[placed.rows[e]] = principal_components(placed.points[e])
     kinds = types(diagnosis)
     values: dict[str, Any] = {
         "PC 1": places[atoms, 0],
         "PC 2": places[atoms, 1],
         "determinability": known[atoms],
-        "cluster": np.array([diagnosis.clusters[k] for k in diagnosis.labels[atoms]]),
-        "structure type": np.array([_name(kinds[s]) for s in diagnosis.placed.structure[atoms]]),
+        "cluster": np.array(diagnosis.partition.names)[diagnosis.labels[atoms]],
+        "structure type": np.array([_name(kinds[s]) for s in placed.structure[atoms]]),
     }
     properties = {name: {"target": "atom", "values": found} for name, found in values.items()}
     colour = "determinability"
@@ -183,14 +183,14 @@ def _dataset(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def _name(text: str) -> str:
-    """Escapes a name for the viewer, which may show it as markup."""
+    """Escape a name for the viewer, which may show it as markup."""
     return printable(text).translate({ord("<"): "‹", ord(">"): "›", ord("&"): "+"})
 
 
 def _above_lowest(diagnosis: Diagnosis) -> Floats:
-    """Atomic energies above the lowest of the element, eV: absolute ones hide the differences."""
+    """Return atomic energies above the lowest of the element, eV: absolute energies hide the differences."""
     assert diagnosis.energies is not None
     found: Floats = diagnosis.energies.copy()
-    for e in diagnosis.elements:
+    for e in diagnosis.placed.elements:
         found[diagnosis.placed.rows[e]] -= found[diagnosis.placed.rows[e]].min()
     return found

@@ -22,23 +22,23 @@ COMPONENTS = 60  # force components of a structure at most
 def last_layer_rigidity(
     potential: _core.Potential, data: Dataset, functions: SymmetryFunctions, reporter: Reporter
 ) -> list[list[float]]:
-    """Rigidity of each atom's energy by structure, without unit: 1/(phi^T H^-1 phi), a ranking and no error bar.
+    """Return the rigidity of each atom's energy by structure, without unit: 1/(phi^T H^-1 phi).
 
-    phi is the derivative of the atomic energy with respect to the last layer, the outputs of the last hidden layer and
-    1; H the Gauss-Newton matrix of the loss of energies and forces per structure, on the last layer of all elements
-    (F. Bigi et al., Mach. Learn.: Sci. Technol. 5, 045018 (2024)). Of the forces at most COMPONENTS of each
-    structure, equally spaced, stand for all.
+    It is a ranking and no error bar. phi is the derivative of the atomic energy with respect to the last layer: the
+    outputs of the last hidden layer, and 1. H is the Gauss-Newton matrix of the loss of energies and forces per
+    structure, on the last layer of all elements (F. Bigi et al., Mach. Learn.: Sci. Technol. 5, 045018 (2024)). At
+    most COMPONENTS force components of each structure, equally spaced, stand for all.
 
     Parameters
     ----------
     potential
-        In eV and Angstrom.
+        Potential in eV and Angstrom.
     data
-        Training structures, whose labels do not matter.
+        Training structures; their labels are not used.
     functions
-        Of the potential.
+        Symmetry functions of the potential.
     reporter
-        Told of the progress.
+        Receives the progress.
     """
     columns = _last_layers(potential)
     size = sum(len(own) for own in columns)
@@ -58,7 +58,7 @@ def last_layer_rigidity(
 
 
 def _last_layers(potential: _core.Potential) -> list[Integers]:
-    """Places of the last layer's weights and bias among all weights, for each element."""
+    """Return the indices of the last layer's weights and bias among all weights, for each element."""
     places, start = [], 0
     for network in potential.networks:
         nodes = network.nodes
@@ -69,7 +69,7 @@ def _last_layers(potential: _core.Potential) -> list[Integers]:
 
 
 def _gauss_newton(potential: _core.Potential, prepared: _core.TrainingSet, n: int, columns: Integers) -> Floats:
-    """Of the loss of a structure with n atoms, on some of the weights."""
+    """Return the Gauss-Newton matrix of the loss of a structure with n atoms, on some of the weights."""
     components = np.unique(np.linspace(0, 3 * n - 1, min(COMPONENTS, 3 * n)).round().astype(int)).tolist()
     rows = prepared.jacobian(potential, [0], [components])[:, columns]
     energy, forces = rows[0] / n, rows[1:]
@@ -79,7 +79,7 @@ def _gauss_newton(potential: _core.Potential, prepared: _core.TrainingSet, n: in
 def _hidden_layers(
     potential: _core.Potential, prepared: _core.TrainingSet, columns: list[Integers]
 ) -> list[tuple[int, Floats]]:
-    """Element and phi of each atom of a structure."""
+    """Return element and phi of each atom of a structure."""
     networks, scaling = potential.networks, potential.scaling
     found = []
     for element, own in zip(prepared.species(0).tolist(), prepared.features(0), strict=True):

@@ -39,6 +39,7 @@ def diagnose_crystal(data: Dataset, crystal: Structure) -> dict[str, Any]:
     nearest = int(np.argmin(((points - target) ** 2).sum(axis=1)))
     sizes = np.unique(np.geomspace(1, max(len(points) // 2, 2), 40).astype(int)).tolist()
     found = barcode(clustering, structure, n_big)
+    best = longest(found)
     entries = []
     for entry in found:
         labels = clustering.labels(entry.cut, n_big)
@@ -52,7 +53,7 @@ def diagnose_crystal(data: Dataset, crystal: Structure) -> dict[str, Any]:
         "n_big": n_big,
         "r_g_curve": clustering.r_g_curve(sizes),
         "barcode": entries,
-        "longest": entries[found.index(longest(found))] if found else None,
+        "longest": entries[found.index(best)] if best else None,
         "determinability": known,
     }
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..figures import COLORS, panels, save_figure
 from ..io.dataset import Dataset
-from ..mapping.clustering import Clustering, default_n_big, single_linkage
+from ..mapping.clustering import Clustering, CurvePoint, default_n_big, single_linkage
 from ..mapping.gspace import Environments, GSpace, Integers
 from ..mapping.plots import principal_components
 from ..progress import Silent
@@ -121,7 +121,7 @@ def _rows(clustering: Clustering) -> Iterator[tuple[Any, ...]]:
         yield step, cut, len(sizes), len(large), int(large.sum())
 
 
-def _curve(clustering: Clustering) -> list[tuple[int, float | None]]:
+def _curve(clustering: Clustering) -> list[CurvePoint]:
     sizes = np.unique(np.geomspace(1, len(clustering.points) // 2, 30).astype(int))
     return clustering.r_g_curve(sizes.tolist())
 

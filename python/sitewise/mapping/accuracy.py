@@ -1,0 +1,139 @@
+"""How well a potential maps the data to atomic energies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..evaluation.comparison import evaluate_all
+from ..io.dataset import Dataset
+from ..potential import Potential
+from ..progress import Reporter
+from ..structures import Flags, Floats, Structure
+from .clusters import ClusteredAtoms
+from .counts import comparison
+from .diagnostic import Diagnostic
+from .gspace import Embedding, Placed
+from .invariants import extrapolated, invariant_energy, is_invariant
+
+
+@dataclass(frozen=True, slots=True)
+class InvariantPoint:
+    """Error of the atomic energy of a crystal of equivalent atoms.
+
+    Attributes
+    ----------
+    name
+        Source of the crystal.
+    delta
+        Atomic energy - E/N, eV.
+    extrapolation
+        Whether the crystal is far from all data.
+    volume
+        Volume of an atom, cubic Angstrom.
+    """
+
+    name: str
+    delta: float
+    extrapolation: bool
+    volume: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterDifference:
+    """Difference of two potentials' means over a cluster, eV: what the data determine of it, and what they do not."""
+
+    name: str
+    determined: float
+    undetermined: float
+
+
+@dataclass(frozen=True, slots=True)
+class PotentialDifference:
+    """Difference of two potentials, eV: RMS over atomic energies, RMS of both parts of the clusters' means."""
+
+    rms: float
+    determined_rms: float
+    undetermined_rms: float
+    clusters: list[ClusterDifference]
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy(Diagnostic):
+    """How well a potential maps the data.
+
+    Attributes
+    ----------
+    energy_rmse
+        RMSE of the total energies of the data, eV/atom; None without labels.
+    invariants
+        Errors at crystals of equivalent atoms.
+    rigidity
+        For each structure the last-layer rigidity of its atoms, without unit.
+    comparison
+        Difference from another potential; None without one.
+    """
+
+    energy_rmse: float | None
+    invariants: list[InvariantPoint]
+    rigidity: list[list[float]]
+    comparison: PotentialDifference | None = None
+
+
+def atomic_energies(potential: Potential, data: Dataset, reporter: Reporter) -> Floats:
+    """Return the energies of all atoms [n], eV."""
+    results = evaluate_all(potential, data, "atomic energies", reporter)
+    return np.concatenate([result.energies for result in results])
+
+
+def energy_rmse(embedding: Embedding, energies: Floats) -> float | None:
+    """Return the RMSE of the total energies, eV/atom; None without any label."""
+    parts = zip(embedding.data, embedding.placed.split(energies), strict=True)
+    errors = [(sum(own) - s.energy) / len(own) for s, own in parts if s.energy is not None]
+    return float(np.sqrt(np.mean(np.square(errors)))) if errors else None
+
+
+def find_crystals(sets: Iterable[Embedding]) -> list[Structure]:
+    """Return the structures of some sets that are crystals of equivalent atoms and have an energy."""
+    return [s for part in sets for s in part.data if s.energy is not None and is_invariant(s.atoms)]
+
+
+def invariant_points(embedding: Embedding, crystals: Sequence[Structure], potential: Potential) -> list[InvariantPoint]:
+    """Return the error of the atomic energy of each crystal."""
+    far = _far_from_data(embedding, crystals)
+    points = []
+    for s, outside in zip(crystals, far.tolist(), strict=True):
+        delta = float(potential.evaluate(s.atoms).energies[0]) - invariant_energy(s)
+        points.append(InvariantPoint(s.source, delta, outside, float(s.atoms.cell.volume) / len(s.atoms)))
+    return points
+
+
+def _far_from_data(embedding: Embedding, crystals: Sequence[Structure]) -> Flags:
+    """Return for each crystal whether it is extrapolation."""
+    placed: list[Placed] = [embedding.embed(Dataset([s])).placed for s in crystals]
+    elements = [own.elements[0] for own in placed]
+    points = [own.points[e][0] for own, e in zip(placed, elements, strict=True)]
+    far = np.zeros(len(crystals), dtype=np.bool_)
+    for e in set(elements):
+        mine = [i for i, element in enumerate(elements) if element == e]
+        far[mine] = extrapolated(embedding.placed.points[e], np.array([points[i] for i in mine]))
+    return far
+
+
+def compare(atoms: ClusteredAtoms, names: Sequence[str], difference: Floats) -> PotentialDifference:
+    """Return what the data determine of a difference of atomic energies [n], eV, and what they leave free."""
+    sizes = atoms.sizes
+    parts = comparison(atoms.null_space, np.bincount(atoms.labels, weights=difference) / sizes)
+
+    def rms(values: Floats) -> float:
+        return float(np.sqrt((sizes * values**2).sum() / sizes.sum()))
+
+    rows = zip(names, parts.determined.tolist(), parts.undetermined.tolist(), strict=True)
+    return PotentialDifference(
+        rms=float(np.sqrt(np.mean(difference**2))),
+        determined_rms=rms(parts.determined),
+        undetermined_rms=rms(parts.undetermined),
+        clusters=[ClusterDifference(name, determined, free) for name, determined, free in rows],
+    )
