@@ -1,7 +1,7 @@
-"""The experiments of D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019), and its supplement, done anew.
+"""The experiments of D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019), and its supplement, repeated.
 
 Each is a module with a frozen dataclass `Settings` and a function `run(settings, folder)` that computes, draws and
-returns an `Outcome`: a table, and checks of what must come out.
+returns an `Outcome`: a table, and checks of the expected numbers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["EXPERIMENTS", "Check", "Experiment", "Folder", "Outcome", "reproduce
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """An experiment, its settings, and those that take a few minutes at most."""
+    """An experiment, its settings, and its quick settings, which take a few minutes at most."""
 
     title: str
     run: Callable[[Any, Folder], Outcome]
@@ -91,18 +91,18 @@ EXPERIMENTS = {
 
 
 def reproduce(name: str, out: Path, quick: bool = False, reporter: Reporter | None = None) -> Outcome:
-    """Does an experiment, or what is left of it after an interruption.
+    """Run an experiment, or continue an interrupted one.
 
     Parameters
     ----------
     name
-        Of EXPERIMENTS.
+        Key of EXPERIMENTS.
     out
         Folder for the pictures, `result.json` and the finished parts.
     quick
-        With smaller settings.
+        Whether to take the quick settings.
     reporter
-        Told of the progress; by default it writes to stderr.
+        Receives the progress; by default it writes to stderr.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Right totals from a wrong mapping, with labels of which everything is known.
+"""Right totals from a wrong mapping, with labels from a potential whose atomic energies are known.
 
-Slabs of one thickness leave open how their energy is shared between surface and bulk: each has as many atoms of
-either. Networks then get totals right and the crystal wrong. A second thickness or a piece of bulk mends it, and the
-counts of atoms in clusters tell all of this before any training.
+All slabs of one thickness have the same numbers of surface and bulk atoms, and leave open how their energy is divided
+between the two. Networks then get totals right and the crystal wrong. A second thickness or a piece of bulk corrects
+this, and the counts of atoms in clusters show it before any training.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 LATTICE = 5.431  # Angstrom, where the energy of diamond is lowest
 AMPLITUDE = 0.05  # Angstrom, standard deviation of the displacements
-STRETCHES = (0.98, 0.99, 1.0, 1.01, 1.02)  # of the bulk cells, and of the crystals that are looked at
-PERFECT = 2  # the place of the unstretched one
-# Kinds of structures in each training set, and how many; the test sets have the same kinds.
+STRETCHES = (0.98, 0.99, 1.0, 1.01, 1.02)  # of the bulk cells, and of the tested crystals
+PERFECT = 2  # index of the crystal that is not stretched
+# Kinds of structures in each training set, and their numbers; the test sets have the same kinds.
 SETS = {
     "one-thickness": {"8 layers": 20},
     "two-thicknesses": {"8 layers": 20, "12 layers": 6},
@@ -45,7 +45,7 @@ TRAIN, TEST = 0, 1  # streams of random numbers
 
 @dataclass(frozen=True)
 class Settings:
-    """Networks of each training set, and the length of their training."""
+    """Number of networks for each training set, and iterations of each."""
 
     seeds: int = 4
     iterations: int = 240
@@ -53,12 +53,12 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finding:
-    """Of one training set.
+    """Results of one training set.
 
     Attributes
     ----------
     diagnosis
-        See `diagnose_crystal`.
+        Result of `diagnose_crystal`.
     totals, forces
         Test RMSE of each network, meV/atom and eV/Angstrom.
     deltas
@@ -72,7 +72,7 @@ class Finding:
 
 
 def run(settings: Settings, folder: Folder) -> Outcome:
-    """Diagnoses each training set, then trains on it."""
+    """Diagnose each training set, then train on it."""
     crystals = [labelled(bulk_cell(s), "crystal") for s in STRETCHES]
     write_structures(folder.path / "crystals.xyz", crystals)
     found = {name: _finding(folder, name, settings, crystals) for name in SETS}
@@ -111,7 +111,7 @@ def _error(potential: Potential, crystal: Structure) -> float:
 
 
 def made(counts: Mapping[str, int], stream: int) -> list[Structure]:
-    """Displaced structures of some kinds, always the same ones."""
+    """Return displaced structures of some kinds, the same ones for the same stream."""
     structures = []
     for kind, count in counts.items():
         rng = np.random.default_rng([KINDS.index(kind), stream])
@@ -123,7 +123,7 @@ def made(counts: Mapping[str, int], stream: int) -> list[Structure]:
 
 
 def slab(layers: int) -> Atoms:
-    """Si(001), 2x2 atoms a layer, as cut from the crystal, with 15 Angstrom of vacuum."""
+    """Return a slab of Si(001) as cut from the crystal, 2x2 atoms per layer, with 15 Angstrom of vacuum."""
     from ase import Atoms
     from ase.build import diamond100
 
@@ -132,7 +132,7 @@ def slab(layers: int) -> Atoms:
 
 
 def bulk_cell(stretch: float) -> Atoms:
-    """32 atoms of diamond."""
+    """Return 32 atoms of diamond."""
     from ase import Atoms
     from ase.build import bulk
 
@@ -141,7 +141,7 @@ def bulk_cell(stretch: float) -> Atoms:
 
 
 def labelled(atoms: Atoms, kind: str) -> Structure:
-    """With energy and forces of Stillinger and Weber."""
+    """Return the structure with energy and forces of the Stillinger-Weber potential."""
     energies, forces = stillinger_weber(atoms)
     return Structure(atoms, float(energies.sum()), forces, None, kind, kind)
 
@@ -150,7 +150,7 @@ def labelled(atoms: Atoms, kind: str) -> Structure:
 
 
 def checks(found: Mapping[str, Finding]) -> list[Check]:
-    """Totals are right everywhere; the crystal is wrong exactly where the data leave it open."""
+    """Check that totals are right everywhere, and that the crystal is wrong exactly where the data leave it open."""
     result = []
     for name, f in found.items():
         crystal, unknown = np.abs(f.deltas[:, PERFECT]), [entry["unknown"] for entry in f.diagnosis["barcode"]]
@@ -174,7 +174,7 @@ def _row(name: str, f: Finding) -> tuple[Any, ...]:
 
 
 def draw(folder: Folder, found: Mapping[str, Finding]) -> None:
-    """`ad_hoc.png`: before training, the crystal after it, and both errors."""
+    """Draw `ad_hoc.png`: the diagnosis before training, the crystal after training, and both errors."""
     figure, axes = panels(3)
     draw_barcodes(axes[0], {name: f.diagnosis for name, f in found.items()})
     lattice = LATTICE * np.array(STRETCHES)

@@ -1,4 +1,4 @@
-"""What training structures say of a crystal before any training, and its picture."""
+"""What training structures determine of a crystal before any training, and the picture of it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ LENGTH = 0.2  # of the Gaussian process
 
 
 def diagnose_crystal(data: Dataset, crystal: Structure) -> dict[str, Any]:
-    """What the training structures determine of the energy of the crystal's atoms.
+    """Return what the training structures determine of the energy of the crystal's atoms.
 
     Returns
     -------
     dict
-        r_g, n_big; r_g_curve: pairs of n_big and r_g; barcode: for each of its cuts low, high, clusters, nullity and
-        `unknown`, the fraction of the crystal's counts in the null space; longest: the one of these that persists
-        longest, if there is any; determinability: of the crystal's atoms, by the Gaussian process.
+        r_g and n_big; r_g_curve: pairs of n_big and r_g; barcode: for each of its cuts low, high, clusters, nullity and
+        `unknown`, the fraction of the crystal's counts in the null space; longest: the entry of the barcode that
+        persists longest, or None; determinability of the crystal's atoms by the Gaussian process.
     """
     points, structure, (target,) = _places(data, [crystal])
     clustering, n_big = single_linkage(points), default_n_big(len(points))
@@ -59,13 +59,13 @@ def diagnose_crystal(data: Dataset, crystal: Structure) -> dict[str, Any]:
 
 
 def extrapolations(data: Dataset, crystals: Sequence[Structure]) -> list[bool]:
-    """Whether the atoms of each crystal are farther from those of the data than these from each other."""
+    """Return for each crystal whether its atoms are farther from those of the data than these from each other."""
     points, _, targets = _places(data, crystals)
     return [bool(outside) for outside in extrapolated(points, targets)]
 
 
 def _places(data: Dataset, crystals: Sequence[Structure]) -> tuple[Floats, Integers, Floats]:
-    """Places of all atoms of the data in G space, their structures, and the place of each crystal's first atom."""
+    """Return the data's atoms in G space, their structures, and the first atom of each crystal in G space."""
     functions = SymmetryFunctions.preset("simple-nn", data.elements)
     environments = Environments.of(data, functions)
     space = GSpace(environments, [functions.core.count(0)])
@@ -74,7 +74,7 @@ def _places(data: Dataset, crystals: Sequence[Structure]) -> tuple[Floats, Integ
 
 
 def draw_barcodes(ax: Axes, diagnoses: Mapping[str, dict[str, Any]]) -> None:
-    """Cuts of the dendrogram of each training set, coloured by nullity, with the unknown part of the crystal."""
+    """Draw the cuts of each training set's dendrogram, coloured by nullity, with the unknown part of the crystal."""
     for nullity in sorted({entry["nullity"] for d in diagnoses.values() for entry in d["barcode"]}):
         ax.barh(0, 0, color=COLORS[nullity], alpha=0.7, label=f"nullity {nullity}")
     for row, d in enumerate(diagnoses.values()):

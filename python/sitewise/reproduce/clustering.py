@@ -1,8 +1,8 @@
 """Single-linkage clustering to r_g: the supplement's section D and Fig. S5.
 
-Each point starts as a cluster of its own. Small clusters merge early; a few large and many tiny ones are left late; r_g
-is the distance at which the two last large ones merge. First for points of the plane, where that is the gap between two
-clouds, then for the environments of silicon slabs.
+Each point starts as a cluster of its own. Small clusters merge early. A few large and many tiny clusters are left late.
+r_g is the distance at which the two last large clusters merge. The first example has points of the plane, for which r_g
+is the gap between two clouds; the second has the environments of silicon slabs.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from .silicon import DATA
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CLOUD, CENTRES = 60, ((0.0, 0.0), (4.0, 1.0))  # points of each, and where they are
-DUST, AWAY = 14, (2.6, 4.0)  # points around the clouds, and how far from a centre
+CLOUD, CENTRES = 60, ((0.0, 0.0), (4.0, 1.0))  # points of each cloud, and the centres
+DUST, AWAY = 14, (2.6, 4.0)  # points around the clouds, and bounds of the distance to the nearest centre
 EARLY = 0.5  # of all merges
 TINY = 3  # smaller clusters are not coloured
 STEPS = ("early", "late", "last")
@@ -36,13 +36,13 @@ STEPS = ("early", "late", "last")
 
 @dataclass(frozen=True)
 class Settings:
-    """Every how many slabs."""
+    """Step from one slab to the next that is used."""
 
     every: int = 1
 
 
 def run(settings: Settings, folder: Folder) -> Outcome:
-    """Clusters both sets of points and looks at three steps of each."""
+    """Cluster both sets of points and show three steps of each."""
     plane, clouds = points_of_the_plane()
     data = Dataset.read(DATA / "slab.xyz.xz", reporter=Silent())[:: settings.every]
     with folder.reporter.task("clustering", 2, lines=True) as advance:
@@ -58,7 +58,7 @@ def run(settings: Settings, folder: Folder) -> Outcome:
 
 
 def points_of_the_plane() -> tuple[Floats, Integers]:
-    """Two clouds and dust around them [n, 2], and the cloud of each point, -1 for dust."""
+    """Return two clouds and dust around them [n, 2], and the cloud of each point, -1 for dust."""
     rng = np.random.default_rng(5)
     clouds = [centre + rng.normal(0, (0.55, 0.45), (CLOUD, 2)) for centre in np.array(CENTRES)]
     dust: list[Floats] = []
@@ -71,7 +71,7 @@ def points_of_the_plane() -> tuple[Floats, Integers]:
 
 
 def environments_of(data: Dataset) -> Floats:
-    """Places of all atoms in G space."""
+    """Return the coordinates of all atoms in G space [n, functions]."""
     functions = SymmetryFunctions.preset("simple-nn", data.elements)
     environments = Environments.of(data, functions)
     return GSpace(environments, [functions.core.count(0)]).coordinates(environments, 0)
@@ -81,7 +81,7 @@ def environments_of(data: Dataset) -> Floats:
 
 
 def cuts(clustering: Clustering, n_big: int) -> dict[str, float]:
-    """Distances of three steps: half of all merges are done, the last before r_g, r_g."""
+    """Return the distances of three steps: after half of all merges, just before r_g, and at r_g."""
     r_g = clustering.r_g(n_big)
     assert r_g is not None, "there are always two large clusters in these data"
     heights = clustering.merges[:, 2]
@@ -90,7 +90,7 @@ def cuts(clustering: Clustering, n_big: int) -> dict[str, float]:
 
 
 def labels_at(clustering: Clustering, cut: float) -> Integers:
-    """Cluster of each point, 0 for the largest."""
+    """Return the cluster of each point, 0 for the largest."""
     from scipy.cluster.hierarchy import fcluster
 
     found = np.asarray(fcluster(clustering.merges, cut, "distance"), dtype=np.int64)
@@ -101,7 +101,7 @@ def labels_at(clustering: Clustering, cut: float) -> Integers:
 
 
 def link(clustering: Clustering) -> tuple[int, int, float]:
-    """The two points that are nearest between the two last large clusters, and their distance."""
+    """Return the nearest two points of the two last large clusters, and their distance."""
     from scipy.spatial.distance import cdist
 
     steps = cuts(clustering, default_n_big(len(clustering.points)))
@@ -130,7 +130,7 @@ def _curve(clustering: Clustering) -> list[CurvePoint]:
 
 
 def checks(clusterings: dict[str, Clustering], clouds: Integers) -> list[Check]:
-    """r_g is the gap between the clouds, and between the two last large clusters; the merges are those of scipy."""
+    """Check that r_g is the gap between the clouds and between the two last large clusters, and the merges by scipy."""
     from scipy.cluster.hierarchy import linkage
     from scipy.spatial.distance import cdist
 
@@ -150,7 +150,7 @@ def checks(clusterings: dict[str, Clustering], clouds: Integers) -> list[Check]:
 
 
 def draw(folder: Folder, clusterings: dict[str, Clustering]) -> None:
-    """`clustering.png`: early, late and last step, of the plane above and of the slabs below."""
+    """Draw `clustering.png`: early, late and last step, of the plane above and of the slabs below."""
     figure, axes = panels(3, rows=2, square=True)
     titles = {
         "early": "early: small clusters grow",
@@ -177,7 +177,7 @@ def draw(folder: Folder, clusterings: dict[str, Clustering]) -> None:
 
 
 def _draw_step(ax: Axes, clustering: Clustering, places: Floats, cut: float, n_big: int) -> None:
-    """Clusters in colours, but grey where they are tiny."""
+    """Draw clusters in colours, and tiny ones in grey."""
     labels = labels_at(clustering, cut)
     sizes = np.bincount(labels)
     size = 5.0 if len(places) < 1000 else 1.5
@@ -192,7 +192,7 @@ def _draw_step(ax: Axes, clustering: Clustering, places: Floats, cut: float, n_b
 
 
 def _draw_tree(ax: Axes, places: Floats, cut: float) -> None:
-    """Lines that hold the clusters together: the minimum spanning tree up to the cut."""
+    """Draw the lines that hold the clusters together: the minimum spanning tree up to the cut."""
     from scipy.sparse.csgraph import minimum_spanning_tree
     from scipy.spatial.distance import cdist
 

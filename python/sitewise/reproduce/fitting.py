@@ -1,4 +1,4 @@
-"""A potential fitted to total energies alone, in memory, and its inputs."""
+"""Fit of a potential to total energies alone, in memory, and its inputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUIET = Silent()
 
 
 def shifted_functions(first: float, last: float, cutoff: float) -> SymmetryFunctions:
-    """Eight functions G2 of silicon at equal distances from `first` to `last`, as wide as their spacing (Angstrom)."""
+    """Return eight functions G2 of silicon, as wide as their spacing from `first` to `last`, Angstrom."""
     shifts = np.linspace(first, last, 8)
     eta = 0.5 / (shifts[1] - shifts[0]) ** 2
     functions = [_core.SymmetryFunction(RADIAL, 0, 0, eta=eta, rs=rs, cutoff=cutoff) for rs in shifts]
@@ -27,23 +27,23 @@ def shifted_functions(first: float, last: float, cutoff: float) -> SymmetryFunct
 
 
 def fit(data: Dataset, span: Dataset, functions: SymmetryFunctions, seed: int, iterations: int) -> Potential:
-    """Fits a network of the default shape, with plain L-BFGS and the paper's L2.
+    """Fit a network of the default shape by plain L-BFGS with the paper's L2 regularisation.
 
-    Inputs are scaled to [-1, 1] as in the paper and not whitened: whitening gives faint components as much weight as
-    others, and with a hundred energies alone to learn from it does harm.
+    Inputs are scaled to [-1, 1] as in the paper and not whitened. Whitening gives faint components as much weight as
+    others, and is harmful if there are only a hundred energies to learn from.
 
     Parameters
     ----------
     data
         Structures with energies.
     span
-        Structures whose atoms give the scaling of the inputs, which so does not depend on the size of the training set.
+        Structures whose atoms set the scaling of the inputs, so that it is the same for training sets of all sizes.
     functions
         The inputs.
     seed
-        Of the first weights.
+        Seed of the initial weights.
     iterations
-        Number of them, unless the loss stops falling before.
+        Largest number of iterations; the fit ends earlier if the loss stops falling.
     """
     recipe = {"recipe": "seed-lbfgs", "force_weight": 0.0, "iterations": iterations, "seed": seed}
     settings = Training.model_validate(recipe)
@@ -60,6 +60,6 @@ def fit(data: Dataset, span: Dataset, functions: SymmetryFunctions, seed: int, i
             before = theta
             theta, _ = optimizer.step(before, memory, iteration)
             if theta is before:
-                break  # the lowest that rounding lets it reach
+                break  # rounding errors allow no lower loss
     core.weights = parameters.weights(theta)
     return Potential(core)

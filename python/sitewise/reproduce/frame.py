@@ -1,4 +1,4 @@
-"""What the experiments share: a folder that keeps finished parts, checks of numbers, and the result."""
+"""Common parts of the experiments: a folder that keeps finished parts, checks of numbers, and the result."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ RESULT, SETTINGS = "result.json", "settings.json"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A number that must lie between two bounds, themselves excluded; NaN never does.
+    """A number that must lie between two bounds and equal neither; NaN fails.
 
     Attributes
     ----------
     name
-        What it is, with its unit.
+        Meaning of the number, with its unit.
     found
         The number.
     above, below
@@ -43,21 +43,21 @@ class Check:
         return bool(self.above < self.found < self.below)
 
     def line(self) -> str:
-        """For the user."""
+        """Return the check as it is printed."""
         bounds = [f"{name} {x:g}" for name, x in (("above", self.above), ("below", self.below)) if np.isfinite(x)]
         return f"{'pass' if self.passed else 'FAIL'}  {self.name}: {self.found:.3g}, expected {' and '.join(bounds)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an experiment found.
+    """Result of an experiment.
 
     Attributes
     ----------
     columns, rows
-        The table at its end.
+        Table that is printed at the end.
     checks
-        What the numbers are expected to be.
+        Numbers with their expected bounds.
     values
         More numbers for `result.json`.
     """
@@ -72,7 +72,7 @@ class Outcome:
         return all(check.passed for check in self.checks)
 
     def lines(self) -> list[str]:
-        """Table and checks."""
+        """Return table and checks as they are printed."""
         cells = [[str(name) for name in self.columns], *([_cell(x) for x in row] for row in self.rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         table = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in cells]
@@ -80,16 +80,16 @@ class Outcome:
 
 
 class Folder:
-    """Where an experiment leaves its results, and finds what an interrupted one has finished.
+    """Folder of an experiment's results, which also keeps the finished parts of an interrupted one.
 
     Parameters
     ----------
     path
-        Made if need be.
+        The folder; it is made if it does not exist.
     identity
         Name and settings of the experiment.
     reporter
-        Told of the progress.
+        Receives the progress.
 
     Raises
     ------
@@ -110,7 +110,7 @@ class Folder:
         write_text(known, text)
 
     def part(self, name: str, make: Callable[[], Any]) -> Any:
-        """What `make` gives, JSON, kept in `NAME.json`: when the experiment is started again it is read from there."""
+        """Return the JSON value of `make`, or read it from `NAME.json` if the part is finished."""
         file = self.path / f"{name}.json"
         if file.exists():
             self._earlier += _read(file)["cpu_seconds"]
@@ -121,7 +121,7 @@ class Folder:
         return _read(file)["content"]
 
     def finish(self, name: str, title: str, settings: Any, outcome: Outcome) -> None:
-        """Writes `result.json`."""
+        """Write `result.json`."""
         result = {
             "experiment": name,
             "title": title,
@@ -147,7 +147,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """Without the bounds that are none; JSON knows no infinity."""
+    """Leave out infinite bounds, which JSON cannot represent."""
     return {key: x for key, x in values.items() if isinstance(x, str) or np.isfinite(x) or key == "found"}
 
 
@@ -156,5 +156,5 @@ def _cell(x: Any) -> str:
 
 
 def _cpu_seconds() -> float:
-    """Of this process and those that it waited for."""
+    """Return the CPU time of this process and of those that it waited for."""
     return sum(os.times()[:4])

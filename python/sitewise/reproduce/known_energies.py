@@ -1,8 +1,9 @@
-"""Where atomic energies are unique: one element, radial functions alone.
+"""Unique atomic energies: one element, radial functions alone.
 
-A teacher, whose atomic energies are a function of eight radial symmetry functions in the manner of M. W. Finnis and
-J. E. Sinclair, Philos. Mag. A 50, 45 (1984), labels small clusters with their total energies. With such functions no
-energy can move from atom to atom unseen, so a network that learns the totals has to find the teacher's atomic energies.
+A teacher labels small clusters with their total energies. Its atomic energies are a function of eight radial symmetry
+functions, like those of M. W. Finnis and J. E. Sinclair, Philos. Mag. A 50, 45 (1984). With such functions no energy
+can move from atom to atom without changing a total. A network that learns the totals must find the teacher's atomic
+energies.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .pictures import draw_against_size
 if TYPE_CHECKING:
     from ase import Atoms
 
-SMALLEST, LARGEST, EDGE, APART = 4, 10, 4.6, 1.6  # atoms of a cluster; Angstrom: box that it fills, least distance
+SMALLEST, LARGEST, EDGE, APART = 4, 10, 4.6, 1.6  # atoms of a cluster; edge of its box and least distance, Angstrom
 FIRST, LAST, CUTOFF = 1.6, 4.5, 5.0  # Angstrom, of the functions
 PAIR = np.array([8.0, 1.5, -0.6, -0.9, -0.5, -0.25, -0.1, -0.05])  # eV for each function
 DENSITY = np.array([0.9, 1.1, 1.0, 0.7, 0.45, 0.25, 0.12, 0.05])  # eV^2
@@ -35,7 +36,7 @@ TRAIN, TEST = 0, 1  # streams of random numbers
 
 @dataclass(frozen=True)
 class Settings:
-    """Numbers of structures, seeds of each, and the optimiser's length."""
+    """Numbers of structures, number of seeds for each, and iterations."""
 
     sizes: tuple[int, ...] = (10, 30, 100, 300)
     seeds: int = 3
@@ -43,7 +44,7 @@ class Settings:
 
 
 def run(settings: Settings, folder: Folder) -> Outcome:
-    """Atomic energies learnt from more and more totals."""
+    """Learn atomic energies from more and more totals."""
     test = clusters(TESTED, TEST)
     truth = np.concatenate([teacher(s.atoms) for s in test])
     learnt: dict[int, Floats] = {}
@@ -70,7 +71,7 @@ def run(settings: Settings, folder: Folder) -> Outcome:
 
 
 def clusters(count: int, *stream: int) -> list[Structure]:
-    """Random clusters with the teacher's total energies; smaller sets are parts of larger ones of a stream."""
+    """Return random clusters with the teacher's totals; a smaller set is part of a larger one of the same stream."""
     rng = np.random.default_rng(stream)
     made = []
     for _ in range(count):
@@ -80,7 +81,7 @@ def clusters(count: int, *stream: int) -> list[Structure]:
 
 
 def _cluster(rng: np.random.Generator, size: int) -> Atoms:
-    """Atoms put into the box one by one, none too near to another."""
+    """Put atoms into the box one by one, none too near to another."""
     from ase import Atoms
 
     placed = np.empty((0, 3))
@@ -92,32 +93,32 @@ def _cluster(rng: np.random.Generator, size: int) -> Atoms:
 
 
 def teacher(atoms: Atoms) -> Floats:
-    """Atomic energies [n], eV: half of the pairs, and minus the root of a density."""
+    """Return atomic energies [n], eV: half of the pair energies, minus the square root of a density."""
     features = radial_functions().evaluate(atoms)
     return np.asarray(0.5 * features @ PAIR - np.sqrt(features @ DENSITY + 1e-6))
 
 
 def radial_functions() -> SymmetryFunctions:
-    """Eight functions G2, shifted to equal distances as wide as their spacing."""
+    """Return eight functions G2 at equidistant shifts, as wide as their spacing."""
     return shifted_functions(FIRST, LAST, CUTOFF)
 
 
 def predicted(test: list[Structure], size: int, seed: int, iterations: int) -> Floats:
-    """Atomic energies of the test structures, one after the other, as learnt from `size` totals."""
+    """Return the atomic energies of all test structures as learnt from `size` totals."""
     data = Dataset(clusters(size, TRAIN, seed))
     potential = fit(data, Dataset(test), radial_functions(), seed, iterations)
     return np.concatenate([potential.evaluate(s.atoms).energies for s in test])
 
 
 def _totals(errors: Floats, test: list[Structure]) -> Floats:
-    """RMSE of the totals per atom of each seed, from errors of atomic energies [seeds, atoms]."""
+    """Return the RMSE of the totals per atom of each seed, from errors of atomic energies [seeds, atoms]."""
     sizes = np.array([len(s.atoms) for s in test])
     sums = np.add.reduceat(errors, np.cumsum(sizes) - sizes, axis=1)
     return np.asarray(np.sqrt(((sums / sizes) ** 2).mean(axis=1)))
 
 
 def draw(folder: Folder, truth: Floats, learnt: Mapping[int, Floats], errors: Mapping[int, Floats]) -> None:
-    """`known_energies.png`: learnt against true atomic energies for two sizes, and the error against the size."""
+    """Draw `known_energies.png`: learnt against true atomic energies for two sizes, and the error against the size."""
     sizes = list(learnt)
     shown = [sizes[0], 100 if 100 in sizes else sizes[-1]]
     figure, axes = panels(3)

@@ -1,4 +1,4 @@
-"""Pictures that several experiments draw."""
+"""Pictures that several experiments share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def draw_against_size(ax: Axes, errors: Mapping[int, Floats], xlabel: str, ylabel: str) -> None:
-    """Errors of all seeds against the size of the training set."""
+    """Draw the errors of all seeds against the size of the training set."""
     for n, found in errors.items():
         ax.plot([n] * len(found), found, "o", color=COLORS[0], alpha=0.4, label="seeds" if n == min(errors) else None)
     ax.plot(list(errors), [np.median(e) for e in errors.values()], color=COLORS[0], linewidth=1.5, label="median")
@@ -27,7 +27,7 @@ def draw_against_size(ax: Axes, errors: Mapping[int, Floats], xlabel: str, ylabe
 
 
 def draw_totals_and_crystal(ax: Axes, totals: Mapping[str, Floats], crystals: Mapping[str, Floats]) -> None:
-    """Errors of totals and of the perfect crystal's atomic energy, meV, of the networks of each training set."""
+    """Draw the networks' errors of totals and of the perfect crystal's atomic energy, meV, for each training set."""
     places = np.arange(len(totals))
     for shift, color, label, values in (
         (-0.2, COLORS[0], "total energies, test RMSE per atom", totals.values()),

@@ -1,4 +1,4 @@
-"""Training runs inside of an experiment, and files with made structures."""
+"""Training runs inside an experiment, and files of generated structures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .frame import Folder
 
 
 def trained(folder: Folder, name: str, config: Config) -> tuple[Potential, dict[str, Any]]:
-    """The potential of a run in the folder `name`, and its `errors.json`; an interrupted run goes on."""
+    """Return the potential of a run in the folder `name`, and its `errors.json`; an interrupted run continues."""
     out = folder.path / name
 
     def run() -> Any:
@@ -29,7 +29,7 @@ def trained(folder: Folder, name: str, config: Config) -> tuple[Potential, dict[
 
 
 def write_structures(path: Path, structures: Sequence[Structure]) -> None:
-    """Extended XYZ with the labels, the group as `config_type`."""
+    """Write extended XYZ with the labels, and the group as `config_type`."""
     from ase.calculators.singlepoint import SinglePointCalculator
     from ase.io import write
 

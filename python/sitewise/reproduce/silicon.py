@@ -1,8 +1,8 @@
 """The paper's three models of silicon, with PBE data that come with the package: Figs. S1 and S2, E(V), r_g.
 
-Crystals hold the environment of the perfect crystal themselves. Slabs of one thickness and clusters do not tell how
-much of their energy belongs to it; networks learn them alone and again with a second thickness or with crystals added,
-and are asked for the atomic energies of crystals whose atoms are all equivalent.
+Crystals contain the environment of the perfect crystal. Slabs of one thickness and clusters do not determine its
+energy. Networks learn them alone, and with a second thickness or crystals added. The test is the atomic energy of
+crystals whose atoms are all equivalent.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 DATA = Path(_core.__file__).parent / "share" / "sitewise" / "si-dft"
 POINTS = DATA / "invariants.xyz.xz"
-# File and number of layers of each kind of structures.
+# File and number of layers of each kind of structure.
 KINDS = {
     "crystals": ("crystal", None),
     "slabs of 6 layers": ("slab", 6),
@@ -40,14 +40,14 @@ KINDS = {
     "clusters": ("nanocluster", None),
 }
 CRYSTALS = "crystals"
-CURVE = "diamond_EV"  # the invariant points that are E(V)
-HELD_OUT = 0.15  # of each kind
+CURVE = "diamond_EV"  # the invariant points of E(V)
+HELD_OUT = 0.15  # test fraction of each kind
 QUIET = Silent()
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Training sets with their kinds of structures, the first of which is the model; and their networks."""
+    """Training sets with their kinds of structures, the first of which is the model, and settings of the networks."""
 
     sets: Mapping[str, Sequence[str]]
     recipe: str
@@ -57,18 +57,18 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finding:
-    """Of one training set.
+    """Results of one training set.
 
     Attributes
     ----------
     diagnosis
-        See `diagnose_crystal`.
+        Result of `diagnose_crystal`.
     outside
-        Invariant points that are extrapolation [points].
+        Whether each invariant point is extrapolation [points].
     totals, forces
         Test RMSE of each network for structures of the model, meV/atom and eV/Angstrom.
     relative
-        That of the totals in units of their standard deviation.
+        RMSE of the totals in units of their standard deviation.
     deltas
         Errors of atomic energies [networks, points], meV.
     """
@@ -82,7 +82,7 @@ class Finding:
 
 
 def run(settings: Settings, folder: Folder) -> Outcome:
-    """Diagnoses each training set, then trains on it."""
+    """Diagnose each training set, then train on it."""
     parts = read_kinds()
     points = list(Dataset.read(POINTS, reporter=QUIET))
     perfect = next(k for k, s in enumerate(points) if _kind(s) == CURVE and s.atoms.info["strain"] == 0)
@@ -100,7 +100,7 @@ def run(settings: Settings, folder: Folder) -> Outcome:
 
 
 def read_kinds() -> dict[str, tuple[Dataset, Dataset]]:
-    """Training and test structures of each kind, always the same ones."""
+    """Return training and test structures of each kind, always the same ones."""
     parts = {}
     for number, (kind, (file, layers)) in enumerate(KINDS.items()):
         data = Dataset.read(DATA / f"{file}.xyz.xz", reporter=QUIET)
@@ -145,7 +145,7 @@ def _kind(point: Structure) -> str:
 
 
 def checks(settings: Settings, found: Mapping[str, Finding], perfect: int) -> list[Check]:
-    """Totals are right everywhere; the perfect crystal is with crystals, and more so with a second thickness."""
+    """Check totals everywhere, and the perfect crystal before and after training against the model alone."""
     result = []
     alone = next(iter(found.values()))
     for name, f in found.items():
@@ -168,7 +168,7 @@ def checks(settings: Settings, found: Mapping[str, Finding], perfect: int) -> li
 
 
 def unknown(f: Finding) -> float:
-    """What the Gaussian process leaves of the standard deviation of the crystal's atomic energy."""
+    """Return the part of the crystal's standard deviation that the Gaussian process leaves."""
     return float(np.sqrt(1 - f.diagnosis["determinability"]))
 
 
@@ -187,7 +187,7 @@ def _row(name: str, f: Finding, points: Sequence[Structure], perfect: int) -> tu
 
 
 def draw_invariants(folder: Folder, found: Mapping[str, Finding], points: Sequence[Structure]) -> None:
-    """`invariants.png`: E(V) of diamond, and errors at all invariant points, a column for each training set."""
+    """Draw `invariants.png`: E(V) of diamond and errors at all invariant points, a column for each training set."""
     figure, axes = panels(len(found), rows=2)
     limit = 1.3 * max(float(np.abs(f.deltas).max()) for f in found.values())
     curves = axes[: len(found)]
@@ -203,7 +203,7 @@ def draw_invariants(folder: Folder, found: Mapping[str, Finding], points: Sequen
 
 
 def _draw_curve(ax: Axes, f: Finding, points: Sequence[Structure]) -> None:
-    """Atomic energies of expanded and compressed diamond."""
+    """Draw atomic energies of expanded and compressed diamond."""
     curve = [k for k, s in enumerate(points) if _kind(s) == CURVE]
     volumes = np.array([points[k].atoms.get_volume() / len(points[k].atoms) for k in curve])
     energies = np.array([invariant_energy(points[k]) for k in curve])
@@ -223,7 +223,7 @@ def _draw_curve(ax: Axes, f: Finding, points: Sequence[Structure]) -> None:
 
 
 def _draw_errors(ax: Axes, f: Finding, points: Sequence[Structure]) -> None:
-    """Errors by the kind of crystal, in each kind from small to large volumes."""
+    """Draw errors by the kind of crystal, in each kind from small to large volumes."""
     kinds = list(dict.fromkeys(map(_kind, points)))
     for place, kind in enumerate(kinds):
         mine = [k for k, s in enumerate(points) if _kind(s) == kind]
@@ -244,7 +244,7 @@ def _draw_errors(ax: Axes, f: Finding, points: Sequence[Structure]) -> None:
 
 
 def draw_mapping(folder: Folder, found: Mapping[str, Finding], perfect: int) -> None:
-    """`mapping.png`: r_g, what is unknown of the crystal before training and wrong after it, totals and the crystal."""
+    """Draw `mapping.png`: r_g, the crystal's unknown part before training and error after it, and totals."""
     figure, axes = panels(3)
     for (name, f), color in zip(found.items(), COLORS, strict=False):
         curve = [(n, r) for n, r in f.diagnosis["r_g_curve"] if r is not None]

@@ -28,7 +28,7 @@ KINDS = {"energy_rmse": ("energy RMSE (meV/atom)", 1e3), "force_rmse": ("force R
 
 @dataclass(frozen=True)
 class Settings:
-    """Numbers of structures, choices of each, and the length of the training."""
+    """Numbers of structures, number of random choices for each, and iterations."""
 
     sizes: tuple[int, ...] = (5, 10, 20, 40, 70, 102)
     seeds: int = 3
@@ -36,7 +36,7 @@ class Settings:
 
 
 def run(settings: Settings, folder: Folder) -> Outcome:
-    """Trains on more and more slabs, and tests always on the same ones."""
+    """Train on more and more slabs, and test on the same ones each time."""
     errors = folder.part("errors", partial(learn, settings, folder))
     table = {name: {kind: np.array(values) for kind, values in of.items()} for name, of in errors.items()}
     draw(folder, settings.sizes, table)
@@ -48,7 +48,7 @@ def run(settings: Settings, folder: Folder) -> Outcome:
 
 
 def learn(settings: Settings, folder: Folder) -> dict[str, dict[str, list[list[float]]]]:
-    """Errors of all runs, by set, by kind, by size [sizes][choices], eV and Angstrom."""
+    """Return the errors of all runs, eV and Angstrom, by set and kind [sizes][choices]."""
     data = {"train": str(DATA / "slab.xyz.xz"), "test": HELD_OUT}
     config = Config.parse({"data": data, "training": {"recipe": "seed-adam", "iterations": settings.iterations}})
     runs = folder.path / "runs"
@@ -62,7 +62,7 @@ def _errors(run: Path) -> Any:
 
 
 def checks(sizes: Sequence[int], medians: Mapping[str, Floats]) -> list[Check]:
-    """Small sets are learnt by heart; with more structures the errors of both sets meet."""
+    """Check that small sets are overfitted, and that the errors of both sets meet with more structures."""
     over = medians["test"] / medians["train"]
     return [
         Check(f"force RMSE, test/training, at {sizes[0]} structures", float(over[0]), above=2.0),
@@ -76,7 +76,7 @@ def checks(sizes: Sequence[int], medians: Mapping[str, Floats]) -> list[Check]:
 
 
 def draw(folder: Folder, sizes: Sequence[int], table: Mapping[str, Mapping[str, Floats]]) -> None:
-    """`size.png`: as Fig. S3, and the same for energies."""
+    """Draw `size.png`: Fig. S3, and the same for energies."""
     figure, axes = panels(2)
     for ax, kind in zip(axes, ("force_rmse", "energy_rmse"), strict=True):
         label, factor = KINDS[kind]

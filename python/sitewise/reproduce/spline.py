@@ -1,7 +1,7 @@
 """A function of one variable learnt from sums of its values: the supplement's section C and Fig. S4.
 
-The atoms of a dimer see nothing but their distance r, so the atomic energy is a function f(r). A structure is five
-dimers far from each other, whose energy is twice the sum of five f(r); the network is asked for f.
+The environment of an atom of a dimer is the distance r alone, so its energy is a function f(r). A structure is five
+dimers far from each other. Its energy is twice the sum of five f(r). The network learns f from such energies.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SHOWN = (1, 5, 10, 20, 50, 100)
 
 @dataclass(frozen=True)
 class Settings:
-    """Numbers of structures, seeds of each, and the optimiser's length."""
+    """Numbers of structures, number of seeds for each, and iterations."""
 
     sizes: tuple[int, ...] = (1, 2, 5, 10, 15, 20, 30, 50, 75, 100)
     seeds: int = 8
@@ -40,7 +40,7 @@ class Settings:
 
 
 def run(settings: Settings, folder: Folder) -> Outcome:
-    """f learnt from more and more sums, by networks of several seeds."""
+    """Learn f from more and more sums, by networks of several seeds."""
     f = spline()
     truth = f(GRID)
     curves: dict[int, Floats] = {}
@@ -61,14 +61,14 @@ def run(settings: Settings, folder: Folder) -> Outcome:
 
 
 def spline() -> CubicSpline:
-    """f(r), eV."""
+    """Return f(r), eV."""
     from scipy.interpolate import CubicSpline
 
     return CubicSpline(np.linspace(SHORTEST, LONGEST, len(KNOTS)), KNOTS, bc_type="natural")
 
 
 def predicted(f: CubicSpline, size: int, seed: int, iterations: int) -> Floats:
-    """f on GRID as learnt from `size` sums; smaller sets are parts of larger ones of the same seed."""
+    """Return f on GRID as learnt from `size` sums; a smaller set is part of a larger one of the same seed."""
     distances = np.random.default_rng(seed).uniform(SHORTEST, LONGEST, (size, SUMMANDS))
     data = Dataset(dimers(row, f) for row in distances)
     grid = dimers(GRID, f)
@@ -77,12 +77,12 @@ def predicted(f: CubicSpline, size: int, seed: int, iterations: int) -> Floats:
 
 
 def radial_functions() -> SymmetryFunctions:
-    """The eight inputs."""
+    """Return the eight inputs."""
     return shifted_functions(SHORTEST, LONGEST, CUTOFF)
 
 
 def dimers(distances: Floats, f: CubicSpline) -> Structure:
-    """Dimers side by side, out of each other's reach, with their energy."""
+    """Return dimers side by side, beyond each other's cutoff, with their energy."""
     from ase import Atoms
 
     positions = np.zeros((len(distances), 2, 3))
@@ -93,7 +93,7 @@ def dimers(distances: Floats, f: CubicSpline) -> Structure:
 
 
 def checks(errors: dict[int, Floats]) -> list[Check]:
-    """Of the sizes that were learnt: too few sums say nothing of f, a hundred determine it."""
+    """Check, for the sizes that were learnt, that too few sums do not determine f and a hundred do."""
     wanted = {
         5: ("the best seed", 0, {"above": 0.3}),
         20: ("the median seed", 0.5, {"below": 0.1}),
@@ -107,7 +107,7 @@ def checks(errors: dict[int, Floats]) -> list[Check]:
 
 
 def draw_curves(folder: Folder, truth: Floats, curves: dict[int, Floats], errors: dict[int, Floats]) -> None:
-    """`spline.png`: a panel for each N, as Fig. S4."""
+    """Draw `spline.png`: a panel for each N, as Fig. S4."""
     shown = [n for n in SHOWN if n in curves]
     columns = min(3, len(shown))
     figure, axes = panels(columns, rows=-(-len(shown) // columns))
@@ -126,7 +126,7 @@ def draw_curves(folder: Folder, truth: Floats, curves: dict[int, Floats], errors
 
 
 def draw_errors(folder: Folder, errors: dict[int, Floats]) -> None:
-    """`errors.png`: RMSE/std of each seed against N."""
+    """Draw `errors.png`: RMSE/std of each seed against N."""
     figure, (ax,) = panels(1)
     draw_against_size(ax, errors, "number of sums, N", "RMSE of f / standard deviation of f")
     save_figure(figure, folder.path / "errors.png")

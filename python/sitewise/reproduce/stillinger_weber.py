@@ -1,7 +1,7 @@
 """The potential of F. H. Stillinger and T. A. Weber, Phys. Rev. B 31, 5262 (1985), for silicon.
 
-With it everything is known, atomic energies included, as far as they have a meaning: that of an atom is half of its
-pair energies and the three-body energies that it is the centre of.
+The energy of an atom is half of its pair energies plus the three-body energies of which it is the centre. This choice
+makes atomic energies known, as far as they have a meaning.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from ..structures import Floats, Ints, core_arrays
 if TYPE_CHECKING:
     from ase import Atoms
 
-# Table I and eq. 2.7 there; EPSILON for a cohesive energy of 4.337 eV.
+# Table I and eq. 2.7 there, with EPSILON for a cohesive energy of 4.337 eV.
 EPSILON, SIGMA, REACH = 2.1683, 2.0951, 1.80 * 2.0951  # eV, Angstrom, Angstrom
 A, B, P = 7.049556277, 0.6022245584, 4
 LAMBDA, GAMMA, COSINE = 21.0, 1.20 * SIGMA, -1 / 3
-NEAR = 1e-6  # Angstrom: closer to REACH all is 0 to rounding
+NEAR = 1e-6  # Angstrom; closer to REACH all terms are 0 to rounding
 
 
 def stillinger_weber(atoms: Atoms) -> tuple[Floats, Floats]:
-    """Atomic energies [n], eV, and forces [n, 3], eV/Angstrom."""
+    """Return atomic energies [n], eV, and forces [n, 3], eV/Angstrom."""
     _, positions, cell, pbc = core_arrays(atoms, ["Si"], "the potential of Stillinger and Weber")
     i, j, vectors, _ = _core.neighbor_list(positions, cell, pbc, REACH - NEAR)
     r = np.linalg.norm(vectors, axis=1)
@@ -43,7 +43,7 @@ def stillinger_weber(atoms: Atoms) -> tuple[Floats, Floats]:
 
 
 def _pair(r: Floats) -> tuple[Floats, Floats]:
-    """Energy of a pair, eq. 2.3, and its derivative."""
+    """Return the energy of a pair, eq. 2.3, and its derivative."""
     x, cut = (SIGMA / r) ** P, np.exp(SIGMA / (r - REACH))
     energy = A * EPSILON * (B * x - 1) * cut
     slope = A * EPSILON * cut * (-P * B * x / r - (B * x - 1) * SIGMA / (r - REACH) ** 2)
@@ -51,7 +51,7 @@ def _pair(r: Floats) -> tuple[Floats, Floats]:
 
 
 def _triple(u: Floats, v: Floats, ru: Floats, rv: Floats) -> tuple[Floats, Floats, Floats]:
-    """Energy of an angle at the centre between two neighbours, eq. 2.5, and its derivatives by their vectors."""
+    """Return the energy of an angle between two neighbours, eq. 2.5, and its derivatives by their vectors."""
     cosine = np.einsum("tx,tx->t", u, v) / (ru * rv)
     bend = cosine - COSINE
     size = LAMBDA * EPSILON * np.exp(GAMMA / (ru - REACH) + GAMMA / (rv - REACH))
@@ -66,7 +66,7 @@ def _triple(u: Floats, v: Floats, ru: Floats, rv: Floats) -> tuple[Floats, Float
 
 
 def _pairs_of_neighbors(i: Ints, n: int) -> tuple[Ints, Ints]:
-    """Places in the neighbour list of all pairs of neighbours that an atom has."""
+    """Return the indices in the neighbour list of both members of all pairs of neighbours of an atom."""
     order = np.argsort(i, kind="stable")
     firsts, seconds = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     for mine in np.split(order, np.searchsorted(i[order], np.arange(1, n))):
