@@ -277,7 +277,7 @@ def test_functions_come_in_the_order_of_n2p2():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"type": 1}, "type is unknown, expected 2, 3, 9, 12, 13 or 20 to 25"),
+        ({"type": 1}, "type is unknown, expected 2, 3, 9, 12"),
         ({"type": 12}, "need the atomic numbers"),
         ({"type": 20, "left": 5.0}, "left must be below the cutoff"),
         ({"type": 21, "angle_left": 90.0, "angle_right": 60.0}, "angles must increase"),

@@ -7,6 +7,7 @@
 namespace sitewise::python {
 
 void export_symmetry(pybind11::module_& m);
+void export_function_types(pybind11::module_& m);
 void export_scaling(pybind11::module_& m);
 void export_network(pybind11::module_& m);
 void export_neighbors(pybind11::module_& m);

@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, m) {
     pybind11::register_exception<sitewise::Error>(m, "Error", PyExc_ValueError);
     using namespace sitewise::python;
     export_symmetry(m);
+    export_function_types(m);
     export_scaling(m);
     export_network(m);
     export_neighbors(m);

@@ -5,6 +5,7 @@
 #include "backend.hpp"
 #include "convert.hpp"
 #include "exports.hpp"
+#include "format/function_line.hpp"
 #include "keywords.hpp"
 
 namespace sitewise::python {
@@ -251,6 +252,14 @@ void export_symmetry(py::module_& m) {
              [](const SymmetryFunctions& f, int element) {
                  check_element(f, element);
                  return f.functions(element);
+             })
+        .def("lines",
+             [](const SymmetryFunctions& f, const std::vector<std::string>& elements) {
+                 if (static_cast<int>(elements.size()) != f.elements())
+                     throw Error(std::to_string(elements.size()) +
+                                 " elements are given, the functions are for " +
+                                 std::to_string(f.elements()));
+                 return function_lines(elements, f);
              })
         .def("evaluate", &evaluate, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
              py::arg("device") = "cpu")

@@ -86,6 +86,8 @@ class SymmetryFunctions:
         """Return how many functions of each element are computed from moments."""
     def count(self, element: int) -> int: ...
     def functions(self, element: int) -> list[SymmetryFunction]: ...
+    def lines(self, elements: Sequence[str]) -> str:
+        """The lines symfunction_short of an input.nn."""
     # species [n] int32, positions [n, 3], cell [3, 3], pbc [3]; G is raw, [n, max_count]
     def evaluate(
         self, species: Ints, positions: Floats, cell: Floats, pbc: npt.NDArray[np.bool_], device: str = "cpu"
@@ -113,6 +115,18 @@ class SymmetryFunctions:
         """Return the change of G [n, max_count] for displacements v [n, 3] and strain [3, 3] (r -> r + r strain^T)."""
 
 def read_functions(input_nn: str, cflength: float = 1.0) -> tuple[list[str], SymmetryFunctions]: ...
+
+class FunctionType:
+    number: int  # n2p2's
+    shape: str  # "radial", "narrow angular" (with a factor of r_jk) or "wide angular"
+    weighted: bool  # by atomic numbers
+    compact: bool  # of compact support
+    columns: list[str]  # of a line symfunction_short behind element and type, in brackets if it may be missing
+
+def function_types() -> list[FunctionType]: ...
+def function_columns() -> list[tuple[str, str]]:
+    """Each column of a line symfunction_short: its name and its meaning."""
+
 def keywords() -> list[tuple[str, str, str]]:
     """Return each keyword of input.nn: its name, "used", "without effect" or "refused", and the reason."""
 

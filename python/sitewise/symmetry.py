@@ -18,7 +18,8 @@ from .text import PATH, printable
 if TYPE_CHECKING:
     from ase import Atoms
 
-RADIAL, ANGULAR, WIDE_ANGULAR = 2, 3, 9  # the type numbers of n2p2, see cpp/include/sitewise/symmetry.hpp
+TYPES = {kind.number: kind for kind in _core.function_types()}
+RADIAL, ANGULAR, WIDE_ANGULAR = 2, 3, 9  # not weighted, not compact
 
 # The stock set of SIMPLE-NN (K. Lee et al., Comput. Phys. Commun. 242, 95 (2019)); eta in 1/Angstrom^2.
 SIMPLE_NN_CUTOFF = 6.0
@@ -241,19 +242,24 @@ PARAMETERS = (
     *("left", "angle_left", "angle_right", "subtype"),
 )
 
-COLUMNS = (
-    *("atom", "no.", "type", "neighbours", "eta (1/A^2)", "r_s (A)", "lambda", "zeta"),
-    *("shape", "left (A)", "angles (deg)", "cutoff (A)"),
+# How what only some types have is shown: the title, the columns of input.nn that it stands for, the form of a cell
+SHOWN = (
+    ("eta (1/A^2)", {"eta"}, "{0.eta:.6g}"),
+    ("r_s (A)", {"rs", "[rs]"}, "{0.rs:.4g}"),
+    ("lambda", {"lambda"}, "{0.lambda_:+g}"),
+    ("zeta", {"zeta"}, "{0.zeta:g}"),
+    ("shape", {"subtype"}, "{0.subtype}"),
+    ("left (A)", {"rl"}, "{0.left:g}"),
+    ("angles (deg)", {"angle_left", "angle_right"}, "{0.angle_left:g} to {0.angle_right:g}"),
 )
 
+COLUMNS = ("atom", "no.", "type", "neighbours", *(title for title, _, _ in SHOWN), "cutoff (A)")
 
-def _shape(f: SymmetryFunction) -> tuple[str, ...]:
-    """The columns from eta to angles."""
-    if f.is_compact:
-        angles = f"{f.angle_left:g} to {f.angle_right:g}" if f.is_angular else ""
-        return ("", "", "", "", f.subtype, f"{f.left:g}", angles)
-    angle = (f"{f.lambda_:+g}", f"{f.zeta:g}") if f.is_angular else ("", "")
-    return (f"{f.eta:.6g}", f"{f.rs:.4g}", *angle, "", "", "")
+
+def _shape(f: SymmetryFunction) -> Iterator[str]:
+    """Yield the cells of `SHOWN`, empty for what the type does not have."""
+    own = TYPES[f.type].columns
+    return (form.format(f) if columns.intersection(own) else "" for _, columns, form in SHOWN)
 
 
 def _simple_nn(elements: Sequence[str], cutoff: float) -> SymmetryFunctions:

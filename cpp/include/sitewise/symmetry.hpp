@@ -55,8 +55,8 @@ const char* instruction_set();
 struct SymmetryFunction {
     int type = 2;
     int center = 0;
-    int neighbor1 = -1;  ///< -1 for the weighted types 12, 13, 23, 24, 25
-    int neighbor2 = -1;  ///< -1 but for types 3, 9, 21, 22; otherwise neighbor1 <= neighbor2
+    int neighbor1 = -1;  ///< -1 for the weighted types
+    int neighbor2 = -1;  ///< -1 for the radial and the weighted types; otherwise neighbor1 <= neighbor2
     double eta = 0.0;    ///< 1/Angstrom^2
     double rs = 0.0;     ///< Angstrom
     double lambda = 0.0;
@@ -68,9 +68,9 @@ struct SymmetryFunction {
     bool asymmetric = false;                     ///< f((2 - x) x) in place of f(x) in the radial factors
 
     bool is_angular() const;      ///< of pairs of neighbours
-    bool is_compact() const;      ///< types 20 to 25
-    bool is_weighted() const;     ///< types 12, 13, 23, 24, 25
-    bool has_triangle() const;    ///< a factor of r_jk: types 3, 13, 21, 24
+    bool is_compact() const;      ///< with C(r) in place of R(r)
+    bool is_weighted() const;     ///< by atomic numbers
+    bool has_triangle() const;    ///< with a factor of r_jk
     std::string subtype() const;  ///< n2p2's name of f: p1 to p4, with an a for asymmetric, or e
 };
 

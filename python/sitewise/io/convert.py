@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,7 +90,7 @@ def convert(
     if all(source.name.startswith("params_") for source in sources):
         if to not in (None, Format.n2p2):
             raise Error(f"{sources[0]}: holds symmetry functions, which cannot be written as {to.value}")
-        write_text(output, "".join(line + "\n" for line in _input_lines(read_params(sources))))
+        write_text(output, _input_text(read_params(sources)))
         return
     to = to or BY_NAME.get(output.suffix, Format.ase)
     structures = _structures(sources, Units(1 / cflength, 1 / cfenergy), options, reporter)
@@ -138,16 +138,14 @@ def _convert_potential(
         raise Error(f"{source}: is a potential, which cannot be written as {to.value}")
 
 
-def _input_lines(functions: SymmetryFunctions) -> Iterator[str]:
-    """Yields the lines of an input.nn with functions of types 2, 3 and 9."""
-    yield f"number_of_elements {len(functions.elements)}"
-    yield "elements " + " ".join(functions.elements)
-    yield f"cutoff_type {functions.core.cutoff_type}"
-    for symbol in functions.elements:
-        for f in functions.of(symbol):
-            neighbors = " ".join(functions.elements[k] for k in (f.neighbor1, f.neighbor2) if k >= 0)
-            shape = (f.eta, f.lambda_, f.zeta, f.cutoff) if f.is_angular else (f.eta, f.rs, f.cutoff)
-            yield f"symfunction_short {symbol} {f.type} {neighbors} {' '.join(map(repr, shape))}"
+def _input_text(functions: SymmetryFunctions) -> str:
+    """Return an input.nn with elements, cutoff type and functions alone."""
+    head = (
+        f"number_of_elements {len(functions.elements)}",
+        f"elements {' '.join(functions.elements)}",
+        f"cutoff_type {functions.core.cutoff_type}",
+    )
+    return "\n".join(head) + "\n" + functions.core.lines(functions.elements)
 
 
 def _structures(

@@ -1,0 +1,15 @@
+#pragma once
+
+// Angular functions from the loop over pairs of neighbours.
+
+#include <vector>
+
+#include "compiler/compiled_plan.hpp"
+
+namespace sitewise {
+
+/// Adds the block of a pair of elements, with its arrays; the shells of the bundles must be there.
+template <class Real>
+void add_block(CompiledPlan<Real>& plan, int element1, int element2, std::vector<Bundle> bundles);
+
+}  // namespace sitewise

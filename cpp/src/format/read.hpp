@@ -1,0 +1,50 @@
+#pragma once
+
+// The parts of an n2p2/RuNNer directory, each read by a file of its own. All throw Error that names file and
+// line. Elements are sorted by atomic number.
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "format/input.hpp"
+#include "sitewise/network.hpp"
+#include "sitewise/potential.hpp"
+#include "sitewise/scaling.hpp"
+#include "sitewise/symmetry.hpp"
+
+namespace sitewise {
+
+Words read_elements(const Input& input);
+int element_index(const Words& elements, const std::string& symbol, const Place& place);
+
+Cutoff read_cutoff(const Input& input);
+
+/// Lengths of the file times `length` are Angstrom.
+SymmetryFunctions read_symmetry_functions(const Input& input, const Words& elements, double length);
+
+/// In eV.
+std::vector<double> read_atom_energies(const Input& input, const Words& elements, double cfenergy);
+Normalization read_normalization(const Input& input, double cflength, double cfenergy);
+
+/// The shapes that an element's network may have: two where n2p2 and RuNNer read a file differently.
+struct Topology {
+    std::vector<std::vector<int>> hidden;  ///< widths of the hidden layers in each reading
+    std::vector<Activation> activations;
+};
+Topology read_topology(const Input& input, const Words& elements, std::size_t element);
+
+/// The network of an element with its weights, whose number decides between the readings of its topology.
+Network read_network(const Input& input,
+                     const std::filesystem::path& directory,
+                     const Words& elements,
+                     std::size_t element,
+                     std::size_t inputs);
+std::string weights_name(const std::string& element);
+
+Scaling read_scaling(const Input& input,
+                     const std::filesystem::path& directory,
+                     const SymmetryFunctions& functions);
+
+}  // namespace sitewise

@@ -1,0 +1,141 @@
+"""The table of types of symmetry functions: reader, writer, Python, header and formulas agree with it for each type.
+The functions are made from the table, so a new type is among them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from checks import arrays, assert_close, structures
+from sitewise import Error, SymmetryFunctions, _core
+from sitewise.symmetry import ANGULAR, COLUMNS, PARAMETERS, RADIAL, WIDE_ANGULAR
+from test_symmetry import formula
+
+ROOT = Path(__file__).resolve().parents[1]
+TYPES = _core.function_types()
+ELEMENTS = ["O", "Si"]
+HEAD = "number_of_elements 2\nelements O Si\ncutoff_type 1\n"
+
+# Each column: the parameter that it sets, a word, the value that the word stands for, and the power of its length
+MEANING = {
+    "e1": ("neighbor1", "O", 0, 0),
+    "e2": ("neighbor2", "Si", 1, 0),
+    "eta": ("eta", "0.05", 0.05, -2),
+    "rs": ("rs", "0.5", 0.5, 1),
+    "[rs]": ("rs", "0.25", 0.25, 1),
+    "lambda": ("lambda_", "-1", -1.0, 0),
+    "zeta": ("zeta", "3", 3.0, 0),
+    "rc": ("cutoff", "4.25", 4.25, 1),
+    "rl": ("left", "0.75", 0.75, 1),
+    "angle_left": ("angle_left", "40", 40.0, 0),
+    "angle_right": ("angle_right", "140", 140.0, 0),
+    "subtype": ("subtype", "p3a", "p3a", 0),
+}
+each_type = pytest.mark.parametrize("kind", TYPES, ids=lambda kind: str(kind.number))
+
+
+def lines(kind, columns):
+    """One function for each centre."""
+    words = " ".join(MEANING[column][1] for column in columns)
+    return "".join(f"symfunction_short {center} {kind.number} {words}\n" for center in ELEMENTS)
+
+
+def read(folder, text, cflength=1.0):
+    (folder / "input.nn").write_text(HEAD + text)
+    return SymmetryFunctions.from_input(folder / "input.nn", cflength)
+
+
+def named(kind):
+    return {column: MEANING[column][0] for column in kind.columns}
+
+
+def test_each_type_stands_once():
+    assert len({kind.number for kind in TYPES}) == len(TYPES) >= 11
+    assert set(MEANING) == {name for name, _ in _core.function_columns()}
+    assert {parameter for parameter, *_ in MEANING.values()} | {"type", "center"} == set(PARAMETERS)
+
+
+@each_type
+def test_columns_are_those_of_what_a_type_is(kind):
+    columns, angular = set(kind.columns), kind.shape != "radial"
+    assert kind.shape in ("radial", "narrow angular", "wide angular")
+    assert ("e1" in columns, "e2" in columns) == (not kind.weighted, angular and not kind.weighted)
+    assert {"rl", "subtype"} <= columns if kind.compact else "eta" in columns
+    assert not angular or {"lambda", "zeta"} <= columns or {"angle_left", "angle_right"} <= columns
+    assert "rc" in columns
+
+
+@each_type
+def test_a_line_is_read_and_written(tmp_path, kind):
+    text = lines(kind, kind.columns)
+    functions = read(tmp_path, text)
+    assert functions.core.lines(ELEMENTS) == text
+    (f,) = functions.of("Si")
+    default = _core.SymmetryFunction(kind.number, 1, cutoff=4.25)
+    values = {MEANING[column][0]: MEANING[column][2] for column in kind.columns}
+    assert all(getattr(f, name) == values.get(name, getattr(default, name)) for name in PARAMETERS)
+    assert (f.is_angular, f.is_compact) == (kind.shape != "radial", kind.compact)
+
+
+@each_type
+def test_columns_in_brackets_may_be_missing(tmp_path, kind):
+    needed = [column for column in kind.columns if not column.startswith("[")]
+    text = lines(kind, needed)
+    assert read(tmp_path, text).core.lines(ELEMENTS) == text
+    for columns in (needed[:-1], [*kind.columns, "rc"]):
+        with pytest.raises(Error, match=f":4: .* has {len(columns) + 2} values, expected {len(needed) + 2}"):
+            read(tmp_path, lines(kind, columns))
+
+
+@each_type
+def test_lengths_are_converted(tmp_path, kind):
+    (f,) = read(tmp_path, lines(kind, kind.columns), cflength=2.0).of("O")
+    for column in kind.columns:
+        parameter, _, value, power = MEANING[column]
+        assert getattr(f, parameter) == (value / 2.0**power if power else value)
+
+
+@each_type
+def test_values_equal_the_formula(tmp_path, kind):
+    core = read(tmp_path, lines(kind, kind.columns)).core
+    species, positions, cell, pbc = arrays(structures()["mixed"])
+    G = core.evaluate(species, positions, cell, pbc)
+    i, j, vectors, _ = _core.neighbor_list(positions, cell, pbc, core.cutoff)
+    expected = [
+        formula(core.functions(species[atom])[0], 1, 0.0, species[j[i == atom]], vectors[i == atom])
+        for atom in range(len(species))
+    ]
+    assert max(expected) > 1e-4
+    assert_close(G[:, 0], expected, 1e-12)
+
+
+@each_type
+def test_the_printed_table_shows_what_a_type_has(tmp_path, kind):
+    row = dict(zip(COLUMNS, next(read(tmp_path, lines(kind, kind.columns)).rows()), strict=True))
+    shown = {
+        **{"eta (1/A^2)": "eta", "r_s (A)": "rs", "lambda": "lambda_", "zeta": "zeta", "shape": "subtype"},
+        **{"left (A)": "left", "angles (deg)": "angle_left", "cutoff (A)": "cutoff"},
+    }
+    assert {title for title in shown if row[title]} == {
+        title for title, parameter in shown.items() if parameter in named(kind).values()
+    }
+    assert row["neighbours"] == ("all" if kind.weighted else "O Si" if kind.shape != "radial" else "O")
+
+
+def test_names_of_types():
+    plain = {kind.shape: kind.number for kind in TYPES if not (kind.weighted or kind.compact)}
+    assert plain == {"radial": RADIAL, "narrow angular": ANGULAR, "wide angular": WIDE_ANGULAR}
+
+
+def test_an_unknown_type_is_refused_with_all_types():
+    with pytest.raises(Error, match="the type is unknown, expected ") as caught:
+        _core.SymmetryFunctions(1, [_core.SymmetryFunction(99, 0, cutoff=4.0)])
+    named = str(caught.value).split("expected ")[1].replace(" or ", ", ").split(", ")
+    ends = [[int(end) for end in part.split(" to ")] for part in named]
+    assert [number for end in ends for number in range(end[0], end[-1] + 1)] == [kind.number for kind in TYPES]
+
+
+@each_type
+def test_the_header_has_the_formula(kind):
+    text = (ROOT / "cpp" / "include" / "sitewise" / "symmetry.hpp").read_text()
+    assert re.search(rf"^///     (\d+, )?{kind.number}(, \d+)?  ", text, re.MULTILINE)
