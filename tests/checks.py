@@ -1,4 +1,4 @@
-"""Checks shared by the tests: structures that real life brings, and derivatives by finite differences."""
+"""Checks shared by the tests: structures as in practice, and derivatives by finite differences."""
 
 import numpy as np
 from ase import Atoms
@@ -17,18 +17,20 @@ DEVICES = _core.devices()
 
 
 def cases(cpu, cuda):
-    """(device, case) of the cases of each device that is there."""
+    """Return (device, case) for the cases of each device that exists here."""
     return [(device, case) for device in DEVICES for case in (cpu if device == "cpu" else cuda)]
 
 
 def directional_derivative(f, h=1e-3):
-    """df/dx at 0 of a function of one number, five points, error of order h^4."""
+    """Return df/dx at 0 of a function of one number, by five points with an error of order h^4."""
     return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)
 
 
 def relative_difference(a, b, floor=1e-300):
-    """Largest difference of two arrays against the largest magnitude; NaN if either has a NaN. `floor` is the
-    scale of arrays that are zero but for rounding."""
+    """Return the largest difference of two arrays against the largest magnitude; NaN if either has a NaN.
+
+    `floor` is the scale of arrays that are zero up to rounding.
+    """
     a, b = np.asarray(a, float), np.asarray(b, float)
     assert a.shape == b.shape
     return np.max(np.abs(a - b)) / max(np.max(np.abs(a)), np.max(np.abs(b)), floor)
@@ -46,7 +48,7 @@ def rattled(atoms, amplitude, seed=RNG_SEED):
 
 
 def structures():
-    """Name -> structure with elements of the first two species, O and Si."""
+    """Return structures of O and Si by their names."""
     rng = np.random.default_rng(RNG_SEED)
     skewed = [[4.1, 0.3, -0.2], [1.9, 3.8, 0.4], [-1.1, 0.7, 4.6]]
     mixed = Atoms(
@@ -66,7 +68,7 @@ def structures():
 
 
 def arrays(atoms, elements=(8, 14)):
-    """What the extension takes: species, positions, cell, pbc."""
+    """Return species, positions, cell and pbc, as the extension takes them."""
     species = np.array([elements.index(z) for z in atoms.numbers], dtype=np.int32)
     return species, atoms.positions, np.array(atoms.cell), np.array(atoms.pbc)
 
@@ -83,8 +85,10 @@ CUTOFFS = [(t, a) for t in range(9) for a in ((0.0, 0.4) if t not in (0, 2, 3) e
 
 
 def silicon(name):
-    """Structures that every embedding has to agree on: "crystal", "triclinic", "slab", and "small", a cell below twice
-    the cutoff of `silicon_potential`."""
+    """Return structures on which every embedding has to agree.
+
+    They are "crystal", "triclinic", "slab", and "small", a cell below twice the cutoff of `silicon_potential`.
+    """
     crystal = rattled(bulk("Si", "diamond", a=5.43, cubic=True) * (2, 2, 2), 0.1)
     if name == "triclinic":
         crystal.set_cell(crystal.cell.array @ [[1, 0.02, -0.01], [0.13, 1.02, 0.03], [-0.1, 0.21, 0.97]], True)
@@ -97,7 +101,7 @@ def silicon(name):
 
 
 def water(shared):
-    """The first structure of the published water data."""
+    """Return the first structure of the published water data."""
     path = shared / "nnp-h2o" / "set.data"
     return Dataset.read(path, "0", length_unit=1 / BOHR, energy_unit=1 / HARTREE, reporter=Reporter(quiet=True))[
         0
@@ -105,12 +109,12 @@ def water(shared):
 
 
 def compiled(kind=1, alpha=0.0, moments="automatic", functions=None):
-    """`functions`, or all of them, for O and Si with a cutoff function of n2p2's number."""
+    """Compile `functions`, or all of them, for O and Si with a cutoff function of n2p2's number."""
     return _core.SymmetryFunctions(2, functions or all_functions(), kind, alpha, ATOMIC_NUMBERS, moments)
 
 
 def compact_functions(center, cutoff):
-    """Types 12, 13 and 20 to 25 with all subtypes, for one central element."""
+    """Return functions of types 12, 13 and 20 to 25 with all subtypes, for one central element."""
     make = _core.SymmetryFunction
     functions = [
         make(12, center, eta=0.2, rs=1.0, cutoff=cutoff),
@@ -129,8 +133,8 @@ def compact_functions(center, cutoff):
 
 
 def all_functions(cutoff=4.3):
-    """Functions of all types for two elements: shifts, several cutoffs, odd, even and real zeta, and
-    lambda other than 1."""
+    """Return functions of all types for two elements: shifts, several cutoffs, odd, even and real zeta, and lambda
+    other than 1."""
     make = _core.SymmetryFunction
     functions = []
     for center in (0, 1):
@@ -153,8 +157,10 @@ def all_functions(cutoff=4.3):
 
 
 def random_potential(seed=RNG_SEED, cutoff=4.3, functions=None, device="cpu", **plan):
-    """A potential for O and Si with random weights, different networks, and inputs of order 1 in `structures()`, or
-    activation functions would be saturated and forces 0; `plan` as in `compiled`."""
+    """Make a potential for O and Si with random weights and different networks; `plan` as in `compiled`.
+
+    Its inputs are of order 1 in `structures()`: otherwise activation functions would be saturated and forces 0.
+    """
     rng = np.random.default_rng(seed)
     plan = compiled(functions=functions or all_functions(cutoff), **plan)
     seen = [(arrays(atoms)[0], plan.evaluate(*arrays(atoms))) for atoms in structures().values()]
@@ -174,7 +180,7 @@ def random_potential(seed=RNG_SEED, cutoff=4.3, functions=None, device="cpu", **
 
 
 def silicon_potential(seed=RNG_SEED):
-    """A small random potential for Si alone."""
+    """Make a small random potential for Si alone."""
     make = _core.SymmetryFunction
     functions = [make(2, 0, 0, eta=eta, cutoff=5.0) for eta in (0.05, 0.5, 2.0)]
     functions += [make(3, 0, 0, 0, eta=0.02, lambda_=lam, zeta=2, cutoff=5.0) for lam in (-1, 1)]
@@ -187,8 +193,10 @@ def silicon_potential(seed=RNG_SEED):
 
 
 def silicon_frames(count, seed=RNG_SEED, forces=True, stress=True):
-    """Rattled and strained 8-atom diamond crystals in two groups, labelled by 20 times
-    `silicon_potential`, whose forces are then as large as those of real crystals."""
+    """Make rattled and strained 8-atom diamond crystals in two groups.
+
+    They are labelled by 20 times `silicon_potential`, whose forces are then as large as those of real crystals.
+    """
     rng = np.random.default_rng(seed)
     potential = silicon_potential()
     frames = []
@@ -209,13 +217,13 @@ def silicon_frames(count, seed=RNG_SEED, forces=True, stress=True):
 
 
 def energy(given):
-    """The energy of a pair of potential and structure: spawned processes can import it from here."""
+    """Return the energy of a pair of potential and structure. Spawned processes can import it from here."""
     potential, atoms = given
     return potential.evaluate(atoms).energy
 
 
 class Listener(Reporter):
-    """Keeps what is said."""
+    """A reporter that keeps what it reports."""
 
     def __init__(self):
         super().__init__(quiet=True)

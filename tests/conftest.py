@@ -10,7 +10,7 @@ settings.load_profile("repeatable")
 
 @pytest.fixture(scope="session")
 def shared():
-    """Published potentials and data sets that are not part of the project."""
+    """Return the folder of published potentials and data sets that are not part of the project."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     path = Path(os.environ.get("SITEWISE_SHARED") or default)
     if not path.is_dir():

@@ -1,4 +1,4 @@
-"""Atomic energy mapping: answers that are known beforehand."""
+"""Atomic energy mapping on problems whose answers are known beforehand."""
 
 import itertools
 
@@ -31,8 +31,10 @@ def structure(atoms, energy=None, source="memory"):
 
 
 def test_distance_in_g_space():
-    """sqrt(mean over functions of the squared difference), scaled to [-1, 1] over the training set; a function that is
-    constant there counts nothing, and other structures may lie outside."""
+    """The distance is sqrt(mean over functions of the squared difference), scaled to [-1, 1] over the training set.
+
+    A function that is constant there does not count, and other structures may lie outside.
+    """
     owner = np.arange(2)
     training = Environments(np.array([[0.0, 10.0, 5.0], [2.0, 30.0, 5.0]]), np.zeros(2, dtype=int), owner)
     others = Environments(np.array([[1.0, 20.0, 7.0], [4.0, 10.0, 5.0]]), np.zeros(2, dtype=int), owner)
@@ -67,7 +69,7 @@ def test_big_clusters_have_at_least_n_big_members():
 
 
 def test_a_cluster_of_just_n_big_members_is_one_of_its_own():
-    """Smaller ones go to the nearest big one; a cut at the very distance of a merge joins what it merges."""
+    """Smaller clusters go to the nearest big one; a cut exactly at the distance of a merge joins what it merges."""
     points = np.array([[0.0], [1.0], [2.0], [10.0], [11.0], [50.0]])
     found = single_linkage(points)
     assert found.labels(1.5, 2).tolist() == [0, 0, 0, 1, 1, 1]
@@ -79,7 +81,7 @@ def test_a_cluster_of_just_n_big_members_is_one_of_its_own():
 
 
 def test_default_n_big():
-    """A twentieth, rounded down, and three at least."""
+    """It is a twentieth, rounded down, and at least three."""
     assert [clustering.default_n_big(n) for n in (2, 60, 79, 80, 99, 100, 20_000)] == [3, 3, 3, 4, 4, 5, 1000]
 
 
@@ -187,7 +189,7 @@ def test_gaussian_process_agrees_with_direct_algebra():
 
 
 def test_gaussian_process_sees_equal_ratio():
-    """Two far types always in equal ratio: half of each atomic energy is known; of the only type, all."""
+    """With two far types always in equal ratio half of each atomic energy is known; with a single type, all of it."""
     points, owner = np.array([[0.0], [9.0]] * 5), np.repeat(range(5), 2)
     np.testing.assert_allclose(gaussian_determinability(points, owner, points[:2], 0.5), 0.5, atol=1e-5)
     np.testing.assert_allclose(gaussian_determinability(points[::2], np.arange(5), points[:1], 0.5), 1, atol=1e-5)
@@ -220,8 +222,10 @@ def test_extrapolation():
 
 
 def test_spread_of_many_points():
-    """An atom is not its own neighbour, also not beyond the 2,000 that are looked at together: of 2,200 pairs the first
-    half are 1 apart, and the others 3."""
+    """An atom is not its own neighbour, also beyond the 2,000 that are computed together.
+
+    Of 2,200 pairs the first half are 1 apart, and the others 3.
+    """
     gap = np.repeat([1.0, 3.0], [1100, 1100])
     pairs = np.arange(len(gap))[:, None] * 100 + gap[:, None] * [0, 1]
     assert spread(pairs.reshape(-1, 1)) == pytest.approx(3)
@@ -248,7 +252,7 @@ def test_warning_rule():
 
 
 def slab(layers, rng):
-    """Si(001), not reconstructed, four atoms a layer, 15 Angstrom of vacuum."""
+    """Make Si(001), not reconstructed, with four atoms per layer and 15 Angstrom of vacuum."""
     a, z = 5.431 / np.sqrt(2), 5.431 / 4
     shifts = [(0, 0), (0.5, 0), (0.5, 0.5), (0, 0.5)]
     grid = list(itertools.product(range(2), repeat=2))
@@ -266,7 +270,7 @@ def crystal(scale, rng):
 
 @pytest.fixture(scope="module")
 def thicknesses():
-    """Slabs of eight layers, the same and twelve layers, the same and bulk."""
+    """Make slabs of eight layers, these and twelve layers, and these and bulk."""
     rng = np.random.default_rng(1)
     eight = [slab(8, rng) for _ in range(20)]
     more = {"A": [], "B": [slab(12, rng) for _ in range(6)]}
@@ -279,9 +283,10 @@ def thicknesses():
 
 
 def test_slabs_leave_offsets_that_thickness_or_bulk_settles(thicknesses):
-    """Slabs of one thickness leave two offsets free, a second thickness one, bulk none: known before any training.
+    """Slabs of one thickness leave two offsets free, a second thickness one, bulk none: this is known before any
+    training.
 
-    The same by the Gaussian process: what is unknown of the perfect crystal's atomic energy falls fiftyfold.
+    The Gaussian process finds the same: the unknown part of the perfect crystal's atomic energy falls fiftyfold.
     """
     assert [d.partition.chosen.nullity for d in thicknesses.values()] == [2, 1, 0]
     unknown = [d.judgement.targets[0].unknown_energy for d in thicknesses.values()]
@@ -309,7 +314,7 @@ def test_targets_that_a_thickness_leaves_open(thicknesses):
 
 
 def test_a_target_far_from_all_data_is_not_determined(thicknesses):
-    """Though no free combination of clusters is in it."""
+    """It is not determined although it has no part in a free combination of clusters."""
     known = thicknesses["C"]
     aim = Dataset([structure(bulk("Si", "fcc", a=3.9), source="fcc")])
     (found,) = diagnose(known.data, known.functions, None, None, aim, reporter=QUIET).judgement.targets
@@ -319,7 +324,7 @@ def test_a_target_far_from_all_data_is_not_determined(thicknesses):
 
 
 def test_candidates_are_ranked_by_what_they_tell(thicknesses):
-    """For these targets bulk or a second thickness tells most, another slab of eight layers nothing."""
+    """For these targets bulk or a second thickness determines most, another slab of eight layers nothing."""
     ranked = thicknesses["A"].judgement.candidates
     assert {candidate.name for candidate in ranked[:2]} == {"crystal", "twelve"}
     assert ranked[0].gain > 10 * ranked[2].gain >= 0
@@ -341,7 +346,7 @@ def test_expected_gain_is_what_adding_the_candidate_gains():
 
 @pytest.fixture
 def choice():
-    """Data, targets near the origin, and four candidates, of which the first and the third are the same."""
+    """Make data, targets near the origin, and four candidates, of which the first and the third are the same."""
     rng = np.random.default_rng(5)
     pool = rng.normal(size=(40, 2)) * np.repeat([0.1, 1.0], [30, 10])[:, None]
     new = [np.zeros((3, 2)), rng.normal((2, 0), 1, (3, 2)), np.zeros((3, 2)), rng.normal((-2, 0), 1, (3, 2))]
@@ -350,7 +355,7 @@ def choice():
 
 
 def test_order_of_candidates(choice):
-    """Each has the gain that it brings after those before; a copy of the best comes last and brings nothing."""
+    """Each candidate has the gain that it adds to those before it; a copy of the best comes last and adds nothing."""
     data, targets, new = choice
     spanning = [np.concatenate([data.points[0], targets.points[0], *new])]
 
@@ -370,7 +375,7 @@ def test_order_of_candidates(choice):
 
 
 def test_order_beyond_the_picked_ones(choice, monkeypatch):
-    """It is that of what each would add to these; none is left out."""
+    """The order is that of what each would add to these; none is left out."""
     data, targets, new = choice
     process = SumProcess(data, [np.concatenate([data.points[0], targets.points[0], *new])], 0.7)
     candidates = Placed.of_one(np.concatenate(new), np.repeat(range(4), 3))
@@ -394,7 +399,7 @@ def test_representatives_stand_for_all_atoms():
 
 @pytest.mark.parametrize("length", [0.1, 0.3, 1.0])
 def test_representatives_span_their_kernel(length):
-    """All but what is smaller than 1e-9 of it, and no rounding errors, which would be far above 1."""
+    """They leave out only what is smaller than 1e-9 of it; rounding errors would be far above 1."""
     points = np.random.default_rng(6).uniform(0, 1, (80, 1))
     others = np.linspace(-0.2, 1.2, 300)[:, None]
     basis = gaussian._Basis(farthest_points(points), length)
@@ -405,8 +410,10 @@ def test_representatives_span_their_kernel(length):
 
 
 def test_what_representatives_leave_is_noise_and_unknown():
-    """Against direct algebra: the covariance is that of the Nystroem approximation, and what it lacks of an atom's
-    variance is added to that atom alone."""
+    """The covariance agrees with direct algebra: it is that of the Nystroem approximation.
+
+    What it lacks of an atom's variance is added to that atom alone.
+    """
     rng = np.random.default_rng(7)
     points, targets, few = rng.normal(size=(20, 2)), rng.normal(size=(9, 2)), rng.normal(size=(4, 2))
     owner, whose = np.repeat(range(5), [2, 3, 4, 5, 6]), np.repeat([0, 1], [2, 7])
@@ -496,8 +503,10 @@ def test_rigidity_by_finite_differences_of_the_last_layer(tmp_path):
 
 
 def test_rigidity_of_two_elements():
-    """By the derivatives of energies and forces with respect to all weights, of which those of each element's last
-    layer stand last among its own."""
+    """Rigidity follows from the derivatives of energies and forces with respect to all weights.
+
+    Those of each element's last layer are the last among its own weights.
+    """
     core = random_potential()
     potential = Potential(core)
     data = Dataset([structure(structures()[name]) for name in ("mixed", "cluster", "slab")])

@@ -1,4 +1,4 @@
-"""The calculator of ASE against Potential.evaluate and finite differences, and in ASE's own machinery."""
+"""The calculator for ASE against Potential.evaluate and finite differences, and in ASE's own machinery."""
 
 import copy
 import warnings
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sitewise.calculator.Extrapolati
 
 
 def narrow():
-    """A silicon potential whose training range is [0, 1e-3] for all functions."""
+    """Make a silicon potential whose training range is [0, 1e-3] for all functions."""
     potential = silicon_potential()
     statistics = [np.outer([0.0, 1e-3, 5e-4, 1.0], np.ones(potential.functions.count(0)))]
     scaling = _core.Scaling("none", 0.0, 1.0, statistics)
@@ -63,7 +63,7 @@ def test_results_are_those_of_evaluate(name):
 
 @pytest.mark.parametrize("name", ["crystal", "triclinic", "slab", "small", "water"])
 def test_agreement(request, name):
-    """The structures that LAMMPS, C++ and C are compared on."""
+    """The structures are those on which LAMMPS, C++ and C are compared."""
     if name == "water":
         shared = request.getfixturevalue("shared")
         atoms, potential = water(shared), Potential.load(shared / "nnp-h2o", BOHR, HARTREE)
@@ -155,7 +155,7 @@ def test_copies_share_the_potential_alone():
 
 
 def hot(temperature):
-    """A crystal of 64 atoms with velocities."""
+    """Make a crystal of 64 atoms with velocities."""
     atoms = bulk("Si", "diamond", a=5.4, cubic=True) * (2, 2, 2)
     momenta = np.random.default_rng(1).normal(0, 1, (len(atoms), 3)) * np.sqrt(28.085 * units.kB * temperature)
     atoms.set_momenta(momenta - momenta.mean(axis=0))
@@ -163,7 +163,7 @@ def hot(temperature):
 
 
 def test_constant_pressure():
-    """What the Martyna-Tobias-Klein equations conserve is conserved, as it is if the stress is right."""
+    """The conserved quantity of the Martyna-Tobias-Klein equations is conserved, as it is if the stress is right."""
     MTKNPT = pytest.importorskip("ase.md.nose_hoover_chain").MTKNPT
     atoms = hot(600)
     atoms.calc = Potential(silicon_potential()).calculator(warn_every=0)

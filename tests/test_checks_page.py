@@ -1,5 +1,7 @@
-"""docs/checks.md promises only what tests prove: each point of the page has its tests here, its messages and options
-stand in the sources, and nothing else stands on the page."""
+"""docs/checks.md promises only what tests prove.
+
+Each point of the page has its tests here, its messages and options are in the sources, and nothing else is on the page.
+"""
 
 import ast
 import re
@@ -226,7 +228,7 @@ SPAN = re.compile(r"`([^`]+)`")
 
 
 def points() -> dict[str, str]:
-    """The points of the page, by the claims that they begin with."""
+    """Return the points of the page by the claims that they begin with."""
     found = {}
     for item in re.findall(r"^- (.+(?:\n  .+)*)", PAGE.read_text(encoding="utf-8"), re.MULTILINE):
         text = " ".join(item.split())
@@ -253,7 +255,7 @@ def defined_in(file: str) -> set[str]:
 
 
 def strings_of_python(path: Path) -> list[str]:
-    """All but docstrings."""
+    """Return all strings but docstrings."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     documented = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)}
     constants = (n for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in documented)
@@ -261,7 +263,7 @@ def strings_of_python(path: Path) -> list[str]:
 
 
 def strings_of_cpp(path: Path) -> list[str]:
-    """All, those side by side joined, without the places of a format."""
+    """Return all strings, adjacent ones joined, without the places of a format."""
     literal = r'"(?:[^"\\\n]|\\.)*"'
     found = re.findall(rf"{literal}(?:\s*{literal})*", path.read_text(encoding="utf-8"))
     joined = (re.sub(r'"\s*"', "", text)[1:-1].replace('\\"', '"') for text in found)
@@ -270,7 +272,7 @@ def strings_of_cpp(path: Path) -> list[str]:
 
 @cache
 def sources() -> list[tuple[set[str], str]]:
-    """The strings of each source file, but those of one word that is no part of a sentence; and all in one."""
+    """Return the strings of each source file, except single words that are no part of a sentence; also all in one."""
     files = [strings_of_python(path) for path in (ROOT / "python").rglob("*.py")]
     files += [strings_of_cpp(path) for path in (ROOT / "cpp").rglob("*pp")]
     kept = [{" ".join(s.split()) for s in strings if " " in s or not s.isalnum()} for strings in files]
@@ -278,13 +280,13 @@ def sources() -> list[tuple[set[str], str]]:
 
 
 def is_said(message: str) -> bool:
-    """Whether a source file has all of a message that is not in italics."""
+    """Test whether one source file has all parts of a message that are not in italics."""
     parts = [part.strip() for part in re.split(r"\*[^*]+\*|\.\.\.", message)]
     return any(all(_made_of(part, *source) for part in parts) for source in sources())
 
 
 def _made_of(text: str, strings: set[str], joined: str) -> bool:
-    """Whether a text is made of whole strings, or of three or more words in a row of one."""
+    """Test whether a text is made of whole strings, or of three or more consecutive words of one."""
     if not text:
         return True
     ends = (end for end in range(len(text), 0, -1) if not text[end - 1 : end + 1].isalnum() or end == len(text))

@@ -25,7 +25,7 @@ def sitewise(*arguments):
 
 
 def assert_refused(result, *words):
-    """Status 2, one sentence, no traceback."""
+    """Require status 2, one sentence and no traceback."""
     assert result.exit_code == 2, result.output
     lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1, result.stderr
@@ -78,8 +78,10 @@ def test_evaluate(folder):
 
 @pytest.mark.skipif("cuda" not in DEVICES, reason="no CUDA device")
 def test_commands_on_cuda(folder):
-    """The numbers of the processor, which must not cache in single precision; a bad structure is named though many are
-    computed together."""
+    """The numbers are those of the processor, which must not cache in single precision.
+
+    A bad structure is named although many are computed together.
+    """
     short = (folder / "run.toml").read_text().replace("iterations = 20", "iterations = 2\nmemory_budget = 0")
     (folder / "run.toml").write_text(short)
     frames = silicon_frames(4)
@@ -139,7 +141,7 @@ def test_predict(folder):
 
 
 def test_predict_by_an_ensemble(folder):
-    """With its spreads, as a whole and per atom."""
+    """The output has the ensemble's spreads, of the structure and per atom."""
     ensemble = Ensemble([Potential(silicon_potential(seed)) for seed in (1, 2)])
     ensemble.save("ensemble")
     result = sitewise("predict", "ensemble", "data.xyz", "-o", "out.xyz")

@@ -1,4 +1,4 @@
-"""Labels that do not fit each other are named before training; those that do are never."""
+"""Labels that do not fit each other are reported before training; labels that do are never reported."""
 
 import json
 import lzma
@@ -21,7 +21,7 @@ EV_PER_HARTREE, ANGSTROM_PER_BOHR = 27.211386, 0.5291772
 
 
 def images(count=30, seed=1):
-    """Rattled and strained cells of three sizes, of Cu and Au."""
+    """Make rattled and strained cells of three sizes, of Cu and Au."""
     rng = np.random.default_rng(seed)
     for k in range(count):
         atoms = bulk("Cu", "fcc", a=3.85, cubic=True) * [(2, 2, 2), (3, 2, 2), (2, 2, 1)][k % 3]
@@ -43,7 +43,7 @@ def data(tmp_path_factory):
 
 
 def changed(data, label, factor):
-    """A factor may be a function of the structure; None removes the label."""
+    """Multiply labels by factors; a factor may be a function of the structure, and None removes the label."""
 
     def value(s):
         return None if factor is None else getattr(s, label) * (factor(s.atoms) if callable(factor) else factor)
@@ -94,7 +94,7 @@ def test_a_label_that_does_not_fit_is_named(data, label, factor, kind, words):
 
 @pytest.mark.parametrize(("label", "factor", "kind", "words"), [w for w in WRONG if w[0] != "stress"])
 def test_energies_and_forces_alone_show_it(data, label, factor, kind, words):
-    """Without stresses one of the two may be meant, the other one is named beside it."""
+    """Without stresses one of the two may be meant; the message names the other one beside it."""
     (found,) = inconsistencies(changed(changed(data, label, factor), "stress", None))
     assert words in found["sentence"]
 

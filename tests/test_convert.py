@@ -1,4 +1,4 @@
-"""Formats of other programs: values are kept, SIMPLE-NN's own arithmetic is repeated here in plain numpy."""
+"""Formats of other programs: values are kept; SIMPLE-NN's own arithmetic is repeated here in plain numpy."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def run(*arguments):
 
 
 def simple_functions():
-    """Functions of the types that SIMPLE-NN has, for O and Si."""
+    """Make functions of the types that SIMPLE-NN has, for O and Si."""
     make = _core.SymmetryFunction
     functions = []
     for center in (0, 1):
@@ -36,7 +36,7 @@ def simple_functions():
 
 
 def simple_potential():
-    """Like `random_potential`, with the activations that SIMPLE-NN has."""
+    """Make a potential like `random_potential` with the activations that SIMPLE-NN has."""
     potential = random_potential(functions=simple_functions())
     networks = []
     for network, letters in zip(potential.networks, ("tsl", "rl"), strict=True):
@@ -127,7 +127,7 @@ b0 1.0
 
 
 def by_hand(atoms):
-    """Atomic energies of POTENTIAL_SAVED for a cluster, from its definition."""
+    """Compute the atomic energies of POTENTIAL_SAVED for a cluster, from its definition."""
     energies = []
     cut = lambda r, rc: 0.5 * (1 + np.cos(np.pi * r / rc)) * (r < rc)  # noqa: E731
     for i, a in enumerate(atoms):
@@ -193,7 +193,7 @@ def test_a_damaged_potential_saved_is_told(tmp_path, old, new, sentence):
 
 
 def test_potential_saved_with_functions_in_another_order(tmp_path):
-    """Functions that differ by r_s alone stand as the file has them, their scaling and weights with them."""
+    """Functions that differ only by r_s keep the order of the file, and so do their scaling and weights."""
     make = _core.SymmetryFunction
     functions = _core.SymmetryFunctions(1, [make(2, 0, 0, eta=0.5, rs=rs, cutoff=4.0) for rs in (0.0, 1.0, 2.0)])
     scaling = _core.Scaling("minmax", -1.0, 1.0, [np.array([[0, 0, 0], [3, 2, 5], [1, 1, 1], [1, 1, 1]], float)])
@@ -250,7 +250,7 @@ def test_params_and_back(tmp_path):
 
 @pytest.mark.parametrize("name", ["nnp-si", "nnp-h2o"])
 def test_published_directories_are_kept(shared, tmp_path, name):
-    """n2p2 -> n2p2 in other units: what is computed stays."""
+    """From n2p2 to n2p2 in other units, the computed numbers stay."""
     from sitewise.structures import by_atomic_number
 
     run(shared / name, "-o", tmp_path / "potential", "--cflength", BOHR, "--cfenergy", HARTREE)
@@ -263,7 +263,7 @@ def test_published_directories_are_kept(shared, tmp_path, name):
 
 
 def test_runner_data_against_the_published_file(shared, tmp_path):
-    """Read and written again, all numbers of the file but charges are the same to rounding."""
+    """After reading and writing, all numbers of the file but charges are the same to rounding."""
     source = shared / "nnp-h2o" / "set.data"
     units = ("--cflength", BOHR, "--cfenergy", HARTREE)
     run(source, "-o", tmp_path / "water.xyz", *units)
@@ -294,7 +294,7 @@ def test_runner_data_is_exact(tmp_path):
 
 
 def test_units_of_runner_data(tmp_path):
-    """Each number of the file is that of the structure in units of which an Angstrom has 2 and an eV 5."""
+    """Each number of the file is that of the structure in units of half an Angstrom and a fifth of an eV."""
     (frame,) = silicon_frames(1, stress=False)
     write(tmp_path / "a.traj", frame)
     run(tmp_path / "a.traj", "-o", tmp_path / "input.data", "--cflength", 2, "--cfenergy", 5)
@@ -345,7 +345,7 @@ def test_lammps_dumps_without_elements_are_refused(tmp_path):
 
 
 def test_lammps_data_has_all_atoms_in_the_box(tmp_path):
-    """Those outside of the cell are wrapped; distances, types and masses stay."""
+    """Atoms outside of the cell are wrapped; distances, types and masses stay."""
     atoms = bulk("Si", "diamond", a=5.4, cubic=True)
     atoms.symbols[3] = "O"
     atoms.positions += [13.0, -7.0, 2.0]

@@ -1,4 +1,4 @@
-"""The C++ library of its own: built, tested, installed and used by an outside project, without Python."""
+"""The C++ library alone: built, tested, installed and used by an outside project, without Python."""
 
 import os
 import shutil
@@ -61,7 +61,7 @@ def test_public_headers_need_neither_eigen_nor_python(installed):
 
 @pytest.fixture(scope="module")
 def build(installed, cmake, tmp_path_factory):
-    """Builds an outside project."""
+    """Build an outside project."""
 
     def built(source, prefix=installed):
         folder = tmp_path_factory.mktemp("outside")
@@ -79,7 +79,7 @@ def consumer(build):
 
 @pytest.fixture(params=["crystal", "triclinic", "slab", "small", "water"])
 def case(request, tmp_path):
-    """What Potential.evaluate says of a structure, the structure, and the arguments for the consumers."""
+    """Return the result of Potential.evaluate for a structure, the structure, and the arguments for the consumers."""
     if request.param == "water":
         shared, units = request.getfixturevalue("shared"), (BOHR, HARTREE)
         atoms, folder = water(shared), shared / "nnp-h2o"
@@ -97,7 +97,7 @@ def case(request, tmp_path):
 
 
 def check(printed, expected, atoms):
-    """Energy and virial in the first line, then energy and force of each atom."""
+    """Compare energy and virial in the first line, then energy and force of each atom."""
     total, *rows = ([float(word) for word in line.split()] for line in printed)
     assert_close(total[0], expected.energy, 1e-10)
     if expected.stress is not None:
@@ -131,8 +131,8 @@ def test_c_tells_what_failed(consumer, tmp_path):
 
 
 def test_molecular_dynamics_in_cpp(build, tmp_path):
-    """The example, with the library in the Python package, keeps its energy, and its last frame has the energy that it
-    says."""
+    """The example, with the library in the Python package, conserves its energy, and its last frame has the energy it
+    states."""
     silicon_potential().save(str(tmp_path / "potential"))
     md = build(ROOT / "examples" / "md-cpp", prefix=Path(_core.__file__).parent)
     output = run(md / "md", tmp_path / "potential", "2", "400", "600", cwd=tmp_path)

@@ -69,7 +69,7 @@ class Programs:
         self.objects = others | self.builder.objects(sources)
 
     def link(self, name, title="", **others):
-        """A program, with other objects in place of some."""
+        """Link a program, with other objects in place of some."""
         parts = self.objects | others
         return self.builder.link([o for k, o in parts.items() if k == name or k not in LONG_PROGRAMS], f"{name}{title}")
 
@@ -85,7 +85,7 @@ def plain(gxx, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def recordings(plain, tmp_path_factory):
-    """What each program asked of the device; each has compared its results with the processor's."""
+    """Return what each program asked of the device; each program has compared its results with the processor's."""
     folder, files = tmp_path_factory.mktemp("recordings"), {}
     for name in PROGRAMS:
         files[name] = folder / name
@@ -121,7 +121,7 @@ def test_a_ceiling_is_noticed():
 
 
 def wrong(downloads):
-    """In words, what differs by more than rounding."""
+    """Return in words what differs by more than rounding."""
     for d in downloads:
         if not d.difference() <= (SINGLE if d.single else DOUBLE):
             yield f"{d.difference():.1e} in {d.expected.size} {d.expected.dtype} after {toolkit.readable([d.after])[0]}"
@@ -166,7 +166,7 @@ def test_a_bug_in_the_interpreter_is_noticed(compiled, recordings, monkeypatch, 
 
 @pytest.fixture(scope="module")
 def sanitized(plain, tmp_path_factory):
-    """The kernels; host code is that of the plain programs."""
+    """Build the kernels with sanitizers; the host code is that of the plain programs."""
     return [
         Programs(tmp_path_factory.mktemp(flavor.name), flavor, toolkit.kernel_sources(), plain.objects)
         for flavor in (hosted.ADDRESS, hosted.THREAD)
@@ -174,7 +174,7 @@ def sanitized(plain, tmp_path_factory):
 
 
 def found_by_ptx(bug, folder, compiled, recordings):
-    """What the interpreter says of a recording of sound kernels, with the one that has a bug."""
+    """Return what the interpreter finds in a recording of sound kernels if one kernel has a bug."""
     with tempfile.TemporaryDirectory() as scratch:
         text = toolkit.compile_ptx(bug.plant(folder), "sm_80", Path(scratch)).read_text()
     planted = ptx.parse(text)
@@ -197,7 +197,7 @@ def found_by_ptx(bug, folder, compiled, recordings):
 
 
 def found(bug, folder, compiled, recordings, plain, sanitized):
-    """What each layer says, "" if nothing."""
+    """Return what each layer finds, "" for nothing."""
     source = bug.plant(folder)
     results = {}
     for programs, orders in ((plain, ORDERS), *((p, ORDERS[-1:]) for p in sanitized)):

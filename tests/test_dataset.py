@@ -17,7 +17,7 @@ def save(path, frames):
 
 
 def bare(**labels):
-    """A crystal whose info and arrays hold labels, without calculator."""
+    """Make a crystal whose info and arrays hold labels, without calculator."""
     atoms = bulk("Si", "diamond", a=5.4)
     for key, value in labels.items():
         (atoms.arrays if np.shape(value) == (2, 3) else atoms.info)[key] = value

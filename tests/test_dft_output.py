@@ -24,7 +24,7 @@ def frames():
 
 
 def energies(path, **options):
-    """Energies, numbers of the structures, and warnings."""
+    """Return energies, numbers of the structures, and warnings."""
     heard = Listener()
     data = Dataset.read(path, reporter=heard, **options)
     numbers = [int(s.source.rsplit(" ", 1)[1]) for s in data]
@@ -42,8 +42,11 @@ NOT_REACHED = (
 
 
 def outcar_of(frames, failed, version):
-    """Every step has 12 iterations; what failed is said by the lines of VASP 6, by the lack of a line beside others
-    (5.4), or by NELM alone (5)."""
+    """Make an OUTCAR whose steps have 12 iterations each.
+
+    Steps that failed are marked by the lines of VASP 6, by the lack of a line beside others (5.4), or by NELM alone
+    (5).
+    """
     text = outcar(frames).replace("   ions per type", "   NELM   =     12;   NELMIN=  2; NELMDL= -5\n   ions per type")
     head, *steps = re.split(r"(?=^-+ Iteration)", text, flags=re.MULTILINE)
     for n, step in enumerate(steps):
@@ -58,7 +61,7 @@ def outcar_of(frames, failed, version):
 
 
 def vasprun_of(frames, failed, _):
-    """Three electronic steps at most."""
+    """Make a vasprun.xml with at most three electronic steps."""
     text = vasprun(frames).replace("<parameters>", '<parameters><i type="int" name="NELM">     3</i>')
     head, *steps = text.split(" <calculation>")
     for n, step in enumerate(steps):
@@ -113,14 +116,14 @@ def test_a_run_cut_within_a_step(tmp_path, frames):
 
 
 def test_a_run_cut_behind_the_energy_of_a_step(tmp_path, frames):
-    """The step is whole, and the next one is not there."""
+    """The step is complete, and the next one is missing."""
     text = vasprun_of(frames, (1,), 6)
     (tmp_path / "vasprun.xml").write_text(text[: text.rindex(" </calculation>")])
     assert energies(tmp_path / "vasprun.xml")[:2] == (expected(frames, [0, 2, 3]), [0, 2, 3])
 
 
 def outcar_ml(frames, learned, first_block=True):
-    """As VASP writes it: the force field's results stand in front of each ab initio step, and alone else."""
+    """Make an OUTCAR as VASP writes it: results of the force field precede each ab initio step, or stand alone."""
     head, *steps = re.split(r"(?=^-+ Iteration)", outcar_of(frames, (), 6), flags=re.MULTILINE)
     text = head
     for n, step in enumerate(steps):

@@ -76,7 +76,7 @@ def test_targets(crystals, tmp_path):
 
 
 def test_n_big_of_several_elements(tmp_path):
-    """The named keys are those of the element whose two last big clusters are farthest apart."""
+    """The reported keys are those of the element whose two last big clusters are farthest apart."""
     rng = np.random.default_rng(0)
     salts = [bulk("NaCl", "rocksalt", a=a, cubic=True) * (1, 1, 2) for a in np.linspace(5.4, 5.8, 6)]
     for atoms in salts:
@@ -117,8 +117,11 @@ def test_comparison_and_rigidity(tmp_path):
 
 
 def test_invariant_points(tmp_path):
-    """delta is the atomic energy minus E/N, whatever the cell; far crystals are extrapolation, strained ones with
-    atoms that are not equivalent are none; all files of candidates count."""
+    """delta is the atomic energy minus E/N, whatever the cell.
+
+    Far crystals are extrapolation; strained ones with atoms that are not equivalent are not invariant points; all files
+    of candidates count.
+    """
     write(tmp_path / "data.xyz", silicon_frames(6))
     potential = Potential(silicon_potential())
     potential.save(tmp_path / "potential")
@@ -146,7 +149,7 @@ def test_invariant_points(tmp_path):
 
 
 def test_the_worst_invariant_point_may_be_too_low(tmp_path):
-    """The verdict names it with its sign; what is extrapolation has no part in the RMS."""
+    """The verdict gives it with its sign; points that are extrapolation do not count in the RMS."""
     potential = Potential(silicon_potential())
     perfect = [bulk("Si", "diamond", a=a) for a in (5.40, 5.46)]
     perfect.append(bulk("Si", "fcc", a=3.0))
@@ -162,7 +165,7 @@ def test_the_worst_invariant_point_may_be_too_low(tmp_path):
 
 
 def test_an_ad_hoc_mapping_is_told(tmp_path):
-    """Where totals are right and crystals wrong, not where both are."""
+    """It is reported if totals are right and crystals wrong, not if both are wrong."""
     potential = Potential(silicon_potential())
     potential.save(tmp_path / "potential")
     perfect = cell(5.43)
@@ -215,7 +218,7 @@ def test_fixed_ratio_of_elements(tmp_path):
 
 
 def test_published_potential_at_an_invariant_point(shared, crystals, tmp_path):
-    """delta is that of a supercell, in which no atom sees itself."""
+    """delta is that of a supercell in which no atom is its own neighbour."""
     perfect = cell(5.469)
     perfect.calc = SinglePointCalculator(perfect, energy=-5.4253 * 8)
     write(tmp_path / "perfect.xyz", perfect)
@@ -232,8 +235,10 @@ def test_published_potential_at_an_invariant_point(shared, crystals, tmp_path):
 
 
 def test_published_potential_at_the_crystal_it_was_trained_on(shared):
-    """DFT gives -5.4253 eV/atom at a = 5.468728 Angstrom, the perfect crystal of the training set (structure 213), and
-    the network -5.4187: 6.6 meV off, as its energy RMSE of 6.9 meV/atom on test structures lets expect."""
+    """DFT gives -5.4253 eV/atom at a = 5.468728 Angstrom, for the perfect crystal of the training set (structure 213).
+
+    The network gives -5.4187, which is 6.6 meV off; its energy RMSE on test structures is 6.9 meV/atom.
+    """
     perfect = Dataset.read(shared / "mlearn-si" / "training.extxyz", index="213", reporter=Reporter(quiet=True))[0]
     assert is_invariant(perfect.atoms)
     assert invariant_energy(perfect) == pytest.approx(-5.4253, abs=5e-5)
@@ -280,7 +285,7 @@ def test_too_little(structures, message, tmp_path):
 
 
 def test_identical_atoms(tmp_path):
-    """Rounding tells no atoms apart."""
+    """Rounding does not distinguish atoms."""
     turned = cell(5.43)
     turned.rotate(30, "z", rotate_cell=True)
     write(tmp_path / "data.xyz", [cell(5.43), cell(5.43) * (2, 1, 1), turned])
@@ -323,7 +328,7 @@ def test_no_candidate_where_targets_are_determined(crystals, tmp_path):
 
 
 def test_both_potentials_are_in_the_units_given(tmp_path):
-    """A copy of a potential in other units differs by nothing."""
+    """A copy of a potential in other units does not differ."""
     write(tmp_path / "data.xyz", silicon_frames(4))
     potential = Potential(silicon_potential())
     for name in ("one", "two"):
@@ -342,7 +347,7 @@ def test_both_potentials_are_in_the_units_given(tmp_path):
 
 @pytest.mark.parametrize("aim", ["bcc", None])
 def test_candidates_are_ranked_for_the_targets(tmp_path, aim):
-    """One structure of the target's kind tells more of it than one of four of another kind, of which all are full."""
+    """One structure of the target's kind determines more of the target than one full of four atoms of another kind."""
     rng = np.random.default_rng(0)
     frames = [cell(a, rng) for a in np.linspace(5.3, 5.6, 6)]
     others = {"fcc": [bulk("Si", "fcc", a=a) for a in (3.88, 3.89, 3.9, 3.91)], "bcc": [bulk("Si", "bcc", a=3.1)]}

@@ -94,7 +94,7 @@ def test_the_farthest_function():
 
 
 def test_a_larger_ensemble_is_not_overwritten_in_part(ensemble, tmp_path):
-    """The third member would stay among those of the new one."""
+    """Otherwise the third member would stay among those of the new ensemble."""
     ensemble.save(tmp_path / "potential")
     with pytest.raises(Error, match=r"potential/2: belongs to a larger ensemble"):
         Ensemble(ensemble.members[:2]).save(tmp_path / "potential")

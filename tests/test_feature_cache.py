@@ -1,4 +1,4 @@
-"""Features on disk: found again, computed anew when damaged, and larger than the memory."""
+"""Features on disk: found again, recomputed when damaged, and larger than the memory."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def told():
-    """A list, and a reporter that fills it."""
+    """Return a list, and a reporter that fills it."""
     reporter = Reporter(quiet=True)
     lines = []
     reporter.say = lines.append
@@ -40,7 +40,7 @@ def prepare(data, budget, folder, reporter=QUIET, functions=FUNCTIONS):
 
 
 def same(a, b):
-    """Bit for bit."""
+    """Test whether two are the same bit for bit."""
     return all(
         np.array_equal(getattr(a, what)(i), getattr(b, what)(i), equal_nan=True)
         for i in range(len(a))

@@ -55,7 +55,7 @@ def number(word):
 
 
 class Settings:
-    """input.nn: one keyword a line, everything behind # is ignored, and but for REPEATED each may stand once."""
+    """The settings of an input.nn: one keyword per line, without what is behind #; only REPEATED may be there twice."""
 
     def __init__(self, path):
         self.lines = {}
@@ -81,7 +81,7 @@ class Settings:
 
 
 def function_of(words):
-    """One line symfunction_short; types 3 and 9 may have r_s behind all else."""
+    """Read one line symfunction_short; types 3 and 9 may have r_s at the end."""
     columns = COLUMNS[int(words[1])].split()
     if words[1] in ("3", "9") and len(words) == len(columns) + 3:
         columns.append("rs")
@@ -108,7 +108,7 @@ def read_rows(path, columns):
 
 
 def read_weights(path, nodes):
-    """Matrices [previous, next] and biases of each layer; the columns behind the value have to say the same."""
+    """Read matrices [previous, next] and biases of each layer; the columns after the value have to agree with them."""
     rows = [line.split() for line in path.read_text(encoding="ascii").splitlines() if not line.startswith("#")]
     at, layers = 0, []
     for layer, (before, width) in enumerate(pairwise(nodes), 1):
@@ -162,8 +162,11 @@ class FromN2p2:
 
 
 class FromCp2k(FromN2p2):
-    """The same as CP2K finds it: words anywhere in a line that is no comment, upper case or lower, of the first line
-    that has them; functions of types 2 and 3 without r_s, scaled to [0, 1], and Hartree and Bohr."""
+    """The same as CP2K finds it.
+
+    A keyword may be anywhere in a line that is not a comment, in upper or lower case; the first such line counts. There
+    are functions of types 2 and 3 without r_s, scaled to [0, 1], in Hartree and Bohr.
+    """
 
     def __init__(self, folder):
         lines = [line for line in (folder / "input.nn").read_text().splitlines() if line.strip()[:1] not in ("#", "!")]
@@ -208,7 +211,7 @@ def fc(kind, alpha, r, rc):
 
 
 def value_of(f, symbols, vectors, kind, alpha):
-    """One symmetry function of an atom with so many neighbours."""
+    """Compute one symmetry function of an atom."""
     r = np.linalg.norm(vectors, axis=1)
     charge = np.array([atomic_numbers[s] for s in symbols], float)
 
@@ -247,7 +250,7 @@ ACTIVATIONS = {
 
 
 def energies(model, atoms, length=1.0):
-    """Atomic energies, in the units of the directory, of which an Angstrom has so many."""
+    """Compute atomic energies, in the units of the directory; an Angstrom is `length` of these units."""
     reach = max(f["rc"] for own in model.functions.values() for f in own) / length
     i, j, vectors = neighbor_list("ijD", atoms, reach)
     result = []
@@ -293,7 +296,7 @@ def functions(types):
 def potential(
     types, scaling="minmax", cutoff=(1, 0.0), letters=("ttl", "ttl"), hidden=((5, 4), (5, 4)), normalize=False
 ):
-    """For O and Si."""
+    """Make a potential for O and Si."""
     compiled_functions = compiled(*cutoff, functions=functions(types))
     random = random_potential(functions=functions(types))
     networks, rng = [], np.random.default_rng(4)
@@ -308,7 +311,7 @@ def potential(
 
 @pytest.fixture(scope="module")
 def atoms():
-    """Small and skewed, with neighbours that are images of the atom itself."""
+    """Make a small, skewed cell in which images of an atom are its own neighbours."""
     made = rattled(bulk("Si", "diamond", a=5.2), 0.1) * (2, 1, 1)
     made.set_cell(made.cell.array @ [[1, 0.02, -0.01], [0.03, 1.02, 0.03], [-0.1, 0.01, 0.97]], scale_atoms=True)
     made.symbols[::3] = "O"
@@ -340,7 +343,7 @@ def test_all_types_have_the_columns_of_n2p2(tmp_path):
 
 
 def test_normalized_data_set(shared, tmp_path, atoms):
-    """The published water potential, read and written."""
+    """The published water potential is read and written."""
     ours = Potential.load(shared / "nnp-h2o", BOHR, HARTREE)
     ours.save(tmp_path / "potential")
     water = atoms.copy()
@@ -378,7 +381,7 @@ CP2K_CASES = {
 
 
 def constant_function(ours):
-    """The same potential whose third function never changed in training."""
+    """Return the same potential with a third function that was constant in training."""
     core = ours.core
     statistics = [core.scaling.statistics(element) for element in (0, 1)]
     statistics[0][1, 2], statistics[0][3, 2] = statistics[0][0, 2], 0.0
@@ -409,7 +412,7 @@ def test_a_normalized_data_set_for_cp2k(shared, tmp_path, atoms):
 
 
 def test_unknown_ranges_for_cp2k(tmp_path, atoms):
-    """Not scaled, functions may have any range, which would leave nothing of them."""
+    """Functions that are not scaled may have any range, and a wrong range would leave nothing of them."""
     core = potential((2, 3), scaling="none").core
     statistics = [core.scaling.statistics(element) for element in (0, 1)]
     for rows in statistics:
@@ -422,7 +425,7 @@ def test_unknown_ranges_for_cp2k(tmp_path, atoms):
 
 
 def test_mean_and_unit_of_the_energy_for_cp2k(tmp_path, atoms):
-    """The mean is added once for each atom."""
+    """The mean is added once per atom."""
     plain = potential((2, 3))
     plain.save(tmp_path / "own")
     with (tmp_path / "own" / "input.nn").open("a") as file:
@@ -492,7 +495,7 @@ CP2K_INPUT = """
 @pytest.mark.skipif(shutil.which("cp2k.psmp") is None, reason="CP2K is not installed")
 @pytest.mark.parametrize("case", ["minmax", "center", "tanh cutoff"])
 def test_in_cp2k(tmp_path, case):
-    """Energy, forces and stress; the two programs' Bohr and Hartree differ by some 1e-9."""
+    """Energy, forces and stress agree; the two programs' Bohr and Hartree differ by some 1e-9."""
     atoms = rattled(bulk("Si", "diamond", a=5.2, cubic=True) * (2, 2, 2), 0.1)
     atoms.symbols[::3] = "O"
     ours = potential((2, 3), **CP2K_CASES[case])

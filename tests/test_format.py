@@ -1,4 +1,4 @@
-"""The n2p2/RuNNer directory: what is accepted, what is refused and with which words, and round trips."""
+"""The n2p2/RuNNer directory: what is accepted, what is refused with which message, and round trips."""
 
 import shutil
 
@@ -186,7 +186,7 @@ def test_saved_and_loaded_potentials_are_identical(tmp_path):
 
 
 def test_lengths_of_all_types_are_converted(tmp_path):
-    """In a unit of half an Angstrom everything is twice as large, but for angles."""
+    """In a unit of half an Angstrom every length is twice as large; angles are not."""
     random_potential().save(str(tmp_path))
     species, positions, cell, pbc = arrays(structures()["mixed"])
     halves = _core.Potential.load(str(tmp_path), 2.0).compute(species, positions / 2, cell / 2, pbc, features=True)

@@ -68,7 +68,7 @@ def test_density_against_all_pairs(monkeypatch):
 
 @pytest.fixture
 def objective():
-    """Of structures of two elements, labelled by a potential, whose forces are weighted."""
+    """Make the objective of structures of two elements, labelled by a potential, whose forces are weighted."""
     potential, named = random_potential(), structures()
     functions = SymmetryFunctions(potential.elements, potential.functions)
     frames = [rattled(named[name], 0.05, seed) for seed in range(3) for name in ("mixed", "cluster", "slab")]
@@ -102,7 +102,7 @@ def test_gradient_equals_finite_differences(objective):
 
 
 def test_curvature_of_a_perfect_fit_is_the_second_derivative(objective, monkeypatch):
-    """Where all errors are 0 the Gauss-Newton matrix is the Hessian."""
+    """If all errors are 0 the Gauss-Newton matrix is the Hessian."""
     monkeypatch.setattr(optimizers, "SAMPLED_FORCES", 1.0)
     loss = objective(noise=0.0)
     theta = loss.potential.weights.copy()

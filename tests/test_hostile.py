@@ -1,4 +1,4 @@
-"""Files that mean harm or are broken: what they hold cannot get out of its place, and they end in one `Error`."""
+"""Files that are malicious or broken: their contents stay where they belong, and they end in one `Error`."""
 
 import bz2
 import gzip
@@ -59,7 +59,7 @@ def test_the_ends_of_long_text_are_kept() -> None:
 
 
 def test_a_line_of_a_file_stays_one_line() -> None:
-    """For Python, too, which splits lines at more characters than other programs; words keep their direction."""
+    """Python splits lines at more characters than other programs; words keep their direction."""
     ends = "".join(map(chr, range(0x3000)))
     assert for_line(ends).splitlines() == [for_line(ends)]
     assert for_line("a\u2028b\u2029c\x85d\ne\u202e") == "a\\u2028b\\u2029c\\x85d\\ne\u202e"
@@ -95,7 +95,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def named(tmp_path_factory):
-    """A folder with structures of such groups, a potential, and a training run."""
+    """Make a folder with structures of such groups, a potential, and a training run."""
     folder = tmp_path_factory.mktemp("names")
     frames = silicon_frames(len(NAMES))
     for i, atoms in enumerate(frames):
@@ -107,7 +107,7 @@ def named(tmp_path_factory):
 
 
 def _run(folder, *arguments, status=0):
-    """What a command prints to stdout and stderr, which are checked for what acts."""
+    """Return what a command prints to stdout and stderr, after a check for active characters."""
     command = [sys.executable, "-m", "sitewise", *arguments]
     run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     assert run.returncode == status, run.stderr
@@ -350,7 +350,7 @@ def test_data_that_unpack_to_gigabytes(tmp_path, packer):
 
 
 def test_a_large_file_that_unpacks_too_far_is_not_unpacked_to_its_end(tmp_path):
-    """What is compressible stands first; the rest would allow for gigabytes."""
+    """The compressible part comes first; the rest would allow for gigabytes."""
     with (tmp_path / "bomb.xyz.gz").open("wb") as file:
         file.write(gzip.compress(b" " * (160 << 20)))
         file.truncate(1 << 30)
@@ -358,7 +358,7 @@ def test_a_large_file_that_unpacks_too_far_is_not_unpacked_to_its_end(tmp_path):
 
 
 def test_long_names_in_pictures_take_no_room(tmp_path):
-    """An array of them as text would have all as wide as the longest, and end them before a zero."""
+    """In an array of text every name would be as wide as the longest, and end before a zero."""
     figure, axes = plt.subplots()
     names = ["x" * 10_000_000, *(f"{k}\0" for k in range(999)), "0"]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -36,7 +36,7 @@ np.savez(sys.argv[1], **results)
 
 
 def results_of(isa, path):
-    """None where the machine lacks it."""
+    """Return the results; None if the machine lacks the instruction set."""
     paths = os.pathsep.join([str(Path(__file__).parent), os.getenv("PYTHONPATH", "")])
     environment = {**os.environ, "SITEWISE_ISA": isa, "PYTHONPATH": paths}
     done = subprocess.run(

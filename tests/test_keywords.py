@@ -52,7 +52,7 @@ def energy(folder):
 
 
 def features(text, folder, atoms):
-    """G of all atoms, of the functions of an input.nn, and its elements."""
+    """Return G of all atoms, for the functions of an input.nn, and its elements."""
     (folder / "input.nn").write_text(text)
     elements, functions = _core.read_functions(str(folder / "input.nn"))
     return functions.evaluate(*arrays(atoms, [NUMBERS[e] for e in elements]))
@@ -119,7 +119,7 @@ def test_values_that_are_refused(tmp_path, line, message):
 
 
 def edits(a, b):
-    """Levenshtein's distance of two words."""
+    """Return Levenshtein's distance of two words."""
     row = list(range(len(b) + 1))
     for i, letter in enumerate(a, 1):
         before, row = row, [i]
@@ -162,7 +162,7 @@ SHAPES = {
 
 
 def radial(atoms, eta, cutoff, kind, alpha, neighbor=14):
-    """sum exp(-eta r^2) fc(r) of each atom, in plain numpy."""
+    """Compute sum exp(-eta r^2) fc(r) of each atom, in plain numpy."""
     i, j, r = neighbor_list("ijd", atoms, cutoff)
     x = np.maximum(r - alpha * cutoff, 0) / (cutoff - alpha * cutoff)
     terms = np.exp(-eta * r**2) * SHAPES[kind](x) * (atoms.numbers[j] == neighbor)
@@ -515,7 +515,7 @@ def test_absurd_files_end_in_one_sentence_at_once(tmp_path, old, new, message):
 
 
 def test_more_weights_than_the_file_has(tmp_path):
-    """Said before there is room for them, which would be 3 GB."""
+    """The error comes before memory is allocated for them, which would be 3 GB."""
     text = SILICON.replace("layers_short 1", "layers_short 2").replace("nodes_short 2", "nodes_short 20000 20000")
     write(tmp_path, text.replace("short t l", "short t t l"))
     start, memory = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -566,7 +566,7 @@ WITH_PLACES = [f"{value} {'b' if n in (5, 6, 9) else 'a'} {n}" for n, value in e
 
 
 def test_weights_with_their_places(tmp_path):
-    """As n2p2 and RuNNer write them, with what they say of the nodes behind."""
+    """n2p2 and RuNNer write the places of the nodes after each weight."""
     rows = [f"  {row} 0 1 1 1" for row in WITH_PLACES]
     assert energy(write(tmp_path / "places", weights={"Si": rows})) == energy(write(tmp_path / "plain"))
 

@@ -1,4 +1,4 @@
-"""Labels of another unit or sign are noticed when predictions are compared with them."""
+"""Labels with another unit or sign are noticed when predictions are compared with them."""
 
 import json
 
@@ -33,7 +33,7 @@ def potential():
 
 
 def frames(potential, count=9, noise=0.0, **factors):
-    """Structures labelled by the potential, with noise relative to the size of each label, times factors."""
+    """Make structures labelled by the potential, with noise relative to the size of each label, times factors."""
     rng = np.random.default_rng(3)
     made = []
     for atoms in silicon_frames(count):
@@ -89,7 +89,7 @@ def test_other_slopes_are_not_called_units(potential, tmp_path, factor, noise):
 
 @pytest.mark.parametrize("factor", [-1.0, 27.2114, 51.4221, 160.2177])
 def test_a_bad_potential_is_no_false_alarm(potential, tmp_path, factor):
-    """Where predictions tell little of the labels, a slope tells nothing."""
+    """If predictions and labels hardly correlate, a slope shows nothing."""
     images = frames(potential, noise=2.0, energy=factor, forces=factor, stress=factor)
     assert found(potential, tmp_path, images) == []
 
@@ -141,7 +141,7 @@ def test_a_run_warns_of_stresses(potential, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_run_warns_and_writes_it(potential, tmp_path, capsys):
-    """Of its held-out data, which are not those that it has learnt from."""
+    """The warning is about its held-out data, which it has not learnt from."""
     write(tmp_path / "train.xyz", frames(potential))
     write(tmp_path / "test.xyz", frames(potential, forces=-1.0))
     tables = {

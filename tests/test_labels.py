@@ -37,7 +37,7 @@ def alloy():
 
 
 def labelled(count=4, **places):
-    """Structures whose labels stand under these names: place="calculator", "info" or "arrays"."""
+    """Make structures whose labels have these names, in the place "calculator", "info" or "arrays"."""
     made = []
     for k in range(count):
         atoms = rattled(alloy(), 0.05, seed=k)
@@ -210,7 +210,7 @@ def test_energies_by_other_names_are_listed(tmp_path):
 
 
 def test_six_numbers_of_a_virial_in_extended_xyz(tmp_path):
-    """ASE refuses them; they are read, and written again by predict."""
+    """ASE refuses them; here they are read, and predict writes them."""
     atoms = alloy()
     text = " ".join(map(str, [1.0, 2.0, 3.0, 0.4, 0.5, 0.6]))
     with (tmp_path / "a.xyz").open("w") as file:
@@ -271,7 +271,7 @@ def test_test_structures_that_are_trained_on_are_said(tmp_path):
 
 
 def strain_derivative(atoms):
-    """dE/d(strain) [3, 3] of EMT by finite differences, eV; a shear is half in each triangle."""
+    """Return dE/d(strain) [3, 3] of EMT by finite differences, eV; a shear is half in each triangle."""
     found = np.zeros((3, 3))
     for a in range(3):
         for b in range(3):
@@ -594,7 +594,7 @@ def test_what_is_written_is_read_by_ase_to_the_bit(structure):
 
 
 def test_what_is_fixed_stays_fixed(tmp_path):
-    """In some directions, too; nine numbers of a virial keep their order."""
+    """Atoms fixed only in some directions stay fixed, too; nine numbers of a virial keep their order."""
     virial = np.arange(9.0).reshape(3, 3)
     for constraint in (FixAtoms([1]), FixCartesian([1], [True, False, True])):
         atoms = alloy()

@@ -60,13 +60,13 @@ run 0
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory):
-    """With a cache of its own, and one OpenMP thread a rank."""
+    """Return an environment with a cache of its own and one OpenMP thread per rank."""
     return {**os.environ, "SITEWISE_CACHE": str(tmp_path_factory.mktemp("cache")), "OMP_NUM_THREADS": "1"}
 
 
 @cache
 def plugin_of(environment):
-    """Compiled in this environment, of names and values."""
+    """Return the plugin compiled in an environment of these names and values."""
     command = [SCRIPTS / "sitewise", "lammps"]
     result = subprocess.run(command, env=dict(environment), capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
@@ -74,7 +74,7 @@ def plugin_of(environment):
 
 
 def directly(environment):
-    """The program without the Python around it, which takes longer to start than it runs; and its environment."""
+    """Return the program without Python around it, which takes longer to start than it runs, and its environment."""
     found = ours.Lammps.find()
     plugin = plugin_of(tuple(environment.items()))
     paths = {"LAMMPS_PLUGIN_PATH": str(plugin.parent), "LD_LIBRARY_PATH": str(found.mpi.parent / "lib")}
@@ -82,7 +82,7 @@ def directly(environment):
 
 
 def lammps(environment, folder, text, ranks=1, program=None):
-    """What LAMMPS prints, and its exit status."""
+    """Run LAMMPS and return what it prints, and its exit status."""
     (folder / "in.lammps").write_text(text)
     launcher = [SCRIPTS / "mpirun", "-np", str(ranks)] if ranks > 1 else []
     program, environment = (program, environment) if program else directly(environment)
@@ -92,7 +92,7 @@ def lammps(environment, folder, text, ranks=1, program=None):
 
 
 def script(atoms, folder, potential, elements, options="", more=RESULTS):
-    """Writes the structure and returns the input; elements as in pair_coeff."""
+    """Write the structure and return the input; elements as in pair_coeff."""
     if not (folder / "potential").exists():
         potential.save(folder / "potential")
     symbols = [symbol for symbol in elements if symbol != "NULL"]
@@ -110,7 +110,7 @@ def script(atoms, folder, potential, elements, options="", more=RESULTS):
 
 
 def data_file(atoms, types):
-    """With all digits, which ASE's writer cuts."""
+    """Write a data file with all digits; ASE's writer cuts them."""
     (xx, _, _), (xy, yy, _), (xz, yz, zz) = atoms.cell.array.tolist()
     edges = [f"0 {edge!r} {axis}lo {axis}hi" for axis, edge in zip("xyz", (xx, yy, zz), strict=True)]
     lines = [f"{position[0]!r} {position[1]!r} {position[2]!r}" for position in atoms.get_positions(wrap=True).tolist()]
@@ -122,14 +122,14 @@ def data_file(atoms, types):
 
 
 def thermo(output):
-    """Values of the last line of thermodynamic output."""
+    """Return the values of the last line of thermodynamic output."""
     lines = output.splitlines()
     head = next(k for k, line in enumerate(lines) if line.split()[:2] == ["Step", "PotEng"])
     return dict(zip(lines[head].split(), map(float, lines[head + 1].split()), strict=True))
 
 
 def in_lammps(atoms):
-    """The structure turned and shifted as LAMMPS wants it."""
+    """Return the structure, rotated and shifted as LAMMPS requires."""
     turned = atoms.copy()
     if atoms.cell.rank == 3:
         turned.set_cell(atoms.cell.standard_form()[0], scale_atoms=True)
@@ -137,7 +137,7 @@ def in_lammps(atoms):
 
 
 def check(environment, folder, potential, atoms, elements, ranks=1, options="", tolerance=1e-10):
-    """Energy, forces, stress, atomic energies, their virials and extrapolation against Potential.evaluate."""
+    """Compare energy, forces, stress, atomic energies, their virials and extrapolation with Potential.evaluate."""
     atoms = in_lammps(atoms)
     expected = potential.evaluate(atoms)
     text = script(atoms, folder, potential, elements, options)
@@ -195,8 +195,10 @@ UNITS = {
 
 @pytest.mark.parametrize("units", UNITS)
 def test_other_unit_styles(environment, tmp_path, units):
-    """A directory in eV and Angstrom needs no cflength and cfenergy; where they are given, they are those of LAMMPS's
-    units as in pair_style hdnnp."""
+    """A directory in eV and Angstrom needs no cflength and cfenergy.
+
+    If they are given, they are those of LAMMPS's units, as in pair_style hdnnp.
+    """
     length, energy, pressure = UNITS[units]
     atoms, potential = in_lammps(silicon("triclinic")), Potential(silicon_potential())
     expected = potential.evaluate(atoms)
@@ -226,7 +228,7 @@ def test_mixed_elements_and_all_functions(environment, tmp_path):
 
 
 def ranged(low=0.0, high=4.0):
-    """A silicon potential whose training range is [low, high] for all functions."""
+    """Make a silicon potential whose training range is [low, high] for all functions."""
     potential = silicon_potential()
     statistics = [np.outer([low, high, (low + high) / 2, 1.0], np.ones(potential.functions.count(0)))]
     scaling = _core.Scaling("minmax", -1.0, 1.0, statistics)
@@ -235,7 +237,7 @@ def ranged(low=0.0, high=4.0):
 
 @pytest.mark.parametrize("style", ["hybrid", "hybrid/overlay"])
 def test_null_types_and_hybrid(environment, tmp_path, style):
-    """Atoms of type NULL are not there for the potential."""
+    """The potential does not see atoms of type NULL."""
     atoms = silicon("crystal")
     atoms.symbols[::4] = "Ar"
     expected = Potential(silicon_potential()).evaluate(atoms[atoms.symbols == "Si"])
@@ -257,7 +259,7 @@ def test_null_types_and_hybrid(environment, tmp_path, style):
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_bonded_atoms_are_neighbors(environment, tmp_path, ranks):
-    """Unless told otherwise LAMMPS leaves bonded atoms out of its list, and energies would be wrong."""
+    """By default LAMMPS leaves bonded atoms out of its list, and energies would be wrong."""
     atoms, potential = silicon("crystal"), Potential(silicon_potential())
     text = script(atoms, tmp_path, potential, ["Si"]).replace("atom_style atomic", "atom_style bond\nbond_style zero")
     text = text.replace("mass 1", "bond_coeff 1\nmass 1")
@@ -279,7 +281,7 @@ def test_bonded_atoms_are_neighbors(environment, tmp_path, ranks):
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_atoms_that_are_excluded_from_all_are_not_there(environment, tmp_path, ranks):
-    """Energy, forces, stress, atomic energies and extrapolation are those of the other atoms alone; it is said."""
+    """Energy, forces, stress, atomic energies and extrapolation are those of the other atoms; a message says so."""
     atoms, potential = in_lammps(silicon("triclinic")), ranged(0.0, 1e-3)
     absent = [0, 3, 4]
     kept = [k for k in range(len(atoms)) if k not in absent]
@@ -314,8 +316,11 @@ def test_an_isolated_atom_has_its_energy_unless_it_is_excluded(environment, tmp_
 
 
 def test_grand_canonical_ideal_gas(environment, tmp_path):
-    """Fix gcmc excludes the atoms that it tries to delete. Atoms without interaction are Poisson distributed, with the
-    mean V exp((mu - E0) / kT) / wavelength^3; 2.5 or 15.5 if an excluded atom counted with its energy E0."""
+    """Fix gcmc excludes the atoms that it tries to delete.
+
+    The number of atoms without interaction has a Poisson distribution with the mean V exp((mu - E0) / kT) /
+    wavelength^3. It would be 2.5 or 15.5 if an excluded atom counted with its energy E0.
+    """
     energy, mean, temperature, edge = -0.05, 6.0, 300.0, 60.0
     boltzmann, planck, joule, unit = 8.617333e-5, 6.62607015e-34, 1.602176634e-19, 1.66053907e-27
     wavelength = 1e10 * planck / np.sqrt(2 * np.pi * 28.0855 * unit * boltzmann * temperature * joule)
@@ -392,7 +397,7 @@ EXCLUDES = {
 
 @pytest.mark.parametrize("exclude", EXCLUDES)
 def test_neighbors_that_are_taken_away_are_told(environment, tmp_path, exclude):
-    """In a second run, too."""
+    """They are reported in a second run, too."""
     atoms = silicon("crystal")
     atoms.symbols[::2] = "O"
     potential = Potential(random_potential())
@@ -411,7 +416,7 @@ def test_neighbors_that_are_taken_away_are_told(environment, tmp_path, exclude):
 
 
 def test_an_exclusion_without_effect_is_allowed(environment, tmp_path):
-    """Atoms out of reach of each other, and atoms that the potential does not see; until they meet."""
+    """It has none for atoms out of reach of each other, until they meet, and for those that the potential ignores."""
     atoms = silicon("crystal")
     potential = Potential(silicon_potential())
     expected = potential.evaluate(atoms).energy
@@ -458,7 +463,7 @@ run 0
 
 @pytest.mark.parametrize(("at", "ranks"), [((30, 5, 5), 2), ((20 - 1e-8, 5, 5), 2), ((1e-9, 0, 0), 2), ((5, 5, 5), 1)])
 def test_atoms_at_one_place_are_told(environment, tmp_path, at, ranks):
-    """On the second rank, across the boundary between ranks, across that of the box, and on the only rank."""
+    """They are reported on the second rank, across the boundary of ranks and of the box, and on the only rank."""
     Potential(silicon_potential()).save(tmp_path / "potential")
     x, y, z = at
     places = [(x, y, z), (x + 3e-8 if x > 1e-6 else 40 - 1e-9, y, z), (10, 5, 5), (25, 5, 5)]
@@ -481,13 +486,13 @@ def test_atoms_have_numbers(environment, tmp_path):
 
 @pytest.fixture(scope="session")
 def asserting(environment):
-    """With a plugin that checks every index into the containers of C++."""
+    """Return an environment whose plugin checks every index into the containers of C++."""
     return {**environment, "CXX": "c++ -D_GLIBCXX_ASSERTIONS"}
 
 
 @pytest.mark.parametrize(("count", "ranks"), [(0, 2), (1, 1), (3, 4)])
 def test_ranks_without_atoms(asserting, tmp_path, count, ranks):
-    """And without neighbours, outside of the training range."""
+    """They also have no neighbours, outside of the training range."""
     potential = ranged(1.0, 2.0)
     places = [(25.0, 5.0, 5.0), (27.0, 5.5, 5.0), (26.0, 7.0, 6.0)][:count]
     Ensemble([potential, potential]).save(tmp_path / "potential")
@@ -528,7 +533,8 @@ def test_dynamics_keep_their_energy(environment, tmp_path, ranks):
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_an_ensemble(environment, tmp_path, ranks):
-    """The mean moves the atoms; spreads of the energy and of atomic energies, and the extrapolation, beside it."""
+    """The mean moves the atoms; spreads of the energy and of atomic energies, and the extrapolation, are computed
+    beside it."""
     atoms = in_lammps(silicon("slab"))
     atoms.symbols[::3] = "O"
     ensemble = Ensemble([Potential(random_potential(seed)) for seed in (1, 2, 3)])
@@ -585,7 +591,7 @@ def test_extrapolation_is_told_once_an_interval(environment, tmp_path, ranks):
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_the_worst_atom_of_all_ranks(environment, tmp_path, ranks):
-    """Far from the first rank's atoms, which are all inside of the range."""
+    """It is far from the first rank's atoms, which are all inside of the range."""
     atoms = bulk("Si", "diamond", a=5.43, cubic=True) * (8, 1, 1)
     own = silicon_potential()
     G = Potential(own).functions.evaluate(atoms)
@@ -608,7 +614,7 @@ def test_the_worst_atom_of_all_ranks(environment, tmp_path, ranks):
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_too_many_extrapolations_stop_the_run(environment, tmp_path, ranks):
-    """At the step that exceeds the limit; a run that stays within it goes on."""
+    """The run stops at the step that exceeds the limit; a run within the limit continues."""
     atoms, potential = silicon("crystal"), ranged(0.0, 1e-3)
     a_step = int(potential.evaluate(atoms).extrapolation.sum())
     more = DYNAMICS.format(temperature=10, steps=10) + "print done"
@@ -666,7 +672,7 @@ def test_mistakes_are_told_in_one_sentence(environment, tmp_path, old, new, sent
 
 
 def run_with(environment, folder, change, ranks=1):
-    """Two runs of a crystal, with commands between them."""
+    """Run a crystal twice, with commands between the runs."""
     text = script(
         silicon("crystal"), folder, Potential(silicon_potential()), ["Si"], more="run 0\n" + change + "\nrun 0\n"
     )
@@ -674,13 +680,13 @@ def run_with(environment, folder, change, ranks=1):
 
 
 def energies_of(output):
-    """The potential energy of each run."""
+    """Return the potential energy of each run."""
     lines = [line.split() for line in output.splitlines()]
     return [float(line[2]) for line in lines if len(line) == 6 and line[0] == "0"]
 
 
 def test_a_file_that_changes_under_way_changes_nothing(environment, tmp_path):
-    """Until pair_coeff is given again: then the new one counts, and a damaged one is told with file and line."""
+    """The next pair_coeff reads the new file, and reports a damaged one with file and line."""
     Potential(silicon_potential(7)).save(tmp_path / "other")
     weights = tmp_path / "potential" / "weights.014.data"
     again = f"pair_coeff * * {tmp_path}/potential Si"
@@ -705,7 +711,7 @@ def test_a_file_that_changes_under_way_changes_nothing(environment, tmp_path):
 
 @pytest.mark.parametrize("case", ["changed", "gone"])
 def test_ranks_that_read_different_files_are_told(environment, tmp_path, case):
-    """As where a file changes while they read it; here they have working folders of their own."""
+    """It is as if a file changed while they read it; here they have working folders of their own."""
     text = script(silicon("crystal"), tmp_path, Potential(silicon_potential()), ["Si"], more="run 0")
     (tmp_path / "in.lammps").write_text(
         text.replace(f"{tmp_path}/", "").replace("structure.data", f"{tmp_path}/structure.data")
@@ -723,7 +729,7 @@ def test_ranks_that_read_different_files_are_told(environment, tmp_path, case):
 
 
 def test_a_short_ghost_cutoff_is_widened(environment, tmp_path):
-    """LAMMPS lets nobody ask for less than the pair style needs."""
+    """LAMMPS allows nobody to ask for less than the pair style needs."""
     atoms, potential = in_lammps(silicon("crystal")), Potential(silicon_potential())
     more = "comm_modify cutoff 2.0\n" + RESULTS
     output, status = lammps(environment, tmp_path, script(atoms, tmp_path, potential, ["Si"], more=more), ranks=2)
@@ -753,7 +759,7 @@ def test_settings_do_not_outlive_their_pair_style(environment, tmp_path):
 
 
 def test_constant_pressure(environment, tmp_path):
-    """What fix npt conserves is conserved, as it is if the virial is the derivative of the energy."""
+    """The conserved quantity of fix npt is conserved, as it is if the virial is the derivative of the energy."""
     atoms = rattled(bulk("Si", "diamond", a=5.43, cubic=True) * (2, 2, 2), 0.01)
     more = DYNAMICS.format(temperature=600, steps=400).replace(
         "nve all nve", "npt all npt temp 300 300 0.1 aniso 0 0 0.5"
@@ -796,7 +802,7 @@ def test_a_plugin_for_another_lammps_stays_out(environment, tmp_path):
 
 
 def test_a_plugin_by_cmake(environment, tmp_path):
-    """As for a LAMMPS and a sitewise that are installed somewhere; here those in the Python packages."""
+    """The build is as for LAMMPS and sitewise installed anywhere; here they are those in the Python packages."""
     found, atoms, potential = ours.Lammps.find(), silicon("small"), Potential(silicon_potential())
     paths = {**environment, "PATH": f"{SCRIPTS}:{environment['PATH']}"}
     prefixes = f"-DCMAKE_PREFIX_PATH={ours.PACKAGE};{found.library.parent}"
@@ -841,7 +847,7 @@ def test_what_is_missing_is_told(tmp_path, monkeypatch, capsys):
 
 @pytest.fixture
 def cached(tmp_path, monkeypatch):
-    """A plugin in a cache that is made for it, by a compiler whose files everybody can write."""
+    """Make a plugin in its own cache, by a compiler whose files everybody can write."""
 
     def compiler(command, **_):
         Path(command[-1]).write_text("compiled")
@@ -864,7 +870,7 @@ def test_the_cache_is_for_the_user_alone(cached):
 @pytest.mark.parametrize("mode", [0o020, 0o002])
 @pytest.mark.parametrize("level", range(4))
 def test_a_plugin_that_others_can_write_is_not_loaded(cached, capsys, level, mode):
-    """The file, or any folder of the cache."""
+    """This holds for the file and for each folder of the cache."""
     path = [cached, *cached.parents][level]
     path.chmod(0o700 | mode)
     with pytest.raises(
@@ -895,7 +901,7 @@ def test_a_plugin_of_somebody_else_is_not_loaded(cached, monkeypatch, level):
 
 @pytest.mark.parametrize("level", range(3))
 def test_a_link_to_a_plugin_is_not_loaded(cached, level):
-    """Below the cache, which itself may be a link to another disk."""
+    """This holds below the cache; the cache itself may be a link to another disk."""
     path = [cached, *cached.parents][level]
     path.rename(cached.parents[3] / "elsewhere")
     path.symlink_to(cached.parents[3] / "elsewhere")
@@ -918,7 +924,7 @@ def test_a_cache_that_cannot_be_made(tmp_path, monkeypatch):
 
 
 def test_lammps_runs_without_a_plugin(tmp_path):
-    """Where it cannot be compiled, importing LAMMPS says so in a line and goes on."""
+    """If it cannot be compiled, importing LAMMPS reports this in one line and continues."""
     environment = {**os.environ, "SITEWISE_CACHE": str(tmp_path), "CXX": "no-such-compiler"}
     result = subprocess.run([SCRIPTS / "lmp", "-h"], env=environment, capture_output=True, text=True)
     assert result.returncode == 0
@@ -927,13 +933,13 @@ def test_lammps_runs_without_a_plugin(tmp_path):
 
 
 def block(name):
-    """Of docs/how-to.md."""
+    """Return a block of code of docs/how-to.md."""
     text = (ROOT / "docs" / "how-to.md").read_text().split(f"<!-- ten lines: {name} -->\n```")[1]
     return text.split("\n", 1)[1].split("```")[0]
 
 
 def test_the_ten_lines(environment, tmp_path):
-    """From pip install to the trajectory, with fewer structures and iterations; pip alone is left out."""
+    """They lead from pip install to the trajectory, here with fewer structures and iterations and without pip."""
     shell, script = block("shell"), block("in.silicon")
     assert len((shell + script).splitlines()) == 10
     data = tmp_path / "examples" / "si-dft"
@@ -990,8 +996,10 @@ def test_data_files(environment, tmp_path):
 
 @pytest.mark.parametrize("periodic", [(True, False, True), (False, True, True), (True, True, False)])
 def test_data_files_of_surfaces(environment, tmp_path, periodic):
-    """The periodic directions of a left-handed cell, whose first two vectors are swapped; atoms outside are wrapped
-    along these alone."""
+    """The periodic directions are those of a left-handed cell whose first two vectors are swapped.
+
+    Atoms outside are wrapped along these directions alone.
+    """
     potential = Potential(silicon_potential())
     atoms = rattled(bulk("Si", "diamond", a=5.43, cubic=True), 0.1)
     atoms.set_cell(np.diag([6.0, 7.0, 8.0])[[1, 0, 2]])

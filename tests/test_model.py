@@ -1,4 +1,4 @@
-"""Offsets, and the coordinates in which the weights are trained."""
+"""Offsets of the energy, and the coordinates in which the weights are trained."""
 
 from itertools import pairwise
 
@@ -15,7 +15,7 @@ from sitewise.training.parameters import Parameters, atomic_offsets, initial_pot
 
 @pytest.fixture(scope="module")
 def setting():
-    """A training set of two elements with random labels, and its initial potential."""
+    """Make a training set of two elements with random labels, and its initial potential."""
     rng = np.random.default_rng(RNG_SEED)
     functions = SymmetryFunctions(["O", "Si"], compiled())
     data = _core.TrainingSet(functions.core, 1 << 30)

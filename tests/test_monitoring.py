@@ -1,4 +1,4 @@
-"""Invariant points are followed during training, and an ad hoc mapping is told."""
+"""Invariant points are followed during training, and an ad hoc mapping is reported."""
 
 import csv
 import json

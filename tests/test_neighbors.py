@@ -157,7 +157,7 @@ def test_bad_lists_with_a_skin_are_refused():
 
 @pytest.mark.parametrize("axis", range(3))
 def test_a_list_with_a_skin_under_uniaxial_compression(axis):
-    """The smallest stretch counts: pairs along one axis come within the cutoff though the others stay."""
+    """The smallest stretch counts: pairs along one axis come within the cutoff although the other axes stay."""
     species, positions, cell, pbc = arrays(structures()["mixed"])
     potential = random_potential()
     neighbors = NeighborList(potential.cutoff, skin=0.5)
@@ -171,8 +171,10 @@ def test_a_list_with_a_skin_under_uniaxial_compression(axis):
 
 
 def test_a_list_with_a_skin_when_a_strain_is_undone():
-    """The strain since the last build counts: when the atom does not move, only the cell says that the list of the
-    stretched crystal lacks neighbours."""
+    """The strain since the last build counts.
+
+    When the atom does not move, only the cell shows that the list of the stretched crystal lacks neighbours.
+    """
     potential = random_potential()
     neighbors = NeighborList(potential.cutoff, skin=0.5)
     species, cell, pbc = np.array([0], np.int32), 2.3 * (np.ones((3, 3)) - np.eye(3)), np.ones(3, bool)
@@ -195,7 +197,7 @@ def test_an_atom_too_many_cells_away_is_refused(far, device):
 @every_device
 @pytest.mark.parametrize("far", [[1e15, 1e15, 0], [1e15, 0, 1e15], [1e8, -1e8, 1e8], [1e5, 1e14, 1e3]])
 def test_free_atoms_far_apart_take_no_memory(far, device):
-    """As many bins as along both long directions would be gigabytes."""
+    """The bins along both long directions would take gigabytes."""
     positions = np.array([[0.0, 0, 0], [0.5, 0, 0], far])
     i, j, vector, _ = _core.neighbor_list(positions, np.zeros((3, 3)), np.zeros(3, bool), 1.0, device)
     assert (i.tolist(), j.tolist()) == ([0, 1], [1, 0])
@@ -204,7 +206,7 @@ def test_free_atoms_far_apart_take_no_memory(far, device):
 
 @every_device
 def test_an_atom_many_cells_away_has_its_neighbors(device):
-    """A distance that binary numbers hold exactly."""
+    """The distance is one that binary numbers hold exactly."""
     cells = np.array([2.0**28, -(2.0**27), 2.0**20])
     positions = np.array([[0.25, 0, 0], [0.75, 0, 0] + 4 * cells])
     i, j, vector, shift = _core.neighbor_list(positions, 4 * np.eye(3), np.ones(3, bool), 1.0, device)

@@ -1,4 +1,4 @@
-"""Networks: activations, derivatives of inputs and of weights."""
+"""Networks: activations, and derivatives with respect to inputs and weights."""
 
 import numpy as np
 import pytest

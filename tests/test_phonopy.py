@@ -25,7 +25,7 @@ def crystal():
 
 @pytest.fixture(scope="module")
 def phonons(calculator, crystal):
-    """From the few displacements that symmetry leaves."""
+    """Compute phonons from the few displacements that symmetry leaves."""
     from phonopy.structure.atoms import PhonopyAtoms
 
     cell = PhonopyAtoms(crystal.get_chemical_symbols(), positions=crystal.positions, cell=crystal.cell.array)
@@ -65,7 +65,7 @@ def test_force_constants(calculator, phonons):
 
 
 def test_frequencies_at_the_zone_centre(calculator, crystal, phonons):
-    """Those of the two atoms of the crystal, whose images all move alike."""
+    """They are those of the two atoms of the crystal, whose images all move alike."""
     hessian = np.empty((6, 6))
     for k in range(6):
 

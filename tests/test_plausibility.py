@@ -1,4 +1,4 @@
-"""Data in wrong units are said to be so; right data of many kinds raise no warning."""
+"""Data in wrong units are reported; right data of many kinds raise no warning."""
 
 from dataclasses import replace
 
@@ -65,7 +65,7 @@ def molecule_of(name):
 
 
 def gas(rng):
-    """Molecules in a box."""
+    """Make molecules in a box."""
     atoms = Atoms(cell=[30, 30, 30], pbc=True)
     for place in np.ndindex(2, 2, 2):
         one = molecule(str(rng.choice(["H2O", "CH4", "N2", "CO2"])))
@@ -76,7 +76,7 @@ def gas(rng):
 
 
 def dimer(rng):
-    """Pulled apart."""
+    """Make a dimer and pull it apart."""
     return Atoms(str(rng.choice(["Cu2", "AgAu", "H2", "O2"])), [[0, 0, 0], [0, 0, rng.uniform(1.6, 7)]])
 
 
@@ -85,14 +85,14 @@ def equation_of_state(rng):
 
 
 def noble(rng):
-    """Atoms that no bonds hold together."""
+    """Make atoms without bonds."""
     atoms = bulk("Ne", "fcc", a=4.5, cubic=True) * (2, 2, 2)
     atoms.rattle(0.3, rng=rng)
     return atoms
 
 
 def hydride(rng):
-    """EMT's forces around the hydrogen are large."""
+    """Make a hydride: EMT's forces around the hydrogen are large."""
     atoms = bulk("Pd", cubic=True) * (2, 2, 2)
     atoms += Atoms("H", [[1.95, 0, 0]])
     atoms.rattle(0.05, rng=rng)
@@ -125,7 +125,7 @@ RIGHT = {
 
 @pytest.fixture(scope="module")
 def right():
-    """By their names."""
+    """Return right data by their names."""
     rng = np.random.default_rng(2019)
     return {name: [labelled(make(rng)) for _ in range(20)] for name, make in RIGHT.items()}
 
@@ -153,7 +153,7 @@ def test_few_energies_are_close_by_chance(seed):
 
 @pytest.mark.parametrize("name", ["H2O", "CO2", "CH4"])
 def test_small_molecules_in_hartree(right, name):
-    """Judged together, as one of them has too few bonds."""
+    """They are judged together, as one of them has too few bonds."""
     changed = [replace(s, energy=s.energy * HARTREE, forces=s.forces * HARTREE / BOHR) for s in right[name]]
     (text,) = implausible(changed, "f", Units())
     assert text.startswith("f: forces are too small")
@@ -195,7 +195,7 @@ def test_water_in_wrong_units(shared):
 
 
 def changed(structures, length=1.0, energy=1.0, force=None):
-    """The same structures with numbers of other units."""
+    """Return the same structures with numbers in other units."""
     result = []
     for s in structures:
         atoms = s.atoms.copy()
@@ -222,7 +222,7 @@ MOVING = ["alloy", "crystal", "slab", "CH4", "C2H6", "NH3"]  # whose forces and 
 @pytest.mark.parametrize("energy", [-1, 0, 1])
 @pytest.mark.parametrize("name", MOVING)
 def test_each_wrong_unit_is_called_out(right, name, length, energy):
-    """Bohr as Angstrom and the reverse, Hartree as eV and the reverse, and any two of them at once."""
+    """Bohr as Angstrom and the reverse, Hartree as eV and the reverse, and any two of them at once are reported."""
     found = list(implausible(changed(right[name], length, HARTREE**energy), "f", Units()))
     kinds = {1.0: [], BOHR: ["far"], 1 / BOHR: ["close"]}[length] + {0: [], 1: ["small"], -1: ["large"]}[energy]
     check(found, kinds)
@@ -257,7 +257,7 @@ def test_energies_without_forces(right):
 
 @pytest.mark.parametrize("count", [3, SAMPLE + 57])
 def test_one_overlapping_pair_is_named(right, count):
-    """Wherever it is, also where only a part of the structures is looked at."""
+    """It is named wherever it is, also if only a part of the structures is judged."""
     structures = [(right["crystal"] * 20)[k] for k in range(count)]
     atoms = structures[-2].atoms.copy()
     atoms.positions[5] = atoms.positions[3] + [0.7, 0, 0]
@@ -267,7 +267,7 @@ def test_one_overlapping_pair_is_named(right, count):
 
 
 def test_the_worst_of_overlapping_pairs_is_named(right):
-    """In whatever order they come."""
+    """It is named in whatever order they come."""
     structures = []
     for number, distance in enumerate((0.9, 0.6, 0.8)):
         s = right["crystal"][number]
@@ -303,7 +303,7 @@ def test_many_atoms_in_one_place_take_no_time():
 
 
 def test_every_command_says_it(tmp_path):
-    """Also in quiet mode."""
+    """Every command warns, also in quiet mode."""
     frames = silicon_frames(6)
     for atoms in frames:
         labels = atoms.calc.results

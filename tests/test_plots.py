@@ -1,4 +1,4 @@
-"""Pictures exist, are whole, and cope with what data bring."""
+"""Pictures exist, are whole, and cope with unusual data."""
 
 import numpy as np
 import pytest
@@ -63,14 +63,14 @@ def test_one_structure_and_perfect_agreement(tmp_path):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """Axes of the last picture that is saved."""
+    """Return the axes of the last picture that is saved."""
     kept = []
     monkeypatch.setattr(plots, "save_figure", lambda figure, path: kept.append(figure))
     return lambda: kept[-1].axes
 
 
 def two_groups():
-    """Energies that are wrong by -4, -2, 1 and 3 meV/atom."""
+    """Make energies that are wrong by -4, -2, 1 and 3 meV/atom."""
     atoms = silicon_frames(1)[0]
     data = Dataset([Structure(atoms, -1.0, None, None, group, "") for group in ("b", "a", "b", "a")])
     reference, errors = np.array([-5.0, -5.1, -5.2, -5.3]), 1e-3 * np.array([-4, -2, 1, 3])
@@ -101,7 +101,7 @@ def test_numbers_of_the_distribution(tmp_path, drawn):
 
 
 def test_numbers_of_the_size_curve(tmp_path, drawn):
-    """A line through the means of the runs of each size, energies in meV/atom."""
+    """A line goes through the means of the runs of each size, with energies in meV/atom."""
     rows = np.array([[10, 0, 0.004, 0.3, np.nan], [10, 1, 0.008, 0.1, np.nan], [40, 0, 0.002, 0.05, np.nan]])
     save_size_curve(tmp_path / "a.png", rows)
     energy, force = drawn()
@@ -112,7 +112,7 @@ def test_numbers_of_the_size_curve(tmp_path, drawn):
 
 
 def test_numbers_of_the_learning_curves(tmp_path, drawn):
-    """The RMS of the invariant points is over those that count."""
+    """The RMS of the invariant points is over the points that count."""
     ones = np.ones(3)
     table = {
         f"{prefix}{kind}_rmse": np.nan * ones for prefix in ("", "test_") for kind in ("energy", "force", "stress")

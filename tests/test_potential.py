@@ -24,7 +24,7 @@ BOHR_HARTREE = (1.8897261328, 0.0367493254)  # the cflength and cfenergy of both
 
 
 def reference_structures(shared, name, device="cpu"):
-    """All of them, for CUDA the smallest."""
+    """Return all reference structures, for CUDA the smallest."""
     reference = np.load(shared / name / "reference.npz", allow_pickle=False)
     sizes = np.diff(reference["offset"])
     for s, (a, b) in enumerate(zip(reference["offset"][:-1], reference["offset"][1:], strict=True)):
@@ -49,7 +49,7 @@ def test_published_silicon_potential(shared, device):
 
 @every_device
 def test_published_water_potential(shared, device):
-    """In Bohr and Hartree throughout, with a normalised data set and two elements."""
+    """It is in Bohr and Hartree throughout, with a normalised data set and two elements."""
     potential = _core.Potential.load(str(shared / "nnp-h2o"))
     potential.device = device
     assert potential.elements == ["H", "O"]
@@ -295,7 +295,7 @@ def test_bad_structures_are_refused(device):
 @pytest.mark.parametrize("device", DEVICES[1:])
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_a_device_gives_what_the_processor_gives(precision, device):
-    """With a list that is built, with one that is kept, and of many structures together."""
+    """This holds with a neighbour list that is built, with one that is kept, and for many structures together."""
     expected, potential = random_potential(), random_potential(device=device)
     potential.precision = precision
     tolerance = 1e-12 if precision == "float64" else 1e-5
@@ -328,7 +328,7 @@ def test_members_of_an_ensemble_on_cuda_and_cpu():
 @pytest.mark.parametrize("protocol", ["__cuda_array_interface__", "__dlpack__"])
 def test_arrays_on_cuda(protocol):
     class Foreign:
-        """Of another library, which knows one of the protocols."""
+        """An array of another library, which supports one of the protocols."""
 
         def __init__(self, array):
             setattr(self, protocol, getattr(array, protocol))
@@ -356,7 +356,7 @@ def test_arrays_on_cuda(protocol):
 
 @pytest.mark.skipif("cuda" not in DEVICES, reason="no CUDA device")
 def test_atoms_with_many_neighbors_on_cuda():
-    """More than a block's shared memory has room for by default; then more than it can have."""
+    """They have more than fit into a block's shared memory by default, then more than it can ever have."""
     make = _core.SymmetryFunction
     plan = _core.SymmetryFunctions(1, [make(2, 0, 0, eta=0.1, cutoff=5.0)])
     scaling = _core.Scaling("none", 0.0, 1.0, [np.ones((4, 1))])

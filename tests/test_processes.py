@@ -54,7 +54,7 @@ def two_threads():
 
 
 def forked(work, *given):
-    """What work(*given) returns or raises in a process that os.fork made; it may not take longer than TIMEOUT."""
+    """Return what work(*given) returns or raises in a process that os.fork made, within TIMEOUT."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -77,7 +77,7 @@ def forked(work, *given):
 
 
 def prepared(count=6):
-    """A training set of silicon, and its potential."""
+    """Make a training set of silicon, and its potential."""
     potential = silicon_potential()
     data = _core.TrainingSet(potential.functions, 1 << 30)
     data.add([labelled(atoms) for atoms in silicon_frames(count)])
@@ -92,7 +92,7 @@ def labelled(atoms):
 
 
 def everything():
-    """Numbers from every loop of the library that runs in parallel."""
+    """Return numbers from every loop of the library that runs in parallel."""
     data, potential = prepared()
     own = Potential(potential)
     atoms = silicon("crystal")
@@ -119,7 +119,7 @@ def assert_same_numbers(found, expected, tolerance=1e-12):
 
 
 def test_every_parallel_loop_asks_for_its_threads():
-    """One that does not would wait for ever in a forked process."""
+    """A loop that does not would wait for ever in a forked process."""
     source = Path(__file__).parents[1] / "cpp"
     loops = [line for path in source.rglob("*pp") for line in path.read_text().splitlines() if "omp parallel" in line]
     assert len(loops) > 8
@@ -175,7 +175,7 @@ def test_children_of_a_fresh_process_compute(parent, threads, tmp_path):
 
 
 def test_a_fork_while_threads_compute(two_threads):
-    """Whatever they hold at that moment, the child computes."""
+    """The child computes whatever the threads hold at that moment."""
     potential = Potential(silicon_potential())
     atoms, neighbors = silicon("crystal"), NeighborList(potential.cutoff)
     expected = potential.evaluate(atoms).energy
@@ -254,7 +254,7 @@ def test_spawned_processes_take_potentials():
 
 
 def ways():
-    """Each way to a second object."""
+    """Return each way to make a second object."""
     yield copy.copy
     yield copy.deepcopy
     yield from (lambda x, p=p: pickle.loads(pickle.dumps(x, protocol=p)) for p in PROTOCOLS)
@@ -292,7 +292,7 @@ def test_a_deep_copy_has_weights_of_its_own():
 
 @pytest.mark.parametrize(("name", "units"), [("nnp-si", (1.8897261328, 0.0367493254)), ("nnp-h2o", (1.0, 1.0))])
 def test_copies_of_published_potentials_compute_the_same(shared, name, units):
-    """In other units, and with a normalised data set."""
+    """The potentials have other units and a normalised data set."""
     potential = Potential.load(shared / name, *units)
     atoms = Atoms(potential.elements[-1] * 3, positions=[[0, 0, 0], [2.3, 0, 0], [0, 2.4, 0.1]])
     expected = potential.evaluate(atoms)
@@ -366,7 +366,7 @@ def test_copies_of_calculators_go_on():
 
 
 class Named(Potential):
-    """Of a user."""
+    """A class of a user."""
 
     def __init__(self, name):
         super().__init__(silicon_potential())
@@ -445,7 +445,7 @@ def test_a_pickle_of_another_version_is_refused():
 
 
 def in_threads(work, count=4):
-    """The results of work(0), work(1) ... at the same time."""
+    """Return the results of work(0), work(1) ... at the same time."""
     barrier = threading.Barrier(count)
 
     def together(k):
@@ -492,7 +492,7 @@ def test_threads_share_a_calculator(kind):
 
 
 def test_a_thread_sees_what_others_have_calculated():
-    """As ASE's writers do, which ask for results of the last calculation from the main thread."""
+    """ASE's writers need this, as they ask for results of the last calculation from the main thread."""
     atoms, other = silicon("small"), rattled(silicon("small"), 0.1)
     atoms.calc = Potential(silicon_potential()).calculator()
     with ThreadPoolExecutor(1) as pool:
@@ -507,7 +507,7 @@ def test_a_thread_sees_what_others_have_calculated():
 
 
 def refused_while(use, attempt):
-    """What is said where an attempt is refused, as another thread uses an object again and again."""
+    """Return the message that refuses an attempt while another thread uses an object again and again."""
     done, end = threading.Event(), time.monotonic() + TIMEOUT
 
     def go_on():

@@ -12,8 +12,10 @@ BASE = 1 << 20
 
 
 def run(body, *arrays, shared="", threads=32, blocks=1, functions=""):
-    """Runs a kernel whose parameters are pointers %rd1, %rd2 ... to the arrays; they hold what it left there. None
-    stands for memory of 128 bytes that nobody wrote to."""
+    """Run a kernel whose parameters are pointers %rd1, %rd2 ... to the arrays, which hold its results afterwards.
+
+    None stands for memory of 128 bytes that nobody wrote to.
+    """
     parameters = ", ".join(f".param .u64 p{k}" for k in range(len(arrays)))
     loads = "".join(f"ld.param.u64 %rd{k + 1}, [p{k}];\n" for k in range(len(arrays)))
     text = f""".version 9.0
@@ -51,7 +53,7 @@ def words(values):
 
 
 def binary(instruction, a, b, result=np.uint32):
-    """`instruction` of 32 pairs of 32-bit numbers."""
+    """Return `instruction` for 32 pairs of 32-bit numbers."""
     out = np.zeros(32, result)
     size = out.itemsize
     register = {4: "%r4", 8: "%rd9"}[size]
@@ -129,7 +131,7 @@ def test_carries():
 
 
 def nearest(x, kind):
-    """The float closest to a fraction, found among neighbours of a first guess."""
+    """Return the float closest to a fraction, found among neighbours of a first guess."""
     guess = kind(float(x))
     candidates = [guess, np.nextafter(guess, kind(np.inf)), np.nextafter(guess, kind(-np.inf))]
     return min(candidates, key=lambda c: abs(Fraction(float(c)) - x))
@@ -174,7 +176,7 @@ def test_conversions_and_comparisons():
 
 
 def test_branches_loops_and_calls():
-    """Collatz' steps of each thread's number, counted in a function."""
+    """Collatz' steps of each thread's number are counted in a function."""
     functions = """.func (.param .b32 result) steps(.param .b32 start)
     { .reg .pred %p<4>; .reg .b32 %r<8>; .reg .b64 %rd<2>;
     ld.param.u32 %r1, [start]; mov.u32 %r2, 0;

@@ -1,4 +1,4 @@
-"""Training on several ranks of MPI: the same as on one, and an end in order when a rank is lost."""
+"""Training on several ranks of MPI: the same as on one, and an orderly end when a rank is lost."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ QUIET = Reporter(quiet=True)
 
 
 def mpirun(ranks, script, *arguments):
-    """A Python script on several ranks, one thread each."""
+    """Run a Python script on several ranks, with one thread each."""
     paths = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
     command = [MPIRUN, "-n", str(ranks), sys.executable, "-c", script, *map(str, arguments)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
@@ -131,7 +131,7 @@ with all_ranks() as ranks:
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_shared_set_is_the_local_one(ranks):
-    """Two elements, all kinds of functions, labels that are missing, weights, and an error on one rank."""
+    """It has two elements, all kinds of functions, labels that are missing, weights, and an error on one rank."""
     result = mpirun(ranks, SHARED_SET)
     assert (result.returncode, result.stdout) == (0, "all is well\n"), result.stderr
 
@@ -188,7 +188,7 @@ with all_ranks() as ranks:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Data with an invariant point, and a RUN.toml for each optimiser."""
+    """Make data with an invariant point, and a RUN.toml for each optimiser."""
     crystal = bulk("Si", a=5.43)
     crystal.calc = SinglePointCalculator(crystal, energy=-1.0)
     write(tmp_path / "train.xyz", [*silicon_frames(9), crystal, silicon_frames(1, seed=4)[0].repeat((2, 1, 1))])

@@ -1,4 +1,4 @@
-"""Files as others write them: read as they were meant, in their units and through every command, or refused."""
+"""Files as others write them: read as they were meant, in their units and by every command, or refused."""
 
 import bz2
 import gzip
@@ -121,7 +121,7 @@ def test_an_energy_that_is_missing_is_unknown(tmp_path):
 
 
 def test_an_energy_of_0_is_an_energy(tmp_path):
-    """That of an isolated atom whose energy is the reference; with forces of 0, which without it are unknown."""
+    """An isolated atom whose energy is the reference has it; with forces of 0, which are unknown without an energy."""
     alone = BLOCK.replace("-7.5", "0.0").replace("0.25 -0.5 0.125", "0 0 0").replace("-0.25 0.5 -0.125", "0 0 0")
     (s,) = read(saved(tmp_path / "a.data", alone))
     assert (s.energy, s.forces.tolist()) == (0.0, [[0, 0, 0]] * 2)
@@ -282,7 +282,7 @@ def test_an_output_of_cp2k(tmp_path):
 
 
 def in_units(frames, units):
-    """The numbers of structures in other units."""
+    """Return the numbers of structures in other units."""
     changed = []
     for atoms in frames:
         labels = {"energy": units.energy, "forces": units.force, "stress": units.stress}
@@ -343,7 +343,7 @@ def test_units_and_formats_agree(tmp_path_factory, length, energy, name):
 
 
 def test_sizes_of_units():
-    """Of CODATA 2018, written out."""
+    """They are those of CODATA 2018, written out."""
     eV, angstrom, kbar = 1.602176634e-19, 1e-10, 1e8
     joules = {"Hartree": 4.3597447222071e-18, "Rydberg": 2.1798723611035e-18,
               "kcal/mol": 4184 / 6.02214076e23, "kJ/mol": 1000 / 6.02214076e23}  # fmt: skip

@@ -58,7 +58,7 @@ const wait = (time) => new Promise((done) => setTimeout(done, time));
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The command's output for slabs and crystals of silicon with a potential."""
+    """Make the command's output for slabs and crystals of silicon with a potential."""
     path = tmp_path_factory.mktemp("report")
     rng = np.random.default_rng(0)
     frames = silicon_frames(6)
@@ -95,7 +95,7 @@ def test_pictures_are_drawn(folder):
 
 
 def elements(text):
-    """Names and attributes, as a browser takes a page apart: </SCRIPT> may be in capital letters."""
+    """Return names and attributes as a browser parses a page: </SCRIPT> may be in capital letters."""
     found = []
     parser = HTMLParser()
     parser.handle_starttag = lambda tag, attributes: found.append((tag, dict(attributes)))
@@ -175,7 +175,7 @@ def test_principal_components():
 
 @pytest.fixture(scope="module")
 def two_crystals():
-    """A diagnosis of two elements with two invariant points of each sign."""
+    """Make a diagnosis of two elements with two invariant points of each sign."""
     core = random_potential()
     potential = Potential(core)
     mixed = structures()["mixed"]
@@ -189,7 +189,7 @@ def two_crystals():
 
 
 def test_invariant_points_in_the_picture(two_crystals, tmp_path, monkeypatch):
-    """E(V): crosses are E/N of the data, circles what the potential says."""
+    """In E(V) crosses are E/N of the data, circles the predictions of the potential."""
     kept = []
     monkeypatch.setattr(mapping_plots, "save_figure", lambda figure, path: kept.append(figure))
     assert mapping_plots.save_invariants(tmp_path / "a.png", two_crystals)
@@ -211,7 +211,7 @@ def test_invariant_points_in_the_picture(two_crystals, tmp_path, monkeypatch):
 
 
 def test_invariant_points_in_the_report(two_crystals):
-    """The worst stands first, whatever its sign."""
+    """The worst comes first, whatever its sign."""
     (table,) = (text for text in report._tables(two_crystals) if "Invariant points" in text)
     rows = re.findall(r"<td>([^<]*)</td><td>([-+][\d.]+)</td><td>(\w*)</td>", table)
     counted = [float(delta) for _, delta, outside in rows if not outside]

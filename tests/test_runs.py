@@ -60,7 +60,7 @@ with run_folder(Path(sys.argv[1]), Reporter()):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with training data and a RUN.toml."""
+    """Make a folder with training data and a RUN.toml."""
     write(tmp_path / "data.xyz", silicon_frames(8))
     write_run(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -73,7 +73,7 @@ def write_run(folder, iterations=3, data="", training=""):
 
 @contextlib.contextmanager
 def held(path):
-    """Another process works in the folder."""
+    """Make another process work in the folder."""
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "held\n"
@@ -150,7 +150,8 @@ def test_the_lock_is_no_link_to_elsewhere(tmp_path):
 
 
 def test_a_lock_that_is_removed_while_it_is_taken(tmp_path, monkeypatch):
-    """By the run before, which ends between the opening of its file and the lock: that file keeps nobody out."""
+    """The previous run removes it, when it ends between the opening of its file and the lock: that file locks nobody
+    out."""
     lock, ended = files._try_lock, []
 
     def late(handle):
@@ -219,7 +220,7 @@ def test_only_a_dead_process_leaves_leftovers(tmp_path):
 
 
 def test_killed_while_saving_a_potential(tmp_path):
-    """At each of many moments: the folder has a whole potential or none after the next start."""
+    """At each of many moments, the folder has a complete potential or none after the next start."""
     Potential(silicon_potential()).save(tmp_path / "source")
     code = (
         "import sys; from sitewise import Potential; p = Potential.load(sys.argv[1])\n"
@@ -299,7 +300,7 @@ def empty(path):
 
 
 def rewrite(path):
-    """As long as before."""
+    """Rewrite a file with the same length."""
     content = bytearray(path.read_bytes())
     content[len(content) // 2 :] = bytes(len(content) - len(content) // 2)
     with path.open("r+b") as file:
@@ -364,7 +365,7 @@ def test_key_of_a_cache_has_all_that_changes_numbers(tmp_path, monkeypatch, what
 
 
 def run_of(folder, **settings):
-    """A run that has its first state."""
+    """Make a run that has its first state."""
     write_run(folder, **settings)
     run = Run(Inputs(Config.load("run.toml"), QUIET), folder / "out", Stop())
     run.out.mkdir(exist_ok=True)
@@ -382,7 +383,7 @@ def test_what_changes_numbers_is_part_of_a_runs_identity(folder):
 
 
 def test_every_setting_is_part_of_a_runs_identity(folder):
-    """But two that change no numbers."""
+    """Two settings that change no numbers are the exception."""
     run = run_of(folder)
     for table in ("symmetry_functions", "network", "training"):
         expected = {f"[{table}] {key}" for key in run.config.tables()[table]}
@@ -444,7 +445,7 @@ def test_a_signal_amid_the_imports(folder, signum, delay):
 
 
 def test_a_signal_ends_every_command_without_leftovers(folder):
-    """While it waits for a pipe that nobody reads."""
+    """The signal comes while the command waits for a pipe that nobody reads."""
     os.mkfifo(folder / "pipe.xyz")
     command = [*COMMAND, "convert", "data.xyz", "-o", "pipe.xyz", "--quiet"]
     for signum in (signal.SIGINT, signal.SIGTERM):
@@ -471,7 +472,7 @@ def test_an_interruption_that_a_library_turns_into_an_error_stays_one():
 
 
 def test_ctrl_c_ends_a_learning_curve_with_one_sentence(folder):
-    """Given to all its processes, as a terminal does."""
+    """All its processes receive the signal, as from a terminal."""
     write_run(folder, iterations=10**7)
     command = [*COMMAND, "learning-curve", "run.toml", "--sizes", "3,4", "--seeds", "2", "--jobs", "2", "--quiet"]
     for ready in (folder / "run-curve", folder / "run-curve" / "3-0" / LOCK):

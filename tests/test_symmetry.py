@@ -23,8 +23,10 @@ every_device = pytest.mark.parametrize("device", DEVICES)
 
 
 def cutoff_function(kind, alpha, rc, r):
-    """n2p2's manual, written with numpy and without looking at the C++; long doubles since the polynomials
-    cancel near the cutoff in this form."""
+    """Compute n2p2's cutoff functions from its manual, in numpy and independently of the C++.
+
+    Long doubles are needed because the polynomials cancel near the cutoff in this form.
+    """
     r = np.asarray(r, np.longdouble)
     x = (r - alpha * rc) / (rc - alpha * rc)
     with np.errstate(all="ignore"):
@@ -45,7 +47,7 @@ def cutoff_function(kind, alpha, rc, r):
 
 
 def compact(subtype, left, right, a, asymmetric):
-    """n2p2's CompactFunction: a core function of |a - center| / width."""
+    """Compute n2p2's CompactFunction: a core function of |a - center| / width."""
     a = np.asarray(a, np.longdouble)
     x = np.minimum(np.abs(a - (left + right) / 2) / ((right - left) / 2), 1)
     if asymmetric:
@@ -54,7 +56,7 @@ def compact(subtype, left, right, a, asymmetric):
 
 
 def formula(f, kind, alpha, species, vectors):
-    """One function of one atom, straight from its definition."""
+    """Compute one function of one atom, from its definition."""
 
     def radial(r):
         if f.type >= 20:

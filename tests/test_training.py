@@ -1,4 +1,4 @@
-"""Training runs: what they write, that they repeat, and that nothing is lost when they are interrupted."""
+"""Training runs: what they write, that they are reproducible, and that an interruption loses nothing."""
 
 import csv
 import json
@@ -52,7 +52,7 @@ stress_weight = 3.0
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with training data and a function that writes a RUN.toml."""
+    """Make a folder with training data and a function that writes a RUN.toml."""
     write(tmp_path / "train.xyz", silicon_frames(12))
     monkeypatch.chdir(tmp_path)
 
@@ -69,7 +69,7 @@ def weights(folder):
 
 
 def rows_of(folder):
-    """Rows of log.csv."""
+    """Return the rows of log.csv."""
     return list(csv.DictReader((folder / "log.csv").read_text().splitlines()))
 
 
@@ -151,7 +151,7 @@ def test_second_order_optimizers_lower_the_loss_at_each_iteration(folder, tmp_pa
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "gn-lbfgs", "lm"])
 def test_any_checkpoint_leads_to_the_same_end(folder, tmp_path, optimizer, monkeypatch):
-    """Stops at an iteration that no rebuilding and no log point falls on."""
+    """The run stops at an iteration that is neither one of rebuilding nor a log point."""
     run = folder(iterations=70, optimizer=optimizer)
     train(run, tmp_path / "whole", reporter=QUIET)
 
@@ -240,8 +240,11 @@ def test_perfect_crystals_make_no_outliers(tmp_path):
 
 
 def test_outliers_of_a_group_that_is_well_described(tmp_path):
-    """The median is that of the structure's own group: among the liquid's errors the crystal's outlier would be an
-    ordinary one, and next to the crystal's all of the liquid would be outliers."""
+    """The median is that of the structure's own group.
+
+    Among the liquid's errors the crystal's outlier would be an ordinary one, and next to the crystal's all of the
+    liquid would be outliers.
+    """
     errors = {"crystal": [0.01] * 11 + [0.1], "liquid": [0.09] * 20}
     groups = [group for group, own in errors.items() for _ in own]
     every = np.concatenate(list(errors.values()))
@@ -257,7 +260,7 @@ def test_outliers_of_a_group_that_is_well_described(tmp_path):
 
 
 class TwoAtoms:
-    """What is asked of a prepared set, for two atoms of one structure."""
+    """A prepared set of two atoms of one structure, with the part of the interface that is used."""
 
     def __init__(self, *values):
         self.values = np.array(values)
@@ -400,7 +403,8 @@ def test_replicas_stop_and_go_on_together(folder, tmp_path, monkeypatch):
 
 
 def test_functions_that_tell_nothing_are_dropped(folder, tmp_path):
-    """One beyond all neighbours, one given twice; the potential of the rest is the one trained without them."""
+    """One function is beyond all neighbours, one is given twice; the potential of the rest is the one trained without
+    them."""
     lines = [
         "symfunction_short Si 2 Si 0.1 0.0 5.0",
         "symfunction_short Si 2 Si 400.0 0.5 5.0",
@@ -426,7 +430,7 @@ def test_functions_that_tell_nothing_are_dropped(folder, tmp_path):
 
 
 def test_functions_are_chosen_by_cur(folder, tmp_path):
-    """Against the algorithm on the matrix of all features itself, whose columns are projected out one by one."""
+    """The choice is that of the algorithm on the matrix of all features, whose columns are projected out one by one."""
     run = folder(iterations=2, test="0", optimizer="gn-lbfgs")
     run.write_text(run.read_text().replace("cutoff = 5.0", "cutoff = 5.0\nselect = 6"))
     potential = train(run, tmp_path / "out", reporter=QUIET)
@@ -446,7 +450,7 @@ def test_functions_are_chosen_by_cur(folder, tmp_path):
 
 
 def test_functions_of_two_elements_are_dropped_and_chosen(tmp_path):
-    """O is never beside O: its functions of O say nothing; the rest keeps its order and its numbers."""
+    """O is never beside O, so its functions of O carry no information; the rest keeps its order and its numbers."""
     frames = []
     for seed in range(12):
         atoms = rattled(bulk("Si", "diamond", a=5.0, cubic=True), 0.1, seed)
@@ -483,13 +487,13 @@ def test_functions_of_two_elements_are_dropped_and_chosen(tmp_path):
 
 
 def start(run, out, *options):
-    """The training command in a process of its own."""
+    """Start the training command in a process of its own."""
     command = [sys.executable, "-c", "from sitewise.cli import main; main()", "train", str(run), "--out", str(out)]
     return subprocess.Popen([*command, *options], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def wait_for_iterations(out, process):
-    """Until the checkpoint appears, which the run replaces at each log point."""
+    """Wait until the checkpoint appears, which the run replaces at each log point."""
     end = time.monotonic() + 120
     while not (out / "checkpoint.npz").exists():
         assert process.poll() is None, process.communicate()
@@ -641,7 +645,7 @@ def test_state_comes_back(tmp_path):
 
 
 def oxide_frames(count):
-    """Two elements with random labels of all kinds, some of which are missing, in groups."""
+    """Make structures of two elements with random labels of all kinds, some of which are missing, in groups."""
     for seed in range(count):
         atoms = rattled(bulk("Si", "diamond", a=5.0, cubic=True), 0.1, seed)
         atoms.symbols[:3] = "O"
@@ -654,7 +658,7 @@ def oxide_frames(count):
 
 
 def loss_by_definition(core, data, settings, penalized):
-    """Of the potential's predictions; `penalized` are the weights in the L2 term."""
+    """Compute the loss of the potential's predictions; `penalized` are the weights in the L2 term."""
     energy, forces, stress = [], [], []
     for s in data:
         found, weight = Potential(core).evaluate(s.atoms), settings.weight(s.group)
@@ -706,7 +710,7 @@ def test_optimizers_see_loss_and_slope_of_the_labels(tmp_path, optimizer, whiten
 
 
 def test_iterations_are_those_of_adam(folder, tmp_path):
-    """Against a loop written from the paper (arXiv:1412.6980, algorithm 1), on all structures at once."""
+    """They agree with a loop written from the paper (arXiv:1412.6980, algorithm 1), on all structures at once."""
     run = folder(iterations=5, test="0", more="batch_size = 12\nl2 = 0.01\nlearning_rate = [0.02, 0.005]")
     train(run, tmp_path / "out", reporter=QUIET)
     config = Config.load(run)

@@ -43,7 +43,7 @@ def training_set(budget=PLENTY, names=STRUCTURES, **kinds):
 
 
 def assert_devices_agree(data, potential, chosen, weights, device):
-    """Losses and gradients in both precisions against those of the processor in double precision."""
+    """Compare losses and gradients in both precisions with those of the processor in double precision."""
     loss, gradient = data.loss(potential, chosen, *weights)
     potential.device = device
     for precision, tolerance in TOLERANCES.items():
@@ -109,7 +109,7 @@ def test_devices_give_the_loss_of_the_processor(device, weights):
 @every_device
 @pytest.mark.parametrize(("name", "units"), [("nnp-si", (1.8897261328, 0.0367493254)), ("nnp-h2o", (1.0, 1.0))])
 def test_devices_train_the_published_potentials(shared, name, units, device):
-    """The smallest structure of each, with two elements and a normalised data set in the second."""
+    """The smallest structure of each is used; the second has two elements and a normalised data set."""
     potential = _core.Potential.load(str(shared / name), *units)
     reference = np.load(shared / name / "reference.npz", allow_pickle=False)
     smallest = np.argmin(np.diff(reference["offset"]))

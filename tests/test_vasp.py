@@ -1,4 +1,4 @@
-"""VASP's OUTCAR and vasprun.xml, as VASP lays them out, through `Dataset.read` and `sitewise convert`."""
+"""VASP's OUTCAR and vasprun.xml, laid out as VASP does, through `Dataset.read` and `sitewise convert`."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ ORDER = [0, 1, 2, 5, 3, 4]  # VASP's XX YY ZZ XY YZ ZX of our xx yy zz yz xz xy
 
 
 def oxide_frames(count):
-    """Steps of Si6O2 with the free energy, forces and stress of a potential."""
+    """Make steps of Si6O2 with the free energy, forces and stress of a potential."""
     frames = silicon_frames(count)
     for atoms in frames:
         labels = atoms.calc.results
@@ -162,7 +162,7 @@ FILES = {"OUTCAR": (outcar, 5e-6, 5e-7, 5e-6 * KBAR), "vasprun.xml": (vasprun, 1
 
 @pytest.fixture(params=FILES)
 def file(request, frames, tmp_path):
-    """The file, and half the last digit of positions, forces and stress in it."""
+    """Return the file, and half the last digit of positions, forces and stress in it."""
     make, *digits = FILES[request.param]
     (tmp_path / request.param).write_text(make(frames))
     return tmp_path / request.param, digits
@@ -182,7 +182,7 @@ def check(data, frames, digits, offset):
 
 
 def test_labels(file, frames):
-    """By default energy(sigma->0), as ASE has it; the free energy by its name."""
+    """The default is energy(sigma->0), as in ASE; the free energy is read by its name."""
     path, digits = file
     quiet = Reporter(quiet=True)
     check(Dataset.read(path, reporter=quiet), frames, digits, ENTROPY)
@@ -224,7 +224,7 @@ def test_convert(file, frames, tmp_path, name):
 
 
 def test_a_run_that_was_cut_short(file, frames):
-    """Its whole steps are read; a file without any is told."""
+    """Its complete steps are read; a file without any is reported."""
     path, digits = file
     text = path.read_text()
     last = {"OUTCAR": "  FREE ENERGIE", "vasprun.xml": "  <energy>"}  # what stands at the end of a step

@@ -1,4 +1,4 @@
-"""Bugs of the kinds that kernels have, planted in copies of our own, and what must find them."""
+"""Bugs of the kinds that kernels have, planted in copies of our own kernels, and the layer that must find them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from toolkit import ROOT
 
 @dataclass(frozen=True)
 class Bug:
-    """`old` in a file of cuda/ becomes `new`; it must stand there once."""
+    """A bug: `old` in a file of cuda/ becomes `new`; `old` must be in the file once."""
 
     name: str
     file: str
@@ -19,8 +19,10 @@ class Bug:
     new: str
 
     def plant(self, folder: Path) -> Path:
-        """The file with the bug, in the folder. ValueError if the text isn't there any more; how it is broken into
-        lines does not matter."""
+        """Write the file with the bug into the folder. Raise ValueError if the text is not in the file.
+
+        Line breaks do not matter.
+        """
         text = (ROOT / "cuda" / self.file).read_text()
         planted, times = re.subn(r"\s+".join(map(re.escape, self.old.split())), lambda _: self.new, text)
         if times != 1:

@@ -1,5 +1,7 @@
-"""Builds the kernels for the processor (tests/cuda/hostexec) with the tests of cpp/tests/cuda, without CMake: only they
-are compiled, and the rest is the library that is installed with the package."""
+"""Builds of the kernels for the processor (tests/cuda/hostexec) with the tests of cpp/tests/cuda, without CMake.
+
+Only the kernels and tests are compiled; the rest is the library that is installed with the package.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ CPU_LIMIT = 60  # s; a bug may leave a loop without an end
 
 @dataclass(frozen=True)
 class Flavor:
-    """How to compile the kernels and, without it, the scheduler."""
+    """The way to compile the kernels and, without the sanitizer, the scheduler."""
 
     name: str
     sanitizer: Sequence[str] = ()
@@ -55,13 +57,13 @@ THREAD = Flavor("TSan", ["-fsanitize=thread"], ["-DHX_TSAN=1"], (("TSAN_OPTIONS"
 
 @dataclass
 class Builder:
-    """Objects and programs of one flavor in a folder."""
+    """A builder of objects and programs of one flavor in a folder."""
 
     folder: Path
     flavor: Flavor
 
     def compile(self, source: Path, name: str = "") -> Path:
-        """The object of a source."""
+        """Compile a source and return its object."""
         target = self.folder / f"{name or source.stem}.{self.flavor.name}.o"
         scheduler = source.parent == HOSTEXEC
         more = ["-O2", *self.flavor.scheduler] if scheduler else self.flavor.sanitizer
@@ -69,26 +71,26 @@ class Builder:
         return target
 
     def objects(self, sources: Sequence[Path]) -> dict[str, Path]:
-        """Of these sources and the scheduler, by the stem of each."""
+        """Compile these sources and the scheduler, and return the objects by the stem of each source."""
         every = [*sources, HOSTEXEC / "hostexec.cpp"]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return {s.stem: o for s, o in zip(every, pool.map(self.compile, every), strict=True)}
 
     def link(self, objects: Sequence[Path], name: str) -> Path:
-        """A program; what of CUDA is in the library stays out."""
+        """Link a program; the parts of CUDA in the library stay out."""
         target = self.folder / f"{name}.{self.flavor.name}"
         run(compiler(), *self.flavor.sanitizer, *objects, LIBRARY, "-fopenmp", "-ldl", "-o", target)
         return target
 
     def execute(self, program: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Runs a program on one thread of the host's."""
+        """Run a program on one thread of the host."""
         variables = {**os.environ, "OMP_NUM_THREADS": "1", **dict(self.flavor.environment), **environment}
         limited = ["sh", "-c", f'ulimit -t {CPU_LIMIT}; exec "$0" "$@"', str(program), *arguments]
         return subprocess.run(limited, env=variables, capture_output=True, text=True)
 
 
 def compiler() -> str:
-    """g++, whose sanitizers know fibers."""
+    """Return g++, whose sanitizers support fibers."""
     found = shutil.which("g++")
     if not found:
         raise RuntimeError("no g++")
@@ -96,7 +98,7 @@ def compiler() -> str:
 
 
 def complaint(done: subprocess.CompletedProcess[str]) -> str:
-    """In a line, what a run found: of a sanitizer, of the scheduler, of the test; "" if it passed."""
+    """Return in one line what a run found, by sanitizer, scheduler or test; "" if it passed."""
     text = done.stderr + done.stdout
     for pattern in (
         r"SUMMARY: \w+: ([^\n]*)",

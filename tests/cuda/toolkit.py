@@ -1,4 +1,4 @@
-"""nvcc for the tests of CUDA kernels and for benchmarks/cuda_bound.py: PTX, and what ptxas says of each kernel."""
+"""nvcc for the tests of CUDA kernels and for benchmarks/cuda_bound.py: PTX, and what ptxas reports on each kernel."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ WHEELS = "nvidia/cu13/bin/nvcc"  # where pip install '.[cuda]' brings it
 
 
 class NoCompiler(Exception):
-    """There is no nvcc."""
+    """The error that there is no nvcc."""
 
 
 def nvcc() -> Path:
-    """Of this environment, else the one that the variable CUDACXX names, as for CMake."""
+    """Return the nvcc of this environment, else the one that the variable CUDACXX names, as for CMake."""
     wheel = Path(sysconfig.get_path("purelib")) / WHEELS
     found = str(wheel) if wheel.exists() else shutil.which(os.environ.get("CUDACXX", ""))
     if not found:
@@ -35,17 +35,17 @@ def nvcc() -> Path:
 
 
 def sources() -> list[Path]:
-    """All of the CUDA backend."""
+    """Return all sources of the CUDA backend."""
     return sorted((ROOT / "cuda").glob("*.cu"))
 
 
 def kernel_sources() -> list[Path]:
-    """Those that have kernels; the others are host code."""
+    """Return the sources that have kernels; the others are host code."""
     return [source for source in sources() if "__global__" in source.read_text()]
 
 
 def run(*command: str | Path) -> str:
-    """Its standard error, where ptxas writes; RuntimeError with it if the command fails."""
+    """Run a command and return its standard error, where ptxas writes; raise RuntimeError with it on failure."""
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
@@ -53,7 +53,7 @@ def run(*command: str | Path) -> str:
 
 
 def compile_ptx(source: Path, architecture: str, folder: Path, includes: Sequence[str] = INCLUDES) -> Path:
-    """The file of PTX."""
+    """Compile a source to PTX and return the file."""
     target = folder / f"{source.stem}.{architecture}.ptx"
     run(nvcc(), *FLAGS, *includes, f"-arch={architecture}", "-ptx", source, "-o", target)
     return target
@@ -61,8 +61,10 @@ def compile_ptx(source: Path, architecture: str, folder: Path, includes: Sequenc
 
 @dataclass(frozen=True)
 class Resources:
-    """Of one kernel: registers of a thread, bytes of static shared memory of a block, bytes of spill stores and loads
-    of a thread."""
+    """The resources of one kernel.
+
+    Registers of a thread, bytes of static shared memory of a block, bytes of spill stores and loads of a thread.
+    """
 
     registers: int
     shared: int
@@ -80,7 +82,7 @@ _ENTRY = re.compile(
 
 
 def resources(ptx: Path, architecture: str) -> dict[str, Resources]:
-    """Of each kernel, by its name in the source."""
+    """Return the resources of each kernel, by its name in the source."""
     text = run(nvcc(), f"-arch={architecture}", "-cubin", "-Xptxas", "-v", ptx, "-o", ptx.with_suffix(".cubin"))
     found = {}
     for match in _ENTRY.finditer(text):
@@ -91,7 +93,7 @@ def resources(ptx: Path, architecture: str) -> dict[str, Resources]:
 
 
 def readable(names: Sequence[str]) -> list[str]:
-    """evaluate_network<double, true> of a mangled name."""
+    """Return the readable form of a mangled name, for example evaluate_network<double, true>."""
     output = subprocess.run(["c++filt", *names], check=True, capture_output=True, text=True).stdout
     return [_bare(line) for line in output.splitlines()]
 
@@ -109,15 +111,17 @@ def _bare(signature: str) -> str:
 
 @dataclass
 class Compiled:
-    """PTX and resources of all kernels; `modules` are those of one architecture, of which the text may be the same for
-    several."""
+    """PTX and resources of all kernels.
+
+    `modules` are those of one architecture; several architectures may have the same text.
+    """
 
     modules: dict[str, list[Module]]
     resources: dict[str, dict[str, Resources]]  # architecture -> kernel -> resources
 
 
 def compile_all(folder: Path, architectures: Sequence[str] = ARCHITECTURES) -> Compiled:
-    """Every kernel of the project, on all processors."""
+    """Compile every kernel of the project, on all processors."""
     work = [(source, architecture) for architecture in architectures for source in kernel_sources()]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         files = list(pool.map(lambda item: compile_ptx(*item, folder), work))
@@ -132,7 +136,7 @@ def compile_all(folder: Path, architectures: Sequence[str] = ARCHITECTURES) -> C
 
 
 def _parse_once(texts: dict[str, list[str]]) -> dict[str, list[Module]]:
-    """Modules of each architecture; where all texts are the same but for .target, one has the names of both."""
+    """Parse the modules of each architecture; if all texts are the same but for .target, parse one for all of them."""
     same: dict[tuple[str, ...], list[str]] = {}
     for architecture, files in texts.items():
         same.setdefault(tuple(map(_without_target, files)), []).append(architecture)
@@ -140,13 +144,13 @@ def _parse_once(texts: dict[str, list[str]]) -> dict[str, list[Module]]:
 
 
 def _without_target(text: str) -> str:
-    """Nor the name of the anonymous namespace, which nvcc makes up anew each time."""
+    """Return PTX without its target and without the name of the anonymous namespace, which nvcc makes up each time."""
     text = re.sub(r"^(//.*|\.target.*)$", "", text, flags=re.M)
     return re.sub(r"\d+_GLOBAL__N__[0-9a-f]+_\d+_(\w+?_cu)_[0-9a-f]{8}(_\d+)?", r"_GLOBAL_\1_", text)
 
 
 def print_table(table: dict[str, dict[str, Resources]]) -> None:
-    """Kernels, and registers, shared memory and spills by architecture."""
+    """Print kernels, and registers, shared memory and spills by architecture."""
     width = max(len(name) for kernels in table.values() for name in kernels)
     print("\n" + "kernel".ljust(width) + "".join(f"  {a}: registers  shared B  spills B" for a in table))
     for name in sorted(next(iter(table.values()))):

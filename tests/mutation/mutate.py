@@ -68,7 +68,10 @@ ONE_WAY = [
 
 @dataclass(frozen=True)
 class Bug:
-    """`old` in a file, from character `at` on, becomes `new`; `tests`: arguments of pytest, or "program" and its."""
+    """A bug: `old` in a file, from character `at` on, becomes `new`.
+
+    `tests` are arguments of pytest, or "program" and its arguments.
+    """
 
     name: str
     file: str
@@ -88,7 +91,7 @@ def load(name: str) -> dict[str, Any]:
 
 
 def by_hand(names: list[str]) -> Iterator[Bug]:
-    """Bugs of planted.toml; one whose text does not stand in its file once is said and passed over."""
+    """Yield the bugs of planted.toml; report and skip a bug whose text is not in its file once."""
     for entry in load("planted.toml")["bug"]:
         if names and entry["name"] not in names:
             continue
@@ -100,7 +103,7 @@ def by_hand(names: list[str]) -> Iterator[Bug]:
 
 
 def by_chance(files: list[str], count: int, seed: int) -> list[Bug]:
-    """`count` changes of each file."""
+    """Choose `count` changes of each file."""
     targets = load("targets.toml")["tests"]
     chosen = []
     for file in files or targets:
@@ -114,7 +117,7 @@ def by_chance(files: list[str], count: int, seed: int) -> list[Bug]:
 
 
 def changes(path: Path) -> Iterator[tuple[int, str, str]]:
-    """Place, text and changed text."""
+    """Yield place, text and changed text."""
     text, code = path.read_text(), masked(path)
     nothing, end = (";", r";$") if path.suffix in COMPILED else ("pass", r"[^(,\[{]$")
     statement = rf"(?<=    )[\w.\[\]>-]+( [+*/|-]?= |\()[^\n]*{end}"
@@ -136,12 +139,12 @@ def operators() -> Iterator[tuple[str, str]]:
 
 
 def filled(new: str, found: re.Match[str], text: str) -> str:
-    """`new` with the text of the groups that it names."""
+    """Return `new` with the text of the groups that it names."""
     return re.sub(r"\\(\d)", lambda m: text[slice(*found.span(int(m[1])))], new)
 
 
 def masked(path: Path) -> str:
-    """The code with blanks for what comments and strings hold."""
+    """Return the code with blanks in place of the contents of comments and strings."""
     text = path.read_text()
     if path.suffix in COMPILED:
         quiet = r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\'|^\s*#[^\n]*|template <[^\n]*'
@@ -162,7 +165,7 @@ def blank(found: re.Match[str]) -> str:
 
 
 def noticed(bug: Bug) -> str:
-    """ "survived", or how the bug was noticed: "failed", "hung", "not built"."""
+    """Return "survived", or how the bug was noticed: "failed", "hung", "not built"."""
     path = ROOT / bug.file
     (STATE / "original").write_text(json.dumps({"file": bug.file, "text": path.read_text()}))
     try:
@@ -173,14 +176,14 @@ def noticed(bug: Bug) -> str:
 
 
 def require_sound(bug: Bug) -> None:
-    """Ends the run where the tests of a bug fail without it: they would seem to notice everything."""
+    """Exit if the tests of a bug fail without it: they would seem to notice everything."""
     found = result_of(bug)
     if found != "survived":
         raise SystemExit(f"without a bug it is {found}: {bug.tests}")
 
 
 def result_of(bug: Bug) -> str:
-    """What the tests of a bug say of the code as it stands."""
+    """Return the result of a bug's tests for the code as it is."""
     kind, _, words = bug.tests.partition(" ")
     if kind == "program":
         return tested_in_cpp(*shlex.split(words))
@@ -188,7 +191,7 @@ def result_of(bug: Bug) -> str:
 
 
 def restore() -> None:
-    """Takes out the bug that is in, also one that a killed run has left."""
+    """Remove the bug that is planted, also one that a killed run has left."""
     kept = STATE / "original"
     if kept.exists():
         original = json.loads(kept.read_text())
@@ -202,12 +205,12 @@ def cmake(*words: str) -> bool:
 
 
 def built() -> bool:
-    """Builds the extension and puts it where Python finds it."""
+    """Build the extension and put it where Python finds it."""
     return cmake("--build", str(BUILD)) and cmake("--install", str(BUILD), "--prefix", sysconfig.get_path("purelib"))
 
 
 def tested_in_cpp(name: str, *options: str) -> str:
-    """What a C++ test says, with the CUDA kernels executed on the processor. Nothing else is built."""
+    """Return the result of a C++ test, with the CUDA kernels executed on the processor. Nothing else is built."""
     if not CPP_BUILD.exists():
         eigen = ";".join(f"{path}/cmeel.prefix" for path in sys.path)
         cmake("-S", str(ROOT), "-B", str(CPP_BUILD), "-DSITEWISE_CUDA=HOST", f"-DCMAKE_PREFIX_PATH={eigen}")
@@ -221,7 +224,7 @@ def tested_in_cpp(name: str, *options: str) -> str:
 
 
 def tested(tests: str) -> str:
-    """What pytest says, in a process that has the other packages already."""
+    """Return the result of pytest, in a process that has already imported the other packages."""
     process = multiprocessing.get_context("fork").Process(target=run_tests, args=(shlex.split(tests),))
     process.start()
     process.join(TIMEOUT)
@@ -268,7 +271,7 @@ def main() -> None:
 
 
 def outcomes(bugs: Iterable[Bug], results: Path, again: bool) -> Iterator[str]:
-    """One after the other, from the file of results where they are known."""
+    """Yield one outcome after another, from the file of results if it is known."""
     lines = results.read_text().splitlines() if results.exists() else []
     known = {row["name"]: row for row in map(json.loads, lines)}
     sound = set()
