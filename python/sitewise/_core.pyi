@@ -87,7 +87,7 @@ class SymmetryFunctions:
     def count(self, element: int) -> int: ...
     def functions(self, element: int) -> list[SymmetryFunction]: ...
     def lines(self, elements: Sequence[str]) -> str:
-        """The lines symfunction_short of an input.nn."""
+        """Return the lines symfunction_short of an input.nn."""
     # species [n] int32, positions [n, 3], cell [3, 3], pbc [3]; G is raw, [n, max_count]
     def evaluate(
         self, species: Ints, positions: Floats, cell: Floats, pbc: npt.NDArray[np.bool_], device: str = "cpu"
@@ -121,11 +121,11 @@ class FunctionType:
     shape: str  # "radial", "narrow angular" (with a factor of r_jk) or "wide angular"
     weighted: bool  # by atomic numbers
     compact: bool  # of compact support
-    columns: list[str]  # of a line symfunction_short behind element and type, in brackets if it may be missing
+    columns: list[str]  # of a line symfunction_short after element and type, in brackets if they may be missing
 
 def function_types() -> list[FunctionType]: ...
 def function_columns() -> list[tuple[str, str]]:
-    """Each column of a line symfunction_short: its name and its meaning."""
+    """Return each column of a line symfunction_short: its name and its meaning."""
 
 def keywords() -> list[tuple[str, str, str]]:
     """Return each keyword of input.nn: its name, "used", "without effect" or "refused", and the reason."""

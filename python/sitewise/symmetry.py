@@ -242,7 +242,7 @@ PARAMETERS = (
     *("left", "angle_left", "angle_right", "subtype"),
 )
 
-# How what only some types have is shown: the title, the columns of input.nn that it stands for, the form of a cell
+# Columns of parameters that only some types have: title, columns of input.nn that it stands for, format of a cell
 SHOWN = (
     ("eta (1/A^2)", {"eta"}, "{0.eta:.6g}"),
     ("r_s (A)", {"rs", "[rs]"}, "{0.rs:.4g}"),

@@ -20,15 +20,17 @@ enum class CutoffType {
     poly4 = 8
 };
 
-/// fc(r) falls from 1 at alpha * rc to 0 at rc; `tanhu`, `tanh` and `hard` do not use alpha.
+/// A cutoff function fc(r). It falls from 1 at alpha * rc to 0 at rc; `tanhu`, `tanh` and `hard` do not use
+/// alpha.
 struct Cutoff {
     CutoffType type = CutoffType::cosine;
     double alpha = 0.0;  ///< 0 <= alpha < 1
 };
 
-/// Name of the instruction set that the kernels use: avx512, avx2 or baseline, the best that this machine has
-/// or the one that the environment variable SITEWISE_ISA names when the library is first used. Results differ
-/// between them by rounding. Throws Error where that name is unknown or not what this machine has.
+/// Return the name of the instruction set that the kernels use: avx512, avx2 or baseline. It is the best that
+/// this machine has, or the one that the environment variable SITEWISE_ISA names when the library is first
+/// used. Results differ between instruction sets by rounding. Throws Error if that name is unknown or this
+/// machine does not have the instruction set.
 const char* instruction_set();
 
 /// One symmetry function, numbered as in n2p2: after J. Behler, J. Chem. Phys. 134, 074106 (2011),
@@ -67,24 +69,23 @@ struct SymmetryFunction {
     CutoffType compact = CutoffType::poly2;      ///< f, n2p2's subtype: poly1 to poly4 or exponential
     bool asymmetric = false;                     ///< f((2 - x) x) in place of f(x) in the radial factors
 
-    bool is_angular() const;      ///< of pairs of neighbours
+    bool is_angular() const;      ///< a sum over pairs of neighbours
     bool is_compact() const;      ///< with C(r) in place of R(r)
-    bool is_weighted() const;     ///< by atomic numbers
+    bool is_weighted() const;     ///< weighted by atomic numbers
     bool has_triangle() const;    ///< with a factor of r_jk
     std::string subtype() const;  ///< n2p2's name of f: p1 to p4, with an a for asymmetric, or e
 };
 
-/// f of a name as in subtype(); throws Error if there is no such name.
+/// Set f by a name as in subtype(). Throws Error if there is no such name.
 void set_subtype(SymmetryFunction& f, const std::string& name);
 
-/// Whether functions of type 9 with integer zeta up to 8 and |lambda| <= 1 are computed from moments, at a
-/// cost linear in the number of neighbours, or by the loop over pairs: what an estimate finds cheaper, or as
-/// told. Results are the same to rounding.
+/// How to compute functions of type 9 with integer zeta up to 8 and |lambda| <= 1: from moments, at a cost
+/// linear in the number of neighbours, or by the loop over pairs. `automatic` takes what an estimate finds
+/// cheaper. Results are the same to rounding.
 enum class Moments { automatic, never, always };
 
-/// The environment of one atom as the kernels want it: neighbours sorted by element in
-/// structure-of-arrays order with tables of the radial functions.
-/// Reused from atom to atom; one per thread.
+/// The environment of one atom as the kernels need it: neighbours sorted by element, in structure-of-arrays
+/// order, with tables of the radial functions. It is reused from atom to atom; each thread has its own.
 class Environment {
 public:
     Environment();
@@ -98,17 +99,17 @@ private:
     std::unique_ptr<Memory> memory_;
 };
 
-/// A set of symmetry functions compiled into a plan, and its three operators on one environment. With
-/// G in R^n the functions of the centre's element and r in R^(m x 3) the neighbour vectors:
+/// A set of symmetry functions compiled into a plan, and its three operators on one environment. With G in
+/// R^n the functions of the centre's element and r in R^(m x 3) the neighbour vectors they are
 ///
 ///     evaluate  r      -> G
 ///     vjp       r, u   -> (dG/dr)^T u
 ///     jvp       r, v   -> (dG/dr) v
 class SymmetryFunctions {
 public:
-    /// Functions are brought into n2p2's order, the order of `scaling.data` (see functions()). The atomic
-    /// numbers of the elements are what weighted functions are weighted with; without such they may be left
-    /// out. Throws Error for an unknown type or parameters out of range.
+    /// Sort the functions into n2p2's order, the order of `scaling.data` (see functions()). The atomic
+    /// numbers of the elements are the weights of weighted functions, and may be left out if there are none.
+    /// Throws Error for an unknown type or parameters out of range.
     SymmetryFunctions(int n_elements,
                       std::vector<SymmetryFunction> functions,
                       Cutoff cutoff,
@@ -117,29 +118,29 @@ public:
     int elements() const;
     double cutoff() const;  ///< the largest rc, Angstrom
     Cutoff cutoff_function() const;
-    const std::vector<int>& atomic_numbers() const;  ///< as they were given
-    Moments moments() const;                         ///< as they were given
+    const std::vector<int>& atomic_numbers() const;  ///< as given
+    Moments moments() const;                         ///< as given
     std::size_t count(int element) const;            ///< n of that element
     std::size_t max_count() const;
-    std::size_t from_moments(int element) const;  ///< how many of them are computed from moments
-    /// Sorted by type, rc, eta, rs, zeta, lambda, neighbor1, neighbor2; those with compact support by type,
-    /// subtype, neighbor1, neighbor2, rc, left, angle_left, angle_right.
+    std::size_t from_moments(int element) const;  ///< number of functions computed from moments
+    /// Return the functions of an element, sorted by type, rc, eta, rs, zeta, lambda, neighbor1, neighbor2;
+    /// those with compact support by type, subtype, neighbor1, neighbor2, rc, left, angle_left, angle_right.
     const std::vector<SymmetryFunction>& functions(int element) const;
 
-    /// Loads the environment of an atom of element `center`. `neighbors` are indices into `species` and
-    /// `vectors` [size][3] the r_ij; neighbours beyond the cutoff are left out.
+    /// Load the environment of an atom of element `center`. `neighbors` are indices into `species`, and
+    /// `vectors` [size][3] are the r_ij; neighbours beyond the cutoff are left out.
     void load(int center,
               std::size_t size,
               const int* neighbors,
               const int* species,
               const double* vectors,
               Environment& environment) const;
-    /// G [count(center)].
+    /// Compute G [count(center)].
     void evaluate(Environment& environment, double* G) const;
-    /// gradient [size][3] = d(u.G)/dr_ij in the order of the neighbours given to load(); overwritten.
-    /// Functions with u = 0 cost nothing where a whole group of them is zero.
+    /// Compute gradient [size][3] = d(u.G)/dr_ij in the order of the neighbours given to load(); it is
+    /// overwritten. Functions with u = 0 cost nothing if their whole group has u = 0.
     void vjp(Environment& environment, const double* u, double* gradient) const;
-    /// dG [count(center)] = sum over neighbours of dG/dr_ij . v_ij, v [size][3].
+    /// Compute dG [count(center)], the sum over neighbours of dG/dr_ij . v_ij, for v [size][3].
     void jvp(Environment& environment, const double* v, double* dG) const;
 
 private:

@@ -139,7 +139,7 @@ def _convert_potential(
 
 
 def _input_text(functions: SymmetryFunctions) -> str:
-    """Return an input.nn with elements, cutoff type and functions alone."""
+    """Return an input.nn with only elements, cutoff type and functions."""
     head = (
         f"number_of_elements {len(functions.elements)}",
         f"elements {' '.join(functions.elements)}",
