@@ -41,9 +41,9 @@ ours.source(sys.argv[2]).load().evaluate(common.silicon(int(sys.argv[3])))
 STAGES = {
     "list": r"NeighborSearch|within",
     "network": r"::network<",
-    "forces": r"::vjp<|differentiate|::pull|spread",
+    "forces": r"vjp|spread",
     "features": r"load_environment|::evaluate|tabulate|MomentSums|PairLoop|Scaling",
-    "sums of forces": r"compute_blocks|compute_all",
+    "sums of forces": r"compute_blocks|compute_step",
 }
 OPERATIONS = re.compile(r"^v?(fn?m(?:add|sub)\w*?|add|sub|mul|div|sqrt|min|max)(p|s)(d|s)$")
 FUSED = re.compile(r"^v?fn?m(add|sub)")

@@ -5,7 +5,7 @@
 #include <mutex>
 
 #include "backend.hpp"
-#include "members.hpp"
+#include "checks.hpp"
 #include "sitewise/error.hpp"
 #include "training.cuh"
 
@@ -15,14 +15,6 @@ namespace {
 
 void add(const double* values, std::size_t n, double* sum) {
     for (std::size_t i = 0; sum && i < n; ++i) sum[i] += values[i];
-}
-
-void check_species(const Atoms& atoms, int elements) {
-    for (std::size_t i = 0; i < atoms.size; ++i)
-        if (atoms.species[i] < 0 || atoms.species[i] >= elements)
-            throw Error("atom " + std::to_string(i) + " has element index " +
-                        std::to_string(atoms.species[i]) + ", there are " + std::to_string(elements) +
-                        " elements");
 }
 
 class Stream {
@@ -37,7 +29,7 @@ private:
     cudaStream_t stream_{};
 };
 
-class CudaBackend : public Backend {
+class CudaBackend : public DeviceBackend {
     // before its uses, as it returns what `work` does
     template <class Work>
     auto in_precision_of(const Members& members, Work work) {
@@ -46,6 +38,8 @@ class CudaBackend : public Backend {
     }
 
 public:
+    Device device() const override { return Device::cuda; }
+
     NeighborList neighbors(const Atoms& atoms, double cutoff) override {
         const std::lock_guard<std::mutex> lock(mutex_);
         const double* positions = positions_.upload(atoms.positions, 3 * atoms.size, stream_);
@@ -84,7 +78,7 @@ public:
         load(functions, atoms);
         float64_.read_rows(u, float64_.dG());
         Results results = float64_.reserve(true);
-        float64_.pull(results);
+        float64_.vjp(results);
         const std::vector<double> forces = download(results.forces, 3 * atoms.size, stream_),
                                   virial = download(results.virial, 9, stream_);
         for (std::size_t q = 0; q < forces.size(); ++q) gradient[q] = -forces[q];
@@ -102,7 +96,7 @@ public:
         std::vector<double> opposite(v, v + 3 * atoms.size);  // r_ij changes by v_j - v_i
         for (double& x : opposite) x = -x;
         const double* direction = v_.upload(opposite.data(), opposite.size(), stream_);
-        float64_.push(direction, strain_.upload(strain, 9, stream_));
+        float64_.jvp(direction, strain_.upload(strain, 9, stream_));
         float64_.write_rows(float64_.dG(), dG);
     }
 
@@ -111,6 +105,7 @@ public:
                                 const int* species,
                                 std::size_t n_atoms,
                                 Potential::Output out) override {
+        for (std::size_t i = 0; i < neighbors.centers; ++i) check_vectors(neighbors, i);
         return in_precision_of(members, [&](auto& engine) {
             engine.load(members.front()->functions(), members);
             engine.load(neighbors, species, n_atoms);
@@ -140,7 +135,7 @@ public:
             Results results = engine.reserve(gradients);
             engine.evaluate();
             engine.networks(gradients, results.energies);
-            if (gradients) engine.pull(results);
+            if (gradients) engine.vjp(results);
             double* energy = energy_.reserve(1);
             launch_sums(1, engine.first_atom_on_device(), 1, results.energies, energy, stream_);
             copy(energy, 1, out.energy);
@@ -152,16 +147,15 @@ public:
         });
     }
 
-    Loss loss(const SymmetryFunctions& functions,
+    Loss loss(const TrainingData& data,
               const Potential& potential,
-              const std::vector<std::uint64_t>& key,
-              const std::function<LabelledBatch()>& make,
+              const std::vector<std::size_t>& structures,
               LossWeights weights,
               double* gradient) override {
         const std::lock_guard<std::mutex> lock(mutex_);
         if (potential.precision() == Precision::float32)
-            return trainer32_.loss(functions, potential, key, make, weights, gradient);
-        return trainer64_.loss(functions, potential, key, make, weights, gradient);
+            return trainer32_.loss(data, potential, structures, weights, gradient);
+        return trainer64_.loss(data, potential, structures, weights, gradient);
     }
 
     void* allocate(std::size_t bytes) override {
@@ -188,7 +182,6 @@ private:
     }
 
     void load(const SymmetryFunctions& functions, const Atoms& atoms) {
-        check_species(atoms, functions.elements());
         float64_.load(functions);
         float64_.load({atoms}, functions.cutoff());
     }
@@ -204,7 +197,7 @@ private:
         Results results = engine.reserve(gradients);
         engine.evaluate();
         engine.networks(gradients, results.energies);
-        if (gradients) engine.pull(results);
+        if (gradients) engine.vjp(results);
         const std::size_t n = engine.atoms(), members = engine.members();
         const std::vector<double> energies = download(results.energies, members * engine.centers(), stream_);
         std::vector<double> forces, virial, parts;
@@ -305,9 +298,9 @@ std::string cuda_status() {
     return reason.empty() ? cuda::device_name() : "no GPU: " + reason;
 }
 
-std::shared_ptr<Backend> cuda_backend() {
+std::shared_ptr<DeviceBackend> cuda_backend() {
     static std::mutex mutex;
-    static std::shared_ptr<Backend> backend;
+    static std::shared_ptr<DeviceBackend> backend;
     const std::lock_guard<std::mutex> lock(mutex);
     if (backend) {
         backend->require_own_process();

@@ -168,7 +168,7 @@ void Engine<Real>::networks(bool gradients, double* energies) {
 }
 
 template <class Real>
-void Engine<Real>::pull(Results& results) {
+void Engine<Real>::vjp(Results& results) {
     pairs_.reserve(3 * static_cast<std::size_t>(list_.entries));
     for (int e = 0; e < model_.elements(); ++e)
         launch_vjp(model_.plan(e), list_, species_, centers_of_[e], of(e, u_.data()), pairs_.data(), stream_);
@@ -178,7 +178,7 @@ void Engine<Real>::pull(Results& results) {
 }
 
 template <class Real>
-void Engine<Real>::push(const double* v, const double* strain) {
+void Engine<Real>::jvp(const double* v, const double* strain) {
     u_.reserve(columns());
     pairs_.reserve(3 * static_cast<std::size_t>(list_.entries));
     launch_directions(list_, centers_, v, structure_, strain, pairs_.data(), stream_);

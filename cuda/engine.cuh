@@ -5,6 +5,7 @@
 
 #include "backend.hpp"
 #include "forces.cuh"
+#include "labels.hpp"
 #include "model.cuh"
 
 namespace sitewise::cuda {
@@ -32,12 +33,12 @@ public:
     /// Structures with labels.
     void load(const LabelledBatch& batch);
 
-    void evaluate();                                   ///< G
-    void networks(bool gradients, double* energies);   ///< [members][centers] and, if wanted, dE/dG
-    void pull(Results& results);                       ///< forces and virials from dE/dG
-    void push(const double* v, const double* strain);  ///< dG in place of dE/dG, see launch_directions
+    void evaluate();                                  ///< G
+    void networks(bool gradients, double* energies);  ///< [members][centers] and, if wanted, dE/dG
+    void vjp(Results& results);                       ///< forces and virials from dE/dG
+    void jvp(const double* v, const double* strain);  ///< dG in place of dE/dG, see launch_directions
     /// gradient [weights of the potential] += that of sum a_s E_s + t . dE/dx, for the change t of x that
-    /// push() left in dG.
+    /// jvp() left in dG.
     void weight_gradient(const double* a, bool tangents, double* gradient);
 
     /// Rows [centers][width] of G, x or dG to and from the host.

@@ -238,7 +238,7 @@ struct Operator {
 
     // -- (dG/dr)^T u: what a lane adds to is its own, neighbours are dealt out to lanes ----------------
 
-    __device__ void differentiate() {
+    __device__ void vjp() {
         const int n = neighbors();
         for (int k = lane; k < n; k += warp_size) t.gx[k] = t.gy[k] = t.gz[k] = 0;
         for (const RadialTerm<Real>& term : plan.radial) {
@@ -250,7 +250,7 @@ struct Operator {
         for (const Block<Real>& block : plan.blocks) {
             const bool same = block.element1 == block.element2;
             for (int j = t.first[block.element1]; j < end_of(block.element1); ++j)
-                differentiate_row(block, j, same ? j + 1 : t.first[block.element2]);
+                vjp_row(block, j, same ? j + 1 : t.first[block.element2]);
         }
     }
 
@@ -267,7 +267,7 @@ struct Operator {
     }
 
     // The pairs of j with the neighbours from `from` on
-    __device__ void differentiate_row(const Block<Real>& block, int j, int from) {
+    __device__ void vjp_row(const Block<Real>& block, int j, int from) {
         Real A = 0, x = 0, y = 0, z = 0;
         for (int k = own_from(from); k < end_of(block.element2); k += warp_size) {
             core::Triangle<Real> g;
@@ -319,7 +319,7 @@ struct Operator {
 
     // -- (dG/dr) v ----------------------------------------------------------------------------------
 
-    __device__ void push() {
+    __device__ void jvp() {
         clear_outputs();
         for (const RadialTerm<Real>& term : plan.radial) {
             Real total = 0;
@@ -331,7 +331,7 @@ struct Operator {
         for (const Block<Real>& block : plan.blocks) {
             clear_sums(block);
             for_each_pair(block,
-                          [&](int j, int k, const core::Triangle<Real>& g) { push_pair(block, j, k, g); });
+                          [&](int j, int k, const core::Triangle<Real>& g) { jvp_pair(block, j, k, g); });
             add_sums(block);
         }
     }
@@ -341,7 +341,7 @@ struct Operator {
         return t.x[j] * t.gx[k] + t.y[j] * t.gy[k] + t.z[j] * t.gz[k];
     }
 
-    __device__ void push_pair(const Block<Real>& block, int j, int k, const core::Triangle<Real>& g) {
+    __device__ void jvp_pair(const Block<Real>& block, int j, int k, const core::Triangle<Real>& g) {
         const core::PairChanges<Real> d =
             core::pair_changes(along(j, j), along(k, k), along(j, k) + along(k, j), g);
         set_powers(block, g.c);
@@ -398,7 +398,7 @@ __global__ void __launch_bounds__(most_warps* warp_size) evaluate_atoms(Argument
 
 template <class Real>
 __global__ void __launch_bounds__(most_warps* warp_size)
-    differentiate_atoms(Arguments<Real> a, const Real* u, Real* gradient) {
+    vjp_atoms(Arguments<Real> a, const Real* u, Real* gradient) {
     SITEWISE_DYNAMIC_SHARED(Real, shared);
     Operator<Real> op{a.plan, a.list, {}, 0, 0, 0};
     if (!begin(a, shared, op)) return;
@@ -407,7 +407,7 @@ __global__ void __launch_bounds__(most_warps* warp_size)
     Real *gx = gradient, *gy = gx + a.list.entries, *gz = gy + a.list.entries;
     for (int q = op.begin + op.lane; q < op.end; q += warp_size) gx[q] = gy[q] = gz[q] = 0;
     __syncwarp();
-    op.differentiate();
+    op.vjp();
     for (int k = op.lane; k < op.neighbors(); k += warp_size) {
         gx[op.t.order[k]] = op.t.gx[k];
         gy[op.t.order[k]] = op.t.gy[k];
@@ -417,7 +417,7 @@ __global__ void __launch_bounds__(most_warps* warp_size)
 
 template <class Real>
 __global__ void __launch_bounds__(most_warps* warp_size)
-    push_atoms(Arguments<Real> a, const Real* v, Real* dG) {
+    jvp_atoms(Arguments<Real> a, const Real* v, Real* dG) {
     SITEWISE_DYNAMIC_SHARED(Real, shared);
     Operator<Real> op{a.plan, a.list, {}, 0, 0, 0};
     if (!begin(a, shared, op)) return;
@@ -427,7 +427,7 @@ __global__ void __launch_bounds__(most_warps* warp_size)
         op.t.gz[k] = op.component(v, 2)[op.t.order[k]];
     }
     __syncwarp();
-    op.push();
+    op.jvp();
     op.write_outputs(dG, warp_index(), a.centers.ld);
 }
 
@@ -484,8 +484,7 @@ void launch_vjp(const DevicePlan<Real>& plan,
                 const Real* u,
                 Real* gradient,
                 cudaStream_t stream) {
-    launch("differentiate_atoms", differentiate_atoms<Real>, plan, list, species, centers, stream, u,
-           gradient);
+    launch("vjp_atoms", vjp_atoms<Real>, plan, list, species, centers, stream, u, gradient);
 }
 
 template <class Real>
@@ -497,7 +496,7 @@ void launch_jvp(const DevicePlan<Real>& plan,
                 Real* dG,
                 cudaStream_t stream) {
     check(cudaMemsetAsync(dG, 0, sizeof(Real) * plan.plan.outputs * centers.ld, stream));
-    launch("push_atoms", push_atoms<Real>, plan, list, species, centers, stream, v, dG);
+    launch("jvp_atoms", jvp_atoms<Real>, plan, list, species, centers, stream, v, dG);
 }
 
 #define SITEWISE_OPERATORS(Real)                                                                          \

@@ -13,10 +13,9 @@ public:
     explicit Trainer(cudaStream_t stream) : stream_(stream), engine_(stream) {}
 
     /// See Backend::loss.
-    Loss loss(const SymmetryFunctions& functions,
+    Loss loss(const TrainingData& data,
               const Potential& potential,
-              const std::vector<std::uint64_t>& key,
-              const std::function<LabelledBatch()>& make,
+              const std::vector<std::size_t>& structures,
               LossWeights weights,
               double* gradient);
 
@@ -25,10 +24,10 @@ private:
 
     cudaStream_t stream_;
     Engine<Real> engine_;
-    std::vector<std::uint64_t> key_;
+    std::vector<std::uint64_t> key_;  // the structures on the device, and the state of their data
     LossInput labels_{};
     Packet packet_;
-    Buffer<double> slopes_, scratch_, gradient_, energies_;
+    Buffer<double> errors_, scratch_, gradient_, energies_;
 };
 
 }  // namespace sitewise::cuda

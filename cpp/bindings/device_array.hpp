@@ -44,7 +44,7 @@ struct DeviceMemory {
         if (!backend->forked()) backend->release(data);
     }
     DeviceMemory(const DeviceMemory&) = delete;
-    std::shared_ptr<Backend> backend;
+    std::shared_ptr<DeviceBackend> backend;
     void* data;
 };
 

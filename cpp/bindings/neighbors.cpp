@@ -2,18 +2,12 @@
 
 #include <algorithm>
 
-#include "backend.hpp"
 #include "convert.hpp"
 #include "exports.hpp"
 #include "shared.hpp"
 
 namespace sitewise::python {
 namespace {
-
-// Null for the processor
-std::shared_ptr<Backend> backend_of(const std::string& device) {
-    return parse_device(device) == Device::cpu ? nullptr : cuda_backend();
-}
 
 py::tuple neighbor_list(const py::object& given,
                         const py::object& cell,
@@ -24,9 +18,7 @@ py::tuple neighbor_list(const py::object& given,
     Ints species(positions.ndim() > 0 ? positions.shape(0) : 0);
     std::fill_n(species.mutable_data(), species.size(), 0);
     const Structure structure(species, positions, cell, pbc);
-    const auto backend = backend_of(device);
-    const NeighborList list =
-        backend ? backend->neighbors(structure.view(), cutoff) : build_neighbors(structure.view(), cutoff);
+    const NeighborList list = build_neighbors(structure.view(), cutoff, parse_device(device));
     const auto m = py::ssize_t(list.index.size());
     Ints i(m), j(m), shifts({m, py::ssize_t{3}});
     for (std::size_t a = 0; a < list.centers(); ++a)

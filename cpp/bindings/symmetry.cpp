@@ -1,149 +1,58 @@
 #include "sitewise/symmetry.hpp"
 
-#include <cmath>
+#include <string>
+#include <vector>
 
-#include "backend.hpp"
 #include "convert.hpp"
 #include "exports.hpp"
 #include "format/function_line.hpp"
 #include "keywords.hpp"
+#include "sitewise/operators.hpp"
+#include "sitewise/potential.hpp"
 
 namespace sitewise::python {
 namespace {
 
-// Null for the processor
-std::shared_ptr<Backend> backend_of(const std::string& device) {
-    return parse_device(device) == Device::cpu ? nullptr : cuda_backend();
-}
-
-void check_species(const SymmetryFunctions& functions, const Structure& structure) {
-    for (std::size_t i = 0; i < structure.size(); ++i) {
-        const int species = structure.species.data()[i];
-        if (species < 0 || species >= functions.elements())
-            throw Error("atom " + std::to_string(i) + " has element index " + std::to_string(species) +
-                        ", there are " + std::to_string(functions.elements()) + " elements");
-    }
-}
-
-// The operators on all environments of a structure, for tests and features; one thread is enough there.
-class Environments {
-public:
-    Environments(const SymmetryFunctions& functions, const Structure& structure)
-        : functions_(functions),
-          structure_(structure),
-          list_(build_neighbors(structure.view(), functions.cutoff())) {}
-
-    std::size_t width() const { return functions_.max_count(); }
-    std::size_t size() const { return structure_.size(); }
-    int center(std::size_t i) const { return structure_.species.data()[i]; }
-    Floats rows() const {
-        Floats result({size(), width()});
-        std::fill_n(result.mutable_data(), result.size(), std::nan(""));
-        return result;
-    }
-
-    // work(atom, first neighbour, number of neighbours) with the environment of each atom loaded
-    template <class Work>
-    void for_each(Work work) {
-        for (std::size_t i = 0; i < size(); ++i) {
-            const std::size_t first = list_.first[i], m = list_.first[i + 1] - first;
-            functions_.load(center(i), m, list_.index.data() + first, structure_.species.data(),
-                            list_.vectors.data() + 3 * first, environment);
-            work(i, first, m);
-        }
-    }
-
-    const NeighborList& list() const { return list_; }
-    Environment environment;
-
-private:
-    const SymmetryFunctions& functions_;
-    const Structure& structure_;
-    NeighborList list_;
-};
-
-Floats evaluate(const SymmetryFunctions& functions,
-                const py::object& species,
-                const py::object& positions,
-                const py::object& cell,
-                const py::object& pbc,
-                const std::string& device) {
+Floats evaluate_structure(const SymmetryFunctions& functions,
+                          const py::object& species,
+                          const py::object& positions,
+                          const py::object& cell,
+                          const py::object& pbc,
+                          const std::string& device) {
     const Structure structure(species, positions, cell, pbc);
-    check_species(functions, structure);
-    if (const auto backend = backend_of(device)) {
-        Floats G({structure.size(), functions.max_count()});
-        backend->evaluate(functions, structure.view(), G.mutable_data());
-        return G;
-    }
-    Environments all(functions, structure);
-    Floats G = all.rows();
-    all.for_each([&](std::size_t i, std::size_t, std::size_t) {
-        functions.evaluate(all.environment, G.mutable_data() + i * all.width());
-    });
+    Floats G({structure.size(), functions.max_count()});
+    evaluate(functions, structure.view(), G.mutable_data(), parse_device(device));
     return G;
 }
 
-py::tuple vjp(const SymmetryFunctions& functions,
-              const py::object& species,
-              const py::object& positions,
-              const py::object& cell,
-              const py::object& pbc,
-              Floats u,
-              const std::string& device) {
+py::tuple vjp_structure(const SymmetryFunctions& functions,
+                        const py::object& species,
+                        const py::object& positions,
+                        const py::object& cell,
+                        const py::object& pbc,
+                        Floats u,
+                        const std::string& device) {
     const Structure structure(species, positions, cell, pbc);
-    check_species(functions, structure);
     require(u, {py::ssize_t(structure.size()), py::ssize_t(functions.max_count())}, "u");
-    std::vector<double> gradient(3 * structure.size()), strain(9), g;
-    if (const auto backend = backend_of(device)) {
-        backend->vjp(functions, structure.view(), u.data(), gradient.data(), strain.data());
-        return py::make_tuple(array({py::ssize_t(structure.size()), 3}, gradient), array({3, 3}, strain));
-    }
-    Environments all(functions, structure);
-    all.for_each([&](std::size_t i, std::size_t first, std::size_t m) {
-        g.resize(3 * m);
-        functions.vjp(all.environment, u.data() + i * all.width(), g.data());
-        for (std::size_t k = 0; k < m; ++k)
-            for (int a = 0; a < 3; ++a) {
-                gradient[3 * i + a] -= g[3 * k + a];
-                gradient[3 * static_cast<std::size_t>(all.list().index[first + k]) + a] += g[3 * k + a];
-                for (int b = 0; b < 3; ++b)
-                    strain[3 * a + b] += g[3 * k + a] * all.list().vectors[3 * (first + k) + b];
-            }
-    });
-    return py::make_tuple(array({py::ssize_t(all.size()), 3}, gradient), array({3, 3}, strain));
+    Floats gradient({structure.size(), std::size_t{3}}), strain({3, 3});
+    vjp(functions, structure.view(), u.data(), gradient.mutable_data(), strain.mutable_data(),
+        parse_device(device));
+    return py::make_tuple(gradient, strain);
 }
 
-Floats jvp(const SymmetryFunctions& functions,
-           const py::object& species,
-           const py::object& positions,
-           const py::object& cell,
-           const py::object& pbc,
-           Floats v,
-           Floats strain,
-           const std::string& device) {
+Floats jvp_structure(const SymmetryFunctions& functions,
+                     const py::object& species,
+                     const py::object& positions,
+                     const py::object& cell,
+                     const py::object& pbc,
+                     Floats v,
+                     Floats strain,
+                     const std::string& device) {
     const Structure structure(species, positions, cell, pbc);
-    check_species(functions, structure);
     require(v, {py::ssize_t(structure.size()), 3}, "v");
     require(strain, {3, 3}, "strain");
-    if (const auto backend = backend_of(device)) {
-        Floats dG({structure.size(), functions.max_count()});
-        backend->jvp(functions, structure.view(), v.data(), strain.data(), dG.mutable_data());
-        return dG;
-    }
-    Environments all(functions, structure);
-    Floats dG = all.rows();
-    std::vector<double> w;
-    all.for_each([&](std::size_t i, std::size_t first, std::size_t m) {
-        w.resize(3 * m);
-        for (std::size_t k = 0; k < m; ++k)
-            for (int a = 0; a < 3; ++a) {
-                const double* r = all.list().vectors.data() + 3 * (first + k);
-                const double* e = strain.data() + 3 * a;
-                w[3 * k + a] = v.data()[3 * all.list().index[first + k] + a] - v.data()[3 * i + a] +
-                               e[0] * r[0] + e[1] * r[1] + e[2] * r[2];
-            }
-        functions.jvp(all.environment, w.data(), dG.mutable_data() + i * all.width());
-    });
+    Floats dG({structure.size(), functions.max_count()});
+    jvp(functions, structure.view(), v.data(), strain.data(), dG.mutable_data(), parse_device(device));
     return dG;
 }
 
@@ -261,11 +170,11 @@ void export_symmetry(py::module_& m) {
                                  std::to_string(f.elements()));
                  return function_lines(elements, f);
              })
-        .def("evaluate", &evaluate, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
-             py::arg("device") = "cpu")
-        .def("vjp", &vjp, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
+        .def("evaluate", &evaluate_structure, py::arg("species"), py::arg("positions"), py::arg("cell"),
+             py::arg("pbc"), py::arg("device") = "cpu")
+        .def("vjp", &vjp_structure, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
              py::arg("u"), py::arg("device") = "cpu")
-        .def("jvp", &jvp, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
+        .def("jvp", &jvp_structure, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
              py::arg("v"), py::arg("strain"), py::arg("device") = "cpu")
         .def(py::pickle(&pickled_functions, &unpickled_functions));
     m.def(

@@ -114,10 +114,10 @@ py::tuple loss(const Shared<TrainingSet>& set,
     check_potential(set, potential);
     const Reading<TrainingSet> reading(set);
     const Reading<Potential> reading_potential(potential);
-    Floats slope(gradient ? potential.n_weights() : 0);
+    Floats derivative(gradient ? potential.n_weights() : 0);
     Loss value;
     {
-        double* out = gradient ? slope.mutable_data() : nullptr;
+        double* out = gradient ? derivative.mutable_data() : nullptr;
         py::gil_scoped_release release;
         value = set.loss(potential, structures, {force_weight, stress_weight}, out);
     }
@@ -126,7 +126,7 @@ py::tuple loss(const Shared<TrainingSet>& set,
     result["energy"] = value.energy;
     result["force"] = value.force;
     result["stress"] = value.stress;
-    return py::make_tuple(result, gradient ? py::object(slope) : py::none());
+    return py::make_tuple(result, gradient ? py::object(derivative) : py::none());
 }
 
 Floats jacobian(const Shared<TrainingSet>& set,

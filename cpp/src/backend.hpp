@@ -1,10 +1,9 @@
 #pragma once
 
-#include <cstdint>
-#include <functional>
 #include <memory>
 #include <vector>
 
+#include "members.hpp"
 #include "parallel.hpp"
 #include "sitewise/device.hpp"
 #include "sitewise/error.hpp"
@@ -14,38 +13,23 @@
 
 namespace sitewise {
 
-/// Structures with labels, one behind the other, for the loss on a device.
-struct LabelledBatch {
-    std::vector<int> species, first_atom;                // [atoms], [structures + 1]
-    std::vector<int> first, index;                       // neighbour list, [atoms + 1], [entries]
-    std::vector<double> vectors;                         // [entries][3]
-    std::vector<double> volume, energy, stress, weight;  // [structures], stress [structures][6]; NaN: unknown
-    std::vector<double> forces, force_weights;           // [atoms][3], [atoms]
-    double energies = 0, force_components = 0, stress_components = 0;  // how many labels there are
-};
+struct TrainingData;
 
-/// What computes on a device in place of the processor; the results are the same to rounding. One
-/// implementation, the kernels in cuda/, is made by make_cuda(); calls from several threads wait for each
-/// other.
+/// What computes: the processor or a device. The results are the same to rounding. Calls from several threads
+/// are allowed. Species are checked before; otherwise functions throw Error as the public ones do that call
+/// them.
 class Backend {
 public:
-    using Members = std::vector<const Potential*>;
     virtual ~Backend() = default;
 
-    /// Whether a fork lies between what made this and this process, where nothing of CUDA works.
-    bool forked() const { return made_after_ != forks(); }
-    void require_own_process() const {
-        if (forked())
-            throw Error(
-                "device cuda: this process was forked from one that has used the device; start it by "
-                "spawn, or compute on the cpu");
-    }
+    virtual Device device() const = 0;
+    /// Throws Error in a process that was forked from the one that made this, if nothing works there.
+    virtual void require_own_process() const {}
 
     /// As build_neighbors.
     virtual NeighborList neighbors(const Atoms& atoms, double cutoff) = 0;
 
-    /// The operators for all atoms of a structure: G and u [atoms][max_count], NaN behind the last function;
-    /// d(u.G)/dr [atoms][3] and d(u.G)/d(strain) [3][3]; dG along v [atoms][3] and strain [3][3].
+    /// See operators.hpp.
     virtual void evaluate(const SymmetryFunctions& functions, const Atoms& atoms, double* G) = 0;
     virtual void vjp(const SymmetryFunctions& functions,
                      const Atoms& atoms,
@@ -64,26 +48,37 @@ public:
                                         const int* species,
                                         std::size_t n_atoms,
                                         Potential::Output out) = 0;
-    /// Of many structures together; atomic energies are [members][atoms of all].
+    /// Of many structures; atomic energies are [members][atoms of all].
     virtual std::vector<double> compute(const Members& members,
                                         const std::vector<Atoms>& structures,
                                         const std::vector<Potential::Output>& out) = 0;
     /// Of one structure whose positions, and whose results, lie on the device: energy [1], energies, forces
     /// and virial may be asked for and are overwritten. `ready`, the CUDA stream that the arrays are used on,
-    /// is waited for; results are there on return.
+    /// is waited for; results are there on return. Throws Error on the processor.
     virtual void compute_on_device(const Members& members,
                                    const Atoms& atoms,
                                    Potential::Output out,
                                    void* ready) = 0;
 
-    /// TrainingSet::loss, with its functions, of the structures that make() gives, unless `key` is that of
-    /// the call before, whose structures are still on the device.
-    virtual Loss loss(const SymmetryFunctions& functions,
+    /// As TrainingSet::loss.
+    virtual Loss loss(const TrainingData& data,
                       const Potential& potential,
-                      const std::vector<std::uint64_t>& key,
-                      const std::function<LabelledBatch()>& make,
+                      const std::vector<std::size_t>& structures,
                       LossWeights weights,
                       double* gradient) = 0;
+};
+
+/// A backend with memory of its own; the kernels in cuda/. Calls from several threads wait for each other.
+class DeviceBackend : public Backend {
+public:
+    /// Whether a fork lies between what made this and this process, where nothing of CUDA works.
+    bool forked() const { return made_after_ != forks(); }
+    void require_own_process() const override {
+        if (forked())
+            throw Error(
+                "device cuda: this process was forked from one that has used the device; start it by "
+                "spawn, or compute on the cpu");
+    }
 
     /// Memory on the device, for tests and for results: allocated until release().
     virtual void* allocate(std::size_t bytes) = 0;
@@ -95,16 +90,18 @@ private:
     const int made_after_ = forks();
 };
 
-/// The backend of a potential, null for the processor; throws Error in a process that was forked from its
-/// own.
+/// The backend of a potential; throws Error where it cannot be used in this process.
 struct BackendAccess {
-    static Backend* of(const Potential& potential) {
-        if (potential.backend_) potential.backend_->require_own_process();
-        return potential.backend_.get();
+    static Backend& of(const Potential& potential) {
+        potential.backend_->require_own_process();
+        return *potential.backend_;
     }
 };
 
 /// The backend that all potentials on the device share; throws Error with cuda_status() where there is none.
-std::shared_ptr<Backend> cuda_backend();
+std::shared_ptr<DeviceBackend> cuda_backend();
+
+/// The backend that all on that device share; throws Error as cuda_backend.
+std::shared_ptr<Backend> backend_on(Device device);
 
 }  // namespace sitewise

@@ -36,8 +36,8 @@ bool same(const SymmetryFunctions& a, const SymmetryFunctions& b) {
     return true;
 }
 
-std::vector<const Potential*> pointers(const std::vector<Potential>& members) {
-    std::vector<const Potential*> result;
+Members pointers(const std::vector<Potential>& members) {
+    Members result;
     for (const Potential& member : members) result.push_back(&member);
     return result;
 }

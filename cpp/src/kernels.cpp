@@ -37,7 +37,7 @@ const Kernels table{SITEWISE_STRING(SITEWISE_ISA),
                     within,
                     trace,
                     weight_gradient,
-                    pull,
-                    push};
+                    cached_vjp,
+                    cached_jvp};
 
 }  // namespace sitewise::SITEWISE_ISA

@@ -80,19 +80,19 @@ struct Kernels {
                             double* gradient);
 
     /// Cached derivatives D [count][width] of the functions f[count]: y = sum of u[f] D_f
-    void (*pull)(std::size_t count,
-                 std::size_t width,
-                 const int* f,
-                 const float* D,
-                 const double* u,
-                 double* y);
+    void (*cached_vjp)(std::size_t count,
+                       std::size_t width,
+                       const int* f,
+                       const float* D,
+                       const double* u,
+                       double* y);
     /// t[f] += D_f . w
-    void (*push)(std::size_t count,
-                 std::size_t width,
-                 const int* f,
-                 const float* D,
-                 const double* w,
-                 double* t);
+    void (*cached_jvp)(std::size_t count,
+                       std::size_t width,
+                       const int* f,
+                       const float* D,
+                       const double* w,
+                       double* t);
 };
 
 /// The kernels of the best instruction set that this machine has, or of the one that the environment variable

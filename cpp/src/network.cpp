@@ -74,17 +74,17 @@ void Network::set_weights(std::vector<double> weights) {
 void Network::evaluate(std::size_t B, const double* x, double* energies, double* dedx) const {
     NetworkOf<double> network(*this);
     const std::size_t n = nodes_[0];
-    std::vector<double, LineAligned<double>> columns(n * batch_size), slopes(n * batch_size);
+    std::vector<double, LineAligned<double>> columns(n * batch_size), gradients(n * batch_size);
     double e[batch_size];
     for (std::size_t first = 0; first < B; first += batch_size) {
         const std::size_t count = std::min<std::size_t>(batch_size, B - first);
         for (std::size_t b = 0; b < count; ++b)
             for (std::size_t f = 0; f < n; ++f) columns[f * batch_size + b] = x[(first + b) * n + f];
-        network.evaluate(columns.data(), e, dedx ? slopes.data() : nullptr);
+        network.evaluate(columns.data(), e, dedx ? gradients.data() : nullptr);
         for (std::size_t b = 0; b < count; ++b) {
             energies[first + b] = e[b];
             if (!dedx) continue;
-            for (std::size_t f = 0; f < n; ++f) dedx[(first + b) * n + f] = slopes[f * batch_size + b];
+            for (std::size_t f = 0; f < n; ++f) dedx[(first + b) * n + f] = gradients[f * batch_size + b];
         }
     }
 }

@@ -9,7 +9,7 @@ std::string cuda_status() {
     return "built without CUDA";
 }
 
-std::shared_ptr<Backend> cuda_backend() {
+std::shared_ptr<DeviceBackend> cuda_backend() {
     throw Error("device cuda: sitewise was built without CUDA");
 }
 

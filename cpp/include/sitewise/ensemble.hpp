@@ -9,7 +9,7 @@
 namespace sitewise {
 
 /// Potentials of the same elements and symmetry functions, used as one: results are the means over the
-/// members. Functions are evaluated once and derivatives are pushed back once for all of them, so that it
+/// members. Functions are evaluated once and one vjp serves all of them, so that it
 /// costs one potential and a network for each further member. A single potential is an ensemble of one.
 class Ensemble {
 public:

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "sitewise/device.hpp"
 #include "sitewise/types.hpp"
 
 namespace sitewise {
@@ -37,6 +38,9 @@ struct NeighborList {
 /// Throws Error for a cutoff that is not positive and finite, NaN or infinite positions or cell, a
 /// periodic cell without volume, and atoms closer than 1e-6 Angstrom.
 NeighborList build_neighbors(const Atoms& atoms, double cutoff);
+
+/// The same on a device. Throws Error where there is no such device, too.
+NeighborList build_neighbors(const Atoms& atoms, double cutoff, Device device);
 
 /// A neighbour list for atoms that move little from call to call, as in molecular dynamics (L. Verlet, Phys.
 /// Rev. 159, 98 (1967)). It reaches `skin` beyond the cutoff, and is built anew only where a pair that it

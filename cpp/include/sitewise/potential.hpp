@@ -84,7 +84,7 @@ public:
     /// Where compute() and TrainingSet::loss() run, the processor unless set. A potential is sent to a device
     /// when it is used there. Throws Error if this build or this machine has no CUDA device, see
     /// cuda_status().
-    Device device() const { return backend_ ? Device::cuda : Device::cpu; }
+    Device device() const;
     void set_device(Device device);
 
     /// Results to add to, so the caller sets them to zero or lets them collect; a null pointer is left alone.
@@ -138,7 +138,7 @@ private:
     Precision precision_ = Precision::float64;
 
     friend struct BackendAccess;
-    std::shared_ptr<Backend> backend_;  // null: the processor
+    std::shared_ptr<Backend> backend_;
 };
 
 /// The elements (sorted by atomic number) and symmetry functions of an input.nn, whose networks and

@@ -9,6 +9,8 @@
 
 namespace sitewise {
 
+struct TrainingData;
+
 /// What is known of a structure; NaN or null where it is not.
 struct Labels {
     double energy;                   ///< eV, NaN if unknown
@@ -98,8 +100,7 @@ public:
     double predict(const Potential& potential, std::size_t structure, double* forces, double* stress) const;
 
 private:
-    struct Data;
-    std::unique_ptr<Data> data_;
+    std::unique_ptr<TrainingData> data_;
 };
 
 }  // namespace sitewise

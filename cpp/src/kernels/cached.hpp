@@ -21,7 +21,7 @@ SITEWISE_INLINE void row_blocks(size_t count, size_t q, Work work) {
     if constexpr (rows > 1) row_blocks<rows / 2>(count, q, work);
 }
 
-void pull(size_t count, size_t width, const int* f, const float* D, const double* u, double* y) {
+void cached_vjp(size_t count, size_t width, const int* f, const float* D, const double* u, double* y) {
     using V = Vector<double>;
     for (size_t k = 0; count == 0 && k < width; ++k) y[k] = 0.0;
     row_blocks<8>(
@@ -42,7 +42,7 @@ void pull(size_t count, size_t width, const int* f, const float* D, const double
         });
 }
 
-void push(size_t count, size_t width, const int* f, const float* D, const double* w, double* t) {
+void cached_jvp(size_t count, size_t width, const int* f, const float* D, const double* w, double* t) {
     using V = Vector<double>;
     row_blocks<8>(
         count, 0, [&](auto rows, size_t q) __attribute__((always_inline)) {

@@ -157,8 +157,8 @@ void vjp(const ElementPlan<Real>& plan,
         store(t.gy + k, q * load(t.y + k));
         store(t.gz + k, q * load(t.z + k));
     }
-    differentiate_pairs(plan, t, w, u);
-    with_moments(plan, t, w, [&](const auto& sums) { sums.differentiate(u); });
+    vjp_pairs(plan, t, w, u);
+    with_moments(plan, t, w, [&](const auto& sums) { sums.vjp(u); });
     for (int i = 0; i < 3 * t.given; ++i) gradient[i] = 0;
     for (int e = 0; e < plan.elements; ++e)
         for (int at = t.first[e]; at < t.first[e] + t.count[e]; ++at) {
@@ -194,8 +194,8 @@ void jvp(const ElementPlan<Real>& plan,
                                         load(t.z + k) * load(t.gz + k));
         dG[term.output] += term.weight * sum<Real>(total);
     }
-    push_pairs(plan, t, w, dG);
-    with_moments(plan, t, w, [&](const auto& sums) { sums.push(dG); });
+    jvp_pairs(plan, t, w, dG);
+    with_moments(plan, t, w, [&](const auto& sums) { sums.jvp(dG); });
 }
 
 }  // namespace

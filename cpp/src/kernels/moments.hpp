@@ -123,7 +123,7 @@ struct MomentSums {
     }
 
     // dE/dM, and dE/d(R^2) in self_bar, from u = dE/dG; false if u is 0 for all of them
-    bool pull_contractions(const Real* u) const {
+    bool vjp_contractions(const Real* u) const {
         bool any = false;
         for (int c = 0; c < plan.moments.size * n; ++c) w.bar[c] = 0;
         for (int i = 0; i < plan.moments.size; ++i) w.self_bar[i] = 0;
@@ -149,7 +149,7 @@ struct MomentSums {
 
     // Adds the gradient of `moments` moments of one element from `first` on
     template <int moments>
-    void pull(int first) const {
+    void vjp_moments(int first) const {
         const int element = plan.moments[first].element;
         const Real* bars = w.bar + first * n;
         for (int k = t.first[element]; k < end_of(element); k += L) {
@@ -187,22 +187,22 @@ struct MomentSums {
 
     // [first, last) of one element
     template <int moments = most_moments>
-    void pull_range(int first, int last) const {
-        for (; last - first >= moments; first += moments) pull<moments>(first);
-        if constexpr (moments > 1) pull_range<moments - 1>(first, last);
+    void vjp_range(int first, int last) const {
+        for (; last - first >= moments; first += moments) vjp_moments<moments>(first);
+        if constexpr (moments > 1) vjp_range<moments - 1>(first, last);
     }
 
-    void differentiate(const Real* u) const {
-        if (!pull_contractions(u)) return;
+    void vjp(const Real* u) const {
+        if (!vjp_contractions(u)) return;
         for (int first = 0, last; first < plan.moments.size; first = last) {
             last = last_of_element(first);
-            pull_range(first, last);
+            vjp_range(first, last);
         }
     }
 
     // dM along the direction (gx, gy, gz) goes to w.bar; the tables of monomials are overwritten by their
     // changes.
-    void push_moment(int i) const {
+    void jvp_moment(int i) const {
         const int element = plan.moments[i].element;
         Real* dM = w.bar + i * n;
         V total[n] = {};
@@ -228,7 +228,7 @@ struct MomentSums {
     }
 
     // d(sum of R^2)
-    Real push_square(const Contraction& pair) const {
+    Real jvp_square(const Contraction& pair) const {
         if (pair.moment1 != pair.moment2) return 0;
         const int i = pair.moment1, element = plan.moments[i].element;
         V total{};
@@ -240,15 +240,15 @@ struct MomentSums {
         return sum<Real>(total);
     }
 
-    void push(Real* dG) const {
-        for (int i = 0; i < plan.moments.size; ++i) push_moment(i);
+    void jvp(Real* dG) const {
+        for (int i = 0; i < plan.moments.size; ++i) jvp_moment(i);
         for (const Contraction& pair : plan.contractions) {
             Real dS[Order + 1] = {};
             const Real *M1 = t.M + pair.moment1 * n, *M2 = t.M + pair.moment2 * n;
             const Real *d1 = w.bar + pair.moment1 * n, *d2 = w.bar + pair.moment2 * n;
             for (int c = 0; c < n; ++c)
                 dS[table.power[c]] += Real(table.multinomial[c]) * (d1[c] * M2[c] + M1[c] * d2[c]);
-            const Real self = push_square(pair);
+            const Real self = jvp_square(pair);
             for (int e = pair.first; e < pair.first + pair.count; ++e) {
                 const Expansion<Real>& expansion = plan.expansions[e];
                 Real total = expansion.self * self;

@@ -239,7 +239,7 @@ struct PairLoop {
     }
 
     // With E = sum over members of weight * function, dE/dr_j = A r_j + X r_k and dE/dr_k = B r_k + X r_j.
-    void differentiate() const {
+    void vjp() const {
         for (int p = 0; p < list.size; p += tile) {
             Geometry g[N];
             core::PairSlopes<V> d[N];
@@ -310,7 +310,7 @@ struct PairLoop {
     }
 
     // w.sums += the members' derivatives along the direction, for the pairs of the chunk
-    void push() const {
+    void jvp() const {
         for (int p = 0; p < list.size; p += L) {
             const Geometry g = geometry(p, true);
             const core::PairChanges<V> d = changes(g);
@@ -374,26 +374,26 @@ void evaluate_pairs(const ElementPlan<Real>& plan,
 }
 
 template <class Real>
-void differentiate_pairs(const ElementPlan<Real>& plan,
-                         const Tables<Real>& t,
-                         const PairScratch<Real>& w,
-                         const Real* u) {
+void vjp_pairs(const ElementPlan<Real>& plan,
+               const Tables<Real>& t,
+               const PairScratch<Real>& w,
+               const Real* u) {
     for (int q = 0; q < plan.blocks.size; ++q) {
         PairLoop<Real> loop(plan, q, t, w);
         if (!loop.set_weights(u)) continue;
         loop.for_each_chunk([&] {
-            loop.differentiate();
+            loop.vjp();
             loop.spread();
         });
     }
 }
 
 template <class Real>
-void push_pairs(const ElementPlan<Real>& plan, const Tables<Real>& t, const PairScratch<Real>& w, Real* dG) {
+void jvp_pairs(const ElementPlan<Real>& plan, const Tables<Real>& t, const PairScratch<Real>& w, Real* dG) {
     for (int q = 0; q < plan.blocks.size; ++q) {
         PairLoop<Real> loop(plan, q, t, w);
         loop.clear_sums();
-        loop.for_each_chunk([&] { loop.push(); });
+        loop.for_each_chunk([&] { loop.jvp(); });
         loop.add_sums(dG);
     }
 }

@@ -290,7 +290,7 @@ void check_messages(const Potential& p) {
 
 int main(int argc, char** argv) {
     const bool small = argc > 1 && std::strcmp(argv[1], "small") == 0;
-    std::shared_ptr<Backend> backend;
+    std::shared_ptr<DeviceBackend> backend;
     try {
         backend = cuda_backend();
     } catch (const Error& error) {

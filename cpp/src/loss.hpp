@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "sitewise/training.hpp"
+
+namespace sitewise {
+
+/// TrainingSet::loss by the processor, OpenMP over groups of structures.
+Loss compute_loss(const TrainingData& data,
+                  const Potential& potential,
+                  const std::vector<std::size_t>& structures,
+                  LossWeights weights,
+                  double* gradient);
+
+}  // namespace sitewise

@@ -1,0 +1,252 @@
+#include "step.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "checks.hpp"
+#include "environment.hpp"
+#include "network_of.hpp"
+#include "parallel.hpp"
+#include "row.hpp"
+
+namespace sitewise {
+namespace {
+
+// Atoms of one element that go through the network together
+struct AtomBlock {
+    int element;
+    std::vector<std::size_t> atoms;
+};
+
+std::vector<AtomBlock> make_blocks(const Neighbors& neighbors, const int* species, int n_elements) {
+    std::vector<AtomBlock> done, open(n_elements);
+    for (int e = 0; e < n_elements; ++e) open[e].element = e;
+    for (std::size_t k = 0; k < neighbors.centers(); ++k) {
+        const std::size_t i = neighbors.atom(k);
+        AtomBlock& block = open[species[i]];
+        block.atoms.push_back(i);
+        if (block.atoms.size() < batch_size) continue;
+        done.push_back(block);
+        block.atoms.clear();
+    }
+    for (AtomBlock& block : open)
+        if (!block.atoms.empty()) done.push_back(std::move(block));
+    return done;
+}
+
+// What one thread adds up; threads are summed in their order, so a number of threads gives one result.
+struct Partial {
+    std::vector<double> forces, virials;
+    double virial[9] = {};
+};
+
+void add(const std::vector<double>& values, double* sum) {
+    if (!sum) return;
+    for (std::size_t i = 0; i < values.size(); ++i) sum[i] += values[i];
+}
+
+// One thread's work on blocks of atoms: functions once, then the network of each member.
+template <class Real>
+class Worker {
+public:
+    Worker(const Members& members, const Neighbors& neighbors, const int* species, Potential::Output out)
+        : potential_(*members.front()),
+          neighbors_(neighbors),
+          species_(species),
+          out_(out),
+          found_(batch_size),
+          rows_(batch_size),
+          environments_(batch_size) {
+        const std::size_t width = potential_.functions().max_count();
+        G_.resize(width);
+        row_.resize(width);
+        u_.resize(width);
+        for (const Potential* potential : members) members_.emplace_back(*potential, width);
+    }
+
+    // Network inputs of the block's atoms
+    void features(const AtomBlock& block) {
+        const auto& plan = PlanAccess::plan<Real>(potential_.functions(), block.element);
+        const std::size_t n = plan.outputs, width = row_.size();
+        for (std::size_t b = 0; b < block.atoms.size(); ++b) {
+            const std::size_t i = block.atoms[b];
+            const RowView& row = rows_[b] = take_row(i, found_[b]);
+            EnvironmentOf<Real>& environment = environments_[b];
+            environment.load(plan, row.size, row.index, species_, row.vectors);
+            const Tables<Real>& t = environment.tables();
+            operators<Real>().evaluate(plan, t, scratch_of_thread(plan, t.stride), G_.data());
+            std::copy_n(G_.data(), n, row_.data());
+            if (out_.extrapolations)
+                out_.extrapolations[i] = potential_.scaling().extrapolations(block.element, row_.data());
+            for (Member& member : members_) {
+                std::copy_n(G_.data(), n, row_.data());
+                member.potential->scaling().apply(block.element, row_.data());
+                for (std::size_t f = 0; f < n; ++f) member.x[f * batch_size + b] = static_cast<Real>(row_[f]);
+                if (!out_.features || &member != &members_.front()) continue;
+                double* features = std::copy_n(row_.data(), n, out_.features + i * width);
+                std::fill_n(features, width - n, std::numeric_limits<double>::quiet_NaN());
+            }
+        }
+    }
+
+    // e of the block's atoms by each member [members][centers], and de/dx if wanted
+    void networks(const AtomBlock& block, bool gradients, double* energies) {
+        Real e[batch_size];
+        for (Member& member : members_) {
+            Real* dedx = gradients ? member.dedx.data() : nullptr;
+            member.networks[block.element].evaluate(member.x.data(), e, dedx);
+            for (std::size_t b = 0; b < block.atoms.size(); ++b) energies[block.atoms[b]] = e[b];
+            energies += neighbors_.centers();
+        }
+    }
+
+    void forces(const AtomBlock& block, Partial& sum) {
+        const auto& plan = PlanAccess::plan<Real>(potential_.functions(), block.element);
+        for (std::size_t b = 0; b < block.atoms.size(); ++b) {
+            const RowView& row = rows_[b];
+            mean_gradient(block.element, b);
+            for (int f = 0; f < plan.outputs; ++f) u_[f] = static_cast<Real>(row_[f]);
+            if (gradient_.size() < 3 * row.size) gradient_.resize(3 * row.size);
+            const Tables<Real>& t = environments_[b].tables();
+            operators<Real>().vjp(plan, t, scratch_of_thread(plan, t.stride), u_.data(), gradient_.data());
+            add_forces(block.atoms[b], row, sum);
+        }
+    }
+
+private:
+    struct Member {
+        Member(const Potential& p, std::size_t width) : potential(&p) {
+            for (auto* buffer : {&x, &dedx}) buffer->assign(batch_size * width, Real(0));
+            for (std::size_t e = 0; e < p.elements().size(); ++e)
+                networks.emplace_back(p.network(static_cast<int>(e)));
+        }
+
+        const Potential* potential;
+        std::vector<NetworkOf<Real>> networks;
+        std::vector<Real, LineAligned<Real>> x, dedx;
+    };
+
+    // dE/dG of the block's atom b, in row_
+    void mean_gradient(int element, std::size_t b) {
+        const std::size_t n = potential_.functions().count(element);
+        std::fill_n(row_.data(), n, 0.0);
+        for (const Member& member : members_) {
+            const std::vector<double>& factor = member.potential->scaling().factor(element);
+            const double unit = 1.0 / (member.potential->normalization().conv_energy * members_.size());
+            for (std::size_t f = 0; f < n; ++f)
+                row_[f] += member.dedx[f * batch_size + b] * (factor[f] * unit);
+        }
+    }
+
+    RowView take_row(std::size_t i, NeighborRow& found) {
+        if (const NeighborView* list = neighbors_.list) {
+            check_vectors(*list, i);
+            return row_of(*list, i);
+        }
+        neighbors_.search->find(i, false, search_, found);
+        return {found.size, found.index.data(), found.vectors.data()};
+    }
+
+    void add_forces(std::size_t i, const RowView& row, Partial& sum) const {
+        double virial[9] = {};
+        scatter_forces(i, row, gradient_.data(), sum.forces.data());
+        add_virial(row, gradient_.data(), virial);
+        for (int a = 0; a < 9; ++a) sum.virial[a] += virial[a];
+        if (!sum.virials.empty()) scatter_virials(row, gradient_.data(), sum.virials.data());
+    }
+
+    const Potential& potential_;  // the first member
+    const Neighbors& neighbors_;
+    const int* species_;
+    const Potential::Output out_;
+    NeighborSearch::Scratch search_;
+    std::vector<NeighborRow> found_;
+    std::vector<RowView> rows_;
+    std::vector<EnvironmentOf<Real>> environments_;
+    std::vector<Member> members_;
+    std::vector<Real> G_, u_;
+    std::vector<double> row_, gradient_;
+};
+
+template <class Real>
+void compute_blocks(const Members& members,
+                    const Neighbors& neighbors,
+                    const int* species,
+                    std::size_t n_atoms,
+                    Potential::Output out,
+                    std::vector<double>& energies,
+                    std::vector<Partial>& partial) {
+    const std::vector<AtomBlock> blocks =
+        make_blocks(neighbors, species, static_cast<int>(members.front()->elements().size()));
+    const bool gradients = out.forces || out.virial || out.virials;
+    FirstError error;
+#pragma omp parallel num_threads(max_threads())
+    {
+        std::unique_ptr<Worker<Real>> worker;
+        Partial& sum = partial[thread_index()];
+        error.run([&] {
+            worker = std::make_unique<Worker<Real>>(members, neighbors, species, out);
+            if (gradients) sum.forces.assign(3 * n_atoms, 0.0);
+            if (out.virials) sum.virials.assign(9 * n_atoms, 0.0);
+        });
+#pragma omp for schedule(static)
+        for (std::size_t q = 0; q < blocks.size(); ++q)
+            error.run([&] {
+                worker->features(blocks[q]);
+                worker->networks(blocks[q], gradients, energies.data());
+                if (gradients) worker->forces(blocks[q], sum);
+            });
+    }
+    error.rethrow();
+}
+
+// What the networks say of one member's atoms, in eV
+void to_eV(const Potential& potential, std::size_t centers, const int* species, double* energies) {
+    const Normalization& unit = potential.normalization();
+    for (std::size_t i = 0; i < centers; ++i)
+        energies[i] =
+            energies[i] / unit.conv_energy + unit.mean_energy + potential.atom_energies()[species[i]];
+}
+
+void require_finite(const std::vector<double>& energies,
+                    std::size_t centers,
+                    const std::vector<Partial>& partial) {
+    for (std::size_t k = 0; k < energies.size(); ++k) require_finite_energy(energies[k], k % centers);
+    for (const Partial& sum : partial) require_finite_virial(sum.virial);
+}
+
+}  // namespace
+
+std::vector<double> compute_step(const Members& members,
+                                 const Neighbors& neighbors,
+                                 const int* species,
+                                 std::size_t n_atoms,
+                                 Potential::Output out) {
+    const std::size_t centers = neighbors.centers();
+    std::vector<double> energies(members.size() * centers);
+    std::vector<Partial> partial(max_threads());
+    const auto run =
+        members.front()->precision() == Precision::float32 ? compute_blocks<float> : compute_blocks<double>;
+    run(members, neighbors, species, n_atoms, out, energies, partial);
+    for (std::size_t m = 0; m < members.size(); ++m)
+        to_eV(*members[m], centers, species, energies.data() + m * centers);
+    require_finite(energies, centers, partial);
+    for (std::size_t i = 0; i < centers; ++i) {
+        double mean = 0.0;
+        for (std::size_t m = 0; m < members.size(); ++m) mean += energies[m * centers + i];
+        mean /= members.size();
+        if (out.energies) out.energies[i] += mean;
+        if (out.energy) *out.energy += mean;
+    }
+    for (const Partial& sum : partial) {
+        add(sum.forces, out.forces);
+        add(sum.virials, out.virials);
+        if (out.virial)
+            for (int a = 0; a < 9; ++a) out.virial[a] += sum.virial[a];
+    }
+    return energies;
+}
+
+}  // namespace sitewise

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "members.hpp"
+#include "neighbor_search.hpp"
+
+namespace sitewise {
+
+/// The neighbours of the atoms: given in a list, or searched for when their turn comes, so that there never
+/// is a list of all of them.
+struct Neighbors {
+    const NeighborView* list;
+    const NeighborSearch* search;
+
+    std::size_t centers() const { return list ? list->centers : search->size(); }
+    std::size_t atom(std::size_t k) const { return list ? k : static_cast<std::size_t>(search->order()[k]); }
+};
+
+/// compute_members by the processor: a step from neighbours to energies, forces and virials, OpenMP over
+/// blocks of atoms of one element.
+std::vector<double> compute_step(const Members& members,
+                                 const Neighbors& neighbors,
+                                 const int* species,
+                                 std::size_t n_atoms,
+                                 Potential::Output out);
+
+}  // namespace sitewise
