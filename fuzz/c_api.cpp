@@ -134,7 +134,7 @@ private:
         for (int& p : periodic) p = rarely() ? data_.ConsumeIntegral<int>() : data_.ConsumeBool();
         const double neighbors = crowd(cell, periodic, sitewise_cutoff(potential));
         const bool refused = !(neighbors < 1e8);  // as flat or tiny cells are
-        if (!refused && (neighbors > 400.0 || (neighbors > 60.0 && !rarely()))) return;  // it would take long
+        if (!refused && (neighbors > 200.0 || (neighbors > 25.0 && !rarely()))) return;  // it would take long
         std::vector<double> positions;
         for (std::size_t k = 0; k < 3 * n_ + 1; ++k) positions.push_back(length());
         const bool in_cell = data_.ConsumeBool();
