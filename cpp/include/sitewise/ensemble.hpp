@@ -9,14 +9,15 @@
 namespace sitewise {
 
 /// Potentials of the same elements and symmetry functions, used as one: results are the means over the
-/// members. Functions are evaluated once and one vjp serves all of them, so that it
-/// costs one potential and a network for each further member. A single potential is an ensemble of one.
+/// members. The functions are evaluated once, and one vjp serves all members. An ensemble therefore costs one
+/// potential and one network for each further member. A single potential is an ensemble of one.
 class Ensemble {
 public:
-    /// Throws Error without members, or where their elements or functions differ.
+    /// Throws Error without members, or if their elements or functions differ.
     explicit Ensemble(std::vector<Potential> members);
 
-    /// Reads the potentials that ensemble_members() finds, or the directory's own; see Potential::load.
+    /// Read the potentials that ensemble_members() finds, or else the directory's own potential; see
+    /// Potential::load.
     static Ensemble load(const std::string& directory, double cflength = 1.0, double cfenergy = 1.0);
 
     const std::vector<Potential>& members() const { return members_; }
@@ -25,7 +26,7 @@ public:
     const SymmetryFunctions& functions() const { return members_.front().functions(); }
     void set_precision(Precision precision);  ///< of all members
 
-    /// As Potential::Output, of the means over the members; features and extrapolations are those of the
+    /// As Potential::Output, for the means over the members; features and extrapolations are those of the
     /// first member. Spreads are sample standard deviations over the members, a lower bound of the error.
     struct Output : Potential::Output {
         double* member_energies = nullptr;  ///< [members], the energy of each, eV; added to
@@ -33,7 +34,7 @@ public:
             nullptr;  ///< [centers], of the atomic energies, eV; overwritten, NaN for one member
     };
 
-    /// See Potential::compute, for threads and errors too.
+    /// Compute the results; for threads and errors see Potential::compute.
     void compute(const NeighborView& neighbors, const int* species, std::size_t n_atoms, Output out) const;
     void compute(const Atoms& atoms, Output out) const;
 
@@ -41,14 +42,14 @@ private:
     std::vector<Potential> members_;
 };
 
-/// The members of an ensemble in a directory, by number: subdirectories NAME0, NAME1, ... or NAME1, NAME2,
-/// ... with an input.nn, where NAME is the same for all and may be empty; `nnp-1`, `nnp-2`, ... is usual. In
-/// a directory with an input.nn of its own they count if they begin with 0 and have no NAME, or if its
-/// keyword committee_mode is not off; committee_size must then be their number. Empty for a single potential.
-/// Throws Error where a member is missing, or there are several NAMEs.
+/// List the members of an ensemble in a directory, by number: the subdirectories NAME0, NAME1, ... or NAME1,
+/// NAME2, ... with an input.nn, where NAME is the same for all and may be empty; `nnp-1`, `nnp-2`, ... is
+/// usual. If the directory has an input.nn of its own, they count only if they begin with 0 and have no NAME,
+/// or if its keyword committee_mode is not off; committee_size must then be their number. The list is empty
+/// for a single potential. Throws Error if a member is missing, or if there are several NAMEs.
 std::vector<std::string> ensemble_members(const std::string& directory);
 
-/// Sample standard deviation of some numbers; NaN for fewer than two.
+/// Return the sample standard deviation of some numbers; NaN for fewer than two.
 double spread(const std::vector<double>& values);
 
 }  // namespace sitewise

@@ -9,9 +9,9 @@
 
 namespace sitewise {
 
-/// A full neighbour list in compressed rows, without ownership. An MD code that keeps its own list,
-/// ghost atoms included, hands it over in this form: centres are the atoms that it owns, with indices 0 to
-/// centers - 1, ghosts have the indices behind them and no rows.
+/// A full neighbour list in compressed rows, without ownership. An MD code passes its own list, ghost atoms
+/// included, in this form: centres are the atoms that it owns, with indices 0 to centers - 1; ghosts have the
+/// indices after them and no rows.
 struct NeighborView {
     std::size_t centers = 0;             ///< number of rows
     const std::size_t* first = nullptr;  ///< [centers + 1], row i is [first[i], first[i + 1])
@@ -19,8 +19,8 @@ struct NeighborView {
     const double* vectors = nullptr;     ///< [entries][3], r_ij = r_j + S.cell - r_i, Angstrom
 };
 
-/// A full neighbour list: every pair stands in the rows of both atoms, and a periodic image of an atom
-/// is a neighbour of that atom like any other.
+/// A full neighbour list: every pair is in the rows of both atoms, and a periodic image of an atom is a
+/// neighbour of that atom like any other.
 struct NeighborList {
     std::vector<std::size_t> first;          ///< [n + 1]
     std::vector<int> index;                  ///< [entries]
@@ -31,35 +31,35 @@ struct NeighborList {
     NeighborView view() const { return {centers(), first.data(), index.data(), vectors.data()}; }
 };
 
-/// All pairs with |r_ij| < cutoff (Angstrom), by a cell list in O(N). Any cell is accepted: triclinic,
-/// thin, far smaller than the cutoff, periodic along any subset of its vectors; the cell vectors along
+/// Find all pairs with |r_ij| < cutoff (Angstrom), by a cell list in O(N). Any cell is accepted: triclinic,
+/// thin, far smaller than the cutoff, periodic along any subset of its vectors. The cell vectors along
 /// non-periodic directions may be zero. The order of the entries does not depend on the number of threads.
 ///
-/// Throws Error for a cutoff that is not positive and finite, NaN or infinite positions or cell, a
-/// periodic cell without volume, and atoms closer than 1e-6 Angstrom.
+/// Throws Error for a cutoff that is not positive and finite, NaN or infinite positions or cell, a periodic
+/// cell without volume, and atoms closer than 1e-6 Angstrom.
 NeighborList build_neighbors(const Atoms& atoms, double cutoff);
 
-/// The same on a device. Throws Error where there is no such device, too.
+/// The same on a device. Throws Error also if there is no such device.
 NeighborList build_neighbors(const Atoms& atoms, double cutoff, Device device);
 
 /// A neighbour list for atoms that move little from call to call, as in molecular dynamics (L. Verlet, Phys.
-/// Rev. 159, 98 (1967)). It reaches `skin` beyond the cutoff, and is built anew only where a pair that it
-/// lacks may have come within the cutoff; what comes with a homogeneous strain of the cell counts as strain,
-/// not as movement. Used by one thread at a time.
+/// Rev. 159, 98 (1967)). It reaches `skin` beyond the cutoff. It is rebuilt only if a pair that it lacks may
+/// have come within the cutoff. Movement with a homogeneous strain of the cell counts as strain, not as
+/// movement. Only one thread at a time may use it.
 class VerletList {
 public:
-    /// Angstrom. Throws Error for a cutoff that is not positive and finite and a skin that is negative or not
-    /// finite.
+    /// Lengths in Angstrom. Throws Error for a cutoff that is not positive and finite, and for a skin that is
+    /// negative or not finite.
     VerletList(double cutoff, double skin);
 
-    /// The list of these atoms, with up-to-date vectors; pairs beyond the cutoff are among them. It is valid
-    /// until the next call. Throws Error as build_neighbors does when it builds anew, and for positions that
-    /// are not finite.
+    /// Return the list of these atoms, with up-to-date vectors; pairs beyond the cutoff may be among them. It
+    /// is valid until the next call. Throws Error as build_neighbors does if the list is rebuilt, and for
+    /// positions that are not finite.
     NeighborView update(const Atoms& atoms);
 
     double cutoff() const { return cutoff_; }
     double skin() const { return skin_; }
-    std::size_t builds() const { return builds_; }  ///< how often the list was built
+    std::size_t builds() const { return builds_; }  ///< number of times the list was built
 
 private:
     bool valid(const Atoms& atoms) const;

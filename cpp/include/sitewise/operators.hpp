@@ -9,18 +9,18 @@ namespace sitewise {
 // The operators of SymmetryFunctions for all atoms of a structure. G_i are the functions of atom i, which
 // depend on the vectors r_ij = r_j + S.cell - r_i of its neighbours within functions.cutoff(), Angstrom.
 // Arrays have [size] atoms and [max_count] functions, see SymmetryFunctions::max_count; functions have no
-// unit. Results are overwritten. A structure is one thread's work on the processor.
+// unit. Results are overwritten. On the processor one thread works on a structure.
 //
-// All throw Error for an element index out of range, as build_neighbors does, and where there is no such
+// All throw Error for an element index out of range, as build_neighbors does, and if there is no such
 // device.
 
-/// G [size][max_count], NaN behind the last function of an atom's element.
+/// Compute G [size][max_count], NaN behind the last function of an atom's element.
 void evaluate(const SymmetryFunctions& functions, const Atoms& atoms, double* G, Device device = Device::cpu);
 
-/// With A = sum over atoms of u_i . G_i for fixed u [size][max_count]: gradient [size][3] = dA/dr,
-/// 1/Angstrom, and strain [3][3] = dA/d(strain), where a strain moves r to r + strain r, atoms and cell.
-/// Where u_i = dE/dG_i, forces are -gradient and the stress is strain / volume (tensile positive). What
-/// stands behind the last function of an element is not looked at.
+/// Compute gradient [size][3] = dA/dr, 1/Angstrom, and strain [3][3] = dA/d(strain) of A = sum over atoms of
+/// u_i . G_i for fixed u [size][max_count]. A strain moves r to r + strain r, atoms and cell. With
+/// u_i = dE/dG_i forces are -gradient, and the stress is strain / volume (tensile positive). Entries of u
+/// behind the last function of an element are ignored.
 void vjp(const SymmetryFunctions& functions,
          const Atoms& atoms,
          const double* u,
@@ -28,8 +28,9 @@ void vjp(const SymmetryFunctions& functions,
          double* strain,
          Device device = Device::cpu);
 
-/// dG [size][max_count], the change of G to first order for displacements v [size][3], Angstrom, and a strain
-/// [3][3]: r_ij changes by v_j - v_i + strain r_ij. NaN behind the last function of an atom's element.
+/// Compute dG [size][max_count], the change of G to first order for displacements v [size][3], Angstrom, and
+/// a strain [3][3]: r_ij changes by v_j - v_i + strain r_ij. It is NaN behind the last function of an atom's
+/// element.
 void jvp(const SymmetryFunctions& functions,
          const Atoms& atoms,
          const double* v,

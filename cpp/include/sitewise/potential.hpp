@@ -17,9 +17,11 @@ namespace sitewise {
 
 class Backend;
 
-/// Units of the network's output, n2p2's data set normalisation included:
-/// E [eV] of an atom = e / conv_energy + mean_energy + atom_energy[element].
-/// conv_length has no effect on results; it is kept so that a directory is written as n2p2 wants it.
+/// Units of the network's output e, with n2p2's normalisation of the data set: the energy of an atom in eV is
+///
+///     E = e / conv_energy + mean_energy + atom_energy[element]
+///
+/// conv_length has no effect on results; it is kept because n2p2 needs it in a directory.
 struct Normalization {
     bool used = false;
     double mean_energy = 0.0;  ///< eV
@@ -28,13 +30,13 @@ struct Normalization {
 };
 
 /// A Behler-Parrinello potential. All quantities are in eV and Angstrom; a directory in other units is
-/// converted when it is loaded. Const functions may run in several threads at once, each with a team of
-/// OpenMP threads of its own (omp_set_num_threads). A forked process computes with one thread, and not on a
-/// device that its parent has used.
+/// converted when it is loaded. Const functions may run in several threads at once, each with its own team of
+/// OpenMP threads (omp_set_num_threads). A forked process computes with one thread, and not on a device that
+/// its parent has used.
 class Potential {
 public:
-    /// Elements by their symbols, sorted by atomic number; one network per element.
-    /// Throws Error where the numbers of functions, statistics and networks do not match.
+    /// Elements by their symbols, sorted by atomic number; one network per element. Throws Error if the
+    /// numbers of functions, statistics and networks do not match.
     Potential(std::vector<std::string> elements,
               SymmetryFunctions functions,
               Scaling scaling,
@@ -42,27 +44,29 @@ public:
               std::vector<double> atom_energies,
               Normalization normalization = {});
 
-    /// Reads a n2p2/RuNNer directory: input.nn, scaling.data, weights.ZZZ.data or RuNNer's
-    /// optweights.ZZZ.out. As in LAMMPS's `pair_style hdnnp`, cflength and cfenergy convert eV and Angstrom
-    /// to the units of the directory: 1.8897261328 and 0.0367493254 for Bohr and Hartree. Throws Error that
-    /// names file and line, among others for keywords that would change the energy in a way that is not
-    /// supported, and where n2p2 and RuNNer read a file otherwise and nothing tells whose it is.
+    /// Read an n2p2/RuNNer directory: input.nn, scaling.data, weights.ZZZ.data or RuNNer's
+    /// optweights.ZZZ.out. As in LAMMPS's `pair_style hdnnp`, cflength and cfenergy convert Angstrom and eV
+    /// to the units of the directory: 1.8897261328 and 0.0367493254 for Bohr and Hartree. Throws Error with
+    /// file and line. Among others, this happens for keywords that would change the energy in a way that is
+    /// not supported, and if n2p2 and RuNNer read a file differently and nothing shows which program it is
+    /// for.
     static Potential load(const std::string& directory, double cflength = 1.0, double cfenergy = 1.0);
 
-    /// Writes the directory in eV and Angstrom, creating it; each file under a temporary name and then
-    /// renamed. `comments` stand at the head of input.nn, a '#' before each line, and `units` behind them.
-    /// What load() gives back computes identical numbers. Throws Error where it cannot be written.
+    /// Write the directory in eV and Angstrom, and create it if needed. Each file is written under a
+    /// temporary name and then renamed. `comments` are at the head of input.nn, with a '#' before each line,
+    /// followed by `units`. The potential that load() returns computes identical numbers. Throws Error if the
+    /// directory cannot be written.
     void save(const std::string& directory,
               const std::string& comments = "",
               const std::string& units = "eV and Angstrom") const;
 
-    /// What load() assumed because the directory does not say it, one sentence each; empty for other
+    /// Return what load() assumed because the directory does not state it, one sentence each; empty for other
     /// potentials.
     const std::vector<std::string>& assumed() const { return assumed_; }
-    /// Sets them for a copy that is made from its parts.
+    /// Set these sentences for a copy that is made from its parts.
     void set_assumed(std::vector<std::string> assumed) { assumed_ = std::move(assumed); }
 
-    /// Chemical symbols; an element's place here is its index everywhere else.
+    /// Return the chemical symbols; an element's place here is its index everywhere else.
     const std::vector<std::string>& elements() const { return elements_; }
     const std::vector<int>& atomic_numbers() const { return atomic_numbers_; }
     double cutoff() const { return functions_.cutoff(); }  ///< Angstrom
@@ -74,10 +78,11 @@ public:
 
     std::size_t n_weights() const;        ///< of all elements
     std::vector<double> weights() const;  ///< concatenated in the order of the elements
-    /// [n_weights()], in that order. Throws Error if one is not finite.
+    /// Set the weights [n_weights()], in that order. Throws Error if one is not finite.
     void set_weights(const double* weights);
 
-    /// float64 unless set; float32 is faster, with errors of about 1e-5 of the largest force.
+    /// Precision of the arithmetic, float64 unless set; float32 is faster, with errors of about 1e-5 of the
+    /// largest force.
     Precision precision() const { return precision_; }
     void set_precision(Precision precision) { precision_ = precision; }
 
@@ -87,8 +92,9 @@ public:
     Device device() const;
     void set_device(Device device);
 
-    /// Results to add to, so the caller sets them to zero or lets them collect; a null pointer is left alone.
-    /// With E the energy of the centres and n the number of atoms that the list may index (ghosts included):
+    /// Results, which are added to: the caller sets them to zero or accumulates them. A result whose pointer
+    /// is null is left out. E is the energy of the centres, and n the number of atoms that the list may index
+    /// (ghosts included).
     struct Output {
         double* energy = nullptr;    ///< E, eV
         double* energies = nullptr;  ///< [centers], eV
@@ -101,29 +107,29 @@ public:
         int* extrapolations = nullptr;  ///< [centers], functions outside the training range; overwritten
     };
 
-    /// Energies and their derivatives from a neighbour list with all pairs within cutoff(), others may be
-    /// among them; species [n_atoms] has the element index of every atom that the list names, centres first.
-    /// Forces of ghost atoms belong to the atoms that they are images of, for the caller to add. OpenMP over
-    /// atoms; results for one atom do not depend on the number of threads, sums over atoms do to rounding
-    /// (1e-12).
+    /// Compute energies and their derivatives from a neighbour list. It must have all pairs within cutoff()
+    /// and may have others; species [n_atoms] has the element index of every atom that the list names,
+    /// centres first. Forces of ghost atoms belong to the atoms whose images they are; the caller adds them.
+    /// OpenMP runs over atoms. Results for one atom do not depend on the number of threads; sums over atoms
+    /// do, by rounding (1e-12).
     ///
     /// Throws Error for an element index out of range, for vectors that are not finite or shorter than 1e-6
     /// Angstrom, and for energies or virials that are not finite or above 1e30 eV; nothing is added then.
     /// Indices of neighbours must be below n_atoms, which is not checked.
     void compute(const NeighborView& neighbors, const int* species, std::size_t n_atoms, Output out) const;
 
-    /// The same with a neighbour list of our own; every atom is a centre. Throws Error as build_neighbors
-    /// does too.
+    /// The same with a neighbour list that is built here; every atom is a centre. Throws Error also as
+    /// build_neighbors does.
     void compute(const Atoms& atoms, Output out) const;
 
-    /// The same for many structures, which a device works on together. Throws Error unless there are
-    /// as many outputs.
+    /// The same for many structures, which a device computes together. Throws Error unless there are as many
+    /// outputs.
     void compute(const std::vector<Atoms>& structures, const std::vector<Output>& out) const;
 
-    /// The same where the positions and energy, energies, forces and virial lie on the device, in double
-    /// precision: overwritten, not added to; other outputs are ignored. `stream`, a cudaStream_t, is waited
-    /// for first, and the results are there on return, not checked to be finite. Throws Error on the
-    /// processor.
+    /// The same for positions on the device; energy, energies, forces and virial are on the device, too, in
+    /// double precision. They are overwritten, not added to; other outputs are ignored. The call waits for
+    /// `stream`, a cudaStream_t, first. The results are complete on return, and are not checked to be finite.
+    /// Throws Error on the processor.
     void compute_on_device(const Atoms& atoms, Output out, void* stream) const;
 
 private:
@@ -141,15 +147,15 @@ private:
     std::shared_ptr<Backend> backend_;
 };
 
-/// The elements (sorted by atomic number) and symmetry functions of an input.nn, whose networks and
-/// scaling need not exist. Throws Error that names file and line.
+/// The elements (sorted by atomic number) and symmetry functions of an input.nn, whose networks and scaling
+/// need not exist. Throws Error with file and line.
 struct InputFunctions {
     std::vector<std::string> elements;
     SymmetryFunctions functions;
 };
 InputFunctions read_functions(const std::string& input_nn, double cflength = 1.0);
 
-/// Atomic number of a chemical symbol; 0 if there is no such element.
+/// Return the atomic number of a chemical symbol; 0 if there is no such element.
 int atomic_number(const std::string& symbol);
 
 }  // namespace sitewise

@@ -11,7 +11,7 @@ namespace sitewise {
 
 struct TrainingData;
 
-/// What is known of a structure; NaN or null where it is not.
+/// The labels of a structure; NaN or null if unknown.
 struct Labels {
     double energy;                   ///< eV, NaN if unknown
     const double* forces = nullptr;  ///< [size][3], eV/Angstrom
@@ -19,7 +19,7 @@ struct Labels {
 };
 
 /// Features and derivatives of a structure that were computed before, see TrainingSet::features and
-/// derivatives; both null where they were not.
+/// derivatives; both null if they were not.
 struct Stored {
     const double* features = nullptr;
     std::shared_ptr<const StoredFile> file;  ///< with the derivatives, in single precision
@@ -33,17 +33,17 @@ struct LossWeights {
 };
 
 /// Mean squared errors over the labels present: (dE/N)^2 over structures, dF^2 over components, dS^2 over
-/// components. 0 where there is no label. value = energy + w.force * force + w.stress * stress, where each
-/// error counts with the weight of its structure or atom, see TrainingSet::set_weights.
+/// components; 0 if there is no label. value = energy + w.force * force + w.stress * stress, where each error
+/// has the weight of its structure or atom, see TrainingSet::set_weights.
 struct Loss {
     double value = 0.0;
     double energy = 0.0, force = 0.0, stress = 0.0;
 };
 
-/// Structures prepared for training: neighbours, features G and, while they fit the memory budget, the
-/// derivatives dG/dr of each atom in single precision, without the zeros between elements. Past the
-/// budget stored derivatives are read from their file each time, and the operators recompute where there are
-/// none; all ways give the same numbers to single precision.
+/// Structures prepared for training: neighbours, features G and, as long as they fit the memory budget, the
+/// derivatives dG/dr of each atom in single precision, without the zeros between elements. Beyond the budget,
+/// stored derivatives are read from their file each time, and others are recomputed. All ways give the same
+/// numbers to single precision.
 class TrainingSet {
 public:
     TrainingSet(const SymmetryFunctions& functions, std::size_t memory_budget);
@@ -51,8 +51,8 @@ public:
     TrainingSet(TrainingSet&&) noexcept;
     TrainingSet& operator=(TrainingSet&&) noexcept;
 
-    /// Adds structures [count], computed in parallel, in the order given; what is stored [count] is taken
-    /// instead. Throws Error of the first bad one, whose place is written to *failed.
+    /// Add structures [count], computed in parallel, in the order given; what is in stored [count] is not
+    /// computed. Throws the Error of the first wrong structure, and writes its place to *failed.
     void add(std::size_t count,
              const Atoms* atoms,
              const Labels* labels,
@@ -66,37 +66,37 @@ public:
     std::size_t atoms() const;
     std::size_t cached_bytes() const;
     const std::vector<int>& species(std::size_t structure) const;  ///< element index of each atom
-    /// Raw G of one structure, [atoms][max_count], NaN behind the last function of an element.
+    /// Return raw G of one structure, [atoms][max_count], NaN behind the last function of an element.
     std::vector<double> features(std::size_t structure) const;
-    /// Derivatives of one structure as they are cached or stored, in an order of their own; empty where they
-    /// are recomputed.
+    /// Return the derivatives of one structure as they are cached or stored, in an internal order; empty if
+    /// they are recomputed.
     std::vector<float> derivatives(std::size_t structure) const;
-    /// Statistics of G for each element over the given structures.
+    /// Return the statistics of G for each element over the given structures.
     std::vector<FeatureStatistics> statistics(const std::vector<std::size_t>& structures) const;
 
-    /// Weight of a structure's errors in Loss::value, and of its atoms' forces [atoms] beside that, which may
-    /// be null; all are 1 unless set.
+    /// Set the weight of a structure's errors in Loss::value, and further factors for the forces on its atoms
+    /// [atoms], which may be null. All are 1 unless set.
     void set_weights(std::size_t structure, double weight, const double* force_weights);
-    /// Weight of the energy and stress errors of a structure.
+    /// Return the weight of the energy and stress errors of a structure.
     double weight(std::size_t structure) const;
-    /// Weights of the force errors [atoms], the product of both that were set.
+    /// Return the weights of the force errors [atoms], the product of both factors that were set.
     std::vector<double> force_weights(std::size_t structure) const;
 
-    /// Loss over the given structures and, where gradient [n_weights] is not null, its derivative, which
-    /// is overwritten. The result does not depend on the number of threads.
+    /// Return the loss over the given structures and, if gradient [n_weights] is not null, its derivative,
+    /// which is overwritten. The result does not depend on the number of threads.
     Loss loss(const Potential& potential,
               const std::vector<std::size_t>& structures,
               LossWeights weights,
               double* gradient) const;
 
-    /// Derivatives with respect to the weights, [rows][n_weights]: for each of the structures a row of its
-    /// energy, then one for each of its components (3 atom + axis) of forces.
+    /// Compute derivatives with respect to the weights, [rows][n_weights]: for each structure a row of its
+    /// energy, then one row for each of its chosen components (3 atom + axis) of forces.
     void jacobian(const Potential& potential,
                   const std::vector<std::size_t>& structures,
                   const std::vector<std::vector<std::size_t>>& components,
                   double* rows) const;
 
-    /// Predictions for one structure; forces [n][3] and stress [6] may be null.
+    /// Return the predicted energy of one structure, and its forces [n][3] and stress [6], which may be null.
     double predict(const Potential& potential, std::size_t structure, double* forces, double* stress) const;
 
 private:
