@@ -23,7 +23,7 @@ from .progress import Reporter
 
 LOCK = ".sitewise-lock"  # in the folder of a run
 MARK = ".sitewise-"  # in the names of temporary files
-# Also those of cpp/src/format/write_file.cpp.
+# Also matches the temporary files of cpp/src/format/write_file.cpp.
 TEMPORARY = re.compile(r"\..*\.sitewise-[a-z0-9_]{8}(\.[^.]*)?", re.DOTALL)
 HOLDER = re.compile(r"process \d{1,20} on [\w.-]{1,100}", re.ASCII)
 

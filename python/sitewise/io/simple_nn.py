@@ -48,7 +48,7 @@ def read_potential(path: str | Path) -> Potential:
         raise Error(f"{path}: has networks of {', '.join(parts)}, expected {', '.join(named)}")
     if not lines.done:
         lines.words()
-        lines.fail("stands behind the last element")
+        lines.fail("follows the last element")
     return _assemble(elements, [parts[symbol] for symbol in elements])
 
 
