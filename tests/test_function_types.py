@@ -31,6 +31,20 @@ MEANING = {
     "angle_right": ("angle_right", "140", 140.0, 0),
     "subtype": ("subtype", "p3a", "p3a", 0),
 }
+# The columns of n2p2's documentation (symfunction_short)
+N2P2 = {
+    2: "e1 eta rs rc",
+    3: "e1 e2 eta lambda zeta rc [rs]",
+    9: "e1 e2 eta lambda zeta rc [rs]",
+    12: "eta rs rc",
+    13: "eta rs lambda zeta rc",
+    20: "e1 rl rc subtype",
+    21: "e1 e2 rl rc angle_left angle_right subtype",
+    22: "e1 e2 rl rc angle_left angle_right subtype",
+    23: "rl rc subtype",
+    24: "rl rc angle_left angle_right subtype",
+    25: "rl rc angle_left angle_right subtype",
+}
 each_type = pytest.mark.parametrize("kind", TYPES, ids=lambda kind: str(kind.number))
 
 
@@ -53,6 +67,11 @@ def test_each_type_stands_once():
     assert len({kind.number for kind in TYPES}) == len(TYPES) >= 11
     assert set(MEANING) == {name for name, _ in _core.function_columns()}
     assert {parameter for parameter, *_ in MEANING.values()} | {"type", "center"} == set(PARAMETERS)
+
+
+def test_columns_stand_in_the_order_of_n2p2():
+    columns = {kind.number: " ".join(kind.columns) for kind in TYPES}
+    assert columns.items() >= N2P2.items()
 
 
 @each_type
