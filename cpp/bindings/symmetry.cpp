@@ -96,9 +96,7 @@ SymmetryFunctions unpickled_functions(const py::tuple& state) {
             static_cast<Moments>(state[6].cast<int>())};
 }
 
-}  // namespace
-
-void export_symmetry(py::module_& m) {
+void export_function(py::module_& m) {
     py::class_<SymmetryFunction>(m, "SymmetryFunction")
         .def(py::init([](int type, int center, int neighbor1, int neighbor2, double eta, double rs,
                          double lambda, double zeta, double cutoff, double left, double angle_left,
@@ -128,6 +126,9 @@ void export_symmetry(py::module_& m) {
         .def_property_readonly("is_angular", &SymmetryFunction::is_angular)
         .def_property_readonly("is_compact", &SymmetryFunction::is_compact)
         .def(py::pickle(&pickled_function, &unpickled_function));
+}
+
+void export_functions(py::module_& m) {
     py::class_<SymmetryFunctions>(m, "SymmetryFunctions")
         .def(py::init([](int n_elements, std::vector<SymmetryFunction> functions, int cutoff_type,
                          double alpha, const std::vector<int>& atomic_numbers, const std::string& moments) {
@@ -177,6 +178,13 @@ void export_symmetry(py::module_& m) {
         .def("jvp", &jvp_structure, py::arg("species"), py::arg("positions"), py::arg("cell"), py::arg("pbc"),
              py::arg("v"), py::arg("strain"), py::arg("device") = "cpu")
         .def(py::pickle(&pickled_functions, &unpickled_functions));
+}
+
+}  // namespace
+
+void export_symmetry(py::module_& m) {
+    export_function(m);
+    export_functions(m);
     m.def(
         "read_functions",
         [](const std::string& input_nn, double cflength) {

@@ -91,8 +91,7 @@ class Dataset(Sequence[Structure]):
             shape (with file and number of the structure, counted from 0), if a stress is not symmetric, if no structure
             has a key that is given, if the sources of a label are mixed, or if there is no label at all.
         """
-        keys = dict(keys or {})
-        reporter = reporter or Reporter()
+        keys, reporter = dict(keys or {}), reporter or Reporter()
         units = Units.of(length_unit, energy_unit, stress_unit)
         reader = _Reader(keys, units)
         files = expand(paths)
@@ -107,12 +106,13 @@ class Dataset(Sequence[Structure]):
                     advance()
             doubts += implausible(reader.structures[first:], path, units)
         data = cls(reader.structures, reader.stresses_ignored)
+        names = ", ".join(files)
         if require_labels:
             data.require_labels(keys, reader.labels.alike())
-        reader.labels.require_keys(", ".join(files))
+        reader.labels.require_keys(names)
         if not mixed_labels:
-            require_one_source(by_source(s.sources for s in data), ", ".join(files))
-        reporter.say(f"{', '.join(files)}: {data.summary()}{data.sources()}, in {units}")
+            require_one_source(by_source(s.sources for s in data), names)
+        reporter.say(f"{names}: {data.summary()}{data.sources()}, in {units}")
         for note in (*reader.labels.notes(), *data.unused_labels()):
             reporter.say(note)
         for doubt in doubts:
