@@ -95,16 +95,8 @@ class Dataset(Sequence[Structure]):
         units = Units.of(length_unit, energy_unit, stress_unit)
         reader = _Reader(keys, units)
         files = expand(paths)
-        doubts: list[str] = []
-        for path in files:
-            first = len(reader.structures)
-            with reporter.task(f"reading {path}", None) as advance:
-                for number, atoms in read_structures(
-                    path, index, units, keep_unconverged, keep_machine_learned, reporter
-                ):
-                    reader.add(atoms, path, number)
-                    advance()
-            doubts += implausible(reader.structures[first:], path, units)
+        keep = keep_unconverged, keep_machine_learned
+        doubts = [doubt for path in files for doubt in reader.read(path, index, *keep, reporter)]
         data = cls(reader.structures, reader.stresses_ignored)
         names = ", ".join(files)
         if require_labels:
@@ -274,6 +266,19 @@ class _Reader:
         self.labels, self.units = LabelReader(keys), units
         self.structures: list[Structure] = []
         self.stresses_ignored = 0
+
+    def read(
+        self, path: str, index: str, keep_unconverged: bool, keep_machine_learned: bool, reporter: Reporter
+    ) -> list[str]:
+        """Read a file, and return what is implausible about it."""
+        first = len(self.structures)
+        with reporter.task(f"reading {path}", None) as advance:
+            for number, atoms in read_structures(
+                path, index, self.units, keep_unconverged, keep_machine_learned, reporter
+            ):
+                self.add(atoms, path, number)
+                advance()
+        return [*implausible(self.structures[first:], path, self.units)]
 
     def add(self, atoms: Atoms, path: str, number: int) -> None:
         source = f"{path}, structure {number}"
