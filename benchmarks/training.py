@@ -29,13 +29,15 @@ import tomli_w
 from common import cpu_seconds, environment, pin, print_table, ratio, write_json
 from sitewise.config import Config
 from sitewise.features.selection import choose_functions
+from sitewise.features.source import FeatureSource
 from sitewise.figures import COLORS, panels, plain_log_ticks, save_figure
 from sitewise.files import write_text
 from sitewise.progress import Reporter
 from sitewise.training import optimizers
+from sitewise.training.data import read_data
 from sitewise.training.parameters import Parameters, atomic_offsets, initial_potential
 from sitewise.training.plots import SHOWN
-from sitewise.training.preparation import PreparedData, read_data
+from sitewise.training.prepared import PreparedData
 
 KINDS = ("energy_rmse", "energy_mae", "force_rmse", "force_mae")
 UNITS = {"energy": 1e3, "force": 1.0}  # meV/atom and eV/Angstrom
@@ -50,12 +52,12 @@ def objective_of(config: Config, budget: int, cache: Path | None = None) -> opti
     quiet = Reporter(quiet=True)
     data, _ = read_data(config.data, np.random.default_rng(0), quiet)
     functions = choose_functions(config.symmetry_functions, data.elements)
-    prepared = PreparedData(data, functions, budget, quiet, "", cache).prepared
+    prepared = FeatureSource(budget, cache).prepare_here(data, functions)
     offsets = atomic_offsets(data, functions.elements)
     scaling = config.symmetry_functions.scaling
     potential = initial_potential(functions, scaling, config.network, prepared, offsets)
     parameters = Parameters(potential, prepared, config.symmetry_functions.whiten)
-    return optimizers.Objective(data, prepared, potential, parameters, config.training)
+    return optimizers.Objective(PreparedData(data, prepared), potential, parameters, config.training)
 
 
 def past_the_budget(config: Config) -> dict[str, float]:

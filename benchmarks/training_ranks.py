@@ -16,18 +16,19 @@ import numpy as np
 
 from common import cpu_seconds, print_table
 from sitewise.config import Config
-from sitewise.features import sets as training_set
 from sitewise.features.selection import choose_functions
+from sitewise.features.shared import _Part
+from sitewise.features.source import FeatureSource
+from sitewise.features.training_set import TrainingSet
 from sitewise.progress import Reporter
 from sitewise.ranks import all_ranks
+from sitewise.training.data import read_data
 from sitewise.training.parameters import atomic_offsets, initial_potential
-from sitewise.training.preparation import read_data
 
-MUCH = 1 << 40  # bytes
 REPEATS = 15
 QUIET = Reporter(quiet=True)
 
-of_part = training_set._Part.loss
+of_part = _Part.loss
 spent: list[float] = []  # CPU seconds of the calls of `loss` on this rank
 
 
@@ -48,15 +49,15 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, metavar="RUN.toml")
-    training_set._Part.loss = loss  # type: ignore[method-assign]
+    _Part.loss = loss  # type: ignore[method-assign]
     with all_ranks() as ranks:
         config = Config.load(parser.parse_args().run)
         data, _ = read_data(config.data, np.random.default_rng(0), QUIET)
         functions = choose_functions(config.symmetry_functions, data.elements)
-        sets: list[training_set.TrainingSet] = []
+        sets: list[TrainingSet] = []
         prepared = [
-            cpu_seconds(lambda: sets.append(training_set.prepare(data, functions, MUCH, QUIET, ""))),
-            cpu_seconds(lambda: sets.append(training_set.SharedSet(ranks, data, functions, MUCH, QUIET, ""))),
+            cpu_seconds(lambda: sets.append(FeatureSource().prepare(data, functions, ""))),
+            cpu_seconds(lambda: sets.append(FeatureSource(ranks=ranks).prepare(data, functions, ""))),
         ]
         offsets = atomic_offsets(data, functions.elements)
         potential = initial_potential(functions, config.symmetry_functions.scaling, config.network, sets[0], offsets)

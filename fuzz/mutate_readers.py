@@ -37,7 +37,7 @@ import test_vasp
 from checks import silicon_frames, silicon_potential
 from sitewise import Dataset, Error, Potential
 from sitewise.config import Config
-from sitewise.features.cache import read_features, write_features
+from sitewise.features.cache import Sizes, read_features, write_features
 from sitewise.io.simple_nn import read_params, read_potential, write_params, write_potential
 from sitewise.progress import Silent
 from sitewise.symmetry import SymmetryFunctions
@@ -47,7 +47,7 @@ from sitewise.training.checkpoint import State
 SECONDS = 2.0  # of CPU for an input
 MEMORY = 3 << 30  # bytes of address space beyond that of the start
 LONGEST = 2000  # characters of an Error
-SIZES = (2, 16, 5)  # of the feature cache: structures, atoms, functions
+SIZES = Sizes(structures=2, atoms=16, width=5)  # of the feature cache
 
 NUMBER = re.compile(rb"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 NASTY = [

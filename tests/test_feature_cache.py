@@ -12,8 +12,8 @@ from checks import assert_close, silicon_frames
 from sitewise import Dataset, Error, Potential, SymmetryFunctions, _core, train
 from sitewise.features import cache as feature_cache
 from sitewise.features.cache import content_key
+from sitewise.features.source import FeatureSource
 from sitewise.progress import Reporter
-from sitewise.training.preparation import PreparedData
 
 QUIET = Reporter(quiet=True)
 PLENTY = 1 << 30
@@ -36,7 +36,7 @@ def told():
 
 
 def prepare(data, budget, folder, reporter=QUIET, functions=FUNCTIONS):
-    return PreparedData(data, functions, budget, reporter, "these", folder).prepared
+    return FeatureSource(budget, folder, reporter).prepare_here(data, functions, "these")
 
 
 def same(a, b):
@@ -214,7 +214,7 @@ import json, resource, sys
 from pathlib import Path
 import numpy as np
 from sitewise import Dataset, SymmetryFunctions, _core
-from sitewise.preparation import PreparedData
+from sitewise.features.source import FeatureSource
 from sitewise.progress import Reporter
 
 path, limit, budget, *cache = sys.argv[1:]
@@ -225,7 +225,7 @@ functions = SymmetryFunctions.auto(["Si"], 5.0)
 used = 1024 * int(Path("/proc/self/status").read_text().split("VmData:")[1].split()[0])
 resource.setrlimit(resource.RLIMIT_DATA, (used + int(limit), resource.RLIM_INFINITY))
 try:
-    prepared = PreparedData(data, functions, int(budget), quiet, "", *map(Path, cache)).prepared
+    prepared = FeatureSource(int(budget), *map(Path, cache)).prepare_here(data, functions)
     everything = range(len(prepared))
     scaling = _core.Scaling("minmax", -1, 1, prepared.statistics(everything))
     network = _core.Network([functions.core.max_count, 5, 1], "tl")

@@ -9,16 +9,16 @@ from scipy.spatial.distance import cdist
 from checks import RNG_SEED, assert_close, directional_derivative, random_potential, rattled, silicon_frames, structures
 from sitewise import Dataset, Error, SymmetryFunctions
 from sitewise.config import Config, Training
+from sitewise.features.source import FeatureSource
 from sitewise.mapping.gdf import automatic_width, density, gdf_weights
 from sitewise.progress import Reporter
 from sitewise.structures import Structure
 from sitewise.training import optimizers
+from sitewise.training.inputs import make_inputs
 from sitewise.training.parameters import Parameters
-from sitewise.training.preparation import PreparedData
-from sitewise.training.run import Inputs
+from sitewise.training.prepared import PreparedData
 
 QUIET = Reporter(quiet=True)
-PLENTY = 1 << 30
 
 
 def with_forces(atoms, forces=True):
@@ -34,7 +34,7 @@ def rotated(lattice, seed):
 
 def weights_of(data, preset="auto", width=None):
     functions = SymmetryFunctions.preset(preset, data.elements)
-    prepared = PreparedData(data, functions, 0, QUIET, "").prepared
+    prepared = FeatureSource(budget=0).prepare_here(data, functions)
     return gdf_weights(data, prepared, functions, width, QUIET)
 
 
@@ -82,11 +82,11 @@ def objective():
             forces = found["forces"] + noise * rng.normal(size=found["forces"].shape)
             labelled.append(Structure(atoms, found["energy"] + noise, forces, None, "", "a place"))
         data = Dataset(labelled)
-        prepared = PreparedData(data, functions, PLENTY, QUIET, "")
+        prepared = PreparedData(data, FeatureSource().prepare_here(data, functions))
         prepared.weigh(lambda group: 2.0, gdf_weights(data, prepared.prepared, functions, None, QUIET))
         settings = Training.model_validate({"force_weight": 0.3, "l2": 1e-3})
         parameters = Parameters(potential, prepared.prepared, whiten=False)
-        return optimizers.Objective(data, prepared.prepared, potential, parameters, settings)
+        return optimizers.Objective(prepared, potential, parameters, settings)
 
     return make
 
@@ -122,7 +122,7 @@ def test_run_weighs_the_forces_of_training_structures_alone(tmp_path):
         "symmetry_functions": {"preset": "auto", "cutoff": 5.0},
         "training": {"gdf": True, "group_weights": {"odd": 3.0}},
     }
-    inputs = Inputs(Config.parse(tables), QUIET)
+    inputs = make_inputs(Config.parse(tables), QUIET)
     found, kept = [], []
     for i, structure in enumerate(inputs.train.data):
         weight, forces = inputs.train.prepared.weights(i)

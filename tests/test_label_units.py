@@ -18,7 +18,7 @@ from sitewise.evaluation.comparison import compare
 from sitewise.evaluation.errors import error_table
 from sitewise.evaluation.label_units import implausible_stress
 from sitewise.progress import Reporter, Silent
-from sitewise.training.preparation import check_labels
+from sitewise.training.data import check_labels
 
 FACTORS = {
     "energy": [-1, 27.2114, 1 / 27.2114, 1 / 13.6057, 23.06, 96.485, -96.485],

@@ -20,7 +20,7 @@ from sitewise import Dataset, Error, train
 from sitewise.cli import app
 from sitewise.config import Config
 from sitewise.io.extxyz import write_extxyz
-from sitewise.training.preparation import read_data
+from sitewise.training.data import read_data
 
 VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
 

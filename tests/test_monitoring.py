@@ -18,8 +18,8 @@ from checks import silicon_frames
 from sitewise import Dataset, Error, SymmetryFunctions, train
 from sitewise.mapping.gspace import Environments
 from sitewise.progress import Reporter
-from sitewise.training.monitoring import Monitor
-from sitewise.training.run import LOG_COLUMNS, Run
+from sitewise.training.monitoring import AdHocWatch, Monitor
+from sitewise.training.run import Run
 
 QUIET = Reporter(quiet=True)
 RUN = """
@@ -93,14 +93,14 @@ def test_found_in_the_data_once_and_never_if_not_wanted(folder, tmp_path, capsys
 def test_a_resumed_run_gives_the_same_log(folder, tmp_path, monkeypatch):
     config = folder()
     train(config, tmp_path / "whole", reporter=QUIET)
-    save = Run._save
+    save = Run.save
 
     def halting(self):
         save(self)
         if self.state.iteration == 11:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Run, "_save", halting)
+    monkeypatch.setattr(Run, "save", halting)
     with pytest.raises(KeyboardInterrupt):
         train(config, tmp_path / "parts", reporter=QUIET)
     monkeypatch.undo()
@@ -155,7 +155,7 @@ def test_the_warning_names_the_worst_point_that_counts(tmp_path):
     write(tmp_path / "t.xyz", silicon_frames(8))
     functions = SymmetryFunctions.preset("auto", ["Si"], 5.0)
     data = Dataset.read(tmp_path / "t.xyz", reporter=QUIET)
-    monitor = Monitor(
+    monitor = Monitor.of(
         list(Dataset.read(tmp_path / "c.xyz", reporter=QUIET)), functions, Environments.of(data, functions)
     )
     assert monitor.counted.tolist() == [True, True, False]
@@ -175,7 +175,7 @@ def test_the_worst_point_may_be_too_low(tmp_path):
     functions = SymmetryFunctions.preset("auto", ["Si"], 5.0)
     data = Dataset.read(tmp_path / "t.xyz", reporter=QUIET)
     points = list(Dataset.read(tmp_path / "c.xyz", reporter=QUIET))
-    monitor = Monitor(points, functions, Environments.of(data, functions))
+    monitor = Monitor.of(points, functions, Environments.of(data, functions))
     assert monitor.counted.all()
     for signs in ([1, -1], [-1, -1]):
         errors = np.array([0.02, 0.3]) * signs
@@ -187,14 +187,8 @@ def test_the_worst_point_may_be_too_low(tmp_path):
 
 def test_the_warning_comes_once_in_the_second_half_of_the_run():
     told = []
-    run = SimpleNamespace(
-        total=20,
-        warned=False,
-        monitor=SimpleNamespace(warning=lambda log, rmse, window: f"{log.shape} {rmse} {window}"),
-        reporter=SimpleNamespace(warn=told.append),
-        state=SimpleNamespace(log=[]),
-    )
-    for _ in range(20):
-        run.state.log.append([0.0] * (len(LOG_COLUMNS) + 2))
-        Run._warn(run, 0.25)
+    monitor = SimpleNamespace(warning=lambda log, rmse, window: f"{log.shape} {rmse} {window}")
+    watch = AdHocWatch(monitor, points=20, reporter=SimpleNamespace(warn=told.append))
+    for points in range(1, 21):
+        watch.look(np.zeros((points, 2)), 0.25)
     assert told == ["(10, 2) 0.25 4"]

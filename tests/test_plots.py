@@ -11,6 +11,7 @@ from sitewise.evaluation.comparison import Comparison, Pairs, compare
 from sitewise.progress import Reporter
 from sitewise.structures import Structure
 from sitewise.training import plots
+from sitewise.training.log import LOG_COLUMNS
 from sitewise.training.plots import (
     save_correlation,
     save_distributions,
@@ -18,7 +19,6 @@ from sitewise.training.plots import (
     save_pictures,
     save_size_curve,
 )
-from sitewise.training.run import LOG_COLUMNS
 
 QUIET = Reporter(quiet=True)
 

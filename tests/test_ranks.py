@@ -18,7 +18,7 @@ from checks import assert_close, silicon_frames
 from sitewise import Error, Potential, train
 from sitewise.cli import app
 from sitewise.config import Config
-from sitewise.features.sets import shares
+from sitewise.features.shared import shares
 from sitewise.progress import Reporter
 from sitewise.ranks import Ranks
 
@@ -45,13 +45,12 @@ SHARED_SET = """
 import numpy as np
 from checks import RNG_SEED, assert_close, random_potential, rattled, structures
 from sitewise import Dataset, Error, SymmetryFunctions
-from sitewise.structures import Structure
-from sitewise.model import Parameters
-from sitewise.progress import Reporter
+from sitewise.features.source import FeatureSource
 from sitewise.ranks import _usage, all_ranks
-from sitewise.training_set import SharedSet, prepare
+from sitewise.structures import Structure
+from sitewise.training.parameters import Parameters
 
-QUIET, PLENTY = Reporter(quiet=True), 1 << 30
+PLENTY = 1 << 30
 
 
 def labelled():
@@ -80,8 +79,8 @@ with all_ranks() as ranks:
     potential, data = random_potential(), Dataset(labelled())
     functions = SymmetryFunctions(potential.elements, potential.functions)
     for budget in (PLENTY, 0):
-        local = prepare(data, functions, budget, QUIET, "")
-        shared = SharedSet(ranks, data, functions, budget, QUIET, "")
+        local = FeatureSource(budget).prepare(data, functions, "")
+        shared = FeatureSource(budget, ranks=ranks).prepare(data, functions, "")
         assert len(shared) == len(data)
         assert 0 < shared.cached_bytes < local.cached_bytes or budget == 0
         for i in range(len(data)):
@@ -115,7 +114,7 @@ with all_ranks() as ranks:
     broken.positions[:] = np.nan
     bad = Dataset([*data, Structure(broken, 0.0, None, None, "", "the bad one")])
     try:
-        SharedSet(ranks, bad, functions, 0, QUIET, "")
+        FeatureSource(ranks=ranks).prepare(bad, functions, "")
     except Error as error:
         assert "the bad one" in str(error)
     else:
@@ -228,11 +227,11 @@ def test_runs_equal_the_serial_ones(folder, ranks, names):
 STRUCK = """
 import os, sys
 from sitewise.ranks import Ranks
-from sitewise import training_set
+from sitewise.features import shared
 from sitewise.cli import main
 
 rank, signum, call = map(int, sys.argv.pop(1).split(","))
-loss, calls = training_set._Part.loss, 0
+loss, calls = shared._Part.loss, 0
 
 
 def struck(self, *arguments):
@@ -243,7 +242,7 @@ def struck(self, *arguments):
     return loss(self, *arguments)
 
 
-training_set._Part.loss = struck
+shared._Part.loss = struck
 main()
 """
 

@@ -19,7 +19,7 @@ from sitewise.cli import app
 from sitewise.config import Config
 from sitewise.io.runner import write_runner
 from sitewise.progress import Silent
-from sitewise.training.run import Inputs
+from sitewise.training.inputs import make_inputs
 from sitewise.units import ENERGIES, LENGTHS, Units
 
 QUIET = Silent()
@@ -395,7 +395,7 @@ def test_a_run_reads_as_other_commands_do(tmp_path, name):
     path = save_in_units(tmp_path, frames, name, Units.of("Bohr", "Hartree"))
     units = {"length_unit": "Bohr", "energy_unit": "Hartree"}
     config = Config.parse({"data": {"train": str(path), "test": 0, **units}})
-    inputs = Inputs(config, Listener())
+    inputs = make_inputs(config, Listener())
     same(inputs.train.data, frames, 1e-6)
     assert inputs.train.data.hash() == read(path, **units).hash()
 

@@ -16,14 +16,15 @@ from checks import silicon_frames, silicon_potential
 from sitewise import Dataset, Error, Potential, SymmetryFunctions, _core, files, train
 from sitewise.config import Config
 from sitewise.features.cache import content_key
+from sitewise.features.source import FeatureSource
 from sitewise.files import LOCK, atomic, run_folder, write_text
 from sitewise.progress import Reporter
 from sitewise.reproduce import reproduce
 from sitewise.signals import Interrupted, Stop, stop_signals
 from sitewise.training.checkpoint import State
+from sitewise.training.inputs import make_inputs
 from sitewise.training.learning_curve import learning_curve
-from sitewise.training.preparation import PreparedData
-from sitewise.training.run import Inputs, Run
+from sitewise.training.run import begin_run, identity
 
 pytestmark = pytest.mark.slow
 
@@ -316,23 +317,22 @@ def extend(path):
 def test_a_cache_that_changes_in_use_is_noticed(folder, damage):
     """Truncation of a mapped file would end the process with SIGBUS."""
     write_run(folder, data='cache = "kept"', training="memory_budget = 0.0")
-    inputs = Inputs(Config.load("run.toml"), QUIET)
-    run = Run(inputs, folder / "out", Stop())
-    run.start(resume=False)
-    run._iterate()
+    inputs = make_inputs(Config.load("run.toml"), QUIET)
+    run = begin_run(inputs, folder / "out", Stop())
+    run.iterate()
     for path in (folder / "kept").iterdir():
         damage(path)
     with pytest.raises(Error, match=r"\.features: was changed or cut short while it was in use"):
-        run._iterate()
+        run.iterate()
     with pytest.raises(Error, match=r"\.features: was changed or cut short"):
         inputs.train.prepared.derivatives(len(inputs.train.data) - 1)
-    Inputs(Config.load("run.toml"), QUIET)  # computed anew
+    make_inputs(Config.load("run.toml"), QUIET)  # computed anew
 
 
 @pytest.mark.parametrize("change", ["replaced", "removed"])
 def test_a_cache_that_is_replaced_or_removed_is_used_as_it_was(tmp_path, change):
     data = Dataset.read(frames_in(tmp_path), reporter=QUIET)
-    prepared = PreparedData(data, FUNCTIONS, 0, QUIET, "these", tmp_path / "kept").prepared
+    prepared = FeatureSource(0, tmp_path / "kept").prepare_here(data, FUNCTIONS)
     before = [prepared.derivatives(i) for i in range(len(prepared))]
     (path,) = (tmp_path / "kept").iterdir()
     if change == "replaced":
@@ -364,30 +364,26 @@ def test_key_of_a_cache_has_all_that_changes_numbers(tmp_path, monkeypatch, what
 # ---- the identity of a run
 
 
-def run_of(folder, **settings):
+def run_of(folder, resume=False, **settings):
     """Make a run that has its first state."""
     write_run(folder, **settings)
-    run = Run(Inputs(Config.load("run.toml"), QUIET), folder / "out", Stop())
-    run.out.mkdir(exist_ok=True)
-    return run
+    return begin_run(make_inputs(Config.load("run.toml"), QUIET), folder / "out", Stop(), resume=resume)
 
 
 def test_what_changes_numbers_is_part_of_a_runs_identity(folder):
-    first = run_of(folder)
-    first.start(resume=False)
-    first._save()
-    run_of(folder, data='cache = "kept"', training="memory_budget = 0.1").start(resume=True)
+    run_of(folder).save()
+    run_of(folder, resume=True, data='cache = "kept"', training="memory_budget = 0.1")
     for setting in ("l2 = 0.01", "stress_weight = 2.0", "seed = 1", "batch_size = 3"):
         with pytest.raises(Error, match=rf"it holds another run: \[training\] {setting.split()[0]} was"):
-            run_of(folder, training=setting).start(resume=True)
+            run_of(folder, resume=True, training=setting)
 
 
 def test_every_setting_is_part_of_a_runs_identity(folder):
     """Two settings that change no numbers are the exception."""
     run = run_of(folder)
     for table in ("symmetry_functions", "network", "training"):
-        expected = {f"[{table}] {key}" for key in run.config.tables()[table]}
-        assert expected - set(run._identity()) <= {"[training] memory_budget", "[training] replicas"}
+        expected = {f"[{table}] {key}" for key in run.inputs.config.tables()[table]}
+        assert expected - set(identity(run.inputs, run.replica)) <= {"[training] memory_budget", "[training] replicas"}
 
 
 @pytest.mark.parametrize("other", [{"a": 1, "b": None, "c": None}, {"a": 1}, {"a": 2, "b": None}])

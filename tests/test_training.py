@@ -21,13 +21,19 @@ from sitewise.config import Config
 from sitewise.evaluation.comparison import Comparison, Pairs, compare
 from sitewise.evaluation.errors import error_table, outliers
 from sitewise.features.selection import choose_functions, useless_functions
+from sitewise.features.source import FeatureSource
 from sitewise.progress import Reporter
+from sitewise.ranks import Usage
 from sitewise.signals import Interrupted, Stop
 from sitewise.structures import Structure
 from sitewise.training.checkpoint import State
+from sitewise.training.data import read_data
+from sitewise.training.inputs import make_inputs
+from sitewise.training.optimizers import Step
 from sitewise.training.parameters import Parameters, atomic_offsets, initial_potential
-from sitewise.training.preparation import PreparedData, read_data
-from sitewise.training.run import Inputs, Run
+from sitewise.training.prepared import Losses
+from sitewise.training.run import Run, begin_run
+from sitewise.training.seconds import Seconds, Stopwatch
 
 pytestmark = pytest.mark.slow
 
@@ -158,18 +164,18 @@ def test_any_checkpoint_leads_to_the_same_end(folder, tmp_path, optimizer, monke
     class Halt(Exception):
         pass
 
-    iterate = Run._iterate
+    iterate = Run.iterate
 
     def halting(self):
         if self.state.iteration == 57:
             raise Halt
         iterate(self)
-        self._save()
+        self.save()
 
-    monkeypatch.setattr(Run, "_iterate", halting)
+    monkeypatch.setattr(Run, "iterate", halting)
     with pytest.raises(Halt):
         train(run, tmp_path / "out", reporter=QUIET)
-    monkeypatch.setattr(Run, "_iterate", iterate)
+    monkeypatch.setattr(Run, "iterate", iterate)
     train(run, tmp_path / "out", resume=True, reporter=QUIET)
     assert np.array_equal(weights(tmp_path / "out"), weights(tmp_path / "whole"))
     assert len(rows_of(tmp_path / "out")) == 70
@@ -290,17 +296,19 @@ def test_constancy_is_relative_to_the_larger_bound():
 def test_a_run_that_diverges_names_the_worst_structure(losses, worst, tmp_path):
     atoms = bulk("Si", "diamond", a=5.4)
     data = Dataset([Structure(atoms, -1.0, None, None, "", name) for name in "abc"])
-    run = SimpleNamespace(
-        state=SimpleNamespace(theta=np.zeros(1), iteration=3, best_loss=np.inf),
+    losses_of = SimpleNamespace(data=data, losses=lambda _, rows, __: Losses(losses[rows[0]], *[np.nan] * 3))
+    inputs = SimpleNamespace(
         config=SimpleNamespace(training=SimpleNamespace(rate=lambda progress: np.nan)),
-        total=10,
-        potential=SimpleNamespace(),
+        iterations=10,
         parameters=SimpleNamespace(weights=lambda theta: theta),
-        train_data=SimpleNamespace(data=data),
-        _losses=lambda data, rows: [losses[rows[0]]],
+        train=losses_of,
     )
+    optimizer = SimpleNamespace(step=lambda theta, *_: Step(theta, np.inf))
+    state = State.start(np.zeros(1), {})
+    state.iteration = 3
+    run = Run(inputs, tmp_path, Stop(), 0, SimpleNamespace(), optimizer, state, stopwatch=None, watch=None)
     with pytest.raises(Error, match=f"the loss is inf at iteration 3, .*worst is {worst}$"):
-        Run._diverged(run, np.inf)
+        run.iterate()
 
 
 @pytest.mark.filterwarnings("error")
@@ -355,22 +363,17 @@ def test_replicas_are_an_ensemble(folder, tmp_path):
     assert np.array_equal(again.members[2].core.weights, members[2].core.weights)
 
 
-def test_replicas_that_run_at_once_share_the_seconds_of_the_processor(tmp_path):
-    state = SimpleNamespace(save=lambda *_: None)
-    run = SimpleNamespace(
-        inputs=SimpleNamespace(ranks=SimpleNamespace(usage=lambda: (10.0, 0.0))),
-        **{"began": (0.0, 4.0), "spent": (0.0, 1.0), "at_once": 3, "state": state, "out": tmp_path},
-        **{"_wall_seconds": lambda: 7.0, "_identity": dict},
-    )
-    Run._save(run)
-    assert (state.wall_seconds, state.cpu_seconds) == (7, 1 + (10 - 4) / 3)
+def test_replicas_that_run_at_once_share_the_seconds_of_the_processor():
+    ranks = SimpleNamespace(usage=lambda: Usage(10.0, 0.0))
+    stopwatch = Stopwatch(ranks, spent=Seconds(0.0, 1.0), began=Seconds(0.0, 4.0), at_once=3)
+    assert stopwatch.cpu() == 1 + (10 - 4) / 3
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_replicas_have_a_potential_each_on_the_device_asked_for(folder, tmp_path, device):
     config = Config.load(folder(more="replicas = 2"))
-    inputs = Inputs(config, QUIET, device=device)
-    runs = [Run(inputs, tmp_path / str(replica), Stop(), replica) for replica in range(2)]
+    inputs = make_inputs(config, QUIET, device=device)
+    runs = [begin_run(inputs, tmp_path / str(replica), Stop(), replica) for replica in range(2)]
     potentials = [run.optimizer.objective.potential for run in runs]
     assert {potential.device for potential in potentials} == {device}
     potentials[0].weights = np.ones_like(potentials[0].weights)
@@ -380,17 +383,17 @@ def test_replicas_have_a_potential_each_on_the_device_asked_for(folder, tmp_path
 def test_replicas_stop_and_go_on_together(folder, tmp_path, monkeypatch):
     run = folder(iterations=30, more="replicas = 2", optimizer="gn-lbfgs")
     train(run, tmp_path / "whole", reporter=QUIET)
-    iterate = Run._iterate
+    iterate = Run.iterate
 
     def stopping(self):
         if self.replica == 1 and self.state.iteration == 13:
             self.stop(signal.SIGTERM, None)
         iterate(self)
 
-    monkeypatch.setattr(Run, "_iterate", stopping)
+    monkeypatch.setattr(Run, "iterate", stopping)
     with pytest.raises(Interrupted, match="of 30; go on with --resume"):
         train(run, tmp_path / "out", reporter=QUIET)
-    monkeypatch.setattr(Run, "_iterate", iterate)
+    monkeypatch.setattr(Run, "iterate", iterate)
     assert not (tmp_path / "out" / "potential").exists()
     train(run, tmp_path / "out", resume=True, reporter=QUIET)
     for replica in ("replica-0", "replica-1"):
@@ -466,7 +469,7 @@ def test_functions_of_two_elements_are_dropped_and_chosen(tmp_path):
         "data": {"train": [str(tmp_path / "train.xyz")], "test": 0},
         "symmetry_functions": {"preset": "pool", "cutoff": 4.0, "select": 9},
     }
-    inputs = Inputs(Config.parse(tables), reporter)
+    inputs = make_inputs(Config.parse(tables), reporter)
     pool = SymmetryFunctions.pool(["O", "Si"], 4.0)
     of_O = {place + 1 for place, f in enumerate(pool.of("O")) if f.neighbor1 == 0 or f.neighbor2 == 0}
     constant = {line for line in told if "of O is dropped, it is 0 for all atoms" in line}
@@ -687,10 +690,9 @@ def test_optimizers_see_loss_and_slope_of_the_labels(tmp_path, optimizer, whiten
         "network": {"hidden": [3, 2]},
         "training": {"iterations": 1, **settings},
     }
-    inputs = Inputs(Config.parse(tables), QUIET)
+    inputs = make_inputs(Config.parse(tables), QUIET)
     for replica in range(2):
-        run = Run(inputs, tmp_path / str(replica), Stop(), replica)
-        run.start(resume=False)
+        run = begin_run(inputs, tmp_path / str(replica), Stop(), replica)
         theta, memory = run.state.theta, run.state.memory
         if optimizer == "adam":
             _, loss = run.optimizer.step(theta, memory, 0)
@@ -701,8 +703,8 @@ def test_optimizers_see_loss_and_slope_of_the_labels(tmp_path, optimizer, whiten
 
         def expected(h, moves=(theta, direction), run=run):
             moved = moves[0] + h * moves[1]
-            run.potential.weights = run.parameters.weights(moved)
-            matrices = moved[run.parameters.penalized == 1]
+            run.potential.weights = inputs.parameters.weights(moved)
+            matrices = moved[inputs.parameters.penalized == 1]
             return loss_by_definition(run.potential, inputs.train.data, inputs.config.training, matrices)
 
         assert loss == pytest.approx(expected(0.0), rel=1e-10)
@@ -716,7 +718,7 @@ def test_iterations_are_those_of_adam(folder, tmp_path):
     config = Config.load(run)
     data, _ = read_data(config.data, np.random.default_rng(0), QUIET)
     functions = choose_functions(config.symmetry_functions, ["Si"])
-    prepared = PreparedData(data, functions, 1 << 30, QUIET, "").prepared
+    prepared = FeatureSource().prepare_here(data, functions)
     core = initial_potential(functions, "minmax", config.network, prepared, atomic_offsets(data, ["Si"]))
     parameters = Parameters(core, prepared, whiten=True)
     theta = parameters.initial(np.random.default_rng([0, 1]))

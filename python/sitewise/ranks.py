@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -83,6 +83,13 @@ class Request:
     forgotten: tuple[int, ...]  # numbers of what the ranks may drop
 
 
+class Usage(NamedTuple):
+    """CPU seconds, and the largest memory so far in MB."""
+
+    cpu_seconds: float
+    peak_memory: float
+
+
 class Ranks:
     """All processes of a run, for rank 0 to call.
 
@@ -127,10 +134,10 @@ class Ranks:
         result: Floats = self._call(function, number, arguments, "total")
         return result
 
-    def usage(self) -> tuple[float, float]:
-        """Return the CPU seconds of all ranks together, and the largest memory of one rank so far, MB."""
+    def usage(self) -> Usage:
+        """Return the CPU seconds of all ranks together, and the largest memory of one."""
         cpu, memory = zip(*self.gather(_usage, 0), strict=True)
-        return sum(cpu), max(memory)
+        return Usage(sum(cpu), max(memory))
 
     def close(self) -> None:
         """End `serve` on the other ranks."""
@@ -252,8 +259,8 @@ def _communicator() -> Communicator:
     raise Error(f"{size} ranks were started, but {problem}")
 
 
-def _usage(_: Any) -> tuple[float, float]:
-    return time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kB on Linux
+def _usage(_: Any) -> Usage:
+    return Usage(time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)  # kB on Linux
 
 
 def _portable(error: Exception, rank: int) -> Exception:

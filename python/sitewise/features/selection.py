@@ -1,4 +1,4 @@
-"""Symmetry functions of a run: those that were asked for, and those of them that tell something of its structures."""
+"""Choice of symmetry functions: those that a run asks for, and those of them that carry information."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from ..config import Functions
 from ..progress import Reporter
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions, doubt_cutoff
-from .sets import TrainingSet
+from .training_set import TrainingSet
 
-# A function is dropped whose standard deviation is below CONSTANT of its size, whose range is below NEGLIGIBLE (scaled
-# to [-1, 1] it would be rounding errors), or whose correlation with another one differs from 1 by less than CORRELATED.
+# A function is dropped if its standard deviation is below CONSTANT times its size, if its range is below NEGLIGIBLE
+# (scaled to [-1, 1] it would be rounding errors), or if its correlation with another one differs from 1 by less than
+# CORRELATED.
 CONSTANT, NEGLIGIBLE, CORRELATED = 1e-9, 1e-8, 1e-10
 
 
 def choose_functions(table: Functions, elements: list[str], reporter: Reporter | None = None) -> SymmetryFunctions:
-    """The symmetry functions that a RUN.toml asks for.
+    """Return the symmetry functions that a RUN.toml asks for.
 
     Raises
     ------
     Error
-        If the file's functions are not for these elements.
+        The file cannot be read, or its functions are not for these elements.
     """
     if table.file is None:
         return SymmetryFunctions.preset(table.preset or "simple-nn", elements, table.cutoff)
@@ -39,9 +40,16 @@ def choose_functions(table: Functions, elements: list[str], reporter: Reporter |
 
 
 def useless_functions(prepared: TrainingSet, functions: SymmetryFunctions) -> dict[tuple[str, int], str]:
-    """Functions that tell nothing on these structures, by central element and place from 0, and why: those without
-    variance, and those fully correlated with an earlier one. An element whose functions all lack variance keeps
-    them."""
+    """Find the functions without information on these structures.
+
+    These are the functions without variance, and those fully correlated with an earlier one. An element whose functions
+    all lack variance keeps them.
+
+    Returns
+    -------
+    dict
+        Why each of them is useless, by its central element and its place from 0.
+    """
     reasons: dict[tuple[str, int], str] = {}
     statistics = prepared.statistics(range(len(prepared)))
     for e, element in enumerate(functions.elements):
@@ -67,12 +75,12 @@ def useless_functions(prepared: TrainingSet, functions: SymmetryFunctions) -> di
 def unselected_functions(
     prepared: TrainingSet, functions: SymmetryFunctions, count: int, useless: Collection[tuple[str, int]]
 ) -> set[tuple[str, int]]:
-    """All but `count` functions of each element, by central element and place from 0: those that CUR does not choose.
+    """Choose `count` functions of each element by CUR, and return all others, by central element and place from 0.
 
-    A function is chosen by the largest component of the first principal vector of what the functions chosen before do
-    not explain, G. Imbalzano et al., J. Chem. Phys. 148, 241730 (2018), section II.C; all have the same range here, so
-    that those which only a few environments set off do not come first. The useless ones are not looked at, and none is
-    chosen that is a linear combination of those chosen before.
+    The next function is that with the largest component in the first principal vector of what the functions chosen
+    before do not explain, G. Imbalzano et al., J. Chem. Phys. 148, 241730 (2018), section II.C. All functions have the
+    same range here; otherwise those come first that only a few environments set off. Useless functions and linear
+    combinations of those chosen before are never chosen.
     """
     unselected = set(useless)
     statistics = prepared.statistics(range(len(prepared)))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..features.sets import TrainingSet
+from ..features.training_set import TrainingSet
 from ..io.dataset import Dataset
 from ..progress import Reporter
 from ..structures import Floats

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._core import Error
-from ..features.sets import TrainingSet
+from ..features.training_set import TrainingSet
 from ..io.dataset import Dataset
 from ..structures import Flags, Floats, Ints, core_arrays
 from ..symmetry import SymmetryFunctions

@@ -7,9 +7,9 @@ from itertools import pairwise
 import numpy as np
 
 from .. import _core
-from ..features.sets import UNLIMITED, prepare
+from ..features.source import FeatureSource
 from ..io.dataset import Dataset
-from ..progress import Reporter, Silent
+from ..progress import Reporter
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions
 from .gspace import Integers
@@ -46,7 +46,7 @@ def last_layer_rigidity(
     layers: list[list[tuple[int, Floats]]] = []
     with reporter.task("rigidity", len(data), lines=True) as advance:
         for s in data:
-            prepared = prepare(Dataset([s]), functions, UNLIMITED, Silent(), "")
+            prepared = FeatureSource().prepare_here(Dataset([s]), functions)
             matrix += _gauss_newton(potential, prepared, len(s.atoms), np.concatenate(columns)) / len(data)
             layers.append(_hidden_layers(potential, prepared, columns))
             advance()

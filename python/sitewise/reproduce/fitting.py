@@ -6,16 +6,14 @@ import numpy as np
 
 from .. import _core
 from ..config import NetworkShape, Training
-from ..features.sets import prepare
+from ..features.source import FeatureSource
 from ..io.dataset import Dataset
 from ..potential import Potential
-from ..progress import Silent
 from ..symmetry import RADIAL, SymmetryFunctions
 from ..training.optimizers import LBFGS, Objective, silent_line_searches
 from ..training.parameters import Parameters, atomic_offsets, initial_potential
-from ..training.run import WEIGHTS
-
-QUIET = Silent()
+from ..training.prepared import PreparedData
+from ..training.random_streams import Stream, random_numbers
 
 
 def shifted_functions(first: float, last: float, cutoff: float) -> SymmetryFunctions:
@@ -47,13 +45,14 @@ def fit(data: Dataset, span: Dataset, functions: SymmetryFunctions, seed: int, i
     """
     recipe = {"recipe": "seed-lbfgs", "force_weight": 0.0, "iterations": iterations, "seed": seed}
     settings = Training.model_validate(recipe)
-    prepared = prepare(data, functions, 0, QUIET, "")
-    range_of = prepare(span, functions, 0, QUIET, "")
+    source = FeatureSource(budget=0)
+    train = PreparedData(data, source.prepare_here(data, functions))
+    range_of = source.prepare_here(span, functions)
     core = initial_potential(functions, "minmax", NetworkShape(), range_of, atomic_offsets(data, functions.elements))
     parameters = Parameters(core, range_of, whiten=False)
-    objective = Objective(data, prepared, core, parameters, settings)
+    objective = Objective(train, core, parameters, settings)
     optimizer = LBFGS(objective, lambda _, n: np.random.default_rng(n), preconditioned=False)
-    theta = parameters.initial(np.random.default_rng([seed, WEIGHTS]))
+    theta = parameters.initial(random_numbers(seed, Stream.WEIGHTS))
     memory = optimizer.start(theta)
     with silent_line_searches():
         for iteration in range(iterations):

@@ -1,4 +1,4 @@
-"""The state of a training run, on disk and back."""
+"""The state of a training run, and its file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_ARRAYS = 30
 
 @dataclass(eq=False)
 class State:
-    """All that a run knows at an iteration.
+    """The state of a run at an iteration.
 
     Attributes
     ----------
@@ -31,13 +31,13 @@ class State:
     memory
         Arrays of the optimiser.
     best_theta, best_loss, best_iteration
-        Those of the lowest loss at a log point, of the held-out data where there are any.
+        Parameters, loss and iteration of the log point with the lowest loss, of held-out data where there are any.
     iteration
         Number of finished iterations.
     stopped
         Whether the run ended early.
     cpu_seconds, wall_seconds
-        Spent so far, by all processes of the run.
+        Time spent so far, by all processes of the run.
     log
         Rows of `log.csv`.
     """
@@ -55,10 +55,11 @@ class State:
 
     @classmethod
     def start(cls, theta: Floats, memory: dict[str, Floats]) -> State:
+        """Return the state before the first iteration."""
         return cls(theta.copy(), memory, theta.copy())
 
     def save(self, path: Path, identity: dict[str, Any]) -> None:
-        """Writes the state and what identifies the run; arrays only, no pickle."""
+        """Write the state and what identifies the run; arrays only, no pickle."""
         values = {**vars(self), "log": np.array(self.log, dtype=np.float64)}
         values |= {MEMORY + name: array for name, array in values.pop("memory").items()}
         with atomic(path) as temporary:
@@ -66,12 +67,12 @@ class State:
 
     @classmethod
     def load(cls, path: Path, identity: dict[str, Any]) -> State:
-        """Reads a state.
+        """Read a state.
 
         Raises
         ------
         Error
-            If the file is damaged or from a run with another identity; names the differences.
+            The file is damaged, or from a run with another identity; names the differences.
         """
         try:
             values = _arrays(path)
@@ -91,8 +92,14 @@ class State:
         return state
 
     def require(self, path: Path, size: int, dimensions: Mapping[str, int], columns: int) -> None:
-        """Raises Error where the state in a file is not that of a run with so many parameters, an optimiser with a
-        memory of these dimensions and a log of so many columns."""
+        """Check that the state in a file has `size` parameters, a memory of the optimiser with these dimensions, and a
+        log of so many columns.
+
+        Raises
+        ------
+        Error
+            It has not.
+        """
         shapes = {name: (array.ndim, array.shape[-1:]) for name, array in self.memory.items()}
         expected = {name: (count, (size,) if count else ()) for name, count in dimensions.items()}
         tables = {array.shape for array in self.memory.values() if array.ndim > 1}
@@ -101,7 +108,7 @@ class State:
             raise Error(f"{path}: is not a checkpoint of this version of sitewise: its arrays have other shapes")
 
     def _check_kinds(self) -> None:
-        """Raises ValueError where something is not what `save` wrote."""
+        """Raise ValueError where something is not what `save` wrote."""
         vectors = (self.theta, self.best_theta)
         whole = all(vector.ndim == 1 and np.isfinite(vector).all() for vector in vectors)
         numbers = all(array.dtype == np.float64 for array in (*vectors, *self.memory.values()))
@@ -113,7 +120,7 @@ class State:
 
 
 def _arrays(path: Path) -> dict[str, Any]:
-    """Reads the arrays of a file. They are not compressed, so none is larger than the file."""
+    """Read the arrays of a file. They are not compressed, so none is larger than the file."""
     with path.open("rb") as file:  # numpy leaves a file open that it opened itself and cannot read
         with zipfile.ZipFile(file) as members:
             names = [member.filename for member in members.infolist()]

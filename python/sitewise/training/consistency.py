@@ -18,9 +18,9 @@ import numpy as np
 from .. import _core
 from .._core import SymmetryFunction
 from ..evaluation.label_units import UNITS
-from ..features.sets import UNLIMITED, LocalSet, prepare
+from ..features.local import LocalSet
+from ..features.source import FeatureSource
 from ..io.dataset import Dataset
-from ..progress import Silent
 from ..structures import Floats, Ints
 from ..symmetry import RADIAL, WIDE_ANGULAR, SymmetryFunctions
 from ..units import STRESSES
@@ -227,7 +227,7 @@ def _functions(elements: Sequence[str]) -> SymmetryFunctions:
 
 def _all_labels(data: Dataset, functions: SymmetryFunctions) -> dict[str, _Labels]:
     """Returns the labels that many structures have and that vary, with parameters scaled to the size of the forces."""
-    prepared = prepare(data, functions, UNLIMITED, Silent(), "")
+    prepared = FeatureSource().prepare_here(data, functions)
     model = _linear_model(prepared, functions)
     offsets = np.cumsum([network.nodes[0] + 1 for network in model.networks]) - 1
     energies, forces = _energies_and_forces(data, prepared, model, offsets)

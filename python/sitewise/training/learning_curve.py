@@ -21,29 +21,30 @@ from .. import _core
 from .._core import Error
 from ..config import Config
 from ..files import csv_text, run_folder, write_text
+from ..io.dataset import Dataset
 from ..progress import Reporter, Silent
 from ..signals import STOPPING, Interrupted
+from .data import read_data
 from .plots import save_size_curve
-from .preparation import read_data
-from .run import SPLIT, train
+from .random_streams import Stream, random_numbers
+from .run import train
 
 KINDS = ("energy_rmse", "force_rmse", "stress_rmse")
 COLUMNS = ("size", "seed", *KINDS)
-SUBSET = 100  # stream of random numbers, apart from those of a run
 
 
 def learning_curve(
     config: Config, out: Path, sizes: Sequence[int], seeds: int, jobs: int, reporter: Reporter
 ) -> list[list[float]]:
-    """Trains on `sizes` structures with `seeds` choices of them each, and tests on the same structures always.
+    """Train on each of `sizes` structures with `seeds` choices of them, and test always on the same structures.
 
     Parameters
     ----------
     config
-        Of the runs; its seed is that of the first choice and of the test structures.
+        Configuration of the runs; its seed is that of the first choice and of the test structures.
     out
         Folder for `learning_curve.csv`, `learning_curve.png` and the runs, `SIZE-SEED/`. Runs that are there already
-        are not repeated, interrupted ones go on.
+        are not repeated; interrupted ones go on.
     sizes
         Numbers of training structures. Smaller sets are parts of larger ones of the same seed.
     seeds
@@ -51,7 +52,7 @@ def learning_curve(
     jobs
         Processes of one thread each.
     reporter
-        Told of the progress.
+        Reports the progress.
 
     Returns
     -------
@@ -61,9 +62,9 @@ def learning_curve(
     Raises
     ------
     Error
-        For a size that the training data do not have, without test data, and as `train`.
+        The training data have fewer structures than a size, or there are no test data; and see `train`.
     """
-    with run_folder(out, reporter), _told(out):
+    with run_folder(out, reporter), _resumable(out):
         _check_sizes(config, sizes, reporter)
         rows = sorted(_rows(config, out, [(size, seed) for size in sizes for seed in range(seeds)], jobs, reporter))
         lines = [[int(row[0]), int(row[1]), *(f"{x:.6g}" if np.isfinite(x) else "" for x in row[2:])] for row in rows]
@@ -73,15 +74,20 @@ def learning_curve(
 
 
 @contextmanager
-def _told(out: Path) -> Iterator[None]:
+def _resumable(out: Path) -> Iterator[None]:
+    """Say of an interruption in this block how to go on."""
     try:
         yield
     except Interrupted as stop:
         raise Interrupted(f"interrupted; the same command goes on from what is in {out}", stop.signum) from None
 
 
+def _read_data(config: Config, reporter: Reporter) -> tuple[Dataset, Dataset]:
+    return read_data(config.data, random_numbers(config.training.seed, Stream.SPLIT), reporter)
+
+
 def _check_sizes(config: Config, sizes: Sequence[int], reporter: Reporter) -> None:
-    data, test = read_data(config.data, _rng(config.training.seed, SPLIT), reporter)
+    data, test = _read_data(config, reporter)
     if not len(test):
         raise Error("[data] test: a learning curve needs test data")
     for size in sizes:
@@ -92,7 +98,7 @@ def _check_sizes(config: Config, sizes: Sequence[int], reporter: Reporter) -> No
 def _rows(
     config: Config, out: Path, tasks: Sequence[tuple[int, int]], jobs: int, reporter: Reporter
 ) -> list[list[float]]:
-    """Yields the rows of the runs (size, seed), in the order in which they end."""
+    """Do the runs (size, seed) and return their rows, in the order in which they end."""
     rows = []
     before = multiprocessing.active_children()
     with _single_threads(), reporter.task("learning curve", len(tasks), lines=True) as advance:
@@ -114,22 +120,22 @@ def _rows(
 
 
 def _one(config: Config, out: Path, size: int, seed: int) -> list[float]:
-    """Row of one run."""
+    """Do one run, and return its row."""
     quiet = Silent()
-    data, test = read_data(config.data, _rng(config.training.seed, SPLIT), quiet)
-    order = _rng(config.training.seed + seed, SUBSET).permutation(len(data))
+    data, test = _read_data(config, quiet)
+    order = random_numbers(config.training.seed + seed, Stream.SUBSET).permutation(len(data))
     training = config.training.model_copy(update={"seed": config.training.seed + seed})
     chosen = data.chosen(sorted(order[:size].tolist()))
     try:
         train(config.model_copy(update={"training": training}), out, resume=True, reporter=quiet, data=(chosen, test))
     except Interrupted as stop:
-        os._exit(128 + stop.signum)  # what the parent has to say, it says
+        os._exit(128 + stop.signum)  # the parent reports it
     errors: dict[str, Any] = json.loads((out / "errors.json").read_text(encoding="utf-8"))["test"]
     return [float(size), float(seed), *(float(errors.get(kind, np.nan)) for kind in KINDS)]
 
 
 def _begin() -> None:
-    """A process has one thread, and does not outlive the command: it would write beside the one that goes on."""
+    """Prepare a process: it has one thread, and ends with the command, lest it write beside the one that goes on."""
     _core.set_threads(1)
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -146,7 +152,7 @@ def _begin() -> None:
 
 @contextmanager
 def _blocked_signals() -> Iterator[None]:
-    """Keeps signals from processes that are started in the block, until `_begin`."""
+    """Keep signals from the processes that are started in this block, until `_begin`."""
     resource_tracker.ensure_running()  # which unblocks them when it starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
@@ -155,13 +161,9 @@ def _blocked_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _rng(*seed: int) -> np.random.Generator:
-    return np.random.default_rng(list(seed))
-
-
 @contextmanager
 def _single_threads() -> Iterator[None]:
-    """Processes that are started in the block use one thread, those of numpy's libraries included."""
+    """Let processes that are started in this block use one thread, also in numpy's libraries."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, "1"))

@@ -1,94 +1,124 @@
-"""Invariant points during a training run: their errors, and the warning of an ad hoc mapping."""
+"""Invariant points in the course of a run: their errors, and the warning of an ad hoc mapping."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import _core
 from .._core import Error
-from ..features.sets import TrainingSet
+from ..features.training_set import TrainingSet
 from ..io.dataset import Dataset
 from ..mapping.gspace import Environments, GSpace
 from ..mapping.invariants import adhoc_warning, extrapolated, invariant_energy, is_invariant, short_name
 from ..progress import Reporter
-from ..structures import Floats, Structure
+from ..structures import Flags, Floats, Structure
 from ..symmetry import SymmetryFunctions
 
 SAME = 1e-4  # distance in G space below which two points are one crystal, differently turned
 COLUMN, OUTSIDE = "delta ", " (extrapolation)"
 
 
-class Monitor:
-    """delta = e_NN - E/N at crystals whose atoms are all equivalent, the direct test of atomic energies.
+class Crystal(NamedTuple):
+    """An invariant point: all its atoms have the same environment.
 
     Attributes
     ----------
-    names
-        Of the points.
-    counted
-        Whether a point tells of the mapping: not where it is an extrapolation.
-
-    Parameters
-    ----------
-    points
-        Invariant points with energies. Crystals that differ by a rotation count once.
-    functions
-        Of the potential.
-    training
-        Environments that it is trained on.
-
-    Raises
-    ------
-    Error
-        For a structure that is not an invariant point, has no energy or an element without functions.
+    name
+        Name of the structure.
+    element
+        Index of its element.
+    features
+        Symmetry functions of an atom [1, count].
+    place
+        Coordinates of an atom in G space [count].
+    energy
+        Energy of an atom, eV.
     """
 
-    def __init__(self, points: Sequence[Structure], functions: SymmetryFunctions, training: Environments) -> None:
-        counts = [functions.core.count(e) for e in range(len(functions.elements))]
-        space = GSpace(training, counts)
-        self.names: list[str] = []
-        self._crystals: list[tuple[int, Floats, float]] = []  # element, features [1, count], energy
-        places: dict[int, list[Floats]] = {e: [] for e in range(len(counts))}
-        order: dict[int, list[int]] = {e: [] for e in places}
+    name: str
+    element: int
+    features: Floats
+    place: Floats
+    energy: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Monitor:
+    """Follows delta = e_NN - E/N at crystals whose atoms are all equivalent, the direct test of atomic energies.
+
+    Attributes
+    ----------
+    crystals
+        The invariant points.
+    counted
+        Whether a point tests the mapping [points]: not where it is an extrapolation.
+    """
+
+    crystals: list[Crystal]
+    counted: Flags
+
+    @classmethod
+    def of(cls, points: Sequence[Structure], functions: SymmetryFunctions, training: Environments) -> Monitor:
+        """Make the monitor of some points.
+
+        Parameters
+        ----------
+        points
+            Invariant points with energies. Crystals that differ by a rotation count once.
+        functions
+            The functions of the potential.
+        training
+            The environments that it is trained on.
+
+        Raises
+        ------
+        Error
+            A structure is not an invariant point, or has no energy or an element without functions.
+        """
+        space = GSpace(training, [functions.core.count(e) for e in range(len(functions.elements))])
+        crystals: list[Crystal] = []
         for structure in points:
-            energy = invariant_energy(structure)
-            own = Environments.of(Dataset([structure]), functions)
-            element = int(own.species[0])
-            place = space.coordinates(own, element)[0]
-            if any(np.linalg.norm(place - other) < SAME for other in places[element]):
-                continue
-            order[element].append(len(self.names))
-            places[element].append(place)
-            self.names.append(short_name(structure))
-            self._crystals.append((element, own.features[:1, : counts[element]], energy))
-        self.counted = np.zeros(len(self.names), dtype=bool)
-        for element in (e for e in places if places[e]):
+            crystal = _crystal(structure, functions, space)
+            others = (other.place for other in crystals if other.element == crystal.element)
+            if not any(np.linalg.norm(crystal.place - other) < SAME for other in others):
+                crystals.append(crystal)
+        counted = np.zeros(len(crystals), dtype=bool)
+        for element in {crystal.element for crystal in crystals}:
+            mine = [k for k, crystal in enumerate(crystals) if crystal.element == element]
             known = space.coordinates(training, element)
-            self.counted[order[element]] = ~extrapolated(known, np.array(places[element]))
+            counted[mine] = ~extrapolated(known, np.array([crystals[k].place for k in mine]))
+        return cls(crystals, counted)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the points."""
+        return [crystal.name for crystal in self.crystals]
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns of `log.csv`, eV."""
+        """Names of the columns of `log.csv`, whose values are in eV."""
         notes = ["" if counted else OUTSIDE for counted in self.counted]
         return [f"{COLUMN}{name}{note}" for name, note in zip(self.names, notes, strict=True)]
 
     def deltas(self, potential: _core.Potential) -> list[float]:
-        """Error of the atomic energy at each point, eV, of a potential in eV and Angstrom."""
+        """Return the error of the atomic energy at each point, eV, of a potential in eV and Angstrom."""
         networks, scaling, offsets = potential.networks, potential.scaling, potential.atom_energies
         return [
-            networks[e].evaluate(scaling.apply(e, features))[0].item() + offsets[e] - energy
-            for e, features, energy in self._crystals
+            networks[c.element].evaluate(scaling.apply(c.element, c.features))[0].item() + offsets[c.element] - c.energy
+            for c in self.crystals
         ]
 
     def note(self, deltas: Sequence[float]) -> str:
-        """The largest error that counts, for the progress display; "" without one."""
+        """Return the largest error that counts, for the progress display; "" without one."""
         worst = self._worst(deltas)
         return "" if worst is None else f" Δ {1e3 * deltas[worst]:+.1f} meV"
 
     def warning(self, log: Floats, rmse: float, window: int) -> str | None:
-        """Warning of an ad hoc mapping at the worst point that shows one.
+        """Return the warning of an ad hoc mapping at the worst point that shows one; None without any.
 
         Parameters
         ----------
@@ -97,19 +127,20 @@ class Monitor:
         rmse
             RMSE of the total energies now, eV/atom.
         window
-            Intervals in a fifth of the run.
+            Number of intervals in a fifth of the run.
         """
+        names = self.names
         order = [int(k) for k in np.argsort(-np.abs(log[-1])) if self.counted[k]]
-        found = (adhoc_warning(self.names[k], log[:, k], rmse, window) for k in order)
+        found = (adhoc_warning(names[k], log[:, k], rmse, window) for k in order)
         return next((text for text in found if text), None)
 
     def table(self, potential: _core.Potential) -> list[dict[str, object]]:
-        """Name, delta in eV and whether it is an extrapolation, of each point."""
+        """Return name, delta in eV and whether it is an extrapolation, of each point."""
         rows = zip(self.names, self.deltas(potential), self.counted.tolist(), strict=True)
         return [{"name": name, "delta": delta, "extrapolation": not counted} for name, delta, counted in rows]
 
     def summary(self, deltas: Sequence[float]) -> str:
-        """The errors in a sentence."""
+        """Return a sentence that says how large the errors are."""
         worst, outside = self._worst(deltas), int((~self.counted).sum())
         note = f"; {outside} not counted as extrapolation" if outside else ""
         if worst is None:
@@ -126,6 +157,46 @@ class Monitor:
         return int(np.argmax(np.where(self.counted, np.abs(deltas), -1.0)))
 
 
+def _crystal(structure: Structure, functions: SymmetryFunctions, space: GSpace) -> Crystal:
+    energy = invariant_energy(structure)
+    own = Environments.of(Dataset([structure]), functions)
+    element = int(own.species[0])
+    features = own.features[:1, : functions.core.count(element)]
+    return Crystal(short_name(structure), element, features, space.coordinates(own, element)[0], energy)
+
+
+@dataclass(slots=True, eq=False)
+class AdHocWatch:
+    """Warns once of an ad hoc mapping, in the second half of a run.
+
+    Attributes
+    ----------
+    monitor
+        The invariant points; None without any.
+    points
+        Number of log points of the whole run.
+    reporter
+        Gives the warning.
+    warned
+        Whether it has been given.
+    """
+
+    monitor: Monitor | None
+    points: int
+    reporter: Reporter
+    warned: bool = False
+
+    def look(self, log: Floats, rmse: float) -> None:
+        """Look at the errors of all invariant points so far [times, points], eV, and at the RMSE of the total energies
+        now, eV/atom."""
+        if self.monitor is None or self.warned or 2 * len(log) < self.points:
+            return
+        warning = self.monitor.warning(log, rmse, max(1, round(self.points / 5)))
+        if warning:
+            self.warned = True
+            self.reporter.warn(warning)
+
+
 def make_monitor(
     given: Dataset | None,
     data: Dataset,
@@ -133,12 +204,12 @@ def make_monitor(
     training_set: TrainingSet,
     reporter: Reporter,
 ) -> Monitor | None:
-    """Monitor of the given points or, without them, of those among the data; None where there are none.
+    """Make the monitor of the given points or, without them, of those among the data; None where there are none.
 
     Raises
     ------
     Error
-        For a given point that is none.
+        A given structure is not an invariant point, or has no energy or an element that is not trained on.
     """
     if given is not None:
         unknown = set(given.elements) - set(functions.elements)
@@ -148,7 +219,7 @@ def make_monitor(
     if not points:
         reporter.say("no crystal with equivalent atoms is among the data: nothing tests the atomic energies")
         return None
-    monitor = Monitor(points, functions, Environments.prepared(training_set))
+    monitor = Monitor.of(points, functions, Environments.prepared(training_set))
     outside = int((~monitor.counted).sum())
-    reporter.say(f"{len(monitor.names)} invariant points are followed, {outside} of them extrapolation")
+    reporter.say(f"{len(monitor.crystals)} invariant points are followed, {outside} of them extrapolation")
     return monitor

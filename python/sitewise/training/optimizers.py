@@ -1,11 +1,11 @@
-"""The optimisers. Each keeps all that it knows in arrays, so that a run can go on from a file bit for bit."""
+"""The optimisers. Each keeps all that it knows in arrays, so a run can go on from a file bit for bit."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,10 @@ import scipy.optimize
 from .. import _core
 from .._core import Error
 from ..config import Training
-from ..features.sets import TrainingSet
-from ..io.dataset import Dataset
 from ..structures import Floats, Floats32
 from .parameters import Parameters
+from .prepared import PreparedData
+from .random_streams import Stream
 
 Memory = dict[str, Floats]
 
@@ -26,14 +26,35 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # D. P. Kingma and J. Ba, arXiv:1412.6
 PAIRS = 20  # steps and gradient differences that L-BFGS remembers
 TINY = 1e-250  # their least product, far above where squares become 0
 
-# The Gauss-Newton matrix is that of so many structures, and of this part of their force components.
+# The Gauss-Newton matrix is made of this many structures, and of this part of their force components.
 SAMPLED_STRUCTURES, SAMPLED_FORCES = 54, 0.2
 DAMPING = 1e-2  # of the mean diagonal element, added to the diagonal
-REBUILT = 25  # iterations after which the matrix of `gn-lbfgs` is made anew
+REBUILT = 25  # iterations between two matrices of `gn-lbfgs`
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-4, 1e-9, 1e6  # of `lm`
 
-BATCHES, CURVATURE = "batches", "curvature"
-Random = Callable[[str, int], np.random.Generator]  # of a purpose and a number
+Random = Callable[[Stream, int], np.random.Generator]  # of a purpose and a number
+
+
+class Point(NamedTuple):
+    """Parameters theta [n], the loss there and its gradient [n]."""
+
+    theta: Floats
+    loss: float
+    gradient: Floats
+
+
+class Step(NamedTuple):
+    """The next theta [n], and the loss that the optimiser found on the way to it."""
+
+    theta: Floats
+    loss: float
+
+
+class Sample(NamedTuple):
+    """Places that were chosen at random, in order, and the chance that each had."""
+
+    places: npt.NDArray[np.int64]
+    chances: Floats
 
 
 class Objective:
@@ -41,32 +62,28 @@ class Objective:
 
     Parameters
     ----------
-    data, prepared
-        The structures, with and without labels.
+    train
+        The training set.
     potential
-        Whose weights are overwritten.
+        The potential that is trained; its weights are overwritten.
     parameters
-        That theta stands for.
+        What theta stands for.
     settings
         Weights of the loss.
     """
 
     def __init__(
-        self,
-        data: Dataset,
-        prepared: TrainingSet,
-        potential: _core.Potential,
-        parameters: Parameters,
-        settings: Training,
+        self, train: PreparedData, potential: _core.Potential, parameters: Parameters, settings: Training
     ) -> None:
-        self.data, self.prepared, self.potential, self.parameters = data, prepared, potential, parameters
-        self.settings = settings
-        self.everything = list(range(len(data)))
-        self.energies = data.count("energy")
-        self.forces = sum(s.forces.size for s in data if s.forces is not None)
+        self.data, self.prepared = train.data, train.prepared
+        self.potential, self.parameters, self.settings = potential, parameters, settings
+        self.everything = list(range(len(train.data)))
+        self.energies = train.data.count("energy")
+        self.forces = sum(s.forces.size for s in train.data if s.forces is not None)
 
     def __call__(self, theta: Floats, structures: Sequence[int] | None = None) -> tuple[float, Floats]:
-        """Loss, infinite where it cannot be computed, and its derivative; of all structures unless some are given."""
+        """Return the loss, infinite where it cannot be computed, and its gradient [n], of all structures unless some
+        are given."""
         if not np.all(np.isfinite(theta)):
             return np.inf, np.zeros_like(theta)
         settings, ridge = self.settings, self.settings.l2 * self.parameters.penalized * theta
@@ -81,9 +98,9 @@ class Objective:
         return loss["value"] + float(ridge @ theta), self.parameters.gradient(gradient) + 2 * ridge
 
     def curvature(self, theta: Floats, rng: np.random.Generator) -> Floats:
-        """Gauss-Newton matrix of the loss [n, n], 2 J^T J of a random sample of energies and forces, with the
-        second derivative of the L2 term; stresses are left out. What weighs more is sampled more often and counts
-        less each time, so that the mean over samples is the matrix of all rows.
+        """Return the Gauss-Newton matrix of the loss [n, n], 2 J^T J of a random sample of energies and forces, with
+        the second derivative of the L2 term. Stresses are left out. What weighs more is sampled more often and counts
+        less each time, so the mean over samples is the matrix of all rows.
 
         Source: J. Martens, ICML 2010, section 4; the sample takes the place of all rows of J.
         """
@@ -107,17 +124,15 @@ class Objective:
         matrix[np.diag_indices_from(matrix)] += 2 * self.settings.l2 * self.parameters.penalized
         return matrix
 
-    def _sampled_forces(
-        self, structure: int, weights: Floats, rng: np.random.Generator
-    ) -> tuple[npt.NDArray[np.int64], Floats]:
+    def _sampled_forces(self, structure: int, weights: Floats, rng: np.random.Generator) -> Sample:
         if self.data[structure].forces is None or self.settings.force_weight == 0:
-            return np.empty(0, dtype=np.int64), np.empty(0)
+            return Sample(np.empty(0, dtype=np.int64), np.empty(0))
         return sample(weights, max(1, round(SAMPLED_FORCES * weights.size)), rng)
 
 
-def sample(importance: Floats, count: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.int64], Floats]:
-    """Places chosen at random, in order, and the chance of each to be chosen, which is proportional to its importance
-    or 1; those without importance are never chosen.
+def sample(importance: Floats, count: int, rng: np.random.Generator) -> Sample:
+    """Choose `count` places at random. The chance of each is proportional to its importance, or 1; those without
+    importance are never chosen.
 
     Source: W. G. Madow, Ann. Math. Stat. 20, 333 (1949), systematic sampling with unequal probabilities.
     """
@@ -127,11 +142,11 @@ def sample(importance: Floats, count: int, rng: np.random.Generator) -> tuple[np
     places = np.searchsorted(np.cumsum(chances[order]), rng.random() + np.arange(count), side="right")
     chosen = np.unique(order[np.minimum(places, len(order) - 1)])
     chosen = chosen[chances[chosen] > 0]
-    return chosen, chances[chosen]
+    return Sample(chosen, chances[chosen])
 
 
 def _chances(importance: Floats, count: int) -> Floats:
-    """Proportional to the importance, at most 1, with the sum `count`."""
+    """Return chances that are proportional to the importance, at most 1, and have the sum `count`."""
     certain = np.zeros(len(importance), dtype=bool)
     while True:
         rest = np.where(certain, 0.0, importance)
@@ -142,19 +157,20 @@ def _chances(importance: Floats, count: int) -> Floats:
 
 
 class Optimizer(Protocol):
-    """Iterates; all its memory is the dict that `start` makes and `step` changes, of arrays with these `dimensions`."""
+    """An optimiser. All its memory is the dict that `start` makes and `step` changes, of arrays with these
+    `dimensions`."""
 
     dimensions: ClassVar[Mapping[str, int]]
 
     def start(self, theta: Floats) -> Memory:
-        """The memory before the first iteration."""
+        """Return the memory before the first iteration."""
 
-    def step(self, theta: Floats, memory: Memory, iteration: int) -> tuple[Floats, float]:
-        """Next theta, and the loss that was found; an iteration is the same whenever it is done."""
+    def step(self, theta: Floats, memory: Memory, iteration: int) -> Step:
+        """Do an iteration; it is the same whenever it is done."""
 
 
 class Adam:
-    """D. P. Kingma and J. Ba, arXiv:1412.6980, algorithm 1, on batches; each epoch has an order of its own."""
+    """Adam, D. P. Kingma and J. Ba, arXiv:1412.6980, algorithm 1, on batches; each epoch has an order of its own."""
 
     dimensions: ClassVar[Mapping[str, int]] = {"mean": 1, "square": 1}
 
@@ -165,28 +181,31 @@ class Adam:
     def start(self, theta: Floats) -> Memory:
         return {"mean": np.zeros_like(theta), "square": np.zeros_like(theta)}
 
-    def step(self, theta: Floats, memory: Memory, iteration: int) -> tuple[Floats, float]:
-        loss, slope = self.objective(theta, self._batch(iteration))
-        memory["mean"] = BETA1 * memory["mean"] + (1 - BETA1) * slope
-        memory["square"] = BETA2 * memory["square"] + (1 - BETA2) * slope**2
+    def step(self, theta: Floats, memory: Memory, iteration: int) -> Step:
+        loss, gradient = self.objective(theta, self._batch(iteration))
+        memory["mean"] = BETA1 * memory["mean"] + (1 - BETA1) * gradient
+        memory["square"] = BETA2 * memory["square"] + (1 - BETA2) * gradient**2
         mean = memory["mean"] / (1 - BETA1 ** (iteration + 1))
         square = memory["square"] / (1 - BETA2 ** (iteration + 1))
         rate = self.objective.settings.rate(iteration / self.total)
-        return theta - rate * mean / (np.sqrt(square) + EPSILON), loss
+        return Step(theta - rate * mean / (np.sqrt(square) + EPSILON), loss)
 
     def _batch(self, iteration: int) -> list[int]:
         n = len(self.objective.data)
         size = self.objective.settings.batch(n)
         epoch, batch = divmod(iteration, -(-n // size))
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, self.random(BATCHES, epoch).permutation(n)
+            self._epoch, self._order = epoch, self.random(Stream.BATCHES, epoch).permutation(n)
         return [int(i) for i in self._order[batch * size : (batch + 1) * size]]
 
 
 class LBFGS:
     """L-BFGS on all structures, J. Nocedal and S. J. Wright, Numerical Optimization (2006), algorithms 7.4 and 7.5,
-    with scipy's strong Wolfe line search. `preconditioned`, the first inverse Hessian of the two loops is that of a
-    sampled Gauss-Newton matrix instead of a multiple of 1."""
+    with scipy's strong Wolfe line search.
+
+    Where it is `preconditioned`, the two loops start from the inverse of a sampled Gauss-Newton matrix instead of a
+    multiple of 1.
+    """
 
     dimensions: ClassVar[Mapping[str, int]] = {"value": 0, "slope": 1, "steps": 2, "changes": 2, "anchor": 1}
 
@@ -195,32 +214,31 @@ class LBFGS:
         self._inverted: tuple[int, Floats32] | None = None  # number of the matrix, its inverse
 
     def start(self, theta: Floats) -> Memory:
-        value, slope = self.objective(theta)
+        value, gradient = self.objective(theta)
         none = np.empty((0, theta.size))
-        return {"value": np.array(value), "slope": slope, "steps": none, "changes": none, "anchor": theta}
+        return {"value": np.array(value), "slope": gradient, "steps": none, "changes": none, "anchor": theta}
 
-    def step(self, theta: Floats, memory: Memory, iteration: int) -> tuple[Floats, float]:
+    def step(self, theta: Floats, memory: Memory, iteration: int) -> Step:
         if self.preconditioned and iteration % REBUILT == 0:
             memory["anchor"] = theta
             memory["steps"] = memory["changes"] = np.empty((0, theta.size))  # the new matrix knows better
-        value, slope = float(memory["value"]), memory["slope"]
+        point = Point(theta, float(memory["value"]), memory["slope"])
         for _ in range(2):
-            found = self._search(theta, value, slope, self._direction(memory, iteration))
+            found = self._search(point, self._direction(memory, iteration))
             if found is not None:
                 break
             memory["steps"] = memory["changes"] = np.empty((0, theta.size))  # they misled
         else:
-            return theta, value  # the lowest that rounding lets it reach
-        new, value, new_slope = found
-        step, change = new - theta, new_slope - slope
+            return Step(theta, point.loss)  # the lowest that rounding lets it reach
+        step, change = found.theta - theta, found.gradient - point.gradient
         if step @ change > 1e-12 * (step @ step) + TINY:
             memory["steps"] = np.vstack([memory["steps"], step])[-PAIRS:]
             memory["changes"] = np.vstack([memory["changes"], change])[-PAIRS:]
-        memory["value"], memory["slope"] = np.array(value), new_slope
-        return new, value
+        memory["value"], memory["slope"] = np.array(found.loss), found.gradient
+        return Step(found.theta, found.loss)
 
     def _direction(self, memory: Memory, iteration: int) -> Floats:
-        """-H slope by the two loops."""
+        """Return minus the inverse Hessian times the gradient, by the two loops."""
         q = memory["slope"].copy()
         pairs = list(zip(memory["steps"], memory["changes"], strict=True))
         parts = []
@@ -243,18 +261,17 @@ class LBFGS:
             return np.copy
         number = iteration // REBUILT
         if self._inverted is None or self._inverted[0] != number:
-            matrix = self.objective.curvature(memory["anchor"], self.random(CURVATURE, number))
+            matrix = self.objective.curvature(memory["anchor"], self.random(Stream.CURVATURE, number))
             self._inverted = number, inverse(damped_factor(matrix, DAMPING))
         inverted = self._inverted[1]
         return lambda x: (inverted @ x.astype(np.float32)).astype(np.float64)
 
-    def _search(
-        self, theta: Floats, value: float, slope: Floats, direction: Floats
-    ) -> tuple[Floats, float, Floats] | None:
-        """Theta, loss and slope at the end of a step; None where none is lower."""
-        if not slope @ direction < 0:
+    def _search(self, start: Point, direction: Floats) -> Point | None:
+        """Return a lower point in this direction; None where the line search finds none."""
+        theta, value, gradient = start
+        if not gradient @ direction < 0:
             return None
-        known: dict[bytes, tuple[float, Floats]] = {theta.tobytes(): (value, slope)}
+        known: dict[bytes, tuple[float, Floats]] = {theta.tobytes(): (value, gradient)}
 
         def at(x: Floats) -> tuple[float, Floats]:
             key = x.tobytes()
@@ -264,18 +281,18 @@ class LBFGS:
 
         with np.errstate(all="ignore"):
             length = scipy.optimize.line_search(
-                lambda x: at(x)[0], lambda x: at(x)[1], theta, direction, slope, value, c2=0.9, maxiter=20
+                lambda x: at(x)[0], lambda x: at(x)[1], theta, direction, gradient, value, c2=0.9, maxiter=20
             )[0]
         if length is None:
             return None
         new = theta + length * direction
-        found, new_slope = at(new)
-        return (new, found, new_slope) if found < value else None
+        found = Point(new, *at(new))
+        return found if found.loss < value else None
 
 
 class LevenbergMarquardt:
-    """Damped Gauss-Newton steps of a new sample each, accepted where the loss of all structures falls; the damping
-    follows the ratio of found and predicted gain, H. B. Nielsen, report IMM-REP-1999-05."""
+    """Levenberg-Marquardt: damped Gauss-Newton steps, each with a new sample, accepted where the loss of all structures
+    falls. The damping follows the ratio of found and predicted gain, H. B. Nielsen, report IMM-REP-1999-05."""
 
     dimensions: ClassVar[Mapping[str, int]] = {"value": 0, "slope": 1, "damping": 0, "growth": 0}
 
@@ -283,33 +300,34 @@ class LevenbergMarquardt:
         self.objective, self.random = objective, random
 
     def start(self, theta: Floats) -> Memory:
-        value, slope = self.objective(theta)
+        value, gradient = self.objective(theta)
         return {
             "value": np.array(value),
-            "slope": slope,
+            "slope": gradient,
             "damping": np.array(FIRST_DAMPING),
             "growth": np.array(2.0),
         }
 
-    def step(self, theta: Floats, memory: Memory, iteration: int) -> tuple[Floats, float]:
-        value, slope, damping = float(memory["value"]), memory["slope"], float(memory["damping"])
-        matrix = self.objective.curvature(theta, self.random(CURVATURE, iteration))
-        move = -scipy.linalg.cho_solve(damped_factor(matrix, damping), slope, check_finite=False)
-        found, new_slope = self.objective(theta + move)
-        gain = (value - found) / (-0.5 * (slope @ move))
+    def step(self, theta: Floats, memory: Memory, iteration: int) -> Step:
+        value, gradient, damping = float(memory["value"]), memory["slope"], float(memory["damping"])
+        matrix = self.objective.curvature(theta, self.random(Stream.CURVATURE, iteration))
+        move = -scipy.linalg.cho_solve(damped_factor(matrix, damping), gradient, check_finite=False)
+        found, new_gradient = self.objective(theta + move)
+        gain = (value - found) / (-0.5 * (gradient @ move))
         if not gain > 0:
             memory["damping"] = np.array(min(damping * float(memory["growth"]), MOST_DAMPING))
             memory["growth"] = 2 * memory["growth"]
-            return theta, value
+            return Step(theta, value)
         memory["damping"] = np.array(max(damping * max(1 / 5, 1 - (2 * gain - 1) ** 3), LEAST_DAMPING))
         memory["growth"] = np.array(2.0)
-        memory["value"], memory["slope"] = np.array(found), new_slope
-        return theta + move, found
+        memory["value"], memory["slope"] = np.array(found), new_gradient
+        return Step(theta + move, found)
 
 
 @contextmanager
 def silent_line_searches() -> Iterator[None]:
-    """Line searches in this block do not warn: failure is told by None. Filters of warnings hold for all threads."""
+    """Silence line searches in this block: they return None where they fail. Filters of warnings hold for all
+    threads."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The line search algorithm did not converge")
         yield
@@ -319,7 +337,14 @@ Factor = tuple[Floats, bool]
 
 
 def damped_factor(matrix: Floats, damping: float) -> Factor:
-    """Cholesky factor of a matrix plus `damping` times its mean diagonal element; more where rounding asks for it."""
+    """Return the Cholesky factor of a matrix plus `damping` times its mean diagonal element, or more where rounding
+    errors make that indefinite.
+
+    Raises
+    ------
+    Error
+        The matrix is not finite.
+    """
     diagonal = np.diag_indices_from(matrix)
     mean = float(np.mean(matrix[diagonal]))
     for _ in range(20):
@@ -335,7 +360,8 @@ def damped_factor(matrix: Floats, damping: float) -> Factor:
 
 
 def inverse(factor: Factor) -> Floats32:
-    """Of a matrix with this Cholesky factor, in single precision, which its products are limited by the reading of."""
+    """Return the inverse of a matrix from its Cholesky factor, in single precision: the speed of its products is that
+    of reading it."""
     lower, info = scipy.linalg.lapack.dpotri(factor[0], lower=1)
     if info:
         raise Error("the Gauss-Newton matrix cannot be inverted")
@@ -345,7 +371,7 @@ def inverse(factor: Factor) -> Floats32:
 
 
 def make_optimizer(objective: Objective, random: Random, total: int) -> Optimizer:
-    """The optimiser that the settings name, for a run of `total` iterations."""
+    """Return the optimiser that the settings name, for a run of `total` iterations."""
     name = objective.settings.optimizer
     if name == "adam":
         return Adam(objective, random, total)

@@ -1,29 +1,29 @@
-"""The potential that a training run starts from, and the parameters that the optimiser sees."""
+"""The potential that a run starts from, and the parameters that the optimiser sees."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal, TypeVar, get_args
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _core
 from ..config import ActivationName, NetworkShape
-from ..features.sets import TrainingSet
+from ..features.training_set import TrainingSet
 from ..io.dataset import Dataset
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions
 
 ACTIVATION_LETTERS = dict(zip(get_args(ActivationName), "tsprgcSehl", strict=True))
 
-# Principal components of standardised inputs: those below DROPPED are dropped, and all are divided by
-# sqrt(eigenvalue + RIDGE), so that the faint ones do not become noise.
+# Principal components of standardised inputs with an eigenvalue below DROPPED are dropped. All others are divided by
+# sqrt(eigenvalue + RIDGE), so the faint ones do not become noise.
 DROPPED, RIDGE = 1e-6, 1e-4
 
-LAST_LAYER = 0.1
+LAST_LAYER = 0.1  # first weights of the last layer, relative to those of the others
 
 Real = TypeVar("Real", np.float32, np.float64)
 
@@ -37,7 +37,7 @@ def initial_potential(
     training_set: TrainingSet,
     offsets: Sequence[float],
 ) -> _core.Potential:
-    """A potential with scaling from the training set, and weights that are all zero.
+    """Return a potential with scaling from the training set, and weights that are all zero.
 
     Min-max scales to [-1, 1]; centred inputs have mean 0, and `sigma` gives them variance 1.
     """
@@ -52,7 +52,7 @@ def initial_potential(
 
 
 def atomic_offsets(data: Dataset, elements: Sequence[str]) -> list[float]:
-    """Energy of an atom of each element, eV: the least-squares solution of E/N = sum_e (N_e/N) offset_e, of
+    """Return the energy of an atom of each element, eV: the least-squares solution of E/N = sum_e (N_e/N) offset_e, of
     least norm where the compositions leave it open; 0 without energies."""
     labelled = [s for s in data if s.energy is not None]
     if not labelled:
@@ -62,6 +62,21 @@ def atomic_offsets(data: Dataset, elements: Sequence[str]) -> list[float]:
     )
     energies = np.array([s.energy / len(s.atoms) for s in labelled if s.energy is not None])
     return [float(offset) for offset in np.linalg.lstsq(composition, energies, rcond=1e-8)[0]]
+
+
+class Transform(NamedTuple):
+    """z = A (x - m) of the inputs x of a network."""
+
+    A: Floats  # [k, n]
+    m: Floats  # [n]
+
+
+class _Layers(NamedTuple):
+    """Weights and biases of a network: of the first layer, and of the rest."""
+
+    matrix: Floats
+    bias: Floats
+    rest: Floats
 
 
 class Parameters:
@@ -76,11 +91,18 @@ class Parameters:
     Parameters
     ----------
     potential
-        Whose networks are trained.
+        The potential whose networks are trained.
     training_set
-        Whose atoms give the principal components.
+        The structures whose atoms give the principal components.
     whiten
         Whether to use principal components.
+
+    Attributes
+    ----------
+    transforms
+        A and m of each element.
+    penalized
+        1 for the parameters that the L2 term acts on, 0 for the others [n].
     """
 
     def __init__(self, potential: _core.Potential, training_set: TrainingSet, whiten: bool) -> None:
@@ -88,10 +110,10 @@ class Parameters:
         if whiten:
             self.transforms = _principal_components(potential, training_set)
         else:
-            self.transforms = [(np.eye(n), np.zeros(n)) for n in counts]
+            self.transforms = [Transform(np.eye(n), np.zeros(n)) for n in counts]
         self._networks = [
-            [transform.shape[0], *network.nodes[1:]]
-            for (transform, _), network in zip(self.transforms, potential.networks, strict=True)
+            [transform.A.shape[0], *network.nodes[1:]]
+            for transform, network in zip(self.transforms, potential.networks, strict=True)
         ]
         self.penalized = np.concatenate(
             [
@@ -107,8 +129,8 @@ class Parameters:
         return self.penalized.size
 
     def initial(self, rng: np.random.Generator) -> Floats:
-        """Uniform random weights and biases 0, X. Glorot and Y. Bengio, AISTATS 2010, eq. 16; those of the last layer
-        are LAST_LAYER times that, so that training starts near the mean energy and not from random forces."""
+        """Return uniform random weights and biases 0, X. Glorot and Y. Bengio, AISTATS 2010, eq. 16. Those of the last
+        layer are LAST_LAYER times as large, so training starts near the mean energy and not from random forces."""
         blocks = [
             block
             for nodes in self._networks
@@ -121,31 +143,31 @@ class Parameters:
         return np.concatenate(blocks)
 
     def weights(self, theta: Floats) -> Floats:
-        """Weights of the potential."""
+        """Return the weights of the potential [n_weights]."""
         pieces: list[Floats] = []
-        for (transform, mean), (matrix, bias, rest) in zip(self.transforms, self._split(theta), strict=True):
-            outer = transform.T @ matrix
-            pieces += [outer.ravel(), bias - mean @ outer, rest]
+        for (A, m), layers in zip(self.transforms, self._split(theta), strict=True):
+            outer = A.T @ layers.matrix
+            pieces += [outer.ravel(), layers.bias - m @ outer, layers.rest]
         return np.concatenate(pieces)
 
     def gradient(self, weight_gradient: npt.NDArray[Real]) -> npt.NDArray[Real]:
-        """d/d(theta) from d/d(weights), by the chain rule: the transpose of `weights`; of one row or of many."""
+        """Return d/d(theta) [..., n] from d/d(weights) [..., n_weights] by the chain rule, the transpose of
+        `weights`."""
         pieces: list[npt.NDArray[Real]] = []
         start = 0
         of_type = [(A.astype(weight_gradient.dtype), m.astype(weight_gradient.dtype)) for A, m in self.transforms]
-        for (transform, mean), nodes in zip(of_type, self._networks, strict=True):
-            n, hidden = mean.size, nodes[1]
+        for (A, m), nodes in zip(of_type, self._networks, strict=True):
+            n, hidden = m.size, nodes[1]
             bias_at, rest_at = start + n * hidden, start + (n + 1) * hidden
             end = rest_at + _size(nodes[1:])
             matrix = weight_gradient[..., start:bias_at].reshape(*weight_gradient.shape[:-1], n, hidden)
             bias = weight_gradient[..., bias_at:rest_at]
-            outer = transform @ (matrix - mean[:, None] * bias[..., None, :])
+            outer = A @ (matrix - m[:, None] * bias[..., None, :])
             pieces += [outer.reshape(*weight_gradient.shape[:-1], -1), bias, weight_gradient[..., rest_at:end]]
             start = end
         return np.concatenate(pieces, axis=-1)
 
-    def _split(self, theta: Floats) -> list[tuple[Floats, Floats, Floats]]:
-        """Matrix and bias of the first layer, and the rest, of each network."""
+    def _split(self, theta: Floats) -> list[_Layers]:
         parts = []
         start = 0
         for nodes in self._networks:
@@ -153,13 +175,13 @@ class Parameters:
             bias = start + inputs * hidden
             end = start + _size(nodes)
             matrix = theta[start:bias].reshape(inputs, hidden)
-            parts.append((matrix, theta[bias : bias + hidden], theta[bias + hidden : end]))
+            parts.append(_Layers(matrix, theta[bias : bias + hidden], theta[bias + hidden : end]))
             start = end
         return parts
 
 
 def _size(nodes: Sequence[int]) -> int:
-    """Number of weights and biases of a network."""
+    """Return the number of weights and biases of a network."""
     return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(nodes))
 
 
@@ -168,8 +190,8 @@ def _glorot(rng: np.random.Generator, fan_in: int, fan_out: int) -> Floats:
     return rng.uniform(-bound, bound, fan_in * fan_out)
 
 
-def _principal_components(potential: _core.Potential, training_set: TrainingSet) -> list[tuple[Floats, Floats]]:
-    """(A, m) of each element. The sums run over one structure at a time: features of 10^6 atoms at once would
+def _principal_components(potential: _core.Potential, training_set: TrainingSet) -> list[Transform]:
+    """Return A and m of each element. The sums run over one structure at a time: features of 10^6 atoms at once would
     fill the memory."""
     elements = range(len(potential.elements))
     counts = [network.nodes[0] for network in potential.networks]
@@ -183,11 +205,12 @@ def _principal_components(potential: _core.Potential, training_set: TrainingSet)
             x = scaling.apply(e, features[species == e, : counts[e]]) - means[e]
             products[e] += x.T @ x
             atoms[e] += len(x)
-    return [(_whitening(products[e] / atoms[e]), means[e]) for e in elements]
+    return [Transform(_whitening(products[e] / atoms[e]), means[e]) for e in elements]
 
 
 def _whitening(covariance: Floats) -> Floats:
-    """A [k, n] with A (x - m) of variance eigenvalue/(eigenvalue + RIDGE); inputs without variance drop out."""
+    """Return A [k, n] that gives A (x - m) the variance eigenvalue/(eigenvalue + RIDGE); inputs without variance drop
+    out."""
     deviation = np.sqrt(np.diag(covariance))
     inverse = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
     eigenvalues, vectors = np.linalg.eigh(covariance * np.outer(inverse, inverse))

@@ -1,39 +1,34 @@
-"""What a training run starts with: its data, their features and derivatives, and the symmetry functions."""
+"""Training and test data of a run: read, split and checked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _core
 from .._core import Error
 from ..config import Data, Training
 from ..evaluation.label_units import implausible_stress
-from ..features.sets import SharedSet, TrainingSet, prepare
 from ..io.dataset import Dataset
-from ..io.labels import LABELS, by_source, require_one_source
+from ..io.labels import by_source, require_one_source
 from ..progress import Reporter
-from ..ranks import Ranks
-from ..structures import Floats, by_atomic_number
-from ..symmetry import SymmetryFunctions
+from ..structures import by_atomic_number
+from ..text import PATH, printable
+from .consistency import inconsistencies
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-LOSSES = ("loss", "energy_rmse", "force_rmse", "stress_rmse")
-
 
 def read_data(table: Data, rng: np.random.Generator, reporter: Reporter) -> tuple[Dataset, Dataset]:
-    """Reads training and test data; `rng` chooses what is held out.
+    """Read training and test data; `rng` chooses what is held out.
 
     Raises
     ------
     Error
-        If a file is bad, if the test data have an element that no training structure has, or if their labels have
-        other sources.
+        A file is bad, the test data have an element that no training structure has, or their labels have another
+        source.
     """
     everything = Dataset.read(table.train, reporter=reporter, **table.reading())
     if isinstance(table.test, list):
@@ -57,7 +52,7 @@ def read_data(table: Data, rng: np.random.Generator, reporter: Reporter) -> tupl
 
 
 def _warn_of_shared(train: Dataset, test: Dataset, reporter: Reporter) -> None:
-    """Warns of test structures that are trained on: their errors say nothing of others."""
+    """Warn of test structures that are trained on: their errors say nothing about others."""
     known = {_coordinates(s.atoms) for s in train}
     shared = [s.source for s in test if _coordinates(s.atoms) in known]
     if shared:
@@ -68,16 +63,42 @@ def _warn_of_shared(train: Dataset, test: Dataset, reporter: Reporter) -> None:
 
 
 def _coordinates(atoms: Atoms) -> tuple[bytes, ...]:
+    """Return what two structures have in common only if they are the same."""
     return tuple(np.asarray(x).tobytes() for x in (atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc))
 
 
-def check_labels(data: Dataset, settings: Training, reporter: Reporter) -> None:
-    """Says what the training structures do not have.
+def check_data(train: Dataset, test: Dataset, settings: Training, reporter: Reporter) -> list[dict[str, Any]]:
+    """Check labels and groups, and return what `inconsistencies` finds in the training data.
 
     Raises
     ------
     Error
-        If a weight is given for a label that no structure has.
+        A weight is given for a label that no training structure has, or for a group that no structure has.
+    """
+    check_labels(train, settings, reporter)
+    suspicious = inconsistencies(train)
+    for found in suspicious:
+        reporter.warn(found["sentence"])
+    _check_groups(settings, [*train.groups, *test.groups])
+    return suspicious
+
+
+def _check_groups(settings: Training, groups: Sequence[str]) -> None:
+    unknown = set(settings.group_weights) - set(groups)
+    if unknown:
+        raise Error(
+            f"[training] group_weights: no structure has the group {printable(', '.join(sorted(unknown)), PATH)}, "
+            f"there are {printable(', '.join(dict.fromkeys(groups)), PATH)}"
+        )
+
+
+def check_labels(data: Dataset, settings: Training, reporter: Reporter) -> None:
+    """Report what the training structures do not have.
+
+    Raises
+    ------
+    Error
+        A weight is given for a label that no structure has.
     """
     hint = "".join(f"; {sentence}" for sentence in data.unused_labels())
     for weight, label in (("force_weight", "forces"), ("stress_weight", "stress")):
@@ -98,48 +119,3 @@ def check_labels(data: Dataset, settings: Training, reporter: Reporter) -> None:
     if unknown:
         names = ", ".join(by_atomic_number(sorted(unknown)))
         reporter.warn(f"no structure with {names} has an energy: total energies of structures with it are arbitrary")
-
-
-class PreparedData:
-    """A data set of a run with its features and derivatives.
-
-    Parameters
-    ----------
-    data, functions, budget, reporter, what, cache
-        See `prepare`, for which `data` are shared among the ranks.
-    ranks
-        Of the run, this process alone if not given.
-    """
-
-    def __init__(
-        self,
-        data: Dataset,
-        functions: SymmetryFunctions,
-        budget: int,
-        reporter: Reporter,
-        what: str,
-        cache: Path | None = None,
-        ranks: Ranks | None = None,
-    ) -> None:
-        self.data = data
-        self.prepared: TrainingSet
-        if ranks is None or ranks.size == 1:
-            self.prepared = prepare(data, functions, budget, reporter, what, cache)
-        else:
-            self.prepared = SharedSet(ranks, data, functions, budget, reporter, what, cache)
-
-    def weigh(self, weight: Callable[[str], float], of_forces: Sequence[Floats] | None = None) -> None:
-        """Sets the weights in the loss: of the structures by their group and, beside them, of the forces on the atoms
-        of each."""
-        self.prepared.weigh([weight(structure.group) for structure in self.data], of_forces)
-
-    def losses(
-        self, potential: _core.Potential, structures: Sequence[int], force_weight: float, stress_weight: float
-    ) -> list[float]:
-        """Loss and RMSE, in the order of LOSSES, over some structures; NaN where there is no label."""
-        if not structures:
-            return [np.nan] * len(LOSSES)
-        loss, _ = self.prepared.loss(potential, structures, force_weight, stress_weight, gradient=False)
-        squares = {"energy": loss["energy"], "forces": loss["force"], "stress": loss["stress"]}
-        known = {label: any(getattr(self.data[i], label) is not None for i in structures) for label in LABELS}
-        return [loss["value"], *(float(np.sqrt(squares[k])) if known[k] else np.nan for k in LABELS)]

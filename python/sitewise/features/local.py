@@ -1,0 +1,58 @@
+"""The training set of a single process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .. import _core
+from .._core import Error
+from ..io.dataset import Dataset
+from ..structures import Floats, core_arrays
+from .cache import StoredPart
+from .training_set import Coordinates
+
+
+class LocalSet(_core.TrainingSet):
+    """A training set in this process; see `TrainingSet`."""
+
+    def extend(self, data: Dataset, elements: Sequence[str], stored: StoredPart | None = None) -> None:
+        """Add structures; their features and derivatives are computed unless they are stored.
+
+        Raises
+        ------
+        Error
+            Names the structure with bad coordinates or an element without functions.
+        """
+        arrays = []
+        for s in data:
+            with s.named():
+                species, positions, cell, pbc = core_arrays(s.atoms, elements, "the training set")
+            labels = {"energy": np.nan if s.energy is None else s.energy, "forces": s.forces, "stress": s.stress}
+            arrays.append({"species": species, "positions": positions, "cell": cell, "pbc": pbc, **labels})
+        try:
+            self.add(arrays, *(stored or ()))
+        except Error as error:
+            raise Error(f"{data[getattr(error, 'index', 0)].source}: {error}") from None
+
+    def weigh(self, weights: Sequence[float], of_forces: Sequence[Floats] | None = None) -> None:
+        for i, weight in enumerate(weights):
+            self.set_weights(i, weight, None if of_forces is None else of_forces[i])
+
+    def gauss_newton(
+        self,
+        potential: _core.Potential,
+        coordinates: Coordinates,
+        structures: Sequence[int],
+        components: Sequence[Sequence[int]],
+        scales: Sequence[Floats],
+    ) -> Floats:
+        """Return J^T J, see `TrainingSet`; the product is taken in single precision."""
+        if not structures:
+            return np.zeros((coordinates.size, coordinates.size))
+        rows = self.jacobian(potential, structures, components).astype(np.float32)
+        rows *= np.concatenate(scales).astype(np.float32)[:, None]
+        J = coordinates.gradient(rows)
+        matrix: Floats = (J.T @ J).astype(np.float64)
+        return matrix

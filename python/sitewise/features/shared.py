@@ -1,0 +1,273 @@
+"""The training set that the ranks of a run share."""
+
+from __future__ import annotations
+
+import heapq
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import _core
+from ..io.dataset import Dataset
+from ..ranks import Ranks
+from ..structures import Floats, Ints
+from ..symmetry import SymmetryFunctions
+from .local import LocalSet
+from .training_set import Coordinates
+
+FETCHED = 64  # structures whose features come from their ranks at once
+
+Prepare = Callable[[Dataset, SymmetryFunctions], LocalSet]
+
+
+class SharedSet:
+    """A training set whose structures are shared among ranks, balanced by atoms; see `TrainingSet`.
+
+    Each rank prepares its structures, and computes their part of losses, gradients and matrices. Rank 0 asks the others
+    for the features of a few structures at a time, so what is made of features is the same as in one process, bit for
+    bit.
+
+    Parameters
+    ----------
+    ranks
+        The ranks of the run.
+    data
+        The structures.
+    functions
+        The symmetry functions.
+    prepare
+        How each rank prepares its structures.
+    """
+
+    def __init__(self, ranks: Ranks, data: Dataset, functions: SymmetryFunctions, prepare: Sequence[Prepare]) -> None:
+        self._ranks, self._functions, self._size = ranks, functions, len(data)
+        self._labels = _label_counts(data)
+        self._weights: list[tuple[float, Floats]] = [(1.0, np.ones(len(s.atoms))) for s in data]
+        self._fetched_from = -1
+        self._fetched: dict[int, _Atoms] = {}
+        each_share = shares([len(s.atoms) for s in data], ranks.size)
+        each = [
+            (make, data.chosen(share), functions, share, len(data))
+            for make, share in zip(prepare, each_share, strict=True)
+        ]
+        self._number = ranks.hold(_Part, each)
+        self._cached_bytes: int = max(ranks.gather(_Part.cached_bytes, self._number))
+
+    def __del__(self) -> None:
+        if hasattr(self, "_number"):
+            self._ranks.forget(self._number)
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def cached_bytes(self) -> int:
+        return self._cached_bytes
+
+    def species(self, structure: int) -> Ints:
+        return self._fetch(structure).species
+
+    def features(self, structure: int) -> Floats:
+        return self._fetch(structure).features
+
+    def statistics(self, structures: Sequence[int]) -> list[Floats]:
+        return [self._statistics_of(element, structures) for element in range(len(self._functions.elements))]
+
+    def weights(self, structure: int) -> tuple[float, Floats]:
+        return self._weights[structure]
+
+    def weigh(self, weights: Sequence[float], of_forces: Sequence[Floats] | None = None) -> None:
+        for i, weight in enumerate(weights):
+            own = np.ones_like(self._weights[i][1]) if of_forces is None else of_forces[i]
+            self._weights[i] = weight, weight * own
+        self._ranks.gather(_Part.weigh, self._number, weights, of_forces)
+
+    def loss(
+        self,
+        potential: _core.Potential,
+        structures: Sequence[int],
+        force_weight: float,
+        stress_weight: float,
+        gradient: bool = True,
+    ) -> tuple[_core.Loss, Floats | None]:
+        chosen = np.asarray(structures, dtype=np.int64)
+        labels, factors = self._labels[chosen].sum(axis=0), (force_weight, stress_weight)
+        sums = self._ranks.total(
+            _Part.loss, self._number, _sent(potential), potential.weights, chosen, labels, factors, gradient
+        )
+        value, energy, force, stress = sums[:4].tolist()
+        return {"value": value, "energy": energy, "force": force, "stress": stress}, sums[4:] if gradient else None
+
+    def gauss_newton(
+        self,
+        potential: _core.Potential,
+        coordinates: Coordinates,
+        structures: Sequence[int],
+        components: Sequence[Sequence[int]],
+        scales: Sequence[Floats],
+    ) -> Floats:
+        rows = (coordinates, structures, components, scales)
+        return self._ranks.total(_Part.gauss_newton, self._number, _sent(potential), potential.weights, *rows)
+
+    def _fetch(self, structure: int) -> _Atoms:
+        first = structure - structure % FETCHED
+        if self._fetched_from != first:
+            parts = self._ranks.gather(_Part.atoms, self._number, range(first, min(first + FETCHED, len(self))))
+            self._fetched_from, self._fetched = first, {i: found for part in parts for i, found in part.items()}
+        return self._fetched[structure]
+
+    def _statistics_of(self, element: int, structures: Sequence[int]) -> Floats:
+        """Return the statistics of an element, row by row in the order of `_core.TrainingSet`, for the same bits."""
+        count = self._functions.core.count(element)
+
+        def rows() -> Iterator[Floats]:
+            return (self.features(i)[self.species(i) == element, :count] for i in structures)
+
+        low, high, total, squares = np.full(count, np.inf), np.full(count, -np.inf), np.zeros(count), np.zeros(count)
+        atoms = 0
+        for G in rows():
+            low, high = np.vstack([low, G]).min(axis=0), np.vstack([high, G]).max(axis=0)
+            total = np.add.reduce(np.vstack([total, G]), axis=0)
+            atoms += len(G)
+        mean = total / atoms
+        for G in rows():
+            squares = np.add.reduce(np.vstack([squares, (G - mean) * (G - mean)]), axis=0)
+        return np.array([low, high, mean, np.sqrt(squares / atoms)])
+
+
+class _Atoms(NamedTuple):
+    """Features [atoms, max_count] and species [atoms] of a structure."""
+
+    features: Floats
+    species: Ints
+
+
+class _Part:
+    """What a rank holds of a SharedSet of `size` structures: those of its share."""
+
+    def __init__(
+        self, prepare: Prepare, data: Dataset, functions: SymmetryFunctions, share: Sequence[int], size: int
+    ) -> None:
+        self.prepared = prepare(data, functions)
+        self._functions, self._labels, self._share = functions, _label_counts(data), share
+        self._places = np.full(size, -1)  # here, of each structure of the whole set
+        self._places[share] = np.arange(len(share))
+        self._sent = b""
+        self._potential: _core.Potential | None = None
+
+    def cached_bytes(self) -> int:
+        return self.prepared.cached_bytes
+
+    def weigh(self, weights: Sequence[float], of_forces: Sequence[Floats] | None) -> None:
+        own = None if of_forces is None else [of_forces[i] for i in self._share]
+        self.prepared.weigh([weights[i] for i in self._share], own)
+
+    def atoms(self, structures: Sequence[int]) -> dict[int, _Atoms]:
+        """Return features and species of the structures that are here."""
+        here = {i: int(self._places[i]) for i in structures if self._places[i] >= 0}
+        return {i: _Atoms(self.prepared.features(place), self.prepared.species(place)) for i, place in here.items()}
+
+    def loss(
+        self,
+        sent: bytes,
+        weights: Floats,
+        structures: Ints,
+        labels: Floats,
+        factors: tuple[float, float],
+        gradient: bool,
+    ) -> Floats:
+        """Return this rank's part of the loss, of the energy, force and stress errors and of the gradient, in one
+        array. The means of `_core` are over the labels here: `share` is the part that these are of all `labels`, and
+        `unit` multiplies all."""
+        here = self._places[structures]
+        here = here[here >= 0]
+        share = self._labels[here].sum(axis=0) / np.maximum(labels, 1)
+        unit = share[0] or 1.0
+        force_weight, stress_weight = (share[1:] / unit * factors).tolist()
+        potential = self._received(sent, weights)
+        loss, slope = self.prepared.loss(potential, here.tolist(), force_weight, stress_weight, gradient)
+        errors = share * [loss["energy"], loss["force"], loss["stress"]]
+        return np.concatenate([[unit * loss["value"]], errors, np.empty(0) if slope is None else unit * slope])
+
+    def gauss_newton(
+        self,
+        sent: bytes,
+        weights: Floats,
+        coordinates: Coordinates,
+        structures: Sequence[int],
+        components: Sequence[Sequence[int]],
+        scales: Sequence[Floats],
+    ) -> Floats:
+        """Return this rank's part of the matrix."""
+        own = [k for k, i in enumerate(structures) if self._places[i] >= 0]
+        here = [int(self._places[structures[k]]) for k in own]
+        rows = [components[k] for k in own], [scales[k] for k in own]
+        return self.prepared.gauss_newton(self._received(sent, weights), coordinates, here, *rows)
+
+    def _received(self, sent: bytes, weights: Floats) -> _core.Potential:
+        """Return the potential of rank 0; it is made anew only where more than its weights has changed."""
+        if self._potential is None or self._sent != sent:
+            form: _Form = pickle.loads(sent)
+            self._sent, self._potential = sent, form.potential(self._functions)
+        self._potential.weights = weights
+        return self._potential
+
+
+class _Form(NamedTuple):
+    """A potential without its functions and weights.
+
+    Attributes
+    ----------
+    scaling, networks
+        Arguments of `_core.Scaling`, and of each `_core.Network`.
+    """
+
+    elements: list[str]
+    scaling: tuple[Any, ...]
+    networks: list[tuple[list[int], str]]
+    atom_energies: list[float]
+    device: str
+
+    @classmethod
+    def of(cls, potential: _core.Potential) -> _Form:
+        scaling = potential.scaling
+        statistics = [scaling.statistics(e) for e in range(len(potential.elements))]
+        networks = [(network.nodes, network.activations) for network in potential.networks]
+        of_scaling = (scaling.type, scaling.smin, scaling.smax, statistics)
+        return cls(potential.elements, of_scaling, networks, potential.atom_energies, potential.device)
+
+    def potential(self, functions: SymmetryFunctions) -> _core.Potential:
+        networks = [_core.Network(*network) for network in self.networks]
+        scaling = _core.Scaling(*self.scaling)
+        made = _core.Potential(self.elements, functions.core, scaling, networks, self.atom_energies)
+        made.device = self.device
+        return made
+
+
+def _sent(potential: _core.Potential) -> bytes:
+    """Return what rank 0 sends of a potential beside its weights, as bytes that can be compared."""
+    return pickle.dumps(_Form.of(potential))
+
+
+def shares(sizes: Sequence[int], ranks: int) -> list[list[int]]:
+    """Return the structures of each rank, in order.
+
+    The structures are dealt from the largest on, each to the rank that has the fewest atoms.
+    """
+    mine: list[list[int]] = [[] for _ in range(ranks)]
+    loads = [(0, rank) for rank in range(ranks)]
+    for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        atoms, rank = heapq.heappop(loads)
+        mine[rank].append(i)
+        heapq.heappush(loads, (atoms + sizes[i], rank))
+    return [sorted(own) for own in mine]
+
+
+def _label_counts(data: Dataset) -> Floats:
+    """Return the numbers of energies, force and stress components of each structure [n, 3]."""
+    each = [
+        [s.energy is not None, 0 if s.forces is None else s.forces.size, 0 if s.stress is None else 6] for s in data
+    ]
+    return np.array(each, dtype=np.float64).reshape(len(data), 3)

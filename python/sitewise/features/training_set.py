@@ -1,0 +1,80 @@
+"""The interface of a training set, which training and mapping use wherever the structures are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from .. import _core
+from ..structures import Floats, Floats32, Ints
+
+
+class Coordinates(Protocol):
+    """Coordinates theta that the weights of a potential are a function of; see `training.parameters.Parameters`."""
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates n."""
+
+    def gradient(self, weight_gradient: Floats32) -> Floats32:
+        """Return d/d(theta) [..., n] from d/d(weights) [..., n_weights]."""
+
+
+class TrainingSet(Protocol):
+    """Structures with labels, features and derivatives of the features, numbered from 0."""
+
+    def __len__(self) -> int:
+        """Number of structures."""
+
+    @property
+    def cached_bytes(self) -> int:
+        """Memory of the cached derivatives, bytes; that of the rank that has most."""
+
+    def species(self, structure: int) -> Ints:
+        """Return the index of the element of each atom [atoms]."""
+
+    def features(self, structure: int) -> Floats:
+        """Return the values of the symmetry functions [atoms, max_count], not scaled."""
+
+    def statistics(self, structures: Sequence[int]) -> list[Floats]:
+        """Return minimum, maximum, mean and standard deviation of the features of each element [4, count]."""
+
+    def weights(self, structure: int) -> tuple[float, Floats]:
+        """Return the weight of a structure and, multiplied by it, those of the forces on its atoms [atoms]."""
+
+    def loss(
+        self,
+        potential: _core.Potential,
+        structures: Sequence[int],
+        force_weight: float,
+        stress_weight: float,
+        gradient: bool = True,
+    ) -> tuple[_core.Loss, Floats | None]:
+        """Return the loss over some structures, without L2 term, and its gradient by the weights [n_weights]."""
+
+    def weigh(self, weights: Sequence[float], of_forces: Sequence[Floats] | None = None) -> None:
+        """Set the weights in the loss: of all structures and, beside them, of the forces on the atoms of each."""
+
+    def gauss_newton(
+        self,
+        potential: _core.Potential,
+        coordinates: Coordinates,
+        structures: Sequence[int],
+        components: Sequence[Sequence[int]],
+        scales: Sequence[Floats],
+    ) -> Floats:
+        """Return J^T J [n, n], where J has the derivatives by theta of energies and of some components of the forces.
+
+        Parameters
+        ----------
+        potential
+            Its weights say where the derivatives are taken.
+        coordinates
+            Theta.
+        structures
+            Structures whose energies and forces have rows.
+        components
+            Components of the forces, 3 atom + axis, for each of these structures.
+        scales
+            Factor of each row, an array [1 + components] for each of these structures.
+        """

@@ -1,0 +1,210 @@
+"""What a training run starts from: data with features, the first potential, its parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .. import _core
+from ..config import Config, Functions
+from ..features.selection import choose_functions, unselected_functions, useless_functions
+from ..features.source import FeatureSource
+from ..features.training_set import TrainingSet
+from ..io.dataset import Dataset
+from ..mapping.gdf import gdf_weights
+from ..potential import Device
+from ..progress import Reporter
+from ..ranks import Ranks
+from ..symmetry import SymmetryFunctions
+from .data import check_data, read_data
+from .log import LOG_COLUMNS
+from .monitoring import Monitor, make_monitor
+from .parameters import Parameters, atomic_offsets, initial_potential
+from .prepared import PreparedData
+from .random_streams import Stream, random_numbers
+from .seconds import Seconds
+
+LOGGED_TRAIN, LOGGED_TEST = 50, 1000  # structures that log points look at, always the same ones
+
+
+class Logged(NamedTuple):
+    """Structures that log points look at."""
+
+    train: list[int]
+    test: list[int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """What the replicas of a run share.
+
+    Attributes
+    ----------
+    config, reporter, ranks
+        See `train`.
+    began
+        The clocks at the beginning.
+    suspicious
+        Labels of the training data that do not agree with each other, see `inconsistencies`.
+    functions
+        The symmetry functions that are left.
+    train, test
+        The data with their features and derivatives.
+    potential
+        The potential before training; its weights are 0.
+    parameters
+        Coordinates of the optimiser.
+    hashes
+        SHA-256 of each data set by its name.
+    logged
+        Structures that log points look at.
+    monitor
+        Follows the invariant points; None without any.
+    """
+
+    config: Config
+    reporter: Reporter
+    ranks: Ranks
+    began: Seconds
+    suspicious: list[dict[str, Any]]
+    functions: SymmetryFunctions
+    train: PreparedData
+    test: PreparedData
+    potential: _core.Potential
+    parameters: Parameters
+    hashes: dict[str, str]
+    logged: Logged
+    monitor: Monitor | None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of `log.csv`."""
+        return (*LOG_COLUMNS, *(self.monitor.columns if self.monitor else ()))
+
+    @property
+    def iterations(self) -> int:
+        """Length of a run."""
+        return self.config.training.total_iterations(len(self.train.data))
+
+    @property
+    def at_once(self) -> int:
+        """Number of replicas that run at the same time. Where ranks share the structures, and on a device, all work on
+        one replica after the other."""
+        return self.config.training.replicas if self.ranks.size == 1 and self.potential.device == "cpu" else 1
+
+
+def make_inputs(
+    config: Config,
+    reporter: Reporter,
+    data: tuple[Dataset, Dataset] | None = None,
+    ranks: Ranks | None = None,
+    device: Device = "cpu",
+) -> Inputs:
+    """Read and check the data, compute their features, and make the first potential.
+
+    Parameters
+    ----------
+    config, reporter, data, ranks, device
+        See `train`.
+
+    Raises
+    ------
+    Error
+        For bad input, see `train`.
+    """
+    ranks = ranks or Ranks()
+    began = Seconds.now(ranks)
+    settings, table = config.training, config.symmetry_functions
+    train_data, test_data = data or read_data(config.data, random_numbers(settings.seed, Stream.SPLIT), reporter)
+    suspicious = check_data(train_data, test_data, settings, reporter)
+    cache = Path(config.data.cache) if config.data.cache else None
+    source = FeatureSource(round(settings.memory_budget * 1e9), cache, reporter, ranks)
+    functions, train = _prepare_to_train(train_data, table, source)
+    left = replace(source, budget=source.budget - train.prepared.cached_bytes)
+    test = PreparedData(test_data, left.prepare(test_data, functions, "test structures"))
+    gdf = gdf_weights(train_data, train.prepared, functions, settings.gdf_width, reporter) if settings.gdf else None
+    train.weigh(settings.weight, gdf)
+    test.weigh(settings.weight)
+    offsets = atomic_offsets(train_data, functions.elements)
+    potential = initial_potential(functions, table.scaling, config.network, train.prepared, offsets)
+    potential.device = device
+    points = _invariant_points(config, reporter)
+    return Inputs(
+        config=config,
+        reporter=reporter,
+        ranks=ranks,
+        began=began,
+        suspicious=suspicious,
+        functions=functions,
+        train=train,
+        test=test,
+        potential=potential,
+        parameters=Parameters(potential, train.prepared, table.whiten),
+        hashes=_hashes(train_data, test_data, points),
+        logged=Logged(
+            _subset(settings.seed, len(train_data), LOGGED_TRAIN), _subset(settings.seed, len(test_data), LOGGED_TEST)
+        ),
+        monitor=_monitor(config, points, train, test_data, functions, reporter),
+    )
+
+
+def _prepare_to_train(data: Dataset, table: Functions, source: FeatureSource) -> tuple[SymmetryFunctions, PreparedData]:
+    """Prepare training structures with the functions that the configuration asks for and that carry information."""
+    pool = choose_functions(table, data.elements, source.reporter)
+    # The derivatives of a pool are not needed, and may be larger than the memory.
+    first = source if table.select is None else replace(source, budget=0, cache=None)
+    prepared = first.prepare(data, pool, "training structures")
+    functions = _chosen_functions(table.select, pool, prepared, source.reporter)
+    if len(functions) == len(pool) and table.select is None:
+        return functions, PreparedData(data, prepared)
+    del prepared  # both sets of derivatives would be twice the budget
+    return functions, PreparedData(data, source.prepare(data, functions, "training structures again"))
+
+
+def _chosen_functions(
+    select: int | None, pool: SymmetryFunctions, prepared: TrainingSet, reporter: Reporter
+) -> SymmetryFunctions:
+    """Leave out functions without information and, where `select` is given, all but so many of the others."""
+    reasons = useless_functions(prepared, pool)
+    for (element, place), reason in reasons.items():
+        reporter.say(f"function {place + 1} of {element} is dropped, it {reason}")
+    if select is None:
+        return pool.without(set(reasons))
+    functions = pool.without(unselected_functions(prepared, pool, select, set(reasons)))
+    for e, element in enumerate(pool.elements):
+        reporter.say(f"{functions.core.count(e)} of {pool.core.count(e)} functions of {element} are chosen")
+    return functions
+
+
+def _invariant_points(config: Config, reporter: Reporter) -> Dataset | None:
+    """Read the invariant points of the files that the configuration names; None where it names none."""
+    files = config.invariants.data
+    if files == "auto" or not files:
+        return None
+    reading = config.data.reading()
+    # Such crystals may have energies alone, and nothing else is asked of them.
+    reading["keys"] = {label: key for label, key in reading["keys"].items() if label == "energy"}
+    return Dataset.read(files, reporter=reporter, **reading)
+
+
+def _hashes(train: Dataset, test: Dataset, points: Dataset | None) -> dict[str, str]:
+    hashes = {"training data": train.hash(), "test data": test.hash()}
+    return hashes if points is None else {**hashes, "invariant points": points.hash()}
+
+
+def _monitor(
+    config: Config,
+    points: Dataset | None,
+    train: PreparedData,
+    test: Dataset,
+    functions: SymmetryFunctions,
+    reporter: Reporter,
+) -> Monitor | None:
+    if config.invariants.data == []:
+        return None
+    return make_monitor(points, Dataset([*train.data, *test]), functions, train.prepared, reporter)
+
+
+def _subset(seed: int, size: int, at_most: int) -> list[int]:
+    return sorted(random_numbers(seed, Stream.LOGGED, at_most).permutation(size)[:at_most].tolist())

@@ -1,0 +1,59 @@
+"""A data set of a run with its features, and the errors of a potential on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import _core
+from ..config import Training
+from ..features.training_set import TrainingSet
+from ..io.dataset import Dataset
+from ..structures import Floats
+
+
+class Losses(NamedTuple):
+    """Loss without L2 term and RMSE (eV/atom, eV/Angstrom, eV/Angstrom^3); NaN where there is no label."""
+
+    loss: float
+    energy_rmse: float
+    force_rmse: float
+    stress_rmse: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedData:
+    """A data set of a run with its features.
+
+    Attributes
+    ----------
+    data
+        The structures with their labels.
+    prepared
+        The same structures with features and derivatives.
+    """
+
+    data: Dataset
+    prepared: TrainingSet
+
+    def weigh(self, weight: Callable[[str], float], of_forces: Sequence[Floats] | None = None) -> None:
+        """Set the weights in the loss: of the structures by their group and, beside them, of the forces on the atoms
+        of each."""
+        self.prepared.weigh([weight(structure.group) for structure in self.data], of_forces)
+
+    def losses(self, potential: _core.Potential, structures: Sequence[int], settings: Training) -> Losses:
+        """Compute loss and errors over some structures."""
+        if not structures:
+            return Losses(*[np.nan] * len(Losses._fields))
+        weights = settings.force_weight, settings.stress_weight
+        loss, _ = self.prepared.loss(potential, structures, *weights, gradient=False)
+
+        def rmse(label: str, square: float) -> float:
+            known = any(getattr(self.data[i], label) is not None for i in structures)
+            return float(np.sqrt(square)) if known else np.nan
+
+        errors = rmse("energy", loss["energy"]), rmse("forces", loss["force"]), rmse("stress", loss["stress"])
+        return Losses(loss["value"], *errors)

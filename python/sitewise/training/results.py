@@ -1,0 +1,123 @@
+"""What a training run writes at its end, beside the potential."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ..ensemble import Ensemble
+from ..evaluation.comparison import KINDS, Comparison, compare
+from ..evaluation.errors import OUTLIER_COLUMNS, error_table, outliers
+from ..files import csv_text, write_text
+from ..potential import Potential
+from .inputs import Inputs
+from .seconds import Seconds
+
+SHOWN_OUTLIERS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Results:
+    """Results of a run, or of all its replicas together.
+
+    Attributes
+    ----------
+    comparisons
+        Predictions and labels: "train" and, where there are held-out data, "test".
+    errors
+        Content of `errors.json`.
+    origin
+        How the potential was made: iterations and number of the replica, or number of replicas.
+    log
+        Rows of `log.csv`.
+    """
+
+    comparisons: dict[str, Comparison]
+    errors: dict[str, Any]
+    origin: dict[str, int]
+    log: Sequence[Sequence[float]]
+
+
+def provenance(inputs: Inputs, iterations: int) -> str:
+    """Return two lines that say where a potential comes from."""
+    return "\n".join(
+        [
+            f"Trained by sitewise {version('sitewise')}: {inputs.train.data.summary()}.",
+            f"Data sha256 {inputs.hashes['training data']}, seed {inputs.config.training.seed}, "
+            f"{iterations} iterations; training.toml has the settings.",
+        ]
+    )
+
+
+def compare_with_labels(inputs: Inputs, potential: Potential | Ensemble) -> dict[str, Comparison]:
+    """Compare a potential with the labels of the training data and, where there are any, of the held-out data."""
+    comparisons = {"train": compare(potential, inputs.train.data, "training errors", inputs.reporter)}
+    if len(inputs.test.data):
+        comparisons["test"] = compare(potential, inputs.test.data, "test errors", inputs.reporter)
+    return comparisons
+
+
+def error_tables(inputs: Inputs, comparisons: dict[str, Comparison], spent: Seconds) -> dict[str, Any]:
+    """Return the content of `errors.json`."""
+    errors = {name: error_table(c) for name, c in comparisons.items()}
+    if inputs.suspicious:
+        errors["train"]["suspicious_labels"] = inputs.suspicious + errors["train"].get("suspicious_labels", [])
+    return {
+        **errors,
+        "cpu_seconds": round(spent.cpu, 2),
+        "wall_seconds": round(spent.wall, 2),
+        "peak_memory_mb": round(inputs.ranks.usage().peak_memory, 1),
+    }
+
+
+def write_results(inputs: Inputs, out: Path, results: Results) -> None:
+    """Write `training.toml`, `outliers.csv`, pictures and, as the last file of a complete run, `errors.json`."""
+    from .plots import save_pictures
+
+    _warn_of_labels(inputs, results)
+    _write_settings(inputs, out / "training.toml", results)
+    _write_outliers(inputs, out / "outliers.csv", results.comparisons)
+    save_pictures(out, inputs.columns, results.log, results.comparisons)
+    write_text(out / "errors.json", json.dumps(results.errors, indent=2) + "\n")
+
+
+def _warn_of_labels(inputs: Inputs, results: Results) -> None:
+    suspicious = [found for name in results.comparisons for found in results.errors[name].get("suspicious_labels", [])]
+    for sentence in dict.fromkeys(found["sentence"] for found in suspicious):
+        inputs.reporter.warn(sentence)
+
+
+def _write_settings(inputs: Inputs, path: Path, results: Results) -> None:
+    """Write the settings in full and where the potential comes from."""
+    import tomli_w
+
+    result = {
+        "sitewise": version("sitewise"),
+        **results.origin,
+        "training_data": inputs.train.data.summary(),
+        "training_data_sha256": inputs.hashes["training data"],
+        "test_data": inputs.test.data.summary(),
+        "test_data_sha256": inputs.hashes["test data"],
+        "errors": {name: _without_groups(results.errors[name]) for name in results.comparisons},
+    }
+    write_text(path, tomli_w.dumps({**inputs.config.tables(), "result": result}))
+
+
+def _without_groups(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key not in ("groups", "suspicious_labels")}
+
+
+def _write_outliers(inputs: Inputs, path: Path, comparisons: dict[str, Comparison]) -> None:
+    """Write the outliers, and report the first of them."""
+    rows = [(name, *row) for name, comparison in comparisons.items() for row in outliers(comparison)]
+    write_text(path, csv_text(("set", *OUTLIER_COLUMNS), rows))
+    for name, source, _, kind, error, times in rows[:SHOWN_OUTLIERS]:
+        inputs.reporter.say(
+            f"outlier in {name}: {source}, {kind} error {error:.3g} {KINDS[kind]}, {times:.0f} x typical"
+        )
+    if len(rows) > SHOWN_OUTLIERS:
+        inputs.reporter.say(f"{len(rows) - SHOWN_OUTLIERS} more outliers in {path}")
