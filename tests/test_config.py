@@ -3,12 +3,14 @@
 import re
 import sys
 from pathlib import Path
+from typing import get_args
 
 import jsonschema
 import pytest
 
 from sitewise import Error
-from sitewise.config import Config
+from sitewise.cli import Recipe
+from sitewise.config import RECIPES, Config, RecipeName, Training
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,6 +45,14 @@ def test_recipes_are_those_of_the_paper(tmp_path):
     assert adam.total_iterations(350) == 100_000
     lbfgs = load(tmp_path, MINIMAL + '[training]\nrecipe = "seed-lbfgs"\n').training
     assert (lbfgs.optimizer, lbfgs.total_iterations(350), lbfgs.l2) == ("lbfgs", 800, 1e-6)
+
+
+def test_recipes_have_old_names():
+    """`seed` means a random seed elsewhere."""
+    for optimizer in ("adam", "lbfgs"):
+        old, new = (Training.model_validate({"recipe": f"{name}-{optimizer}"}) for name in ("seed", "yoo2019"))
+        assert old.model_dump(exclude={"recipe"}) == new.model_dump(exclude={"recipe"})
+    assert set(get_args(RecipeName)) == set(get_args(Recipe)) == set(RECIPES)
 
 
 def test_keys_and_the_command_line_come_before_the_recipe(tmp_path):

@@ -378,6 +378,13 @@ def test_what_changes_numbers_is_part_of_a_runs_identity(folder):
             run_of(folder, resume=True, training=setting)
 
 
+def test_a_recipe_may_change_its_name(folder):
+    recipe = 'recipe = "{}-adam"'
+    run_of(folder, training=recipe.format("seed")).save()
+    run_of(folder, resume=True, training=recipe.format("yoo2019")).save()
+    run_of(folder, resume=True, training=recipe.format("seed"))
+
+
 def test_every_setting_is_part_of_a_runs_identity(folder):
     """Two settings that change no numbers are the exception."""
     run = run_of(folder)

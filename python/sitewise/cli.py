@@ -72,7 +72,7 @@ KeepLearned = Annotated[
 DeviceName = Annotated[Literal["cpu", "cuda"], typer.Option("--device", help="Where to compute.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results, warnings and errors.")]
 
-Recipe = Literal["default", "seed-adam", "seed-lbfgs"]
+Recipe = Literal["default", "yoo2019-adam", "yoo2019-lbfgs", "seed-adam", "seed-lbfgs"]
 
 
 def command(function: Command) -> Command:

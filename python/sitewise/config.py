@@ -42,13 +42,17 @@ ActivationName = Literal[
 ]
 ScalingName = Literal["minmax", "center", "minmax_center", "sigma", "none"]
 
+RecipeName = Literal["default", "yoo2019-adam", "yoo2019-lbfgs", "seed-adam", "seed-lbfgs"]
+
 # Defaults of [training] by recipe. `default` was best in the measurements of benchmarks/RESULTS.md; the others follow
 # D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019).
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {"optimizer": "gn-lbfgs", "iterations": 240, "force_weight": 0.01, "l2": 1e-6},
-    "seed-adam": {"optimizer": "adam", "iterations": 100_000, "force_weight": 0.03, "l2": 1e-6},
-    "seed-lbfgs": {"optimizer": "lbfgs", "iterations": 800, "force_weight": 0.03, "l2": 1e-6},
+    "yoo2019-adam": {"optimizer": "adam", "iterations": 100_000, "force_weight": 0.03, "l2": 1e-6},
+    "yoo2019-lbfgs": {"optimizer": "lbfgs", "iterations": 800, "force_weight": 0.03, "l2": 1e-6},
 }
+OLD_NAMES = {"yoo2019-adam": "seed-adam", "yoo2019-lbfgs": "seed-lbfgs"}  # of recipes; checkpoints have these
+RECIPES |= {old: RECIPES[name] for name, old in OLD_NAMES.items()}
 ADAM: dict[str, Any] = {"batch_size": 4, "learning_rate": [0.01, 0.00017]}
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -202,8 +206,9 @@ class Training(_Table):
 
     model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required"))  # the recipe gives them
 
-    recipe: Literal["default", "seed-adam", "seed-lbfgs"] = "default"
-    """Named set of defaults for the other keys."""
+    recipe: RecipeName = "default"
+    """Named set of defaults for the other keys. `seed-adam` and `seed-lbfgs` are old names of `yoo2019-adam` and
+    `yoo2019-lbfgs`."""
     optimizer: Literal["gn-lbfgs", "lbfgs", "lm", "adam"]
     """`"gn-lbfgs"` is L-BFGS whose first inverse Hessian is that of a sampled Gauss-Newton matrix, `"lbfgs"` plain
     L-BFGS, `"lm"` Levenberg-Marquardt with a new sample in each iteration, and `"adam"` Adam."""

@@ -19,7 +19,7 @@ import numpy as np
 
 from .. import _core
 from .._core import Error
-from ..config import Config
+from ..config import OLD_NAMES, Config
 from ..ensemble import Ensemble
 from ..files import run_folder
 from ..io.dataset import Dataset
@@ -153,6 +153,8 @@ def _resumed(inputs: Inputs, checkpoint: Path, replica: int, optimizer: Optimize
 def identity(inputs: Inputs, replica: int) -> dict[str, Any]:
     """Return what must be equal to resume a run: settings that change numbers, and data."""
     tables = inputs.config.tables()
+    recipe = inputs.config.training.recipe
+    tables["training"]["recipe"] = OLD_NAMES.get(recipe, recipe)
     del tables["data"], tables["invariants"], tables["training"]["memory_budget"], tables["training"]["replicas"]
     flat = {f"[{table}] {key}": value for table, keys in tables.items() for key, value in keys.items()}
     functions = hashlib.sha256(str(inputs.functions).encode()).hexdigest()
