@@ -475,10 +475,10 @@ def _print_errors(tables: dict[str, dict[str, Any]]) -> None:
         drawn.add_column(name, justify="right")
     for kind in kinds:
         for measure in ("RMSE", "MAE"):
-            drawn.add_column(f"{kind} {measure}\n{SHOWN[kind][1]}", justify="right")
+            drawn.add_column(f"{kind} {measure}\n{SHOWN[kind].unit}", justify="right")
     for name, table in rows:
         errors = [
-            f"{table[key] * SHOWN[kind][2]:.3g}" if (key := f"{kind}_{measure}") in table else "-"
+            f"{table[key] * SHOWN[kind].factor:.3g}" if (key := f"{kind}_{measure}") in table else "-"
             for kind in kinds
             for measure in ("rmse", "mae")
         ]

@@ -1,9 +1,10 @@
-"""Labels that do not fit each other: forces that are not minus the derivatives of the energies, or stresses that are
-not those by strain, because one of them has another unit or sign.
+"""Labels that do not agree with each other: forces that are not minus the derivatives of the energies by positions, or
+stresses that are not those by strain, because one of them has another unit or sign.
 
-A potential that is trained on such labels follows them, so its errors do not show it. A model that is linear in a few
-symmetry functions is fitted to all labels of half of the structures, and judged on the other half: once with the labels
-as they are, and once for each factor that one kind of label may be wrong by. Only the right factors give a good fit.
+A potential that is trained on such labels follows them, so its errors do not show it. Here, a model that is linear in a
+few symmetry functions is fitted to all labels of half of the structures, and judged on the other half: once with the
+labels as they are, and once for each factor by which one kind of label may be wrong. Only the right factors give a good
+fit.
 """
 
 from __future__ import annotations
@@ -25,22 +26,23 @@ from ..structures import Floats, Ints
 from ..symmetry import RADIAL, WIDE_ANGULAR, SymmetryFunctions
 from ..units import STRESSES
 
-# How much is looked at: structures, their atoms in all and of one, components of forces, stresses times functions
-STRUCTURES, ATOMS, LARGEST, COMPONENTS, STRESSES_TIMES_FUNCTIONS = (12, 100), 3000, 500, 6000, 2500
-FUNCTIONS = 600  # with many more elements than usual nothing is said
+# What is examined: number of structures, their atoms in all and of one, components of forces, stresses times functions
+LEAST_STRUCTURES, MOST_STRUCTURES, ATOMS, LARGEST = 12, 100, 3000, 500
+COMPONENTS, STRESSES_TIMES_FUNCTIONS = 6000, 2500
+FUNCTIONS = 600  # data with so many elements that there are more functions are not examined
 
 FIRST_SHELL, SHELLS, LEAST_CUTOFF = 1.0, 8, 5.0  # Angstrom, number, Angstrom
 ANGULAR = tuple(product((0.0357, 0.15), (1, 4), (-1, 1)))  # eta in 1/Angstrom^2, zeta, lambda
-MANY_ELEMENTS = 3  # from which on half of these do
+MANY_ELEMENTS = 3  # with as many, half of the angular functions are enough
 
 RIDGE = 1e-6  # of the mean diagonal element
-# Squares of errors relative to squares of labels: largest of each kind in a good fit; least sum with wrong labels, and
-# how many times it is as large as with the right ones, in a large set and that much more often over the number of
-# structures, and twice as many times where the factor is about 1; and up to what factor two explanations are alike.
+# The misfit is the square of the errors relative to that of the labels. A fit is good where that of each kind is below
+# GOOD. Labels are wrong where the sum is above BAD, and above WORSE + WORSE_OF_FEW / structures times the sum with the
+# right labels (twice as many times where the factor is about 1). Two explanations within ALIKE are alike.
 GOOD, BAD, WORSE, WORSE_OF_FEW, ALIKE = 0.35, 0.01, 1.5, 40.0, 1.2
-BESIDE, POWERS = 1.5, 13  # ratio of factors that are told apart, and its powers: up to 200
+BESIDE, POWERS = 1.5, 13  # ratio of neighbouring factors that are tried, and its powers: up to 200
 ABOUT_ONE = (1 / 3, 3.0)
-ROUNDING = 1e-9  # of the largest value; what varies less tells nothing
+ROUNDING = 1e-9  # of the largest value; what varies less is constant
 
 NAMES = {"energy": "energies", "force": "forces", "stress": "stresses"}
 UNUSUAL = {"Hartree/Angstrom", "Rydberg/Angstrom", "kJ/mol/nm"}  # forces
@@ -49,18 +51,26 @@ SIGNS = {"energy": "bound atoms are negative", "force": "minus the gradient", "s
 
 
 class Explanation(NamedTuple):
-    """Says what one kind of label may be: the right one times `size`, and times `scale` of each structure."""
+    """What one kind of label may be: the right one times `size`, and times `scale` of each structure.
+
+    Attributes
+    ----------
+    factor, remedy
+        Both factors, and what to do about them, in words.
+    rank
+        Of two explanations that are alike, the one with the lower rank is meant.
+    """
 
     kind: str
     size: float
     factor: str
     remedy: str
-    rank: int = 0  # of two that are alike the lower one is meant
+    rank: int = 0
     scale: Floats | None = None
 
     @property
     def doubt(self) -> float:
-        """Returns how much clearer than others it must be: energies of a poor model are often off by a factor of 2."""
+        """How much clearer than others it must be: energies of a poor model are often off by a factor of 2."""
         return 2.0 if self.scale is None and ABOUT_ONE[0] < self.size < ABOUT_ONE[1] else 1.0
 
 
@@ -69,8 +79,8 @@ AS_THEY_ARE = Explanation("energy", 1.0, "1", "")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Labels:
-    """Labels of one kind [m], their derivatives by the parameters of the model [m, n], whose they are [m], and columns
-    that explain a part of them without information [m, k]."""
+    """Labels of one kind [m], their derivatives by the parameters of the model [m, n], the structures that they belong
+    to [m], and columns that explain a part of them but carry no information [m, k]."""
 
     values: Floats
     design: Floats
@@ -81,38 +91,37 @@ class _Labels:
         return replace(self, values=self.values / scale[self.structure])
 
     def halves(self, half: Ints) -> list[_Moments]:
-        """Returns the moments of the structures of each half."""
+        """Return the moments of the structures of each half."""
         values = _without(self.known, self.values)
         parts = [(self.design[rows], values[rows]) for rows in (half[self.structure] == k for k in (0, 1))]
         return [_Moments(A.T @ A, A.T @ y, float(y @ y)) for A, y in parts]
 
 
 class _Moments(NamedTuple):
-    """Holds what a least-squares fit of labels y with design A needs: A^T A, A^T y and y^T y."""
+    """What a least-squares fit of labels y with design A needs: A^T A, A^T y and y^T y."""
 
     gram: Floats
-    slope: Floats
+    projection: Floats
     square: float
 
     def times(self, size: float) -> _Moments:
-        return _Moments(self.gram, self.slope * size, self.square * size**2)
+        return _Moments(self.gram, self.projection * size, self.square * size**2)
 
 
 def inconsistencies(data: Dataset) -> list[dict[str, Any]]:
-    """Finds the kind of label that does not agree with the others, and would if it were multiplied by a factor.
+    """Find the kind of label that does not agree with the others, but would if it were multiplied by a factor.
 
     Returns
     -------
     list
-        At most one dict of the kind's name, `factor` in words, the errors `misfit` that are left with the labels as
-        they are and `misfit_corrected` (means over the kinds of label of squares of errors, relative to those of the
-        labels), and a `sentence` for the user. Nothing where there are too few structures with energy and forces, or
-        where the model is too simple for them.
+        At most one dict: `kind`; `factor` in words; `misfit` with the labels as they are and `misfit_corrected` (the
+        square of the errors relative to that of the labels, mean over the kinds of label); and a `sentence` for the
+        user. It is empty where too few structures have energy and forces, or where the model is too simple for them.
 
     Raises
     ------
     Error
-        That names the structure with bad coordinates.
+        Names the structure with bad coordinates.
     """
     chosen = _sample(data)
     functions = _functions(chosen.elements) if len(chosen) else None
@@ -124,7 +133,7 @@ def inconsistencies(data: Dataset) -> list[dict[str, Any]]:
     found = _found(chosen, labels)
     if found and found[0]["kind"] != "stress":
         return found
-    # The stresses may be wrong beside another kind of label, which is to be mended first.
+    # Beside the stresses another kind of label may be wrong; that is to be mended first.
     return _found(chosen, {kind: labels[kind] for kind in ("energy", "force")}) or found
 
 
@@ -191,12 +200,12 @@ def _remedy(kind: str, unit: str) -> str:
 
 
 def _sample(data: Dataset) -> Dataset:
-    """Chooses structures with energy and forces evenly; none where there are too few."""
+    """Choose structures with energy and forces evenly; none where there are too few."""
     known = [i for i, s in enumerate(data) if s.energy is not None and s.forces is not None and len(s.atoms) <= LARGEST]
-    if len(known) < STRUCTURES[0]:
+    if len(known) < LEAST_STRUCTURES:
         return Dataset([])
     mean = sum(len(data[i].atoms) for i in known) / len(known)
-    count = min(STRUCTURES[1], max(STRUCTURES[0], round(ATOMS / mean)))
+    count = min(MOST_STRUCTURES, max(LEAST_STRUCTURES, round(ATOMS / mean)))
     return data.chosen(_evenly(known, count))
 
 
@@ -205,7 +214,7 @@ def _evenly(rows: Sequence[int], count: int) -> list[int]:
 
 
 def _functions(elements: Sequence[str]) -> SymmetryFunctions:
-    """Returns a few functions that are fast."""
+    """Return a few functions that are fast."""
     from ase.data import atomic_numbers, covalent_radii
 
     radius = max(float(covalent_radii[atomic_numbers[e]]) for e in elements)
@@ -226,7 +235,7 @@ def _functions(elements: Sequence[str]) -> SymmetryFunctions:
 
 
 def _all_labels(data: Dataset, functions: SymmetryFunctions) -> dict[str, _Labels]:
-    """Returns the labels that many structures have and that vary, with parameters scaled to the size of the forces."""
+    """Return the labels that many structures have and that vary, with parameters scaled to the size of the forces."""
     prepared = FeatureSource().prepare_here(data, functions)
     model = _linear_model(prepared, functions)
     offsets = np.cumsum([network.nodes[0] + 1 for network in model.networks]) - 1
@@ -238,7 +247,7 @@ def _all_labels(data: Dataset, functions: SymmetryFunctions) -> dict[str, _Label
     return {
         kind: replace(labels, design=_without(labels.known, labels.design[:, kept] / size[kept]))
         for kind, labels in every.items()
-        if len(set(labels.structure.tolist())) >= STRUCTURES[0] and _varies(labels)
+        if len(set(labels.structure.tolist())) >= LEAST_STRUCTURES and _varies(labels)
     }
 
 
@@ -248,13 +257,13 @@ def _varies(labels: _Labels) -> bool:
 
 
 def _without(known: Floats, values: Floats) -> Floats:
-    """Returns what the columns of `known` do not explain."""
+    """Return what the columns of `known` do not explain."""
     rest: Floats = values - known @ np.linalg.lstsq(known, values, rcond=1e-8)[0]
     return rest
 
 
 def _linear_model(prepared: LocalSet, functions: SymmetryFunctions) -> _core.Potential:
-    """Makes a model whose energy is a sum of functions times weights, and an offset for each element."""
+    """Make a model whose energy is a sum of functions times weights, and an offset for each element."""
     core = functions.core
     networks = [_core.Network([core.count(e), 1], "l") for e in range(core.n_elements)]
     scaling = _core.Scaling("none", 0.0, 1.0, prepared.statistics(range(len(prepared))))
@@ -264,7 +273,7 @@ def _linear_model(prepared: LocalSet, functions: SymmetryFunctions) -> _core.Pot
 def _energies_and_forces(
     data: Dataset, prepared: LocalSet, model: _core.Potential, offsets: Ints
 ) -> tuple[_Labels, _Labels]:
-    """Returns energies per atom, and some components of the forces."""
+    """Return energies per atom, and some components of the forces."""
     atoms = np.array([len(s.atoms) for s in data])
     step = 1 + 3 * data.n_atoms // COMPONENTS
     step += step % 3 == 0  # so that all of x, y and z are among them
@@ -285,10 +294,10 @@ def _energies_and_forces(
 
 
 def _stresses(data: Dataset, prepared: LocalSet, model: _core.Potential) -> _Labels:
-    """Returns the stresses of some structures."""
+    """Return the stresses of some structures."""
     size = model.weights.size
     known = [i for i, s in enumerate(data) if s.stress is not None]
-    some = _evenly(known, max(STRUCTURES[0], STRESSES_TIMES_FUNCTIONS // size)) if known else []
+    some = _evenly(known, max(LEAST_STRUCTURES, STRESSES_TIMES_FUNCTIONS // size)) if known else []
     design = np.zeros((len(some), 6, size))
     for column, weights in enumerate(np.eye(size)):
         model.weights = weights
@@ -305,7 +314,7 @@ class _Judge:
     Parameters
     ----------
     labels
-        Of all kinds.
+        Labels of each kind.
     size
         Number of structures.
     """
@@ -316,14 +325,14 @@ class _Judge:
         self._moments = {kind: each.halves(self._half) for kind, each in labels.items()}
 
     def lowest(self) -> float:
-        """Returns the lowest misfit of factors of all sizes."""
+        """Return the lowest misfit of factors of all sizes."""
         sizes = [sign * BESIDE**power for sign in (1, -1) for power in range(-POWERS, POWERS + 1)]
         tried = [Explanation(kind, size, "", "") for kind in self._labels for size in sizes]
         return min(float(self.misfit(each).sum()) for each in tried)
 
     def misfit(self, explanation: Explanation) -> Floats:
-        """Returns squares of errors of each kind, relative to those of the labels: the model is fitted to one half of
-        the structures and judged on the other one."""
+        """Return the misfit of each kind [kinds]: the model is fitted to one half of the structures and judged on the
+        other one."""
         kind, moments = explanation.kind, self._moments[explanation.kind]
         if explanation.scale is not None:
             moments = self._labels[kind].scaled(explanation.scale).halves(self._half)
@@ -337,9 +346,9 @@ class _Judge:
 
 
 def _errors(fitted: Sequence[_Moments], judged: Sequence[_Moments]) -> Floats:
-    """Returns squares of errors of each kind of label, all of which count the same in the fit."""
+    """Return squares of errors of each kind of label, all of which count the same in the fit."""
     gram = np.sum([m.gram / m.square for m in fitted], axis=0)
-    slope = np.sum([m.slope / m.square for m in fitted], axis=0)
+    projection = np.sum([m.projection / m.square for m in fitted], axis=0)
     gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
-    w = np.linalg.solve(gram, slope)
-    return np.array([m.square - 2 * w @ m.slope + w @ m.gram @ w for m in judged])
+    w = np.linalg.solve(gram, projection)
+    return np.array([m.square - 2 * w @ m.projection + w @ m.gram @ w for m in judged])

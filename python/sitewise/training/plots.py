@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,11 +17,19 @@ from .monitoring import COLUMN, OUTSIDE
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# What is shown of each kind of label: name, unit, and how many of it make an eV or Angstrom unit.
+
+class Shown(NamedTuple):
+    """How pictures show a kind of label: its name, its unit, and how many of that make an eV or Angstrom unit."""
+
+    name: str
+    unit: str
+    factor: float
+
+
 SHOWN = {
-    "energy": ("energy", "meV/atom", 1e3),
-    "force": ("force component", "eV/Å", 1.0),
-    "stress": ("stress component", "meV/Å³", 1e3),
+    "energy": Shown("energy", "meV/atom", 1e3),
+    "force": Shown("force component", "eV/Å", 1.0),
+    "stress": Shown("stress component", "meV/Å³", 1e3),
 }
 GROUPS = 20  # groups of their own colour
 MAX_POINTS = 20_000  # of one series in a scatter plot; more only make the file larger
@@ -30,14 +38,14 @@ MAX_POINTS = 20_000  # of one series in a scatter plot; more only make the file 
 def save_pictures(
     folder: Path, columns: Sequence[str], log: Sequence[Sequence[float]], comparisons: Mapping[str, Comparison]
 ) -> None:
-    """`learning_curves.png`, `error_distributions.png` and `correlation.png` of a training run.
+    """Save `learning_curves.png`, `error_distributions.png` and `correlation.png` of a training run.
 
     Parameters
     ----------
     folder
-        Where they go.
+        Folder of the pictures.
     columns, log
-        Names and rows of `log.csv`; without rows there is no picture of them.
+        Names and rows of `log.csv`; without rows there is no learning curve.
     comparisons
         "train" and, where there are held-out data, "test".
     """
@@ -49,14 +57,14 @@ def save_pictures(
 
 
 def save_size_curve(path: Path, rows: Floats) -> None:
-    """Test RMSE against the number of training structures: a point for each run, a line through the means.
+    """Plot the test RMSE against the number of training structures: a point for each run, a line through the means.
 
     Parameters
     ----------
     path
         The picture.
     rows
-        Size, seed, and RMSE of energy, force and stress; NaN where there is none.
+        Size, seed, and RMSE of energy, force and stress in eV and Angstrom [runs, 5]; NaN where there is none.
     """
     kinds = [k for k in range(len(SHOWN)) if np.isfinite(rows[:, 2 + k]).any()]
     figure, axes = panels(len(kinds))
@@ -75,8 +83,8 @@ def save_size_curve(path: Path, rows: Floats) -> None:
 
 
 def save_learning_curves(path: Path, table: Mapping[str, Floats]) -> None:
-    """RMSE of energy, forces and stress and, where there are invariant points, the errors of their atomic energies
-    against the iteration, from the columns of `log.csv`."""
+    """Plot the columns of `log.csv` against the iteration: RMSE of energy, forces and stress and, where there are
+    invariant points, the errors of their atomic energies."""
     kinds = [kind for kind in SHOWN if np.isfinite(table[f"{kind}_rmse"]).any()]
     points = [name for name in table if name.startswith(COLUMN)]
     figure, axes = panels(len(kinds) + bool(points))
@@ -97,7 +105,7 @@ def save_learning_curves(path: Path, table: Mapping[str, Floats]) -> None:
 
 
 def _invariant_panel(ax: Axes, table: Mapping[str, Floats], points: Sequence[str]) -> None:
-    """A line for each invariant point, and the RMS over those that count."""
+    """Plot a line for each invariant point, and the RMS over those that count."""
     counted = [name for name in points if not name.endswith(OUTSIDE)]
     styles = {"within the training data": (counted, COLORS[0], "-"), "extrapolation": (points, COLORS[6], ":")}
     drawn: set[str] = set()
@@ -118,7 +126,7 @@ def _invariant_panel(ax: Axes, table: Mapping[str, Floats], points: Sequence[str
 
 
 def save_distributions(path: Path, comparisons: Mapping[str, Comparison]) -> None:
-    """Histograms of predicted minus reference."""
+    """Plot histograms of predicted minus reference."""
     kinds = _kinds(comparisons)
     figure, axes = panels(len(kinds))
     for kind, ax in zip(kinds, axes, strict=True):
@@ -141,18 +149,18 @@ def save_distributions(path: Path, comparisons: Mapping[str, Comparison]) -> Non
 
 
 def save_correlation(path: Path, comparisons: Mapping[str, Comparison]) -> None:
-    """Predicted against reference. A single comparison is coloured by group, several by name.
+    """Plot predicted against reference. A single comparison is coloured by group, several by name.
 
     Raises
     ------
     Error
-        If the file cannot be written or its name has no ending that matplotlib knows.
+        The file cannot be written, or its name has no ending that matplotlib knows.
     """
     kinds = _kinds(comparisons)
     figure, axes = panels(len(kinds), square=True)
     for kind, ax in zip(kinds, axes, strict=True):
         name, unit, _ = SHOWN[kind]
-        unit, factor = ("eV/atom", 1.0) if kind == "energy" else (unit, SHOWN[kind][2])
+        unit, factor = ("eV/atom", 1.0) if kind == "energy" else (unit, SHOWN[kind].factor)
         everything: list[Floats] = []
         for (label, pairs), color in zip(_series(comparisons, kind), _repeat(COLORS), strict=False):
             if not pairs.reference.size:
@@ -175,12 +183,12 @@ def save_correlation(path: Path, comparisons: Mapping[str, Comparison]) -> None:
 
 
 def _kinds(comparisons: Mapping[str, Comparison]) -> list[str]:
-    """Kinds of labels that any of the data have."""
+    """Return the kinds of labels that any of the data have."""
     return [k for k in SHOWN if any(getattr(c, k).reference.size for c in comparisons.values())]
 
 
 def _series(comparisons: Mapping[str, Comparison], kind: str) -> list[tuple[str, Pairs]]:
-    """What is drawn in one colour each."""
+    """Return names and data of what is drawn in one colour each."""
     if len(comparisons) > 1:
         return [(name, getattr(c, kind)) for name, c in comparisons.items()]
     ((name, comparison),) = comparisons.items()
@@ -207,7 +215,7 @@ def _rmse_text(comparisons: Mapping[str, Comparison], kind: str) -> str:
 
 
 def _thinned(pairs: Pairs) -> Pairs:
-    """Every n-th row, at most MAX_POINTS."""
+    """Return every n-th row, at most MAX_POINTS."""
     step = -(-pairs.reference.size // MAX_POINTS)
     return Pairs(pairs.reference[::step], pairs.predicted[::step], pairs.structure[::step])
 
