@@ -1,8 +1,14 @@
-"""The silicon data that come with the project, their RUN.tomls and their generator."""
+"""The silicon data that come with the project, their RUN.tomls and their generator; and the pages of examples/, whose
+commands run as they stand there."""
 
 import importlib.util
 import json
+import os
+import re
+import shutil
+import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +81,7 @@ def test_collected_structures_are_those_of_the_queue(data):
         assert planned.info["config_type"] == s.group
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(SILICON.glob("*.toml")), ids=lambda path: path.stem)
 def test_run_tomls_are_right(path):
     config = Config.load(path)
     for file in [*config.data.train, *(config.data.test if isinstance(config.data.test, list) else [])]:
@@ -91,6 +97,58 @@ def test_a_short_run_learns_silicon(tmp_path):
     errors = json.loads((tmp_path / "out" / "errors.json").read_text())
     assert errors["test"]["energy_rmse"] < 0.04
     assert errors["test"]["force_rmse"] < 0.27
+
+
+@pytest.fixture
+def run_page(tmp_path):
+    """Runs the commands of an example's page, in order, in a copy of the examples."""
+
+    def run(name):
+        kept = shutil.ignore_patterns("queue*", "build", "results")
+        shutil.copytree(SILICON, tmp_path / "si-dft", ignore=kept)
+        folder = shutil.copytree(EXAMPLES / name, tmp_path / name)
+        paths = os.pathsep.join([sysconfig.get_path("scripts"), str(Path(sys.executable).parent), os.environ["PATH"]])
+        page = (folder / "README.md").read_text(encoding="utf-8")
+        printed = ""
+        for language, code in re.findall(r"^```(sh|python)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+            command = ["bash", "-euc", code] if language == "sh" else [sys.executable, "-c", code]
+            environment = {**os.environ, "PATH": paths}
+            result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+            assert result.returncode == 0, code + result.stdout + result.stderr
+            printed += result.stdout
+        return folder, printed
+
+    return run
+
+
+@pytest.mark.slow
+def test_train_and_use(run_page):
+    folder, printed = run_page("train-and-use")
+    assert 5.4 < float(re.search(r"lattice constant (\S+) Angstrom", printed)[1]) < 5.5
+    assert float(re.search(r"RMSE (\S+) meV/atom", printed)[1]) < 30
+    assert (folder / "volumes.png").stat().st_mtime > (folder / "run" / "errors.json").stat().st_mtime
+
+
+@pytest.mark.slow
+def test_mapping(run_page):
+    _, printed = run_page("mapping")
+    assert "13 of 13 targets are not determined by the data" in printed
+    assert "add first bulk.xyz" in printed
+    assert "ad hoc mapping: totals are right" in printed
+    wrong = {run: float(mean) for run, mean in re.findall(r"^(\S+): atomic energies wrong by (\S+) meV", printed, re.M)}
+    assert wrong["slabs"] > 150
+    assert wrong["slabs-and-bulk"] < 80
+
+
+@pytest.mark.slow
+def test_from_other_codes(run_page):
+    folder, printed = run_page("from-other-codes")
+    tables = re.findall(r"^ *data +8 .*$", printed, re.MULTILINE)
+    assert len(tables) == 2
+    assert tables[0] == tables[1]
+    assert (folder / "continue" / "potential" / "input.nn").exists()
+    energies = np.array([line.split() for line in printed.splitlines()[-8:]], float)
+    assert np.abs(energies[:, 0] - energies[:, 1]).max() / 20 < 0.05
 
 
 CP2K_OUTPUT = """

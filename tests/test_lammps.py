@@ -932,15 +932,11 @@ def test_lammps_runs_without_a_plugin(tmp_path):
     assert result.stderr.startswith(line)
 
 
-def block(name):
-    """Return a block of code of docs/how-to.md."""
-    text = (ROOT / "docs" / "how-to.md").read_text().split(f"<!-- ten lines: {name} -->\n```")[1]
-    return text.split("\n", 1)[1].split("```")[0]
-
-
 def test_the_ten_lines(environment, tmp_path):
     """They lead from pip install to the trajectory, here with fewer structures and iterations and without pip."""
-    shell, script = block("shell"), block("in.silicon")
+    example = ROOT / "examples" / "lammps"
+    shell = (example / "README.md").read_text().split("```sh\n")[1].split("```")[0]
+    script = (example / "in.silicon").read_text()
     assert len((shell + script).splitlines()) == 10
     data = tmp_path / "examples" / "si-dft"
     data.mkdir(parents=True)
@@ -951,12 +947,14 @@ def test_the_ten_lines(environment, tmp_path):
         '[data]\ntrain = "crystal.xyz"\n[symmetry_functions]\npreset = "fast"\n[network]\nhidden = [8]\n'
         "[training]\niterations = 20\n"
     )
-    (tmp_path / "in.silicon").write_text(script)
+    folder = tmp_path / "examples" / "lammps"
+    folder.mkdir()
+    (folder / "in.silicon").write_text(script)
     paths = {**environment, "PATH": f"{SCRIPTS}:{environment['PATH']}"}
     command = ["bash", "-euc", f"pip() {{ :; }}\n{shell}"]
-    result = subprocess.run(command, cwd=tmp_path, env=paths, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, cwd=folder, env=paths, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
-    trajectory = read(tmp_path / "silicon.dump", ":")
+    trajectory = read(folder / "silicon.dump", ":")
     assert len(trajectory) == 11
     assert len(trajectory[0]) == 64
     assert set(trajectory[-1].symbols) == {"Si"}

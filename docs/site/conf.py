@@ -37,6 +37,7 @@ DEVELOPMENT = [
     "tests/mutation/*",
     "CHANGELOG",
 ]
+EXAMPLES = ["train-and-use", "mapping", "lammps", "md-cpp", "from-other-codes", "si-dft"]
 TREES = {
     root_doc: {
         "Use": USE,
@@ -44,7 +45,7 @@ TREES = {
         "Reference": REFERENCE,
         "Development": DEVELOPMENT,
     },
-    "examples/README": {"": ["*/README"]},
+    "examples/README": {"": [f"{name}/README" for name in EXAMPLES]},
 }
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
