@@ -64,7 +64,7 @@ def learning_curve(
     Error
         The training data have fewer structures than a size, or there are no test data; and see `train`.
     """
-    with run_folder(out, reporter), _resumable(out):
+    with _resumable(out), run_folder(out, reporter):
         _check_sizes(config, sizes, reporter)
         rows = sorted(_rows(config, out, [(size, seed) for size in sizes for seed in range(seeds)], jobs, reporter))
         lines = [[int(row[0]), int(row[1]), *(f"{x:.6g}" if np.isfinite(x) else "" for x in row[2:])] for row in rows]
