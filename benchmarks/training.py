@@ -51,7 +51,7 @@ def objective_of(config: Config, budget: int, cache: Path | None = None) -> opti
     """The loss that a run minimises, with so many bytes of cached derivatives."""
     quiet = Reporter(quiet=True)
     data, _ = read_data(config.data, np.random.default_rng(0), quiet)
-    functions = choose_functions(config.symmetry_functions, data.elements)
+    functions = choose_functions(config.symmetry_functions, data)
     prepared = FeatureSource(budget, cache).prepare_here(data, functions)
     offsets = atomic_offsets(data, functions.elements)
     scaling = config.symmetry_functions.scaling

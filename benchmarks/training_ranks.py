@@ -53,7 +53,7 @@ def main() -> None:
     with all_ranks() as ranks:
         config = Config.load(parser.parse_args().run)
         data, _ = read_data(config.data, np.random.default_rng(0), QUIET)
-        functions = choose_functions(config.symmetry_functions, data.elements)
+        functions = choose_functions(config.symmetry_functions, data)
         sets: list[TrainingSet] = []
         prepared = [
             cpu_seconds(lambda: sets.append(FeatureSource().prepare(data, functions, ""))),

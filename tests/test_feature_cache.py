@@ -17,7 +17,7 @@ from sitewise.progress import Reporter
 
 QUIET = Reporter(quiet=True)
 PLENTY = 1 << 30
-FUNCTIONS = SymmetryFunctions.auto(["Si"], 5.0)
+FUNCTIONS = SymmetryFunctions.preset("auto", ["Si"], 5.0)
 
 
 @pytest.fixture
@@ -103,7 +103,11 @@ def test_damaged_file_is_computed_anew(data, tmp_path, told, damage):
 
 def test_key_changes_with_what_matters_alone(data, tmp_path, monkeypatch):
     key = content_key(data, FUNCTIONS)
-    keys = {key, content_key(data[:19], FUNCTIONS), content_key(data, SymmetryFunctions.auto(["Si"], 5.0 + 1e-12))}
+    keys = {
+        key,
+        content_key(data[:19], FUNCTIONS),
+        content_key(data, SymmetryFunctions.preset("auto", ["Si"], 5.0 + 1e-12)),
+    }
     keys.add(content_key(data, FUNCTIONS.without({("Si", 3)})))
     frames = silicon_frames(20)
     for atoms in frames:
@@ -221,7 +225,7 @@ path, limit, budget, *cache = sys.argv[1:]
 _core.set_threads(1)
 quiet = Reporter(quiet=True)
 data = Dataset.read(path, reporter=quiet)
-functions = SymmetryFunctions.auto(["Si"], 5.0)
+functions = SymmetryFunctions.preset("auto", ["Si"], 5.0)
 used = 1024 * int(Path("/proc/self/status").read_text().split("VmData:")[1].split()[0])
 resource.setrlimit(resource.RLIMIT_DATA, (used + int(limit), resource.RLIM_INFINITY))
 try:

@@ -8,7 +8,8 @@ import pytest
 
 from checks import arrays, assert_close, structures
 from sitewise import Error, SymmetryFunctions, _core
-from sitewise.symmetry import ANGULAR, COLUMNS, PARAMETERS, RADIAL, WIDE_ANGULAR
+from sitewise.presets import ANGULAR, RADIAL, WIDE_ANGULAR
+from sitewise.symmetry import COLUMNS, PARAMETERS
 from test_symmetry import formula
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -334,12 +334,12 @@ def test_a_cutoff_that_may_be_in_bohr(tmp_path, cutoff, warned):
 
     path = tmp_path / "input.nn"
     path.write_text(FUNCTIONS.format(cutoff))
-    heard = Listener()
-    choose_functions(Functions(file=str(path)), ["Si"], heard)
+    heard, silicon = Listener(), Dataset([Structure(bulk("Si"), None, None, None, "", "f")])
+    choose_functions(Functions(file=str(path)), silicon, heard)
     bohr = "it may be in Bohr (cflength 1.8897261328)"
     said = f"{path}: the cutoff of the symmetry functions is {cutoff:g} Angstrom: {bohr}"
     assert heard.warned == ([said] if warned else [])
-    choose_functions(Functions(file=str(path), cflength=BOHR), ["Si"], heard)
+    choose_functions(Functions(file=str(path), cflength=BOHR), silicon, heard)
     assert len(heard.warned) == warned
 
 

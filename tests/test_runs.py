@@ -289,7 +289,7 @@ def test_full_disk_while_writing(tmp_path):
 # ---- a cache that changes while it is used
 
 
-FUNCTIONS = SymmetryFunctions.auto(["Si"], 5.0)
+FUNCTIONS = SymmetryFunctions.preset("auto", ["Si"], 5.0)
 
 
 def truncate(path):

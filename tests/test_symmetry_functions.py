@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from ase.build import bulk
+from ase import Atoms
+from ase.build import bulk, molecule
 
 from checks import assert_close, compiled, rattled
 from sitewise import Error, SymmetryFunctions
+from sitewise.presets import covalent_distances, nearest_distances
 from sitewise.symmetry import COLUMNS
 
 
@@ -47,16 +49,16 @@ def test_several_elements():
 
 
 def test_automatic_choice_sees_what_it_should():
-    functions = SymmetryFunctions.auto(["Si", "O"], 6.0)
+    functions = SymmetryFunctions.preset("auto", ["Si", "O"], 6.0)
     assert len(functions) == 2 * (2 * 8 + 3 * 16)
     shifts = [f.rs for f in functions.of("O") if f.type == 2]
     assert all(0 < rs < 6.0 for rs in shifts)
     with pytest.raises(Error, match="a cutoff of 2 Angstrom is too short for Si-Si"):
-        SymmetryFunctions.auto(["Si"], 2.0)
+        SymmetryFunctions.preset("auto", ["Si"], 2.0)
 
 
 def test_automatic_functions_are_of_full_rank():
-    functions = SymmetryFunctions.auto(["Si"], 6.0)
+    functions = SymmetryFunctions.preset("auto", ["Si"], 6.0)
     atoms = rattled(bulk("Si", "diamond", a=5.4, cubic=True) * (2, 2, 2), 0.3)
     G = functions.evaluate(atoms)
     assert G.shape == (64, len(functions))
@@ -66,7 +68,7 @@ def test_automatic_functions_are_of_full_rank():
 def test_pool_covers_all_lengths():
     functions = SymmetryFunctions.preset("pool", ["Si", "O"], 5.0)
     assert [functions.core.count(e) for e in (0, 1)] == [2 * 17 + 3 * 54] * 2
-    assert len(SymmetryFunctions.pool(["Si"], 5.0)) == 71
+    assert len(SymmetryFunctions.preset("pool", ["Si"], 5.0)) == 71
     radial = [(f.rs, f.eta) for f in functions.of("O") if f.type == 2 and f.neighbor1 == 1]
     centred = sorted(eta for rs, eta in radial if rs == 0)
     shifted = sorted((rs, eta) for rs, eta in radial if rs > 0)
@@ -113,3 +115,27 @@ def test_widths_of_the_automatic_angular_functions():
     """eta = 1/(2 w^2) with w the cutoff and half of it."""
     functions = SymmetryFunctions.preset("auto", ["Si"], 5.0).of("Si")
     assert sorted({f.eta for f in functions if f.type == 3}) == pytest.approx([1 / 50, 1 / 12.5])
+
+
+def test_nearest_distances_are_medians_over_atoms():
+    """Of a water molecule by hand: O's nearest H, H's nearest O and H's other H; O has no second O."""
+    water = molecule("H2O")
+    bond, hydrogens = water.get_distance(0, 1), water.get_distance(1, 2)
+    distances = nearest_distances([water], ["H", "O"])
+    assert_close(distances, [[hydrogens, bond], [bond, covalent_distances(["O"])[0, 0]]], 1e-14)
+
+    chain = Atoms("Si3", positions=[[0, 0, 0], [0, 0, 2], [0, 0, 5]])  # nearest neighbours at 2, 2 and 3
+    pair = Atoms("SiO", positions=[[0, 0, 0], [0, 0, 1.5]])
+    distances = nearest_distances([chain, pair, Atoms("Si")], ["O", "Si"])
+    assert_close(distances, [[covalent_distances(["O"])[0, 0], 1.5], [1.5, 2.0]], 1e-14)
+
+
+def test_the_shorter_of_both_medians_counts():
+    """One O among three Si of a chain: O is 2 from its nearest Si, the median Si is 3 from its nearest O."""
+    chain = Atoms("OSi3", positions=[[0, 0, 0], [0, 0, 2], [0, 3, 0], [5, 0, 0]])
+    distances = nearest_distances([chain], ["O", "Si"])
+    assert distances[0, 1] == distances[1, 0] == pytest.approx(2.0)
+
+
+def test_nearest_neighbours_are_found_in_images():
+    assert_close(nearest_distances([bulk("Si", "diamond", a=5.4)], ["Si"]), [[5.4 * 3**0.5 / 4]], 1e-14)

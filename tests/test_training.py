@@ -470,7 +470,7 @@ def test_functions_of_two_elements_are_dropped_and_chosen(tmp_path):
         "symmetry_functions": {"preset": "pool", "cutoff": 4.0, "select": 9},
     }
     inputs = make_inputs(Config.parse(tables), reporter)
-    pool = SymmetryFunctions.pool(["O", "Si"], 4.0)
+    pool = SymmetryFunctions.preset("pool", ["O", "Si"], 4.0)
     of_O = {place + 1 for place, f in enumerate(pool.of("O")) if f.neighbor1 == 0 or f.neighbor2 == 0}
     constant = {line for line in told if "of O is dropped, it is 0 for all atoms" in line}
     assert {int(line.split()[1]) for line in constant} == of_O
@@ -717,7 +717,7 @@ def test_iterations_are_those_of_adam(folder, tmp_path):
     train(run, tmp_path / "out", reporter=QUIET)
     config = Config.load(run)
     data, _ = read_data(config.data, np.random.default_rng(0), QUIET)
-    functions = choose_functions(config.symmetry_functions, ["Si"])
+    functions = choose_functions(config.symmetry_functions, data)
     prepared = FeatureSource().prepare_here(data, functions)
     core = initial_potential(functions, "minmax", config.network, prepared, atomic_offsets(data, ["Si"]))
     parameters = Parameters(core, prepared, whiten=True)

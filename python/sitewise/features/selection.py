@@ -8,6 +8,8 @@ import numpy as np
 
 from .._core import Error
 from ..config import Functions
+from ..io.dataset import Dataset
+from ..presets import nearest_distances
 from ..progress import Reporter
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions, doubt_cutoff
@@ -19,22 +21,23 @@ from .training_set import TrainingSet
 CONSTANT, NEGLIGIBLE, CORRELATED = 1e-9, 1e-8, 1e-10
 
 
-def choose_functions(table: Functions, elements: list[str], reporter: Reporter | None = None) -> SymmetryFunctions:
-    """Return the symmetry functions that a RUN.toml asks for.
+def choose_functions(table: Functions, data: Dataset, reporter: Reporter | None = None) -> SymmetryFunctions:
+    """Return the symmetry functions that a RUN.toml asks for. Those of a preset follow the distances in the data.
 
     Raises
     ------
     Error
-        The file cannot be read, or its functions are not for these elements.
+        The file cannot be read, or its functions are not for the elements of the data.
     """
     if table.file is None:
-        return SymmetryFunctions.preset(table.preset or "simple-nn", elements, table.cutoff)
+        distances = nearest_distances((structure.atoms for structure in data), data.elements)
+        return SymmetryFunctions.preset(table.preset or "simple-nn", data.elements, table.cutoff, distances)
     functions = SymmetryFunctions.from_input(table.file, table.cflength)
     doubt_cutoff(functions, table.file, table.cflength, reporter or Reporter())
-    if list(functions.elements) != elements:
+    if list(functions.elements) != data.elements:
         raise Error(
             f"{table.file}: has functions for {', '.join(functions.elements)}, "
-            f"the training structures have {', '.join(elements)}"
+            f"the training structures have {', '.join(data.elements)}"
         )
     return functions
 

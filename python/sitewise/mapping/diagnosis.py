@@ -166,5 +166,5 @@ def functions_of(
     if potential is not None:
         return potential.functions
     if config is not None:
-        return choose_functions(Config.load(config).symmetry_functions, data.elements, reporter)
+        return choose_functions(Config.load(config).symmetry_functions, data, reporter)
     return SymmetryFunctions.preset("simple-nn", data.elements)

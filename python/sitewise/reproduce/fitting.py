@@ -9,7 +9,8 @@ from ..config import NetworkShape, Training
 from ..features.source import FeatureSource
 from ..io.dataset import Dataset
 from ..potential import Potential
-from ..symmetry import RADIAL, SymmetryFunctions
+from ..presets import RADIAL
+from ..symmetry import SymmetryFunctions
 from ..training.optimizers import LBFGS, Objective, silent_line_searches
 from ..training.parameters import Parameters, atomic_offsets, initial_potential
 from ..training.prepared import PreparedData

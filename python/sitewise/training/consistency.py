@@ -22,8 +22,9 @@ from ..evaluation.label_units import UNITS
 from ..features.local import LocalSet
 from ..features.source import FeatureSource
 from ..io.dataset import Dataset
+from ..presets import RADIAL, WIDE_ANGULAR
 from ..structures import Floats, Ints
-from ..symmetry import RADIAL, WIDE_ANGULAR, SymmetryFunctions
+from ..symmetry import SymmetryFunctions
 from ..units import STRESSES
 
 # What is examined: number of structures, their atoms in all and of one, components of forces, stresses times functions

@@ -151,7 +151,7 @@ def make_inputs(
 
 def _prepare_to_train(data: Dataset, table: Functions, source: FeatureSource) -> tuple[SymmetryFunctions, PreparedData]:
     """Prepare training structures with the functions that the configuration asks for and that carry information."""
-    pool = choose_functions(table, data.elements, source.reporter)
+    pool = choose_functions(table, data, source.reporter)
     # The derivatives of a pool are not needed, and may be larger than the memory.
     first = source if table.select is None else replace(source, budget=0, cache=None)
     prepared = first.prepare(data, pool, "training structures")

@@ -1,0 +1,177 @@
+"""Named sets of symmetry functions. docs/reference.md says what is in each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import combinations_with_replacement, pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from . import _core
+from ._core import Error, SymmetryFunction
+from .structures import Floats, core_arrays
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+RADIAL, ANGULAR, WIDE_ANGULAR = 2, 3, 9  # not weighted, not compact
+
+# The stock set of SIMPLE-NN (K. Lee et al., Comput. Phys. Commun. 242, 95 (2019)); eta in 1/Angstrom^2.
+SIMPLE_NN_CUTOFF = 6.0
+SIMPLE_NN_RADIAL = (0.003214, 0.035711, 0.071421, 0.124987, 0.214264, 0.357106, 0.714213, 1.428426)
+SIMPLE_NN_ANGULAR = [
+    (eta, zeta, lambda_) for eta in (0.000357, 0.028569, 0.089277) for zeta in (1, 2, 4) for lambda_ in (-1, 1)
+]
+
+# Functions of type 9 with zeta up to 4 need only moments up to order 4, whose cost is linear in the neighbours.
+FAST_CUTOFF = 5.0
+FAST_ANGULAR = [(eta, zeta, lambda_) for eta in (0.000357, 0.05, 0.15) for zeta in (1, 2, 3, 4) for lambda_ in (-1, 1)]
+
+POOL_LENGTHS = 8
+
+REACH = 6.0  # Angstrom, beyond which atoms are not each other's nearest neighbours
+
+
+def nearest_distances(data: Iterable[Atoms], elements: Sequence[str]) -> Floats:
+    """Find how far the nearest neighbours of each pair of elements are.
+
+    Parameters
+    ----------
+    data
+        Structures; each may have some of the elements.
+    elements
+        Chemical symbols, sorted by atomic number.
+
+    Returns
+    -------
+    array [n, n]
+        Angstrom, symmetric: the median over the atoms of one element of the distance to the nearest atom of the other,
+        the shorter one of both ways. Where no two such atoms are within 6 Angstrom, the sum of the covalent radii.
+
+    Raises
+    ------
+    Error
+        If a structure has another element or bad coordinates.
+    """
+    n = len(elements)
+    found: list[list[list[Floats]]] = [[[] for _ in range(n)] for _ in range(n)]
+    for atoms in data:
+        species, *geometry = core_arrays(atoms, elements, "the set of symmetry functions")
+        i, j, vectors, _ = _core.neighbor_list(*geometry, REACH)
+        nearest = np.full((len(species), n), np.inf)
+        np.minimum.at(nearest, (i, species[j]), np.linalg.norm(vectors, axis=1))
+        for a in range(n):
+            of_element = nearest[species == a]
+            for b in range(n):
+                found[a][b].append(of_element[np.isfinite(of_element[:, b]), b])
+    distances = covalent_distances(elements)
+    for a, b in combinations_with_replacement(range(n), 2):
+        both = [np.concatenate(found[c][d] or [np.empty(0)]) for c, d in ((a, b), (b, a))]
+        if both[0].size:
+            distances[a, b] = distances[b, a] = min(float(np.median(one)) for one in both)
+    return distances
+
+
+def covalent_distances(elements: Sequence[str]) -> Floats:
+    """Return the sums of the covalent radii of each pair of elements [n, n], Angstrom."""
+    from ase.data import atomic_numbers, covalent_radii
+
+    radii = np.array([covalent_radii[atomic_numbers[symbol]] for symbol in elements])
+    return np.add.outer(radii, radii)
+
+
+class Preset(NamedTuple):
+    """How a named set is made.
+
+    Attributes
+    ----------
+    make
+        Makes the functions from chemical symbols [n] sorted by atomic number, the distances [n, n] of
+        `nearest_distances`, and the cutoff (Angstrom).
+    cutoff
+        Gives the cutoff (Angstrom) from the distances, where the user gives none.
+    """
+
+    make: Callable[[Sequence[str], Floats, float], _core.SymmetryFunctions]
+    cutoff: Callable[[Floats], float]
+
+
+def _simple_nn(elements: Sequence[str], _distances: Floats, cutoff: float) -> _core.SymmetryFunctions:
+    return _build(len(elements), _simple_nn_radial, SIMPLE_NN_ANGULAR, cutoff)
+
+
+def _fast(elements: Sequence[str], _distances: Floats, cutoff: float) -> _core.SymmetryFunctions:
+    return _build(len(elements), _simple_nn_radial, FAST_ANGULAR, cutoff, WIDE_ANGULAR)
+
+
+def _simple_nn_radial(_center: int, _neighbor: int) -> Iterator[tuple[float, float]]:
+    return ((eta, 0.0) for eta in SIMPLE_NN_RADIAL)
+
+
+def _auto(elements: Sequence[str], _distances: Floats, cutoff: float) -> _core.SymmetryFunctions:
+    """Shift type 2 as M. Gastegger et al., J. Chem. Phys. 148, 241709 (2018) do, from 0.8 times the sum of the covalent
+    radii to one spacing D before the cutoff, with eta = 1/(2 D^2)."""
+    bonds = covalent_distances(elements)
+
+    def radial(center: int, neighbor: int) -> Iterator[tuple[float, float]]:
+        first = 0.8 * float(bonds[center, neighbor])
+        if cutoff < 1.5 * first:
+            raise Error(
+                f"a cutoff of {cutoff:g} Angstrom is too short for "
+                f"{elements[center]}-{elements[neighbor]}, expected at least {1.5 * first:.2f}"
+            )
+        spacing = (cutoff - first) / 8
+        return ((1 / (2 * spacing**2), first + k * spacing) for k in range(8))
+
+    angular = [
+        (1 / (2 * width**2), zeta, lambda_)
+        for width in (cutoff, cutoff / 2)
+        for zeta in (1, 2, 4, 16)
+        for lambda_ in (-1, 1)
+    ]
+    return _build(len(elements), radial, angular, cutoff)
+
+
+def _pool(elements: Sequence[str], _distances: Floats, cutoff: float) -> _core.SymmetryFunctions:
+    """Make a large set to choose from, after G. Imbalzano et al., J. Chem. Phys. 148, 241730 (2018), section II.B."""
+    lengths = [cutoff / POOL_LENGTHS ** (m / POOL_LENGTHS) for m in range(POOL_LENGTHS + 1)]
+    shifted = [(1 / (longer - length) ** 2, length) for longer, length in pairwise(lengths)]
+
+    def radial(_center: int, _neighbor: int) -> Iterator[tuple[float, float]]:
+        return iter([*((1 / length**2, 0.0) for length in lengths), *shifted])
+
+    angular = [(1 / length**2, zeta, lambda_) for length in lengths for zeta in (1, 4, 16) for lambda_ in (-1, 1)]
+    return _build(len(elements), radial, angular, cutoff)
+
+
+def _build(
+    n_elements: int,
+    radial: Callable[[int, int], Iterator[tuple[float, float]]],
+    angular: Sequence[tuple[float, float, float]],
+    cutoff: float,
+    angular_type: int = ANGULAR,
+) -> _core.SymmetryFunctions:
+    """Make the functions of every centre: (eta, r_s) of each neighbour element, (eta, zeta, lambda) of each pair."""
+    indices = range(n_elements)
+    functions = [
+        SymmetryFunction(RADIAL, center, neighbor, eta=eta, rs=rs, cutoff=cutoff)
+        for center in indices
+        for neighbor in indices
+        for eta, rs in radial(center, neighbor)
+    ]
+    functions += [
+        SymmetryFunction(angular_type, center, j, k, eta=eta, zeta=zeta, lambda_=lambda_, cutoff=cutoff)
+        for center in indices
+        for j, k in combinations_with_replacement(indices, 2)
+        for eta, zeta, lambda_ in angular
+    ]
+    return _core.SymmetryFunctions(n_elements, functions)
+
+
+PRESETS = {
+    "simple-nn": Preset(_simple_nn, lambda _: SIMPLE_NN_CUTOFF),
+    "fast": Preset(_fast, lambda _: FAST_CUTOFF),
+    "auto": Preset(_auto, lambda _: SIMPLE_NN_CUTOFF),
+    "pool": Preset(_pool, lambda _: SIMPLE_NN_CUTOFF),
+}
