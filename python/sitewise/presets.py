@@ -57,8 +57,8 @@ def nearest_distances(data: Iterable[Atoms], elements: Sequence[str]) -> Floats:
     n = len(elements)
     found: list[list[list[Floats]]] = [[[] for _ in range(n)] for _ in range(n)]
     for atoms in data:
-        species, *geometry = core_arrays(atoms, elements, "the set of symmetry functions")
-        i, j, vectors, _ = _core.neighbor_list(*geometry, REACH)
+        species, positions, cell, pbc = core_arrays(atoms, elements, "the set of symmetry functions")
+        i, j, vectors, _ = _core.neighbor_list(positions, cell, pbc, REACH)
         nearest = np.full((len(species), n), np.inf)
         np.minimum.at(nearest, (i, species[j]), np.linalg.norm(vectors, axis=1))
         for a in range(n):
@@ -77,8 +77,8 @@ def covalent_distances(elements: Sequence[str]) -> Floats:
     """Return the sums of the covalent radii of each pair of elements [n, n], Angstrom."""
     from ase.data import atomic_numbers, covalent_radii
 
-    radii = np.array([covalent_radii[atomic_numbers[symbol]] for symbol in elements])
-    return np.add.outer(radii, radii)
+    radii: Floats = np.array([covalent_radii[atomic_numbers[symbol]] for symbol in elements])
+    return np.asarray(radii[:, None] + radii)
 
 
 class Preset(NamedTuple):
