@@ -35,7 +35,7 @@ from sitewise.files import write_text
 from sitewise.progress import Reporter
 from sitewise.training import optimizers
 from sitewise.training.data import read_data
-from sitewise.training.parameters import Parameters, atomic_offsets, initial_potential
+from sitewise.training.parameters import atomic_offsets, initial_potential, plain_parameters, whitened_parameters
 from sitewise.training.plots import SHOWN
 from sitewise.training.prepared import PreparedData
 
@@ -56,7 +56,8 @@ def objective_of(config: Config, budget: int, cache: Path | None = None) -> opti
     offsets = atomic_offsets(data, functions.elements)
     scaling = config.symmetry_functions.scaling
     potential = initial_potential(functions, scaling, config.network, prepared, offsets)
-    parameters = Parameters(potential, prepared, config.symmetry_functions.whiten)
+    whiten = config.symmetry_functions.whiten
+    parameters = whitened_parameters(potential, prepared) if whiten else plain_parameters(potential)
     return optimizers.Objective(PreparedData(data, prepared), potential, parameters, config.training)
 
 

@@ -175,7 +175,7 @@ PROOFS = {
         training: interrupted_and_resumed_run_gives_the_same_numbers""",
     "Test structures that are also trained on are counted.": """labels: test_structures_that_are_trained_on_are_said;
         training: structures_in_both_sets_are_told structures_in_one_set_are_not_told""",
-    "A run that was killed goes on to the same numbers.": """training:
+    "A run that was killed continues to the same numbers.": """training:
         interrupted_and_resumed_run_gives_the_same_numbers any_checkpoint_leads_to_the_same_end""",
     "Settings or data that changed are not resumed.": """runs: what_changes_numbers_is_part_of_a_runs_identity
         every_setting_is_part_of_a_runs_identity; training: another_run_cannot_be_resumed""",

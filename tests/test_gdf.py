@@ -15,7 +15,7 @@ from sitewise.progress import Reporter
 from sitewise.structures import Structure
 from sitewise.training import optimizers
 from sitewise.training.inputs import make_inputs
-from sitewise.training.parameters import Parameters
+from sitewise.training.parameters import plain_parameters
 from sitewise.training.prepared import PreparedData
 
 QUIET = Reporter(quiet=True)
@@ -85,7 +85,7 @@ def objective():
         prepared = PreparedData(data, FeatureSource().prepare_here(data, functions))
         prepared.weigh(lambda group: 2.0, gdf_weights(data, prepared.prepared, functions, None, QUIET))
         settings = Training.model_validate({"force_weight": 0.3, "l2": 1e-3})
-        parameters = Parameters(potential, prepared.prepared, whiten=False)
+        parameters = plain_parameters(potential)
         return optimizers.Objective(prepared, potential, parameters, settings)
 
     return make

@@ -10,7 +10,7 @@ from checks import RNG_SEED, arrays, assert_close, compiled, directional_derivat
 from sitewise import Dataset, SymmetryFunctions, _core
 from sitewise.config import NetworkShape
 from sitewise.structures import Structure
-from sitewise.training.parameters import Parameters, atomic_offsets, initial_potential
+from sitewise.training.parameters import atomic_offsets, initial_potential, plain_parameters, whitened_parameters
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def setting():
 @pytest.mark.parametrize("whiten", [True, False])
 def test_gradient_is_that_of_the_parameters(setting, whiten):
     data, potential = setting
-    parameters = Parameters(potential, data, whiten)
+    parameters = whitened_parameters(potential, data) if whiten else plain_parameters(potential)
     theta = parameters.initial(np.random.default_rng(1))
     assert theta.size == parameters.size
     everything = list(range(len(data)))
@@ -50,7 +50,7 @@ def test_gradient_is_that_of_the_parameters(setting, whiten):
 @pytest.mark.parametrize("whiten", [True, False])
 def test_gradient_is_the_transpose_of_weights(setting, whiten):
     data, potential = setting
-    parameters = Parameters(potential, data, whiten)
+    parameters = whitened_parameters(potential, data) if whiten else plain_parameters(potential)
     rng = np.random.default_rng(2)
     v, u = rng.normal(size=parameters.size), rng.normal(size=potential.weights.size)
     zero = parameters.weights(np.zeros(parameters.size))
@@ -58,15 +58,15 @@ def test_gradient_is_the_transpose_of_weights(setting, whiten):
 
 
 def test_without_whitening_parameters_are_the_weights(setting):
-    data, potential = setting
-    parameters = Parameters(potential, data, whiten=False)
+    _, potential = setting
+    parameters = plain_parameters(potential)
     theta = np.random.default_rng(3).normal(size=parameters.size)
     assert np.array_equal(parameters.weights(theta), theta)
 
 
 def test_whitened_inputs_are_uncorrelated(setting):
     data, potential = setting
-    parameters = Parameters(potential, data, whiten=True)
+    parameters = whitened_parameters(potential, data)
     for element, (transform, mean) in enumerate(parameters.transforms):
         count = potential.networks[element].nodes[0]
         x = [data.features(s)[data.species(s) == element, :count] for s in range(len(data))]
@@ -79,8 +79,8 @@ def test_whitened_inputs_are_uncorrelated(setting):
 
 
 def test_penalty_leaves_biases_free(setting):
-    data, potential = setting
-    parameters = Parameters(potential, data, whiten=False)
+    _, potential = setting
+    parameters = plain_parameters(potential)
     matrices = sum(a * b for network in potential.networks for a, b in pairwise(network.nodes))
     assert parameters.penalized.sum() == matrices
     assert set(parameters.penalized) == {0.0, 1.0}
@@ -94,7 +94,7 @@ def test_functions_without_spread_drop_out():
     species, positions, cell, pbc = arrays(Atoms("Si2", [[0, 0, 0], [2.4, 0, 0]]), elements=(14,))
     data.add([{"species": species, "positions": positions, "cell": cell, "pbc": pbc, "energy": 1.0}])
     potential = initial_potential(functions, "minmax", NetworkShape(hidden=[3]), data, [0.0])
-    parameters = Parameters(potential, data, whiten=True)
+    parameters = whitened_parameters(potential, data)
     assert parameters.transforms[0][0].shape == (0, 26)
     weights = parameters.weights(parameters.initial(np.random.default_rng(0)))
     assert np.all(np.isfinite(weights))

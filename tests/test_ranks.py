@@ -48,7 +48,7 @@ from sitewise import Dataset, Error, SymmetryFunctions
 from sitewise.features.source import FeatureSource
 from sitewise.ranks import _usage, all_ranks
 from sitewise.structures import Structure
-from sitewise.training.parameters import Parameters
+from sitewise.training.parameters import whitened_parameters
 
 PLENTY = 1 << 30
 
@@ -100,8 +100,8 @@ with all_ranks() as ranks:
         for i in everything:
             assert shared.weights(i)[0] == local.weights(i)[0]
             same(shared.weights(i)[1], local.weights(i)[1])
-        parameters = Parameters(potential, shared, whiten=True)
-        same(parameters.transforms[1][0], Parameters(potential, local, whiten=True).transforms[1][0])
+        parameters = whitened_parameters(potential, shared)
+        same(parameters.transforms[1][0], whitened_parameters(potential, local).transforms[1][0])
         chosen = [12, 3, 5]
         components = [[0, 2], [], [3]]
         scales = [np.arange(1.0, 2 + len(c)) for c in components]
@@ -258,7 +258,7 @@ def test_lost_rank_ends_the_run_which_resumes(folder):
         if signum == 9:
             assert "BAD TERMINATION" in result.stdout  # so says mpirun, and ends the others
         else:
-            assert result.stderr.splitlines()[-1].endswith("of 30; go on with --resume")
+            assert result.stderr.splitlines()[-1].endswith("of 30; continue with --resume")
         assert not (out / "errors.json").exists()
         assert mpirun(2, STRUCK, "9,9,0", *arguments, out, "--resume").returncode == 0
         assert np.array_equal(weights(out), weights(Path("whole")))

@@ -486,7 +486,7 @@ def test_ctrl_c_ends_a_learning_curve_with_one_sentence(folder):
             os.killpg(process.pid, signal.SIGINT)
             _, told = process.communicate(timeout=60)
         assert process.returncode == 130
-        assert told == "interrupted; the same command goes on from what is in run-curve\n"
+        assert told == "interrupted; the same command continues from what is in run-curve\n"
 
 
 def shell(line):

@@ -30,7 +30,7 @@ from sitewise.training.checkpoint import State
 from sitewise.training.data import read_data
 from sitewise.training.inputs import make_inputs
 from sitewise.training.optimizers import Step
-from sitewise.training.parameters import Parameters, atomic_offsets, initial_potential
+from sitewise.training.parameters import atomic_offsets, initial_potential, whitened_parameters
 from sitewise.training.prepared import Losses
 from sitewise.training.run import Run, begin_run
 from sitewise.training.seconds import Seconds, Stopwatch
@@ -391,7 +391,7 @@ def test_replicas_stop_and_go_on_together(folder, tmp_path, monkeypatch):
         iterate(self)
 
     monkeypatch.setattr(Run, "iterate", stopping)
-    with pytest.raises(Interrupted, match="of 30; go on with --resume"):
+    with pytest.raises(Interrupted, match="of 30; continue with --resume"):
         train(run, tmp_path / "out", reporter=QUIET)
     monkeypatch.setattr(Run, "iterate", iterate)
     assert not (tmp_path / "out" / "potential").exists()
@@ -524,8 +524,8 @@ def test_interrupted_and_resumed_run_gives_the_same_numbers(folder, tmp_path, op
     if signum != signal.SIGKILL:
         assert process.returncode == 128 + signum
         assert told.splitlines()[-1].startswith("stopped at iteration ")
-        assert told.splitlines()[-1].endswith(f" of {iterations}; go on with --resume")
-    with pytest.raises(Error, match="holds a run already; go on with --resume"):
+        assert told.splitlines()[-1].endswith(f" of {iterations}; continue with --resume")
+    with pytest.raises(Error, match="holds a run already; continue with --resume"):
         train(run, tmp_path / "out", reporter=QUIET)
     train(run, tmp_path / "out", resume=True, reporter=QUIET)
     assert np.array_equal(weights(tmp_path / "out"), weights(tmp_path / "whole"))
@@ -720,7 +720,7 @@ def test_iterations_are_those_of_adam(folder, tmp_path):
     functions = choose_functions(config.symmetry_functions, data)
     prepared = FeatureSource().prepare_here(data, functions)
     core = initial_potential(functions, "minmax", config.network, prepared, atomic_offsets(data, ["Si"]))
-    parameters = Parameters(core, prepared, whiten=True)
+    parameters = whitened_parameters(core, prepared)
     theta = parameters.initial(np.random.default_rng([0, 1]))
     matrices = parameters.penalized == 1
 

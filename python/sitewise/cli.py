@@ -17,7 +17,7 @@ import typer
 from ._core import Error
 from .progress import Reporter
 from .signals import Interrupted, stop_signals
-from .streams import BROKEN_PIPE, status_of, tell
+from .streams import BROKEN_PIPE, status_of, to_stderr
 from .text import PATH, for_table, printable, printable_lines
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -79,7 +79,7 @@ def command(function: Command) -> Command:
     """Make a command of `app` that reports failures without a traceback."""
 
     @functools.wraps(function)
-    def told(*args: Any, **kwargs: Any) -> None:
+    def reported(*args: Any, **kwargs: Any) -> None:
         try:
             with stop_signals():
                 function(*args, **kwargs)
@@ -96,12 +96,12 @@ def command(function: Command) -> Command:
         except MemoryError:
             _fail("not enough memory; a smaller memory_budget or fewer structures need less", 2)
 
-    app.command()(told)
+    app.command()(reported)
     return function
 
 
 def _fail(message: str, status: int) -> None:
-    tell(message if status != 2 else f"error: {message}")
+    to_stderr(message if status != 2 else f"error: {message}")
     raise typer.Exit(status)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from .streams import tell
+from .streams import to_stderr
 from .text import printable
 
 LINE_EVERY = 30.0  # seconds between lines if there is no terminal
@@ -35,11 +35,11 @@ class Reporter:
     def say(self, text: str) -> None:
         """Print one line, unless quiet."""
         if not self.quiet:
-            tell(text)
+            to_stderr(text)
 
     def warn(self, text: str) -> None:
         """Print one line of warning, even if quiet."""
-        tell(f"warning: {text}")
+        to_stderr(f"warning: {text}")
 
     @contextmanager
     def task(self, title: str, total: int | None, done: int = 0, lines: bool = False) -> Iterator[Advance]:
@@ -125,7 +125,7 @@ class _Lines:
         now = time.monotonic()
         if now - self.last >= LINE_EVERY:
             self.last = now
-            tell(self._line(now))
+            to_stderr(self._line(now))
 
     def _line(self, now: float) -> str:
         rate = (self.done - self.first) / (now - self.start)

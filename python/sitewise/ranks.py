@@ -21,7 +21,7 @@ import numpy as np
 
 from . import _core
 from ._core import Error
-from .streams import tell
+from .streams import to_stderr
 from .structures import Floats
 
 # Variables in which the programs that start MPI give each process the number of processes, and its rank among them
@@ -180,7 +180,7 @@ class Ranks:
             if self.size > 1:
                 stopped = isinstance(error, KeyboardInterrupt)
                 what = str(error) or "interrupted" if stopped else f"rank {self.rank} lost the others: {error}"
-                tell(what)
+                to_stderr(what)
                 self._comm.Abort(130 if stopped else 1)
             raise
 

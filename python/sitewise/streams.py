@@ -15,7 +15,7 @@ from .text import printable_lines
 BROKEN_PIPE = 128 + 13  # exit status of a program that SIGPIPE ends
 
 
-def tell(text: str) -> None:
+def to_stderr(text: str) -> None:
     """Print lines on stderr; continue if nothing can be written there."""
     with suppress(OSError):
         print(printable_lines(text), file=sys.stderr, flush=True)
@@ -26,7 +26,7 @@ def status_of(run: Callable[[], object]) -> int:
     if sys.stderr is None:
         sys.stderr = _nowhere()
     if sys.stdout is None:  # checked before hours of work whose results would be lost
-        tell("error: standard output is closed, results would be lost; >/dev/null if they are not needed")
+        to_stderr("error: standard output is closed, results would be lost; >/dev/null if they are not needed")
         return 2
     if isinstance(sys.stdout, io.TextIOWrapper):  # the terminal may lack letters of names in files
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -41,7 +41,7 @@ def status_of(run: Callable[[], object]) -> int:
         status = BROKEN_PIPE
     except OSError as error:
         if status == 0:  # otherwise an error was already reported
-            tell(f"error: standard output: {error.strerror}")
+            to_stderr(f"error: standard output: {error.strerror}")
         status = status or 2
     for stream in (sys.stdout, sys.stderr):
         _finish(stream)

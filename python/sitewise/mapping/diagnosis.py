@@ -101,7 +101,7 @@ def diagnose(
     potential
         Potential to judge, at the invariant points among all structures.
     candidates
-        Structures that might be added, ranked by what their energies would tell.
+        Structures that might be added, ranked by the information in their energies.
     target
         Structures that the potential is made for.
     other

@@ -76,7 +76,7 @@ def judge(
     candidates: Embedding | None,
     targets: Embedding | None,
 ) -> Judgement:
-    """Judge targets, and rank candidates by what they tell of the targets or, without these, of all structures."""
+    """Judge targets, and rank candidates by their information on the targets or, without targets, on all structures."""
     judged = None
     if targets is not None:
         judged = [judge_target(part) for part in _open_parts(embedding, atoms, process, targets)]

@@ -38,7 +38,7 @@ def _contents_lines(found: Contents) -> list[str]:
         lacking = f"{structures - energies} of {structures} structures have no energy"
         lines.append(f"{lacking}: they fix no sum, and their forces are not counted")
     if structures == 1:
-        lines.append("a single structure gives a single sum: nothing tells its kinds of atoms apart")
+        lines.append("a single structure gives a single sum, which does not distinguish its kinds of atoms")
     return lines
 
 

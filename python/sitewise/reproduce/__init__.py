@@ -122,6 +122,6 @@ def reproduce(name: str, out: Path, quick: bool = False, reporter: Reporter | No
             with stop_signals():
                 outcome = experiment.run(settings, folder)
         except Interrupted as stop:
-            raise Interrupted(f"interrupted; the same command goes on from what is in {out}", stop.signum) from None
+            raise Interrupted(f"interrupted; the same command continues from what is in {out}", stop.signum) from None
         folder.finish(name, experiment.title, settings, outcome)
     return outcome

@@ -12,7 +12,7 @@ from ..potential import Potential
 from ..presets import RADIAL
 from ..symmetry import SymmetryFunctions
 from ..training.optimizers import LBFGS, Objective, silent_line_searches
-from ..training.parameters import Parameters, atomic_offsets, initial_potential
+from ..training.parameters import atomic_offsets, initial_potential, plain_parameters
 from ..training.prepared import PreparedData
 from ..training.random_streams import Stream, random_numbers
 
@@ -50,7 +50,7 @@ def fit(data: Dataset, span: Dataset, functions: SymmetryFunctions, seed: int, i
     train = PreparedData(data, source.prepare_here(data, functions))
     range_of = source.prepare_here(span, functions)
     core = initial_potential(functions, "minmax", NetworkShape(), range_of, atomic_offsets(data, functions.elements))
-    parameters = Parameters(core, range_of, whiten=False)
+    parameters = plain_parameters(core)
     objective = Objective(train, core, parameters, settings)
     optimizer = LBFGS(objective, lambda _, n: np.random.default_rng(n), preconditioned=False)
     theta = parameters.initial(random_numbers(seed, Stream.WEIGHTS))

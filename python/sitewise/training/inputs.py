@@ -20,7 +20,7 @@ from ..symmetry import SymmetryFunctions
 from .data import check_data, read_data
 from .log import LOG_COLUMNS
 from .monitoring import Monitor, make_monitor
-from .parameters import Parameters, atomic_offsets, initial_potential
+from .parameters import Parameters, atomic_offsets, initial_potential, plain_parameters, whitened_parameters
 from .prepared import PreparedData
 from .random_streams import Stream, random_numbers
 from .seconds import Seconds
@@ -140,7 +140,7 @@ def make_inputs(
         train=train,
         test=test,
         potential=potential,
-        parameters=Parameters(potential, train.prepared, table.whiten),
+        parameters=whitened_parameters(potential, train.prepared) if table.whiten else plain_parameters(potential),
         hashes=_hashes(train_data, test_data, points),
         logged=Logged(
             _subset(settings.seed, len(train_data), LOGGED_TRAIN), _subset(settings.seed, len(test_data), LOGGED_TEST)

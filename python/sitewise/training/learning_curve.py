@@ -43,8 +43,8 @@ def learning_curve(
     config
         Configuration of the runs; its seed is that of the first choice and of the test structures.
     out
-        Folder for `learning_curve.csv`, `learning_curve.png` and the runs, `SIZE-SEED/`. Runs that are there already
-        are not repeated; interrupted ones go on.
+        Folder for `learning_curve.csv`, `learning_curve.png` and the runs, `SIZE-SEED/`. Finished runs are not
+        repeated; interrupted runs continue.
     sizes
         Numbers of training structures. Smaller sets are parts of larger ones of the same seed.
     seeds
@@ -75,11 +75,11 @@ def learning_curve(
 
 @contextmanager
 def _resumable(out: Path) -> Iterator[None]:
-    """Say of an interruption in this block how to go on."""
+    """Make an interruption in this block say how to continue."""
     try:
         yield
     except Interrupted as stop:
-        raise Interrupted(f"interrupted; the same command goes on from what is in {out}", stop.signum) from None
+        raise Interrupted(f"interrupted; the same command continues from what is in {out}", stop.signum) from None
 
 
 def _read_data(config: Config, reporter: Reporter) -> tuple[Dataset, Dataset]:
@@ -135,7 +135,7 @@ def _one(config: Config, out: Path, size: int, seed: int) -> list[float]:
 
 
 def _begin() -> None:
-    """Prepare a process: it has one thread, and ends with the command, lest it write beside the one that goes on."""
+    """Prepare a process. It has one thread, and ends with the command, so that it never writes beside a resumed one."""
     _core.set_threads(1)
     parent = multiprocessing.parent_process()
     assert parent is not None

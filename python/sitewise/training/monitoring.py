@@ -144,7 +144,7 @@ class Monitor:
         worst, outside = self._worst(deltas), int((~self.counted).sum())
         note = f"; {outside} not counted as extrapolation" if outside else ""
         if worst is None:
-            return f"invariant points: all {outside} are extrapolation and tell nothing of the mapping"
+            return f"invariant points: all {outside} are extrapolation and do not test the mapping"
         rms = float(np.sqrt(np.mean(np.array(deltas)[self.counted] ** 2)))
         return (
             f"invariant points: atomic energies wrong by {1e3 * rms:.1f} meV (RMS of {self.counted.sum()}), "

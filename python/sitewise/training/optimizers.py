@@ -1,4 +1,4 @@
-"""The optimisers. Each keeps all that it knows in arrays, so a run can go on from a file bit for bit."""
+"""The optimisers. Each keeps its whole state in arrays, so a run continues from a file bit for bit."""
 
 from __future__ import annotations
 

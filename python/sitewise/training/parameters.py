@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Literal, NamedTuple, TypeVar, get_args
 
@@ -79,49 +81,38 @@ class _Layers(NamedTuple):
     rest: Floats
 
 
+@dataclass(frozen=True)
 class Parameters:
-    """Coordinates of the optimiser, theta, and the weights of the networks they stand for.
+    """Coordinates of the optimiser, theta, which stand for the weights of the networks.
 
-    Symmetry functions are strongly correlated, which makes first-order optimisers slow. So the first layer of
-    each network is trained on principal components z = A (x - m) of its inputs x, standardised and of
-    about unit variance: W = A^T W', b = b' - m^T W. The rest of the weights are themselves. Without
-    whitening A = 1 and m = 0. Training in z and writing W and b gives the same potential: the file holds
-    ordinary inputs.
-
-    Parameters
-    ----------
-    potential
-        The potential whose networks are trained.
-    training_set
-        The structures whose atoms give the principal components.
-    whiten
-        Whether to use principal components.
+    The first layer of each network acts on z = A (x - m) of its inputs x: W = A^T W', b = b' - m^T W. All other weights
+    are parameters themselves. Training in z and writing W and b gives the same potential, whose file holds ordinary
+    inputs.
 
     Attributes
     ----------
     transforms
         A and m of each element.
-    penalized
-        1 for the parameters that the L2 term acts on, 0 for the others [n].
+    networks
+        Numbers of nodes of each element's network, with the length of z for the inputs.
     """
 
-    def __init__(self, potential: _core.Potential, training_set: TrainingSet, whiten: bool) -> None:
-        counts = [network.nodes[0] for network in potential.networks]
-        if whiten:
-            self.transforms = _principal_components(potential, training_set)
-        else:
-            self.transforms = [Transform(np.eye(n), np.zeros(n)) for n in counts]
-        self._networks = [
-            [transform.A.shape[0], *network.nodes[1:]]
-            for transform, network in zip(self.transforms, potential.networks, strict=True)
-        ]
-        self.penalized = np.concatenate(
+    transforms: list[Transform]
+    networks: list[list[int]]
+
+    @cached_property
+    def penalized(self) -> Floats:
+        """1 for the parameters that the L2 term acts on, 0 for the others [n].
+
+        It acts on weight matrices. Biases are free, as in SIMPLE-NN.
+        """
+        return np.concatenate(
             [
                 np.repeat([1.0, 0.0], [fan_in * fan_out, fan_out])
-                for nodes in self._networks
+                for nodes in self.networks
                 for fan_in, fan_out in pairwise(nodes)
             ]
-        )  # L2 acts on weight matrices: biases are free, as in SIMPLE-NN
+        )
 
     @property
     def size(self) -> int:
@@ -133,7 +124,7 @@ class Parameters:
         layer are LAST_LAYER times as large, so training starts near the mean energy and not from random forces."""
         blocks = [
             block
-            for nodes in self._networks
+            for nodes in self.networks
             for layer, (fan_in, fan_out) in enumerate(pairwise(nodes), 2)
             for block in (
                 _glorot(rng, fan_in, fan_out) * (LAST_LAYER if layer == len(nodes) else 1.0),
@@ -156,7 +147,7 @@ class Parameters:
         pieces: list[npt.NDArray[Real]] = []
         start = 0
         of_type = [(A.astype(weight_gradient.dtype), m.astype(weight_gradient.dtype)) for A, m in self.transforms]
-        for (A, m), nodes in zip(of_type, self._networks, strict=True):
+        for (A, m), nodes in zip(of_type, self.networks, strict=True):
             n, hidden = m.size, nodes[1]
             bias_at, rest_at = start + n * hidden, start + (n + 1) * hidden
             end = rest_at + _size(nodes[1:])
@@ -170,7 +161,7 @@ class Parameters:
     def _split(self, theta: Floats) -> list[_Layers]:
         parts = []
         start = 0
-        for nodes in self._networks:
+        for nodes in self.networks:
             inputs, hidden = nodes[:2]
             bias = start + inputs * hidden
             end = start + _size(nodes)
@@ -178,6 +169,26 @@ class Parameters:
             parts.append(_Layers(matrix, theta[bias : bias + hidden], theta[bias + hidden : end]))
             start = end
         return parts
+
+
+def whitened_parameters(potential: _core.Potential, training_set: TrainingSet) -> Parameters:
+    """Return parameters on principal components of the inputs, standardised and of about unit variance.
+
+    Symmetry functions are strongly correlated, which makes first-order optimisers slow. The components are those of the
+    atoms of the training set.
+    """
+    return _parameters(potential, _principal_components(potential, training_set))
+
+
+def plain_parameters(potential: _core.Potential) -> Parameters:
+    """Return parameters that are the weights themselves: A = 1 and m = 0."""
+    counts = [network.nodes[0] for network in potential.networks]
+    return _parameters(potential, [Transform(np.eye(n), np.zeros(n)) for n in counts])
+
+
+def _parameters(potential: _core.Potential, transforms: list[Transform]) -> Parameters:
+    networks = [[len(A), *network.nodes[1:]] for (A, _), network in zip(transforms, potential.networks, strict=True)]
+    return Parameters(transforms, networks)
 
 
 def _size(nodes: Sequence[int]) -> int:

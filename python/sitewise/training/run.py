@@ -96,7 +96,7 @@ def train(
         config = Config.load(config)
     with run_folder(out, reporter), stop_signals() as stop:
         if not resume and any((out / name).exists() for name in (*OUTPUTS, "replica-0")):
-            raise Error(f"{out}: holds a run already; go on with --resume or choose another folder")
+            raise Error(f"{out}: holds a run already; continue with --resume or choose another folder")
         inputs = make_inputs(config, reporter, data, ranks, device)
         replicas = range(config.training.replicas)
         folders = [out] if len(replicas) == 1 else [out / f"replica-{r}" for r in replicas]
@@ -213,7 +213,7 @@ class Run:
             if self.stop.signum is not None:
                 self.save()
                 at = f"iteration {state.iteration} of {total}"
-                raise Interrupted(f"stopped at {at}; go on with --resume", self.stop.signum)
+                raise Interrupted(f"stopped at {at}; continue with --resume", self.stop.signum)
 
     def iterate(self) -> None:
         """Do one iteration."""
