@@ -30,7 +30,7 @@ private:
 };
 
 class CudaBackend : public DeviceBackend {
-    // before its uses, as it returns what `work` does
+    // Defined before its uses, because its return type is that of `work`.
     template <class Work>
     auto in_precision_of(const Members& members, Work work) {
         const std::lock_guard<std::mutex> lock(mutex_);
@@ -186,7 +186,7 @@ private:
         float64_.load({atoms}, functions.cutoff());
     }
 
-    // A whole step; `out` of each structure. Returns the atomic energies [members][centers].
+    // Runs a whole step, with an `out` for each structure. Returns the atomic energies [members][centers].
     template <class Real>
     std::vector<double> run(Engine<Real>& engine, const std::vector<Potential::Output>& out) {
         bool gradients = false, virials = false;
@@ -282,7 +282,7 @@ private:
     Buffer<double> positions_, v_, strain_, energy_;
 };
 
-// Why there is no device, in the driver's words; empty if there is one.
+// Returns the driver's reason why there is no device; empty if there is one.
 std::string missing() {
     int devices = 0;
     const cudaError_t code = cudaGetDeviceCount(&devices);

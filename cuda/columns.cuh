@@ -1,6 +1,6 @@
 #pragma once
 
-// What stands between symmetry functions and networks: matrices [functions][ld] whose columns are the atoms
+// The steps between symmetry functions and networks, on matrices [functions][ld] whose columns are the atoms
 // of one element.
 
 #include "symmetry.cuh"
@@ -14,12 +14,12 @@ struct ScalingView {
     int functions;
 };
 
-/// Network inputs x of G, 0 in columns from n on.
+/// Computes network inputs x from G; columns from n on are 0.
 template <class Real>
 void launch_scale(const ScalingView& scaling, int n, int ld, const Real* G, Real* x, cudaStream_t stream);
 
-/// out = factor * unit * in, added to or set, and set to 0 in columns from n on: dE/dG of dE/dx, and the
-/// change of x of that of G.
+/// Sets out to factor * unit * in, or adds it; columns from n on are set to 0. This turns dE/dx into dE/dG,
+/// and a change of G into one of x.
 template <class Real>
 void launch_multiply(const ScalingView& scaling,
                      double unit,
@@ -30,7 +30,7 @@ void launch_multiply(const ScalingView& scaling,
                      Real* out,
                      cudaStream_t stream);
 
-/// outside [atoms]: how many functions of each atom are outside the training range.
+/// Sets outside [atoms] to the number of each atom's functions outside the training range.
 template <class Real>
 void launch_extrapolations(const ScalingView& scaling,
                            const Centers& centers,
@@ -38,7 +38,7 @@ void launch_extrapolations(const ScalingView& scaling,
                            int* outside,
                            cudaStream_t stream);
 
-/// energies [atoms] = e / conversion + shift of the columns e [ld].
+/// energies [atoms] = e / conversion + shift, from the columns e [ld].
 template <class Real>
 void launch_energies(const Centers& centers,
                      const Real* e,
@@ -47,7 +47,7 @@ void launch_energies(const Centers& centers,
                      double* energies,
                      cudaStream_t stream);
 
-/// columns [ld] = unit * value of the structure of each atom, 0 from n on; structure [atoms of the batch].
+/// columns [ld] = unit * value of each atom's structure, 0 from n on. structure is [atoms of the batch].
 template <class Real>
 void launch_spread(const Centers& centers,
                    const int* structure,
@@ -56,7 +56,7 @@ void launch_spread(const Centers& centers,
                    Real* columns,
                    cudaStream_t stream);
 
-/// Columns of doubles [atoms][width], row by row: the way out, NaN behind the last function, and in.
+/// Copy columns to and from doubles [atoms][width], row by row. Rows end with NaN after the last function.
 template <class Real>
 void launch_to_rows(const Centers& centers,
                     int functions,

@@ -50,7 +50,7 @@ void Engine<Real>::take_list(const std::vector<int>& first,
                              const std::vector<int>& index,
                              const std::vector<Real>& vectors,
                              std::size_t atoms) {
-    // the entries by their neighbour, in the order of the list
+    // sort the entries by neighbour, in the order of the list
     std::vector<int> incoming_first(atoms + 1, 0), incoming(index.size());
     for (int j : index) ++incoming_first[j + 1];
     for (std::size_t j = 0; j < atoms; ++j) incoming_first[j + 1] += incoming_first[j];
@@ -150,7 +150,7 @@ void Engine<Real>::networks(bool gradients, double* energies) {
     dedx_.reserve(columns());
     e_.reserve(all_columns());
     double* scratch = scratch_of_networks();
-    for (std::size_t m = model_.members(); m-- > 0;)  // the inputs of the first member are left
+    for (std::size_t m = model_.members(); m-- > 0;)  // the inputs of the first member remain
         for (int e = 0; e < model_.elements(); ++e) {
             const Centers& c = centers_of_[e];
             if (c.n == 0) continue;

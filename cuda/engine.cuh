@@ -1,6 +1,6 @@
 #pragma once
 
-// The flow from structures to results on the device, in one precision: list -> functions -> networks ->
+// Runs the flow from structures to results on the device, in one precision: list -> functions -> networks ->
 // forces.
 
 #include "backend.hpp"
@@ -10,7 +10,7 @@
 
 namespace sitewise::cuda {
 
-/// What a step leaves on the device; energies [members][centers], forces [atoms][3], virials [atoms][3][3]
+/// The results of a step on the device: energies [members][centers], forces [atoms][3], virials [atoms][3][3]
 /// and their sums [structures][3][3].
 struct Results {
     double *energies, *forces, *virials, *virial;
@@ -25,23 +25,23 @@ public:
         model_.load(functions, members, stream_);
     }
 
-    /// Structures with a list of their own; their positions lie on the device, one behind the other, or on
-    /// the host if null.
+    /// Loads structures and builds their list. Their positions are on the device, concatenated, or on the
+    /// host if null.
     void load(const std::vector<Atoms>& structures, double cutoff, const double* positions = nullptr);
-    /// Atoms with a list that is given, whose rows are those of the first atoms.
+    /// Loads atoms with the caller's list, whose rows belong to the first atoms.
     void load(const NeighborView& neighbors, const int* species, std::size_t atoms);
-    /// Structures with labels.
+    /// Loads structures with labels.
     void load(const LabelledBatch& batch);
 
     void evaluate();                                  ///< G
     void networks(bool gradients, double* energies);  ///< [members][centers] and, if wanted, dE/dG
     void vjp(Results& results);                       ///< forces and virials from dE/dG
     void jvp(const double* v, const double* strain);  ///< dG in place of dE/dG, see launch_directions
-    /// gradient [weights of the potential] += that of sum a_s E_s + t . dE/dx, for the change t of x that
-    /// jvp() left in dG.
+    /// gradient [weights of the potential] += the gradient of sum a_s E_s + t . dE/dx, where t is the change
+    /// of x that follows from dG after jvp().
     void weight_gradient(const double* a, bool tangents, double* gradient);
 
-    /// Rows [centers][width] of G, x or dG to and from the host.
+    /// Copy rows [centers][width] of G, x or dG to and from the host.
     void write_rows(const Real* columns, double* rows);
     void read_rows(const double* rows, Real* columns);
     void extrapolations(int* outside);  ///< [centers]
@@ -66,7 +66,7 @@ private:
                    std::size_t atoms);
     std::size_t columns() const;  // of all matrices together
 
-    // The part of an array of matrices, or of columns alone, that is an element's
+    // The part of an element in an array of matrices, or of columns
     template <class T>
     T* of(int element, T* all) const {
         for (int e = 0; e < element; ++e)

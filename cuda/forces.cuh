@@ -1,14 +1,15 @@
 #pragma once
 
-// From dE/dr_ij of all pairs to forces, virials and sums over structures, and from directions of atoms to
-// those of pairs. Everything is gathered in a fixed order: no atomic operation, the same result in every run.
+// Turns dE/dr_ij of all pairs into forces, virials and sums over structures, and directions of atoms into
+// those of pairs. All sums are gathered in a fixed order without atomic operations, so every run gives the
+// same result.
 
 #include "neighbors.cuh"
 
 namespace sitewise::cuda {
 
-/// forces [atoms][3] = -dE/dr, and unless null virials [atoms][3][3]: r_ij (x) dE_i/dr_ij belongs to atom j.
-/// Rows exist for the first `centers` atoms.
+/// Sets forces [atoms][3] = -dE/dr and, unless null, virials [atoms][3][3]; atom j gets r_ij (x) dE_i/dr_ij.
+/// The list has rows for the first `centers` atoms.
 template <class Real>
 void launch_forces(const List<Real>& list,
                    int atoms,
@@ -18,7 +19,7 @@ void launch_forces(const List<Real>& list,
                    double* virials,
                    cudaStream_t stream);
 
-/// sums [ranges][width] of the rows [first[q], first[q + 1]) of values [.][width].
+/// sums [ranges][width] = sums of the rows [first[q], first[q + 1]) of values [.][width].
 void launch_sums(int ranges,
                  const int* first,
                  int width,
@@ -26,8 +27,8 @@ void launch_sums(int ranges,
                  double* sums,
                  cudaStream_t stream);
 
-/// directions [3][entries] of r_ij: v_i - v_j + strain r_ij, v [atoms][3] and strain [structures][3][3] or
-/// null, structure [atoms].
+/// directions [3][entries] = v_i - v_j + strain r_ij, with v [atoms][3], strain [structures][3][3] or null,
+/// and structure [atoms].
 template <class Real>
 void launch_directions(const List<Real>& list,
                        int atoms,

@@ -10,12 +10,12 @@ struct Errors {
     double value = 0.0, energy = 0.0, force = 0.0, stress = 0.0;
 };
 
-// Not NaN, and a label of a kind that is looked at
+// True if the label is known and the loss has labels of its kind.
 __device__ bool counts(double label, double labels) {
     return label == label && labels > 0.0;
 }
 
-// A label's share of the loss and of the mean `error`; returns the derivative by the prediction.
+// Adds a label's share to the loss and to the mean `error`. Returns the derivative by the prediction.
 __device__ double add_error(double difference, double weight, double labels, double& error, double& value) {
     error += difference * difference / labels;
     value += weight * difference * difference / labels;

@@ -7,8 +7,8 @@
 
 namespace sitewise::cuda {
 
-/// Predictions for structures and what is known of them, NaN where it is not; all arrays are on the device,
-/// those of atoms in the order of the structures.
+/// Predictions and labels of structures; NaN marks an unknown label. All arrays are on the device. Atoms are
+/// in the order of the structures.
 struct LossInput {
     int structures, atoms;
     const int* first_atom;       ///< [structures + 1], first atom of each and the end
@@ -21,7 +21,7 @@ struct LossInput {
     const double* stress;        ///< [structures][6] xx yy zz yz xz xy
     const double* weight;        ///< [structures], of the errors of energy and stress
     const double* force_weight;  ///< [atoms], of the errors of forces
-    /// Labels of all structures that the loss is a mean of; where 0, forces or stresses are not looked at.
+    /// The numbers of labels over which the loss is averaged. If one is 0, labels of its kind are ignored.
     double n_energies, n_forces, n_stresses;
     LossWeights weights;
 };
@@ -29,9 +29,9 @@ struct LossInput {
 /// Doubles of scratch memory that launch_loss needs.
 std::size_t loss_scratch(const LossInput& input);
 
-/// The loss of TrainingSet::loss: `loss` [4] value, energy, force and stress, overwritten, and its
-/// derivatives a [structures] = dL/dE, v [atoms][3] = dL/dF and strain [structures][3][3] = dL/dstress / V,
-/// symmetric, an off-diagonal derivative shared by ab and ba. Sums are in a fixed order.
+/// Computes the loss of TrainingSet::loss. Overwrites `loss` [4] by value, energy, force and stress, and the
+/// derivatives a [structures] = dL/dE, v [atoms][3] = dL/dF and strain [structures][3][3] = dL/dstress / V.
+/// strain is symmetric; ab and ba share an off-diagonal derivative. Sums are in a fixed order.
 void launch_loss(const LossInput& input,
                  double* a,
                  double* v,

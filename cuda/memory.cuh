@@ -14,22 +14,22 @@
 
 namespace sitewise::cuda {
 
-/// Throws Error with the runtime's own words.
+/// Throws Error with the message of the CUDA runtime.
 inline void check(cudaError_t code) {
     if (code != cudaSuccess) throw Error(std::string("CUDA: ") + cudaGetErrorString(code));
 }
 
-/// Atoms of an element with the padding of rows that atoms are the columns of.
+/// The number of an element's atoms, padded for rows whose columns are atoms.
 inline int leading_dimension(int n) {
     return (n + 31) / 32 * 32;
 }
 
-/// Blocks of `threads` threads for n of them, at least one.
+/// The number of blocks of `threads` threads for n threads, at least one.
 inline dim3 blocks_for(std::size_t n, int threads) {
     return dim3(static_cast<unsigned>(n == 0 ? 1 : (n + threads - 1) / threads));
 }
 
-/// An array on the device, kept from use to use; its contents are lost when it grows.
+/// An array on the device, which is reused. Its contents are lost when it grows.
 template <class T>
 class Buffer {
 public:
@@ -68,7 +68,7 @@ private:
     std::size_t size_ = 0;
 };
 
-/// n values from the device, when all before them on the stream is done.
+/// Returns n values from the device, after all earlier work on the stream.
 template <class T>
 std::vector<T> download(const T* data, std::size_t n, cudaStream_t stream) {
     std::vector<T> values(n);
@@ -77,8 +77,8 @@ std::vector<T> download(const T* data, std::size_t n, cudaStream_t stream) {
     return values;
 }
 
-/// Many arrays, which may point to each other, sent to the device at once, and not again while they are the
-/// same.
+/// Many arrays, which may point to each other. They are sent to the device at once, and sent again only if
+/// they change.
 class Packet {
 public:
     /// Runs fill(packet), which calls add(), once for the sizes and once for the places.
@@ -95,7 +95,7 @@ public:
         if (base_ != place || bytes_ != before) device_.upload(bytes_.data(), bytes_.size(), stream);
     }
 
-    /// The place on the device of n values.
+    /// Adds n values; returns their place on the device.
     template <class T>
     const T* add(const T* values, std::size_t n) {
         const std::size_t at = (bytes_.size() + 15) / 16 * 16;

@@ -11,12 +11,12 @@
 
 namespace sitewise::cuda {
 
-/// Symmetry functions and, of potentials that share them, scalings and networks; sent again where they
-/// change.
+/// Symmetry functions, and scalings and networks of the potentials that share them. They are sent again only
+/// if they change.
 template <class Real>
 class Model {
 public:
-    /// The scaling and the network of one element; layers lie on the host, their W and b on the device.
+    /// The scaling and the network of one element. Layers are on the host, their W and b on the device.
     struct Member {
         ScalingView scaling;
         std::vector<Layer<Real>> layers;
@@ -32,7 +32,7 @@ public:
     int elements() const { return static_cast<int>(plans_.size()); }
     const DevicePlan<Real>& plan(int element) const { return plans_[element]; }
     int outputs(int element) const { return plans_[element].plan.outputs; }
-    int width() const { return width_; }  ///< of the element with most functions
+    int width() const { return width_; }  ///< of the element with the most functions
     std::size_t members() const { return elements() ? members_.size() / plans_.size() : 0; }
     const Member& member(std::size_t m, int element) const { return members_[m * plans_.size() + element]; }
 

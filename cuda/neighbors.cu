@@ -17,7 +17,7 @@ __device__ int thread_number() {
     return static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
 }
 
-// Brings each atom into its cell, and finds coordinates that are not finite.
+// Wraps each atom into its cell, and finds coordinates that are not finite.
 __global__ void __launch_bounds__(threads) wrap_atoms(SearchView s) {
     const int i = thread_number();
     if (i >= s.atoms) return;
@@ -46,8 +46,8 @@ __global__ void __launch_bounds__(threads) wrap_atoms(SearchView s) {
     if (!good) atomicMin(&s.summary[0], s.structure[i]);
 }
 
-// The least and the largest fractional coordinate of each structure along each axis: bounds
-// [structures][3][2]
+// Sets bounds [structures][3][2] to the least and the largest fractional coordinate of each structure along
+// each axis.
 __global__ void __launch_bounds__(threads) bound_fractions(SearchView s, double* bounds) {
     SITEWISE_SHARED(double, least, threads);
     SITEWISE_SHARED(double, most, threads);
@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(threads) fill_bins(SearchView s) {
     if (i < s.atoms) s.members[atomicAdd(&s.next[s.bin[i]], 1)] = i;
 }
 
-// Within a bin atoms come in any order: by their numbers, the list does not depend on it.
+// Sorts the atoms of a bin by their numbers, so that the list does not depend on the order of threads.
 __global__ void __launch_bounds__(threads) order_bins(SearchView s) {
     const int b = thread_number();
     if (b >= s.bins) return;
@@ -110,8 +110,8 @@ __global__ void __launch_bounds__(threads) sort_positions(SearchView s) {
     for (int c = 0; c < 3; ++c) s.sorted[c * s.atoms + k] = s.wrapped[c * s.atoms + s.members[k]];
 }
 
-// visit(first, count, cell) for the ranges of sorted atoms in the bins around bin b, in the order of the
-// host's NeighborSearch
+// Calls visit(first, count, cell) for the ranges of sorted atoms in the bins around bin b, in the order of
+// the host's NeighborSearch.
 template <class Visit>
 __device__ void for_each_range(const SearchView& s, const Grid& grid, int b, const Visit& visit) {
     b -= grid.first_bin;
@@ -137,7 +137,7 @@ __device__ void for_each_range(const SearchView& s, const Grid& grid, int b, con
         }
 }
 
-// Where rows are counted, row [i] gets the number of neighbours; where they are filled, it has their place.
+// When rows are counted, row [i] is set to the number of neighbours; when they are filled, it is their place.
 template <class Real>
 struct RowsOut {
     int *row, *index, *shifts;
@@ -145,7 +145,7 @@ struct RowsOut {
     int entries;
 };
 
-// A warp finds the neighbours of one atom: each lane looks at one atom of a range at a time.
+// A warp finds the neighbours of one atom; each lane tests one atom of a range at a time.
 template <bool fill>
 __global__ void __launch_bounds__(threads) find_rows(SearchView s, RowsOut<double> out) {
     const int w = warp_index(), lane = lane_index();
@@ -164,7 +164,7 @@ __global__ void __launch_bounds__(threads) find_rows(SearchView s, RowsOut<doubl
             const int k = first + q + lane;
             double r[3] = {}, square = s.cutoff2;
             if (q + lane < count) {
-                // exactly the opposite of what the other atom finds
+                // exactly the opposite of the vector that the other atom finds
                 for (int c = 0; c < 3; ++c) r[c] = (s.sorted[c * s.atoms + k] - p[c]) + shift[c];
                 square = r[0] * r[0] + r[1] * r[1] + r[2] * r[2];
             }
@@ -189,8 +189,8 @@ __global__ void __launch_bounds__(threads) find_rows(SearchView s, RowsOut<doubl
     if (overlapping > 1) atomicMin(&s.summary[0], s.structure[i]);
 }
 
-// The entry of each pair seen from the other atom. Atoms do not tell it, as in small cells a pair of atoms
-// has many entries: it is (j, i, -S).
+// Finds the reverse entry (j, i, -S) of each entry (i, j, S). The shift S is needed, because in small cells a
+// pair of atoms has many entries.
 __global__ void __launch_bounds__(threads) find_reverse(int atoms,
                                                         int entries,
                                                         const int* first,
@@ -345,7 +345,7 @@ void Search::make_rows(cudaStream_t stream) {
     SITEWISE_LAUNCH(find_rows<true>, grid, dim3(threads), 0, stream, view_, out);
 }
 
-// What is wrong with a structure is said by the host's search.
+// The host's search throws the error of a structure that is wrong.
 void Search::report(const Atoms& atoms, const Grid& grid, double cutoff, cudaStream_t stream) const {
     const std::vector<double> positions =
         download(view_.positions + 3 * static_cast<std::size_t>(grid.first_atom), 3 * atoms.size, stream);

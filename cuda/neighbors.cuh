@@ -1,6 +1,6 @@
 #pragma once
 
-// The neighbour list of a batch of structures by a cell list on the device.
+// Builds the neighbour list of a batch of structures by a cell list on the device.
 
 #include <vector>
 
@@ -9,9 +9,9 @@
 
 namespace sitewise::cuda {
 
-/// A full neighbour list on the device. Row i is [first[i], first[i + 1]); every entry e is that of an atom
-/// i, its neighbour index[e] and the vector r_ij, whose components lie `entries` apart. incoming: of atom j
-/// the entries whose neighbour it is, [incoming_first[j], incoming_first[j + 1]). The order of all is fixed.
+/// A full neighbour list on the device. Row i is [first[i], first[i + 1]). An entry e has the neighbour
+/// index[e] and the vector r_ij, whose components are `entries` apart. The entries with neighbour j are
+/// [incoming_first[j], incoming_first[j + 1]) of `incoming`. All orders are fixed.
 template <class Real>
 struct List {
     const int *first, *index;
@@ -21,7 +21,7 @@ struct List {
     int widest;  // entries of the longest row
 };
 
-/// A structure of a batch, whose atoms and bins are ranges of those of the batch.
+/// A structure of a batch. Its atoms and bins are ranges of the batch's atoms and bins.
 struct Grid {
     double vectors[3][3], reciprocal[3][3];
     double low[3], span[3];  // fractional coordinates that bins fill
@@ -29,7 +29,7 @@ struct Grid {
     int first_atom, atoms, first_bin;
 };
 
-/// What the kernels of the search read and write; arrays of vectors are [3][atoms].
+/// The arrays of the search's kernels. Arrays of vectors are [3][atoms].
 struct SearchView {
     int atoms, structures, bins;
     double cutoff2;
@@ -40,21 +40,21 @@ struct SearchView {
     int* wrap;
     int *bin, *members;  // [atoms]
     int *first, *next;   // [bins + 1]
-    int* summary;        // the first structure that is wrong, the longest row
+    int* summary;        // the first wrong structure, the length of the longest row
 };
 
-/// The search and its memory, kept from batch to batch.
+/// The search and its memory, which is reused from batch to batch.
 class Search {
 public:
-    /// All pairs of each structure with |r_ij| < cutoff, as build_neighbors finds them and in its order.
-    /// `positions` [atoms][3] lie on the device, those of `structures` are not looked at. Throws Error as
-    /// build_neighbors does.
+    /// Finds all pairs of each structure with |r_ij| < cutoff, in the order of build_neighbors. `positions`
+    /// [atoms][3] are on the device; positions in `structures` are ignored. Throws Error as build_neighbors
+    /// does.
     void find(const std::vector<Atoms>& structures,
               const double* positions,
               double cutoff,
               cudaStream_t stream);
 
-    /// With vectors in single or double precision; valid until the next search.
+    /// The list, with vectors in single or double precision. Valid until the next search.
     template <class Real>
     List<Real> list(cudaStream_t stream);
     const int* shifts() const { return shifts_.data(); }  ///< S of entries, [3][entries]

@@ -9,8 +9,8 @@
 namespace sitewise::cuda {
 namespace {
 
-// A block works on a tile of atoms, which are the lanes of its warps; a layer is a matrix product whose rows,
-// 8 a warp at a time, are in registers, and whose matrix goes through shared memory panel by panel.
+// A block evaluates a tile of atoms, which are the lanes of its warps. A layer is a matrix product. Each warp
+// holds 8 rows of the result in registers at a time, and the matrix passes through shared memory in panels.
 constexpr int tile = warp_size, warp_rows = 8, panel_depth = 32;
 constexpr int network_warps = 4, gradient_warps = 8, reduction_warps = 8;
 constexpr int most_layers = 32, most_blocks = 512;
@@ -22,14 +22,14 @@ struct Layers {
     int size, nodes, weights;  // nodes of all layers but the inputs
 };
 
-/// As many numbers as one instruction loads
+/// As many numbers as one instruction can load
 template <class Real>
 struct alignas(16) Pack {
     static constexpr int size = 16 / sizeof(Real);
     Real v[size];
 };
 
-/// A panel [panel_depth][rows] of a matrix, with a pack of padding for writes across the rows
+/// A panel [panel_depth][rows] of a matrix; a pack of padding serves writes across the rows
 template <class Real, int warps>
 struct Panel {
     static constexpr int rows = warps * warp_rows, packs = rows / Pack<Real>::size + 1;
@@ -41,7 +41,7 @@ struct Thread {
     int lane = lane_index(), warp = static_cast<int>(threadIdx.x) / warp_size;
 };
 
-// Rows [o, ...) and columns [k, k + depth) of W^T or, transposed, of W, with zeros behind the last row
+// Loads rows [o, ...) and columns [k, k + depth) of W^T or, if transposed, of W. Zeros follow the last row.
 template <bool transposed, int warps, class Real>
 __device__ void stage(const Layer<Real>& l, int o, int k, int depth, Panel<Real, warps>& panel) {
     using P = Panel<Real, warps>;
@@ -78,9 +78,9 @@ __device__ void accumulate(int depth,
     }
 }
 
-// Calls finish(row, y) for each row of y = W^T x or, transposed, of W x; x is [.][ld] from the lane's atom
-// on. What other threads wrote to x need not be waited for before; what finish writes is seen after a
-// barrier.
+// Calls finish(row, y) for each row of y = W^T x or, if transposed, of W x. x is [.][ld] and begins at the
+// lane's atom. The function waits for other threads that have written x. A barrier is needed before reading
+// what finish writes.
 template <bool transposed, int warps, class Real, class Finish>
 __device__ void product(const Layer<Real>& l,
                         const Real* x,
@@ -109,8 +109,9 @@ __device__ void product(const Layer<Real>& l,
     }
 }
 
-// For each layer finish(node, y) of all rows y = W^T h, then done(layer, node of the first row); h is x
-// [.][ld] for the first layer, `below` [node][tile] for the others: apart, as these are in shared memory.
+// For each layer, calls finish(node, y) for all rows y = W^T h, then done(layer, node of the first row). h is
+// x
+// [.][ld] for the first layer, and `below` [node][tile], which may be in shared memory, for the others.
 template <int warps, class Real, class Finish, class Done>
 __device__ void forward_products(const Layers<Real>& net,
                                  const Real* x,
@@ -129,7 +130,7 @@ __device__ void forward_products(const Layers<Real>& net,
     for (int q = 1; q < net.size; ++q) run(net.layer[q], below + at - net.layer[q].in * tile, tile);
 }
 
-// h, scale f' and, unless null, scale^2 f'' of all nodes [node][tile]
+// Computes h, scale f' and, unless null, scale^2 f'' of all nodes [node][tile].
 template <int warps, class Real>
 __device__ void forward(const Layers<Real>& net,
                         const Real* x,
@@ -152,7 +153,7 @@ __device__ void forward(const Layers<Real>& net,
     forward_products(net, x, ld, value, panel, [&](int to, Real z) { value[to] = z; }, activate);
 }
 
-// From the last layer down, out of dE/dz of each layer dE/dh g of the one below: finish(node, g)
+// Goes down from the last layer. Computes g = dE/dh of the layer below from dE/dz, and calls finish(node, g).
 template <int warps, class Real, class Finish>
 __device__ void backward(const Layers<Real>& net,
                          const Real* zbar,
@@ -167,7 +168,7 @@ __device__ void backward(const Layers<Real>& net,
     }
 }
 
-/// Memory of a block, in shared memory or in its part of `scratch`
+/// The arrays of a block, in shared memory or in its part of `scratch`
 template <bool shared, class Real>
 __device__ Real* block_memory(Real* scratch, std::size_t size) {
     SITEWISE_DYNAMIC_SHARED(Real, memory);
@@ -194,7 +195,7 @@ __global__ void __launch_bounds__(network_warps* tile, 4) evaluate_network(Layer
         const std::size_t last = size - tile + thread.lane;
         if (thread.warp == 0) {
             energies[atom] = value[last];
-            value[last] = slope[last];  // values are not needed any more and make room for dE/dz
+            value[last] = slope[last];  // dE/dz replaces the values, which are no longer needed
         }
         if (!dedx) continue;
         backward(net, value, panel[0], [&](int i, Real g) { value[i] = g * slope[i]; });
@@ -210,8 +211,9 @@ struct Rows {
     std::size_t ld;
 };
 
-// sum[r][c] += left[i + r] . right[o + c] over the atoms of a tile; a row behind the last one of the left is
-// the inputs of the biases. Lanes begin at different atoms, which are different banks of shared memory.
+// sum[r][c] += left[i + r] . right[o + c], summed over the atoms of a tile. The row after the last one of
+// `left` is the input of the biases. Lanes begin at different atoms, and so at different banks of shared
+// memory.
 template <int n, class Real>
 __device__ void add_products(Rows<Real> left,
                              int i,
@@ -236,7 +238,7 @@ __device__ void add_products(Rows<Real> left,
     }
 }
 
-// h z + d q of the atoms of a tile to `partial` [in + 1][out]: the biases are the weights of an input that
+// Adds h z + d q of the atoms of a tile to `partial` [in + 1][out]. Biases are the weights of an input that
 // is 1.
 template <int warps, class Real>
 __device__ void outer_products(const Layer<Real>& l,
@@ -265,7 +267,7 @@ __device__ void outer_products(const Layer<Real>& l,
     }
 }
 
-// Tangents d along t of all nodes, and zbar = g f'' u with u = d W of the layer, in place of g f''
+// Computes tangents d along t of all nodes, and zbar = g f'' u with u = d W, which overwrites g f''.
 template <int warps, class Real>
 __device__ void forward_tangents(const Layers<Real>& net,
                                  const Real* t,
@@ -281,8 +283,8 @@ __device__ void forward_tangents(const Layers<Real>& net,
     forward_products(net, t, ld, d, panel, finish, [](const Layer<Real>&, int) {});
 }
 
-// For each block and its tiles, partial [blocks][weights]; the formulas are those of
-// cpp/src/kernels/network_gradient.hpp, curvature and zbar share their place.
+// Sets partial [blocks][weights] for each block and its tiles. The formulas are those of
+// cpp/src/kernels/network_gradient.hpp. Curvature and zbar share an array.
 template <class Real, bool shared>
 __global__ void __launch_bounds__(gradient_warps* tile, shared ? 2 : 1) partial_gradients(Layers<Real> net,
                                                                                           int tiles,
@@ -366,19 +368,19 @@ int tiles_of(int n) {
     return (n + tile - 1) / tile;
 }
 
-/// Bytes of `arrays` arrays of all nodes for a block
+/// The bytes of `arrays` arrays of all nodes for a block
 template <class Real>
 std::size_t block_bytes(const Layers<Real>& net, int arrays) {
     return sizeof(Real) * arrays * net.nodes * tile;
 }
 
-/// Whether the arrays of a block do not fit into shared memory beside the larger of the panels.
+/// True if the arrays of a block do not fit into shared memory with the larger of the panels.
 bool is_large(std::size_t bytes) {
     static const std::size_t most = most_shared() - sizeof(Panel<double, gradient_warps>);
     return bytes > most;
 }
 
-/// Blocks for n atoms; those that have no shared memory have scratch memory, which is limited so.
+/// The number of blocks for n atoms. It is limited if blocks use scratch memory instead of shared memory.
 int blocks_of(int n, bool limited) {
     return limited ? std::min(tiles_of(n), most_blocks) : tiles_of(n);
 }
@@ -403,7 +405,7 @@ template <class Real>
 std::size_t network_scratch(const NetworkView<Real>& net, int n) {
     const Layers<Real> layers = layers_of(net);
     const std::size_t bytes = block_bytes(layers, gradient_arrays), blocks = blocks_of(n, true);
-    // the arrays of evaluate_network are fewer, and it has no partial gradients
+    // evaluate_network has fewer arrays, and no partial gradients
     return blocks * (layers.weights + (is_large(bytes) ? bytes / sizeof(double) : 0));
 }
 

@@ -7,16 +7,16 @@
 
 namespace sitewise::cuda {
 
-// The network of one element for `n` of its atoms, in tiles of 32. Arrays of atoms are [node][ld], with ld a
-// multiple of 32 and zeros in x, a and t behind the last atom. Of the view, the layers are in the memory of
-// the host, at most 32 of them (Error above that), and W and b in that of the device. Launches only: nothing
-// is allocated, and the stream is not waited for.
+// Evaluates the network of one element for `n` of its atoms, in tiles of 32. Arrays of atoms are [node][ld],
+// where ld is a multiple of 32; x, a and t are zero after the last atom. The layers of the view are in host
+// memory, and their W and b on the device. More than 32 layers throw Error. The functions only launch
+// kernels; they do not allocate memory or wait for the stream.
 
-/// Doubles of scratch memory that both functions need for n atoms.
+/// The doubles of scratch memory that both functions need for n atoms.
 template <class Real>
 std::size_t network_scratch(const NetworkView<Real>& net, int n);
 
-/// energies [ld] and, unless null, dedx [inputs][ld] of x [inputs][ld].
+/// Computes energies [ld] and, unless null, dedx [inputs][ld] from x [inputs][ld].
 template <class Real>
 void launch_network(const NetworkView<Real>& net,
                     int n,
@@ -27,8 +27,9 @@ void launch_network(const NetworkView<Real>& net,
                     double* scratch,
                     cudaStream_t stream);
 
-/// gradient [weights] += d/dw of the sum over atoms of a e + t . de/dx, see Network::weight_gradient; a [ld],
-/// t [inputs][ld] or null. Sums over atoms are in double precision and in an order that depends on n alone.
+/// gradient [weights] += d/dw of the sum over atoms of a e + t . de/dx, with a [ld] and t [inputs][ld] or
+/// null; see Network::weight_gradient. Sums over atoms are in double precision, and their order depends only
+/// on n.
 template <class Real>
 void launch_weight_gradient(const NetworkView<Real>& net,
                             int n,

@@ -8,7 +8,7 @@
 
 namespace sitewise::cuda {
 
-/// The plan of one element with all arrays on the device, and how large its largest block is.
+/// The plan of one element with all arrays on the device, and the size of its largest block.
 template <class Real>
 struct DevicePlan {
     ElementPlan<Real> plan;
@@ -20,7 +20,7 @@ void move_to_device(Span<T>& span, Packet& packet) {
     span.data = packet.add(span.data, static_cast<std::size_t>(span.size));
 }
 
-/// A plan without moments, which the device has no kernels for.
+/// A plan without moments, because the device has no kernels for moments.
 template <class Real>
 DevicePlan<Real> to_device(ElementPlan<Real> plan, Packet& packet) {
     DevicePlan<Real> result;

@@ -1,8 +1,8 @@
 #pragma once
 
-// The one header that knows whether nvcc compiles a .cu file or the host's compiler does, with a fiber for
-// each CUDA thread (tests/cuda/hostexec). Kernels spell static shared arrays, dynamic shared memory and
-// launches as below, and include nothing else of CUDA.
+// The only header that depends on the compiler of a .cu file: nvcc, or the host's compiler with a fiber for
+// each CUDA thread (tests/cuda/hostexec). Kernels use the macros below for static shared arrays, dynamic
+// shared memory and launches, and include no other header of CUDA.
 
 #include <cstddef>
 #include <string>
@@ -30,13 +30,13 @@ void launch(const char*,
     kernel<<<grid, block, shared, s>>>(static_cast<P>(std::forward<A>(a))...);
 }
 
-/// Of the first device.
+/// For the first device.
 inline std::string device_name() {
     cudaDeviceProp properties;
     const cudaError_t code = cudaGetDeviceProperties(&properties, 0);
     return code == cudaSuccess ? properties.name : cudaGetErrorString(code);
 }
-/// Bytes of shared memory that a block may have on the first device.
+/// The bytes of shared memory that a block may have on the first device.
 inline std::size_t most_shared() {
     int bytes = 48 * 1024;
     cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0);
@@ -68,7 +68,7 @@ inline std::string device_name() {
     return "executed on the processor, for tests";
 }
 inline std::size_t most_shared() {
-    return 99 * 1024;  // as on devices of sm_86, the least since sm_80
+    return 99 * 1024;  // as on devices of sm_86, which have the least since sm_80
 }
 }  // namespace sitewise::cuda
 #endif

@@ -17,7 +17,7 @@ __device__ int inclusive(int value) {
     return value;
 }
 
-// Each block replaces its values by the sums of those before in the block, and writes its total.
+// Each block replaces a value by the sum of the values before it in the block, and writes its total.
 __global__ void __launch_bounds__(threads) scan_blocks(int* values, int n, int* totals) {
     SITEWISE_SHARED(int, of_warp, warps);
     const int i = static_cast<int>(blockIdx.x) * threads + static_cast<int>(threadIdx.x);
@@ -39,7 +39,7 @@ __global__ void __launch_bounds__(threads) add_totals(int* values, int n, const 
     if (i < n) values[i] += totals[blockIdx.x];
 }
 
-// values [n] -> sums [n]; totals of all levels lie in scratch
+// Turns values [n] into sums [n]. Totals of all levels are in scratch.
 void scan(int* values, int n, int* scratch, cudaStream_t stream) {
     const int blocks = (n + threads - 1) / threads;
     SITEWISE_LAUNCH(scan_blocks, dim3(blocks), dim3(threads), 0, stream, values, n, scratch);
@@ -51,7 +51,7 @@ void scan(int* values, int n, int* scratch, cudaStream_t stream) {
 }  // namespace
 
 void launch_scan(int* values, std::size_t n, Buffer<int>& scratch, cudaStream_t stream) {
-    // one value more, which is 0, gets the sum of all
+    // one more value, which is 0, becomes the sum of all
     check(cudaMemsetAsync(values + n, 0, sizeof(int), stream));
     std::size_t size = 1;
     for (std::size_t level = n + 1; level > 1; level = (level + threads - 1) / threads)

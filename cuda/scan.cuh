@@ -4,7 +4,7 @@
 
 namespace sitewise::cuda {
 
-/// Turns counts [n] into places [n + 1]: the sums of those before, the last one of all. In place; `scratch`
+/// Turns counts [n] into places [n + 1], in place. A place is the sum of the counts before it. `scratch`
 /// grows as needed.
 void launch_scan(int* values, std::size_t n, Buffer<int>& scratch, cudaStream_t stream);
 

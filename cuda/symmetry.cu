@@ -11,7 +11,7 @@ constexpr std::size_t preferred_shared = 48 * 1024;
 template <class V>
 using ValueSlope = core::ValueSlope<V>;
 
-// What the tables of a warp must hold; the same on host and device.
+// The sizes of a warp's tables, used by host and device.
 struct Shape {
     int neighbors, elements, envelopes, outputs, powers, members;
 };
@@ -31,7 +31,7 @@ struct Tables {
     int stride;                   // of tables of envelopes
 };
 
-// Lays the tables out from `at` on; returns the end.
+// Places the tables at `at`; returns their end.
 template <class Real>
 SITEWISE_HOST_DEVICE Real* lay_out(const Shape& s, Real* at, Tables<Real>& t) {
     const auto take = [&](Real*& array, std::size_t n) {
@@ -127,7 +127,7 @@ struct Operator {
                            of_neighbor(shell.envelope, k));
     }
 
-    // The geometry of a pair; false if it is beyond the cutoffs of the block.
+    // Computes the geometry of a pair; returns false if it is beyond the cutoffs of the block.
     __device__ bool triangle(const Block<Real>& block, int j, int k, core::Triangle<Real>& g) const {
         const Real d = t.x[j] * t.x[k] + t.y[j] * t.y[k] + t.z[j] * t.z[k];
         g.sj = square(j);
@@ -147,7 +147,7 @@ struct Operator {
     __device__ ValueSlope<Real> power_of(int p) const {
         return {t.power[p * warp_size + lane], t.power_slope[p * warp_size + lane]};
     }
-    // The lane's powers of the cosine c, which are made one from another
+    // Computes the lane's powers of the cosine c, each from another.
     __device__ void set_powers(const Block<Real>& block, Real c) {
         const ValueSlope<Real> angle = block.angles ? core::angle_of(c) : ValueSlope<Real>{};
         for (int p = 0; p < block.powers.size; ++p) {
@@ -167,12 +167,12 @@ struct Operator {
         return group.eta == 0 ? Real(1) : core::gaussian<Real>(group.eta, group.rs, family.triangle, g);
     }
 
-    // visit(j, k, triangle) for the pairs of a block, each by one lane
+    // Calls visit(j, k, triangle) for the pairs of a block; each pair has one lane.
     template <class Visit>
     __device__ void for_each_pair(const Block<Real>& block, const Visit& visit) const {
         const bool same = block.element1 == block.element2;
         const int n1 = t.count[block.element1], n2 = t.count[block.element2];
-        int j = 0, k = lane + (same ? 1 : 0);  // of pairs row by row: all k of one j
+        int j = 0, k = lane + (same ? 1 : 0);  // pairs row by row: all k of one j
         for (;; k += warp_size) {
             while (j < n1 && k >= n2) {
                 ++j;
@@ -236,7 +236,7 @@ struct Operator {
         }
     }
 
-    // -- (dG/dr)^T u: what a lane adds to is its own, neighbours are dealt out to lanes ----------------
+    // -- (dG/dr)^T u: each neighbour belongs to one lane, which alone adds to its gradient --------------
 
     __device__ void vjp() {
         const int n = neighbors();
@@ -254,7 +254,7 @@ struct Operator {
         }
     }
 
-    // The first neighbour from k on that is this lane's
+    // The first of this lane's neighbours from k on
     __device__ int own_from(int k) const {
         const int at = k / warp_size * warp_size + lane;
         return at < k ? at + warp_size : at;
@@ -266,7 +266,7 @@ struct Operator {
         t.gz[k] += a * t.z[along];
     }
 
-    // The pairs of j with the neighbours from `from` on
+    // The pairs of j with the neighbours beginning with `from`
     __device__ void vjp_row(const Block<Real>& block, int j, int from) {
         Real A = 0, x = 0, y = 0, z = 0;
         for (int k = own_from(from); k < end_of(block.element2); k += warp_size) {
@@ -371,7 +371,7 @@ struct Arguments {
     Shape shape;
 };
 
-// Puts the warp's atom into place; false if there is none for it.
+// Selects the warp's atom; returns false if there is none.
 template <class Real>
 __device__ bool begin(const Arguments<Real>& a, Real* shared, Operator<Real>& op) {
     const int b = warp_index();
@@ -431,7 +431,7 @@ __global__ void __launch_bounds__(most_warps* warp_size)
     op.write_outputs(dG, warp_index(), a.centers.ld);
 }
 
-// Launches kernel(arguments, matrices...) with as many warps in a block as their tables leave room for.
+// Launches kernel(arguments, matrices...) with as many warps per block as have room for their tables.
 template <class Real, class Kernel, class... More>
 void launch(const char* name,
             Kernel kernel,

@@ -1,20 +1,20 @@
 #pragma once
 
-// The three operators of the symmetry functions (sitewise/symmetry.hpp) for all atoms of one element: one
-// warp for each atom, whose neighbours are tabulated in shared memory.
+// The three operators of the symmetry functions (sitewise/symmetry.hpp) for all atoms of one element. Each
+// atom has a warp, which tabulates its neighbours in shared memory.
 
 #include "neighbors.cuh"
 #include "plan.cuh"
 
 namespace sitewise::cuda {
 
-/// The atoms of one element, columns of matrices [.][ld].
+/// The atoms of one element, which are columns of matrices [.][ld].
 struct Centers {
-    const int* atoms;  // [n], which rows of the list are theirs
+    const int* atoms;  // [n], their rows of the list
     int n, ld;
 };
 
-/// G [outputs][ld] of the atoms, 0 in columns from n on; species [atoms that the list names].
+/// Sets G [outputs][ld] of the atoms; columns from n on are 0. species has all atoms of the list.
 template <class Real>
 void launch_evaluate(const DevicePlan<Real>& plan,
                      const List<Real>& list,
@@ -23,7 +23,7 @@ void launch_evaluate(const DevicePlan<Real>& plan,
                      Real* G,
                      cudaStream_t stream);
 
-/// gradient [3][entries]: in the rows of the atoms d(u.G)/dr_ij, from u [outputs][ld].
+/// Sets gradient [3][entries] = d(u.G)/dr_ij in the rows of the atoms, from u [outputs][ld].
 template <class Real>
 void launch_vjp(const DevicePlan<Real>& plan,
                 const List<Real>& list,
@@ -33,7 +33,7 @@ void launch_vjp(const DevicePlan<Real>& plan,
                 Real* gradient,
                 cudaStream_t stream);
 
-/// dG [outputs][ld] = sum over neighbours of dG/dr_ij . v_ij, v [3][entries].
+/// dG [outputs][ld] = sum over neighbours of dG/dr_ij . v_ij, with v [3][entries].
 template <class Real>
 void launch_jvp(const DevicePlan<Real>& plan,
                 const List<Real>& list,

@@ -5,8 +5,8 @@
 
 namespace sitewise::cuda {
 
-/// The loss and its gradient over structures that stay on the device from call to call, with their neighbour
-/// lists and symmetry functions; the derivatives of those are recomputed.
+/// Computes the loss and its gradient over structures that stay on the device between calls, with their
+/// neighbour lists and symmetry functions. Derivatives of the functions are recomputed.
 template <class Real>
 class Trainer {
 public:

@@ -1,6 +1,6 @@
 #pragma once
 
-// Operations of the 32 threads of a warp, all of which must take part.
+// Operations of a warp. All of its 32 threads must take part.
 
 #include "portable.cuh"
 
@@ -24,7 +24,7 @@ __device__ T warp_sum(T value) {
     return value;
 }
 
-/// How many lanes before this one are in the mask, and in all.
+/// The number of lanes in the mask before this one, and of all lanes in the mask.
 __device__ inline int lanes_before(unsigned mask) {
     return __popc(mask & ((1u << lane_index()) - 1u));
 }

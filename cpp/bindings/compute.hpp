@@ -1,6 +1,6 @@
 #pragma once
 
-// Energies and their derivatives of a potential or an ensemble.
+// Computes energies and their derivatives for a potential or an ensemble.
 
 #include <optional>
 #include <string>
@@ -13,7 +13,7 @@
 
 namespace sitewise::python {
 
-// Of a potential or an ensemble
+// Model is a potential or an ensemble.
 template <class Model>
 py::dict compute(const Shared<Model>& model,
                  const py::object& species,
@@ -29,7 +29,7 @@ py::dict compute(const Shared<Model>& model,
         throw Error("the neighbour list's cutoff is " + std::to_string(neighbors->cutoff()) +
                     " Angstrom, the potential's is " + std::to_string(model.cutoff()));
     const Reading<Model> reading(model);
-    std::optional<Changing> kept;  // a list that another thread is at is left to it
+    std::optional<Changing> kept;  // a list that another thread uses is not used here
     if (neighbors && !neighbors->changing) kept.emplace(neighbors->changing);
     double energy = 0.0;
     Floats energies(n), forces({n, std::size_t{3}}), virial({3, 3});

@@ -1,6 +1,6 @@
 #pragma once
 
-// Pointers, shapes and names between Python and the library; no mathematics here.
+// Converts pointers, shapes and names between Python and the library. There is no mathematics here.
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -49,8 +49,8 @@ inline std::vector<double> to_vector(const Floats& values) {
     return {values.data(), values.data() + values.size()};
 }
 
-// What Python gives as an array, of one of the `kinds` of numpy's types: no fraction becomes an index, no
-// text and no imaginary part is dropped.
+// An argument from Python as an array, whose numpy type must be one of `kinds`. So a fraction does not become
+// an index, and no text or imaginary part is dropped.
 template <class Array>
 Array array_of(const py::object& given, const std::string& kinds, const char* name) {
     const py::array any = py::array::ensure(given);
@@ -68,7 +68,7 @@ inline Floats numbers(const py::object& given, const char* name) {
     return array_of<Floats>(given, "fiu", name);
 }
 
-// Element indices, of which none may change as it becomes an int
+// Element indices; throws Error for one that an int cannot hold.
 inline Ints indices(const py::object& given, const char* name) {
     const Ints result = array_of<Ints>(given, "iu", name);
     if (!py::isinstance<Ints>(given) &&
@@ -77,7 +77,7 @@ inline Ints indices(const py::object& given, const char* name) {
     return result;
 }
 
-// Keeps the arrays alive while the library looks at them.
+// Keeps the arrays alive while the library reads them.
 struct Structure {
     Ints species;
     Floats positions, cell;
@@ -131,7 +131,7 @@ inline Precision parse_precision(const std::string& name) {
     throw Error("precision \"" + name + "\" is unknown, expected float64 or float32");
 }
 
-// For what has a part for each element
+// For objects that have a part for each element
 template <class Set>
 void check_element(const Set& set, int element) {
     if (element < 0 || element >= set.elements())
@@ -139,7 +139,7 @@ void check_element(const Set& set, int element) {
                     std::to_string(set.elements()));
 }
 
-// A pickle goes to another process of the same version, it is no file format.
+// A pickle is for another process with the same version of sitewise; it is not a file format.
 template <class... Parts>
 py::tuple pickled(Parts&&... parts) {
     return py::make_tuple(SITEWISE_VERSION, std::forward<Parts>(parts)...);

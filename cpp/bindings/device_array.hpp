@@ -1,7 +1,7 @@
 #pragma once
 
-// Arrays of doubles on a CUDA device, to and from other libraries by __cuda_array_interface__ (version 3) and
-// DLPack.
+// Exchanges arrays of doubles on a CUDA device with other libraries, by __cuda_array_interface__ (version 3)
+// and DLPack.
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -38,7 +38,7 @@ constexpr std::int32_t cuda = 2;
 constexpr std::uint8_t floating = 2;
 }  // namespace dlpack
 
-/// Memory on the device that goes with the last array that looks at it.
+/// Memory on the device, which is freed with the last array that uses it.
 struct DeviceMemory {
     explicit DeviceMemory(std::size_t bytes) : backend(cuda_backend()), data(backend->allocate(bytes)) {}
     ~DeviceMemory() {
@@ -86,7 +86,7 @@ public:
         return d;
     }
 
-    /// A capsule "dltensor"; whoever takes it renames it and calls its deleter.
+    /// Returns a capsule "dltensor". The consumer renames it and calls its deleter.
     py::object dlpack() const {
         auto* managed = new Shared{{}, shape_, memory_};
         managed->tensor = {data(),
@@ -121,7 +121,7 @@ private:
     std::shared_ptr<DeviceMemory> memory_;
 };
 
-/// An array of another library while it is looked at.
+/// An array of another library while sitewise reads it.
 class DeviceView {
 public:
     DeviceView(const py::object& array, std::vector<std::int64_t> shape, const std::string& name)
@@ -140,7 +140,7 @@ public:
     DeviceView(const DeviceView&) = delete;
 
     const double* data() const { return data_; }
-    void* stream() const { return stream_; }  ///< that the array was last used on; null: the default one
+    void* stream() const { return stream_; }  ///< on which the array was last used; null: the default stream
 
 private:
     void take_interface(const py::dict& d) {

@@ -1,6 +1,6 @@
 #pragma once
 
-// One function for each class, in the file of its name.
+// One function for each class, defined in the file with the name of the class.
 
 #include <pybind11/pybind11.h>
 
@@ -16,6 +16,6 @@ void export_potential(pybind11::module_& m);
 void export_ensemble(pybind11::module_& m);
 void export_stored_file(pybind11::module_& m);
 void export_training_set(pybind11::module_& m);
-void export_runtime(pybind11::module_& m);  // what computes, and with how many threads
+void export_runtime(pybind11::module_& m);  // devices and threads
 
 }  // namespace sitewise::python

@@ -29,7 +29,7 @@ py::tuple neighbor_list(const py::object& given,
     return py::make_tuple(i, j, array({m, 3}, list.vectors), shifts);
 }
 
-// Its atoms stay behind: where it is used it is built anew.
+// A pickle does not contain the atoms; the copy is built when it is first used.
 py::tuple pickled_list(const Shared<VerletList>& list) {
     return pickled(list.cutoff(), list.skin());
 }

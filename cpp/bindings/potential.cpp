@@ -15,7 +15,7 @@ void set_weights(Shared<Potential>& potential, const Floats& weights) {
     potential.set_weights(weights.data());
 }
 
-// With features; what compute() gives for each structure.
+// Returns the result of compute() with features for each structure.
 py::list compute_many(const Shared<Potential>& potential,
                       const std::vector<std::tuple<py::object, py::object, py::object, py::object>>& given) {
     const Reading<Potential> reading(potential);
@@ -51,7 +51,7 @@ py::list compute_many(const Shared<Potential>& potential,
     return results;
 }
 
-// energy [1], energies, forces and virial on the device, of positions there
+// Returns energy [1], energies, forces and virial on the device, for positions on the device.
 py::dict compute_on_device(const Shared<Potential>& potential,
                            const py::object& species,
                            const py::object& positions,

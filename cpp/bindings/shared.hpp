@@ -1,6 +1,6 @@
 #pragma once
 
-// Objects that several threads of Python use.
+// Objects that several Python threads may use.
 
 #include <string>
 #include <type_traits>
@@ -11,7 +11,7 @@
 
 namespace sitewise::python {
 
-// An object of Python's, and who is at it while the GIL, which guards these two, is released.
+// A Python object, and how threads use it while the GIL is released. The GIL guards both members.
 template <class T>
 struct Shared : T {
     using T::T;
@@ -36,7 +36,7 @@ void require_unused(const Shared<T>& object) {
     if (object.changing || object.readers > 0) refuse<T>();
 }
 
-// Made and ended with the GIL, which may be released in between.
+// Constructed and destroyed while the GIL is held; the GIL may be released in between.
 template <class T>
 class Reading {
 public:

@@ -12,7 +12,7 @@
 namespace sitewise::python {
 namespace {
 
-// Raised by TrainingSet.add; Python finds the structure's place in the attribute `index`.
+// Raised by TrainingSet.add. In Python, the attribute `index` is the structure's place.
 struct StructureError {
     std::string message;
     std::size_t index;
@@ -29,7 +29,7 @@ void translate(std::exception_ptr p) {
     }
 }
 
-// What belongs to each structure of an array and a file over all of them; none where nothing is given.
+// Divides features and derivatives of all structures into those of each; empty if none are given.
 std::vector<Stored> stored_parts(const TrainingSet& set,
                                  const std::vector<Atoms>& atoms,
                                  const std::optional<Floats>& features,

@@ -28,15 +28,15 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-// LAMMPS orders virials xx yy zz xy xz yz yx zx zy, the library in rows.
+// LAMMPS orders virials as xx yy zz xy xz yz yx zx zy, the library by rows.
 constexpr int row[9] = {0, 1, 2, 0, 0, 1, 1, 2, 2}, column[9] = {0, 1, 2, 1, 2, 2, 0, 0, 1};
 
-// The group whose atoms alone become ghosts, by comm_modify group; a protected member.
+// Reads a protected member: the group of comm_modify group, whose atoms alone become ghosts.
 struct GhostGroup : Comm {
     static int of(const Comm* comm) { return comm->*(&GhostGroup::bordergroup); }
 };
 
-constexpr double overlap = 1e-6;  // atoms closer than this are a mistake, Angstrom
+constexpr double overlap = 1e-6;  // atoms closer than this are an error, Angstrom
 
 double squared_distance(const double* a, const double* b) {
     double sum = 0.0;
@@ -44,7 +44,7 @@ double squared_distance(const double* a, const double* b) {
     return sum;
 }
 
-// Atoms in cubes: those within an edge of a place are in the 27 cubes around it.
+// Sorts atoms into cubes. All atoms within an edge of a place are in the 27 cubes around it.
 class Cubes {
 public:
     explicit Cubes(double edge) : edge_(edge) {}
@@ -75,7 +75,7 @@ private:
 
 constexpr double boltzmann = 8.617343e-5;  // eV/K as LAMMPS has it, Force::boltz of units metal
 
-// FNV-1a of the numbers that decide what is computed
+// FNV-1a hash of the numbers that determine the results
 class Fingerprint {
 public:
     explicit Fingerprint(const sitewise::Ensemble& ensemble) {
@@ -134,7 +134,7 @@ PairSitewise::~PairSitewise() {
 }
 
 double PairSitewise::factor(const char* keyword, const char* value) const {
-    constexpr double least = 1e-25, most = 1e25;  // no two units are farther apart
+    constexpr double least = 1e-25, most = 1e25;  // no two units differ by more
     char* end = nullptr;
     const double result = std::strtod(value, &end);
     if (end == value || *end != '\0' || !(result > least && result < most))
@@ -144,7 +144,7 @@ double PairSitewise::factor(const char* keyword, const char* value) const {
 }
 
 bigint PairSitewise::count(const char* keyword, const char* value) const {
-    constexpr double most = 9007199254740992.0;  // up to which a double has every whole number
+    constexpr double most = 9007199254740992.0;  // a double holds every whole number up to this
     char* end = nullptr;
     const double result = std::strtod(value, &end);
     if (end == value || *end != '\0' || !(result >= 0.0 && result <= most) || result != std::floor(result))
@@ -207,8 +207,8 @@ void PairSitewise::coeff(int argc, char** argv) {
         for (int j = 1; j <= types; ++j) setflag[i][j] = map[i] >= 0 && map[j] >= 0;
 }
 
-// What an Angstrom and an eV are in the units of LAMMPS: Force::angstrom, and Boltzmann's constant against
-// that of units metal, so that both see the same temperature.
+// Sets the values of an Angstrom and an eV in LAMMPS's units. The latter is the ratio of Boltzmann's constant
+// to that of units metal, so that temperatures agree.
 void PairSitewise::find_units() {
     if (!strcmp(update->unit_style, "lj"))
         error->all(
@@ -219,8 +219,8 @@ void PairSitewise::find_units() {
     electronvolt_ = force->boltz / boltzmann;
 }
 
-// Ranks read for themselves. What fails on one of them is told by all, and a file that changes meanwhile must
-// not give them different potentials.
+// Each rank reads the files. All ranks report an error of any rank. They compare fingerprints, because a file
+// that changes meanwhile would give them different potentials.
 void PairSitewise::load(const char* directory) {
     std::string failure;
     std::uint64_t hash = 0, low = 0, high = 0;
@@ -243,7 +243,7 @@ void PairSitewise::load(const char* directory) {
     if (!pvector) pvector = new double[1]();
 }
 
-// Ends the run with the sentence of the first rank that has one.
+// Ends the run with the message of the first rank that has one.
 void PairSitewise::tell_failure(std::string text) {
     int mine = text.empty() ? comm->nprocs : comm->me, first = 0;
     MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, world);
@@ -259,12 +259,12 @@ void PairSitewise::allocate() {
     const int n = atom->ntypes + 1;
     memory->create(setflag, n, n, "pair:setflag");
     memory->create(cutsq, n, n, "pair:cutsq");
-    map = new int[n];  // which Pair deletes
+    map = new int[n];  // Pair deletes it
     allocated = 1;
     forget_coeff();
 }
 
-// A potential was loaded with the settings before.
+// Requires a new pair_coeff, because the potential was loaded with the previous settings.
 void PairSitewise::forget_coeff() {
     for (int i = 0; i <= atom->ntypes; ++i) std::fill_n(setflag[i], atom->ntypes + 1, 0);
 }
@@ -336,8 +336,8 @@ void PairSitewise::check_ghosts() {
                    reach, cutoff);
 }
 
-// What LAMMPS's lists of this run leave out. Fixes add exclusions when they are initialized, after pair
-// styles.
+// Finds what LAMMPS's lists leave out in this run. It is called after initialization, when fixes have added
+// their exclusions.
 void PairSitewise::read_exclusions() {
     absent_ = 0;
     gaps_ = neighbor->nex_type > 0 || neighbor->nex_mol > 0;
@@ -354,7 +354,7 @@ void PairSitewise::read_exclusions() {
     if (absent_) warn_of_absent_atoms();
 }
 
-// Another style of pair_style hybrid may have taken pairs.
+// Refuses pairs that another style of pair_style hybrid has taken.
 void PairSitewise::check_types() {
     if (!list->iskip) return;
     for (int i = 1; i <= atom->ntypes; ++i)
@@ -367,7 +367,7 @@ void PairSitewise::check_types() {
                     i, j);
 }
 
-// Fix gcmc and its kind have none between their trials.
+// There are none between the trials of fix gcmc and similar fixes.
 void PairSitewise::warn_of_absent_atoms() {
     bigint mine = 0, sum = 0;
     for (int i = 0; i < atom->nlocal; ++i) mine += map[atom->type[i]] >= 0 && !takes_part(i);
@@ -384,7 +384,7 @@ bool PairSitewise::takes_part(int i) const {
     return map[atom->type[i]] >= 0 && !(atom->mask[i] & absent_);
 }
 
-// Anew at each step: fixes change types and groups between lists.
+// Called at each step, because fixes change types and groups between lists.
 void PairSitewise::number_atoms() {
     const int all = atom->nlocal + atom->nghost;
     atoms_.clear();
@@ -402,7 +402,7 @@ void PairSitewise::number_atoms() {
     for (std::size_t k = 0; k < atoms_.size(); ++k) species_[k] = map[atom->type[atoms_[k]]];
 }
 
-// At each new list, by all ranks
+// Called by all ranks at each new list.
 void PairSitewise::check_list() {
     check_ghosts();
     std::string failure = atom_left_out(neighbor->includegroup, "neigh_modify include");
@@ -420,14 +420,14 @@ std::string PairSitewise::atom_left_out(int chosen, const char* command) const {
     return "";
 }
 
-// Compares the list with all atoms that are near. It stops a little short of the list's reach, for fixes that
-// displace atoms after the list was made.
+// Compares the list with all atoms nearby. It stops a little short of the list's reach, because some fixes
+// displace atoms after the list is built.
 std::string PairSitewise::neighbor_left_out() const {
     const double reach = ensemble_->cutoff() * (1.0 - 1e-12) * angstrom_ + 0.99 * neighbor->skin;
     double** x = atom->x;
     Cubes cubes(reach);
     for (int i : atoms_) cubes.add(i, x[i]);
-    std::vector<int> seen(place_.size(), -1);  // by which atom
+    std::vector<int> seen(place_.size(), -1);  // the atom that has last seen each
     for (std::size_t k = 0; k + 1 < first_.size(); ++k) {
         const int i = seen[atoms_[k]] = atoms_[k];
         int lost = -1;
@@ -507,7 +507,7 @@ void PairSitewise::add_results() {
     }
 }
 
-// Of the ensemble, on the first rank: compute pair adds up over ranks.
+// Sets the spread of the ensemble's energy on the first rank; compute pair sums over ranks.
 void PairSitewise::add_energy_spread() {
     std::vector<double> sums(member_energies_.size());
     MPI_Reduce(member_energies_.data(), sums.data(), static_cast<int>(sums.size()), MPI_DOUBLE, MPI_SUM, 0,
@@ -527,7 +527,7 @@ void PairSitewise::count_extrapolations() {
     if (due || settings_.most >= 0) report_extrapolations(due);
 }
 
-// Atom k of the list, and which of its functions is farthest outside.
+// Records atom k of the list, and its function that is farthest outside the range.
 void PairSitewise::find_worst(std::size_t k) {
     const sitewise::SymmetryFunctions& functions = ensemble_->functions();
     const sitewise::Scaling& scaling = ensemble_->members().front().scaling();
@@ -543,7 +543,7 @@ void PairSitewise::find_worst(std::size_t k) {
               range.min[f],       range.max[f]};
 }
 
-// Sums up over ranks; called by all of them at the same steps.
+// Sums over ranks; all ranks call it at the same steps.
 void PairSitewise::report_extrapolations(bool due) {
     bigint sum = 0;
     MPI_Allreduce(&sum_, &sum, 1, MPI_LMP_BIGINT, MPI_SUM, world);
@@ -573,7 +573,7 @@ std::string PairSitewise::summary(bigint sum) {
         worst_.count, worst_.function + 1, worst_.functions, worst_.value, worst_.min, worst_.max);
 }
 
-// At the end of a run, what the last interval has left.
+// Reports the extrapolations since the last report, at the end of a run.
 void PairSitewise::finish() {
     if (settings_.interval > 0) report_extrapolations(true);
 }

@@ -21,23 +21,23 @@ class Ensemble;
 namespace LAMMPS_NS {
 
 /// pair_style sitewise keyword value ...
-///     cflength, cfenergy   units of length and energy of LAMMPS in those of the potential's directory, as in
-///                          pair_style hdnnp; unless given, the directory is in Angstrom and eV
-///     precision            float64 (unless given) or float32
-///     showewsum N          every N steps, one warning that sums up extrapolations since the last and names
-///                          the worst; 1000 unless given, 0 for none
+///     cflength, cfenergy   LAMMPS's units of length and energy in units of the potential's directory, as in
+///                          pair_style hdnnp; by default, the directory is in Angstrom and eV
+///     precision            float64 (the default) or float32
+///     showewsum N          every N steps, warn once of the extrapolations since the last warning and name
+///                          the worst; 1000 by default, 0 for no warning
 ///     maxew N              stop after more than N extrapolations (functions, summed over atoms and steps)
 /// pair_coeff * * DIRECTORY element ...   one element or NULL for each atom type; the directory may be an
-///                          ensemble, whose mean is what moves the atoms
+///                          ensemble, whose mean moves the atoms
 ///
-/// Per-atom energies and virials are what compute pe/atom, stress/atom and centroid/stress/atom use;
-/// `fix ID all pair N sitewise extrapolation 0 energies_spread 0` makes the number of functions outside the
-/// training range and, of an ensemble, the spread of the atomic energies available as f_ID. The spread of the
-/// energy is c_ID[1] of `compute ID all pair sitewise`. All in the units of LAMMPS.
+/// Computes pe/atom, stress/atom and centroid/stress/atom use the energies and virials of atoms.
+/// `fix ID all pair N sitewise extrapolation 0 energies_spread 0` provides, as f_ID, the number of functions
+/// outside the training range and, for an ensemble, the spread of the atomic energies. The spread of the
+/// energy is c_ID[1] of `compute ID all pair sitewise`. All values are in LAMMPS's units.
 ///
-/// An atom in a group that is excluded from all (neigh_modify exclude group ID all, as fix gcmc does with the
-/// atoms that it tries to delete) is not there: it has no energy and is in no environment. Whatever else
-/// keeps a neighbour out of LAMMPS's list ends the run.
+/// An atom in a group that is excluded from all (neigh_modify exclude group ID all, as fix gcmc excludes the
+/// atoms that it tries to delete) has no energy and is in no environment. The run ends if LAMMPS's list lacks
+/// a neighbour for any other reason.
 class PairSitewise : public Pair {
 public:
     explicit PairSitewise(LAMMPS* lammps);
@@ -84,14 +84,14 @@ private:
         bigint interval = 1000, most = -1;
     } settings_;
     std::unique_ptr<sitewise::Ensemble> ensemble_;
-    bool ready_ = false;   // whether LAMMPS has seen this ensemble's cutoff and elements
-    bool begun_ = false;   // whether there was a step since LAMMPS began this run
-    int absent_ = 0;       // bits of the groups that are excluded from all
-    bool gaps_ = false;    // whether LAMMPS may leave other neighbours out of its list
-    std::string overlap_;  // a sentence on two atoms at one place, at this step
+    bool ready_ = false;                          // LAMMPS has read this ensemble's cutoff and elements
+    bool begun_ = false;                          // there was a step in this run of LAMMPS
+    int absent_ = 0;                              // bits of the groups that are excluded from all
+    bool gaps_ = false;                           // LAMMPS may leave other neighbours out of its list
+    std::string overlap_;                         // a message on two atoms at one place, at this step
     double angstrom_ = 1.0, electronvolt_ = 1.0;  // in the units of LAMMPS
 
-    // Atoms with an element, in the order of the library: own atoms in that of the list, then ghosts.
+    // Atoms with an element, in the library's order: own atoms in the order of the list, then ghosts.
     std::vector<int> atoms_, place_, species_;
     std::vector<std::size_t> first_;
     std::vector<int> index_;
@@ -99,7 +99,7 @@ private:
     std::vector<int> extrapolations_;
     std::vector<double> extrapolation_, energies_spread_;  // of LAMMPS's own atoms, for fix pair
     bigint reported_ = 0;                                  // step of the last report
-    bigint sum_ = 0, total_ = 0;  // functions outside the range, since the last report and before it
+    bigint sum_ = 0, total_ = 0;  // functions outside the range, since and before the last report
     struct {
         int count, element, function, functions;
         tagint atom;

@@ -1,6 +1,6 @@
-// Entry point of the plugin. LAMMPS does not say which build of it a plugin is loaded into, and the layout of
-// its classes differs between builds of one date; so the plugin knows the build id of the library that it was
-// compiled for and stays out of any other.
+// The entry point of the plugin. The layout of LAMMPS's classes differs between builds of the same date, and
+// LAMMPS does not name its build to a plugin. The plugin therefore compares the build id of the library with
+// that of the library that it was compiled for, and does not register itself in any other.
 
 #include <elf.h>
 #include <link.h>
@@ -15,16 +15,16 @@
 
 namespace {
 
-// As in lammpsplugin.h of LAMMPS, which installations do not carry.
+// The same as in LAMMPS's lammpsplugin.h, which installations do not include.
 struct Plugin {
     const char *version, *style, *name, *info, *author;
     void* (*create)(void*);
     void* handle;
 };
 
-// What a loaded object says of itself in its note of type NT_GNU_BUILD_ID.
+// Reads the build id of a loaded object from its note of type NT_GNU_BUILD_ID.
 struct Search {
-    std::uintptr_t address;  // of something inside of the object
+    std::uintptr_t address;  // of something in the object
     std::string build_id;
 };
 

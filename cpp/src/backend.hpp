@@ -15,15 +15,15 @@ namespace sitewise {
 
 struct TrainingData;
 
-/// What computes: the processor or a device. The results are the same to rounding. Calls from several threads
-/// are allowed. Species are checked before; otherwise functions throw Error as the public ones do that call
-/// them.
+/// The processor or a device, which does the computing. Both give the same results, up to rounding. Several
+/// threads may call it. The caller has checked the species; all other errors are those of the public
+/// functions that call these.
 class Backend {
 public:
     virtual ~Backend() = default;
 
     virtual Device device() const = 0;
-    /// Throws Error in a process that was forked from the one that made this, if nothing works there.
+    /// Throws Error in a fork of the process that made this backend, if the backend does not work there.
     virtual void require_own_process() const {}
 
     /// As build_neighbors.
@@ -42,19 +42,19 @@ public:
                      const double* strain,
                      double* dG) = 0;
 
-    /// As compute_members, of one structure with a given list.
+    /// compute_members for one structure with a given neighbour list.
     virtual std::vector<double> compute(const Members& members,
                                         const NeighborView& neighbors,
                                         const int* species,
                                         std::size_t n_atoms,
                                         Potential::Output out) = 0;
-    /// Of many structures; atomic energies are [members][atoms of all].
+    /// The same for many structures; atomic energies are [members][atoms of all structures].
     virtual std::vector<double> compute(const Members& members,
                                         const std::vector<Atoms>& structures,
                                         const std::vector<Potential::Output>& out) = 0;
-    /// Of one structure whose positions, and whose results, lie on the device: energy [1], energies, forces
-    /// and virial may be asked for and are overwritten. `ready`, the CUDA stream that the arrays are used on,
-    /// is waited for; results are there on return. Throws Error on the processor.
+    /// The same for one structure with positions and results on the device: energy [1], energies, forces and
+    /// virial are overwritten, each unless it is null. The call waits for `ready`, the CUDA stream on which
+    /// the arrays are used, and returns when the results are complete. Throws Error on the processor.
     virtual void compute_on_device(const Members& members,
                                    const Atoms& atoms,
                                    Potential::Output out,
@@ -68,10 +68,10 @@ public:
                       double* gradient) = 0;
 };
 
-/// A backend with memory of its own; the kernels in cuda/. Calls from several threads wait for each other.
+/// A backend that has its own memory; cuda/ implements it. Calls from several threads wait for each other.
 class DeviceBackend : public Backend {
 public:
-    /// Whether a fork lies between what made this and this process, where nothing of CUDA works.
+    /// True in a fork of the process that made this backend; CUDA does not work there.
     bool forked() const { return made_after_ != forks(); }
     void require_own_process() const override {
         if (forked())
@@ -80,7 +80,7 @@ public:
                 "spawn, or compute on the cpu");
     }
 
-    /// Memory on the device, for tests and for results: allocated until release().
+    /// Allocates memory on the device, for tests and for results; release() frees it.
     virtual void* allocate(std::size_t bytes) = 0;
     virtual void release(void* memory) = 0;
     virtual void upload(void* to, const void* from, std::size_t bytes) = 0;
@@ -90,7 +90,7 @@ private:
     const int made_after_ = forks();
 };
 
-/// The backend of a potential; throws Error where it cannot be used in this process.
+/// The backend of a potential; throws Error if this process cannot use it.
 struct BackendAccess {
     static Backend& of(const Potential& potential) {
         potential.backend_->require_own_process();
@@ -98,10 +98,10 @@ struct BackendAccess {
     }
 };
 
-/// The backend that all potentials on the device share; throws Error with cuda_status() where there is none.
+/// The backend that all potentials on the device share. Throws Error with cuda_status() if there is none.
 std::shared_ptr<DeviceBackend> cuda_backend();
 
-/// The backend that all on that device share; throws Error as cuda_backend.
+/// The backend that all potentials on this device share. Throws Error as cuda_backend does.
 std::shared_ptr<Backend> backend_on(Device device);
 
 }  // namespace sitewise

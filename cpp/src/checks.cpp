@@ -39,8 +39,8 @@ void check_species(const int* species, std::size_t n_atoms, int n_elements, cons
                         ", " + whose + " " + std::to_string(n_elements) + " elements");
 }
 
-// For the kernels a pair at NaN is beyond the cutoff, and would be left out without a word; one at no
-// distance has no direction.
+// The kernels take a pair at NaN for one beyond the cutoff, and would leave it out silently. A pair at
+// distance zero has no direction.
 void check_vectors(const NeighborView& list, std::size_t atom) {
     for (std::size_t k = list.first[atom]; k < list.first[atom + 1]; ++k) {
         const double* v = list.vectors + 3 * k;

@@ -1,6 +1,6 @@
 #pragma once
 
-// What both backends refuse.
+// Checks of input and results that both backends make.
 
 #include <cstddef>
 
@@ -8,16 +8,17 @@
 
 namespace sitewise {
 
-/// Throws Error for an element index out of range; `whose` begins what the message says of their number.
+/// Throws Error for an element index out of range. `whose` begins the part of the message that gives the
+/// number of elements.
 void check_species(const int* species, std::size_t n_atoms, int n_elements, const char* whose);
 
-/// Throws Error for vectors of an atom that are not finite, or so short that they have no direction.
+/// Throws Error if a neighbour vector of an atom is not finite, or so short that it has no direction.
 void check_vectors(const NeighborView& list, std::size_t atom);
 
-/// Throw Error for what is not finite, or so large that sums of it may not be; to be called before anything
-/// is added to an output.
+/// Throw Error for a value that is not finite, or so large that sums of such values may not be finite. Call
+/// them before anything is added to an output.
 void require_finite_energy(double energy, std::size_t atom);
-/// [9], the sums of r (x) g over all pairs: not finite if any force is not.
+/// `virial` [9] is the sum of r (x) g over all pairs, which is not finite if any force is not finite.
 void require_finite_virial(const double* virial);
 
 }  // namespace sitewise

@@ -13,7 +13,7 @@ std::size_t padded(std::size_t n) {
     return (n + Derivatives::padding - 1) / Derivatives::padding * Derivatives::padding;
 }
 
-// Which functions of a centre depend on neighbours of an element; those of weighted neighbours on all.
+// The functions of each centre that depend on neighbours of each element. Weighted functions depend on all.
 std::vector<std::vector<std::vector<int>>> relevant_functions(const SymmetryFunctions& functions) {
     const int n = functions.elements();
     std::vector<std::vector<std::vector<int>>> relevant(n, std::vector<std::vector<int>>(n));
@@ -32,7 +32,7 @@ void read_stored(const Prepared& s, std::size_t begin, std::size_t end, float* t
                         (s.cache_at[end] - s.cache_at[begin]) * sizeof(float), to);
 }
 
-// Of atom i, which are cached or stored
+// The derivatives of atom i, from the cache or from the file.
 const float* kept(const Prepared& s, std::size_t i, std::vector<float>& scratch) {
     if (s.cache) return s.cache + s.cache_at[i];
     scratch.resize(s.cache_at[i + 1] - s.cache_at[i]);
@@ -101,7 +101,7 @@ void Derivatives::fill(Prepared& s, const Stored& stored, AtomScratch& scratch) 
     }
 }
 
-// Row by row from the operator itself, with unit vectors: what training sees is what vjp gives.
+// Calls vjp with unit vectors, one for each row, so that training uses exactly what vjp computes.
 void Derivatives::fill_atom(Prepared& s, std::size_t i, AtomScratch& scratch) const {
     const std::size_t n = functions_.count(s.species[i]);
     scratch.unit.assign(n, 0.0);

@@ -8,41 +8,41 @@
 
 namespace sitewise {
 
-/// Memory of one thread for one atom.
+/// Memory that one thread uses for one atom at a time.
 struct AtomScratch {
     Environment environment;
     std::vector<double> unit, gradient, G;
     std::vector<float> stored;
 };
 
-/// The operators on the atoms of prepared structures, from derivatives dG/dr that are kept in memory or in a
-/// file, or recomputed.
+/// The operators on the atoms of prepared structures. The derivatives dG/dr are in memory, in a file, or
+/// recomputed.
 ///
-/// What is kept of an atom are blocks by the element of its neighbours: a row of 3 columns a neighbour,
-/// filled up with zeros, for each function that depends on the element.
+/// The stored derivatives of an atom form one block per element of its neighbours. A block has one row per
+/// function that depends on the element. A row has 3 columns per neighbour and is padded with zeros.
 class Derivatives {
 public:
-    /// Rows are filled up to a multiple of this many floats, so that loops have no remainder.
+    /// Rows are padded to a multiple of this number of floats, so that loops have no remainder.
     static constexpr std::size_t padding = 8;
 
     explicit Derivatives(const SymmetryFunctions& functions);
 
     const SymmetryFunctions& functions() const { return functions_; }
 
-    /// Gives a structure memory, if that of all structures, `used` bytes, so stays within the budget. Throws
-    /// Error if `stored` has another number of derivatives than the structure.
+    /// Allocates memory for a structure, provided that the memory of all structures, `used` bytes, stays
+    /// within the budget. Throws Error if `stored` does not have as many derivatives as the structure.
     void reserve(Prepared& s, const Stored& stored, std::size_t budget, std::size_t& used);
-    /// G, and the derivatives if there is memory for them, computed or taken from `stored`.
+    /// Sets G and, if there is memory for them, the derivatives. Computes both or takes them from `stored`.
     void fill(Prepared& s, const Stored& stored, AtomScratch& scratch) const;
-    /// The derivatives of all atoms; empty where they are recomputed.
+    /// The derivatives of all atoms; empty if they are recomputed.
     static std::vector<float> all(const Prepared& s);
 
-    /// gradient [3 neighbours] = d(u.G_i)/dr_ij, and `padding` more, which may be overwritten.
+    /// gradient [3 neighbours] = d(u.G_i)/dr_ij. It has room for `padding` more, which may be overwritten.
     void vjp(const Prepared& s, std::size_t i, const double* u, double* gradient, AtomScratch& scratch) const;
-    /// dG = sum of dG_i/dr_ij . v_ij, v [3 neighbours] and `padding` more, which are finite.
+    /// dG = sum of dG_i/dr_ij . v_ij. v has [3 neighbours] and `padding` more, which must be finite.
     void jvp(const Prepared& s, std::size_t i, const double* v, double* dG, AtomScratch& scratch) const;
-    /// jvp for a step of `atom`, in all its places among the neighbours, against an axis: columns of
-    /// derivatives that are kept.
+    /// jvp for a step of `atom` and all its images among the neighbours, opposite to an axis. Reads columns
+    /// of the stored derivatives.
     void jvp_of_neighbor(const Prepared& s,
                          std::size_t i,
                          std::size_t atom,
@@ -51,7 +51,8 @@ public:
                          AtomScratch& scratch) const;
 
 private:
-    // One element's part of an atom's derivatives: rows [functions][width] for 3 count columns.
+    // The derivatives of an atom by its neighbours of one element: rows [functions][width] of 3 count
+    // columns.
     struct Block {
         const std::vector<int>* functions;
         std::size_t begin, count;  // neighbours, from the start of the row

@@ -42,7 +42,7 @@ Members pointers(const std::vector<Potential>& members) {
     return result;
 }
 
-// What compute_members does not know of an ensemble's output
+// Adds the outputs of an ensemble that compute_members does not compute.
 void add_spreads(const std::vector<double>& energies, std::size_t members, Ensemble::Output out) {
     const std::size_t centers = energies.size() / members;
     std::vector<double> of_atom(members);
@@ -55,7 +55,7 @@ void add_spreads(const std::vector<double>& energies, std::size_t members, Ensem
 
 using Folders = std::map<int, std::string>;  // names by the numbers at their ends
 
-// Subfolders whose names end in a number, by what stands before it, where one of them has an input.nn
+// Subfolders whose names end in a number, grouped by the rest of the name. One of each group has an input.nn.
 std::map<std::string, Folders> numbered_folders(const fs::path& directory) {
     std::map<std::string, Folders> all;
     std::set<std::string> with_input;
@@ -76,7 +76,7 @@ std::map<std::string, Folders> numbered_folders(const fs::path& directory) {
     return all;
 }
 
-// Of a folder with a potential of its own: subfolders 0, 1, ..., which no one else makes
+// Members beside a potential in the same folder: only subfolders 0, 1, ..., which no other program makes.
 std::map<std::string, Folders> only_plain(std::map<std::string, Folders> all) {
     const auto plain = all.find("");
     if (plain == all.end() || plain->second.begin()->first != 0) return {};
@@ -101,7 +101,7 @@ struct Committee {
     int size = 0;  // not given
 };
 
-// What an input.nn says of a committee, nothing where it is off
+// The committee that an input.nn asks for; nothing if committee_mode is off.
 std::optional<Committee> read_committee(const fs::path& input) {
     Committee found;
     LineReader reader(input, "#!");

@@ -10,13 +10,13 @@
 
 namespace sitewise {
 
-/// Pairs of a chunk, a row that exceeds it, and a tile to fill it up
+/// Room for a chunk of pairs: its last row may exceed it, and a tile of padding follows.
 template <class Real>
 constexpr std::size_t pairs_of_chunk(std::size_t stride) {
     return chunk_size + stride + 4 * 64 / sizeof(Real);
 }
 
-/// Room for the pairs of an environment of `stride` neighbours and a whole chunk of them
+/// Reserves the arrays of a pair list for an environment of `stride` neighbours, with a whole chunk of pairs.
 template <class Real, class Take>
 void take_pairs(Take take, PairList<Real>& list, std::size_t stride) {
     const std::size_t pairs = pairs_of_chunk<Real>(stride),
@@ -29,7 +29,7 @@ void take_pairs(Take take, PairList<Real>& list, std::size_t stride) {
     take(list.masks, stride * (stride / lanes + 1));
 }
 
-/// The memory of the kernels, one per thread, which so stays in its cache from atom to atom.
+/// The memory of the kernels. Each thread has one, which stays in the processor's cache from atom to atom.
 template <class Real>
 class ScratchOf {
 public:
@@ -77,7 +77,8 @@ const PairScratch<Real>& scratch_of_thread(const ElementPlan<Real>& plan, int st
     return scratch.reserve(plan, stride);
 }
 
-/// The memory of one atom's tables. Kept from atom to atom; one per thread and atom of a batch.
+/// The memory of one atom's tables. It is reused from atom to atom; a thread has one for each atom of a
+/// batch.
 template <class Real>
 class EnvironmentOf {
 public:
@@ -95,7 +96,8 @@ public:
 
 private:
     void reserve(const ElementPlan<Real>& plan, int size) {
-        // each element's range and a vector behind them are filled up, see Tables; lookup() reads 64 entries
+        // Each element's range is padded, and a vector of padding follows, see Tables. lookup() reads 64
+        // entries.
         const int lanes = 64 / static_cast<int>(sizeof(Real));
         const int stride = std::max((size + (plan.elements + 2) * lanes) / lanes * lanes, 64);
         if (plan_ == plan.id && stride <= tables_.stride) return;
@@ -122,11 +124,11 @@ private:
     std::uint64_t plan_ = 0;
 };
 
-/// The plan of one element, for the library alone.
+/// The plan of one element, for use within the library.
 struct PlanAccess {
     template <class Real>
     static const ElementPlan<Real>& plan(const SymmetryFunctions& functions, int element);
-    /// The same functions, all computed from pairs.
+    /// The same functions, all of them computed from pairs.
     static SymmetryFunctions of_pairs(const SymmetryFunctions& functions);
 };
 

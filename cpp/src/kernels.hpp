@@ -7,8 +7,8 @@
 
 namespace sitewise {
 
-/// The operators on one environment and on a batch of atoms, in one precision. Vectors and gradients
-/// [given][3] are of the neighbours in the order in which they were given.
+/// The operators on one environment and on a batch of atoms, in one precision. Vectors and gradients are
+/// [given][3], with the neighbours in the order of the caller's list.
 template <class Real>
 struct Operators {
     void (*load)(const ElementPlan<Real>& plan,
@@ -29,31 +29,32 @@ struct Operators {
                 const PairScratch<Real>&,
                 const double* v,
                 Real* dG);
-    /// energies [batch_size], dedx [n][batch_size] or null, of x [n][batch_size]; scratch [3
-    /// nodes][batch_size]
+    /// Sets energies [batch_size] and, unless null, dedx [n][batch_size] for inputs x [n][batch_size].
+    /// scratch is [3 nodes][batch_size].
     void (*network)(const NetworkView<Real>&, const Real* x, Real* energies, Real* dedx, Real* scratch);
-    /// f and f' of n values; up to a vector more are read and written
+    /// Computes f and f' of n values. Reads and writes up to a vector beyond the end.
     void (*activate)(Activation activation, int n, const Real* z, Real* value, Real* slope);
 };
 
-/// Atoms [first, first + count) of sorted ones, moved by whole cells, Angstrom.
+/// The sorted atoms [first, first + count), shifted by whole cells, Angstrom.
 struct AtomRange {
     std::int32_t first, count;
     double shift[3];
 };
 
-/// What takes the time, built once for each instruction set and chosen when the library is first used. The
-/// kernels know arrays alone: no container or other template of the standard library may be compiled for an
-/// instruction set, as the linker would keep one copy of it for all.
+/// The loops that take most of the time. They are compiled once per instruction set; the library chooses one
+/// when it is first used. Kernels use plain arrays only: a template of the standard library must not be
+/// compiled for an instruction set, because the linker would keep one copy of it for all.
 struct Kernels {
     const char* name;
     int lanes;  ///< doubles of a vector
     Operators<double> float64;
     Operators<float> float32;
 
-    /// Of the atoms of n_ranges ranges those nearer to p [3] than the square root of cutoff2: their numbers,
-    /// and their vectors from p, x, y and z apart. ends[q] is how many there are up to range q, the last of
-    /// them is returned; up to 8 values behind the arrays are read, and overwritten in the outputs.
+    /// Finds the atoms of n_ranges ranges that are nearer to p [3] than the square root of cutoff2. Sets
+    /// their numbers and their vectors from p, with x, y and z in separate arrays. ends[q] counts them up to
+    /// range q; returns their total number. Reads, and in outputs overwrites, up to 8 values behind the
+    /// arrays.
     std::size_t (*within)(std::size_t n_ranges,
                           const AtomRange* ranges,
                           const double* const* sorted,
@@ -63,13 +64,14 @@ struct Kernels {
                           std::int32_t* number,
                           double* const* vectors);
 
-    /// Layer by layer what weight_gradient needs of atoms in `blocks` blocks of batch_size, x [block][n][.],
-    /// into trace [block][4][nodes][.]: values, slopes, dE/dz and dE/dh scale^2 f''; the last value is the
-    /// energy. Without dedx [block][n][.] the last two are left out.
+    /// Writes to trace [block][4][nodes][.] what weight_gradient needs of each layer: values, slopes, dE/dz
+    /// and dE/dh scale^2 f''. The last value is the energy. Atoms are in `blocks` blocks of batch_size, with
+    /// inputs x [block][n][.]. If dedx [block][n][.] is null, dE/dz and the curvature are not written.
     void (
         *trace)(const NetworkView<double>&, std::size_t blocks, const double* x, double* trace, double* dedx);
-    /// gradient [weights] += d/dw of the sum over atoms of a e + t . de/dx, a [block][.], t [block][n][.] or
-    /// null; scratch [block][2][nodes][.]. Atoms that fill up a block have a = 0 and t = 0.
+    /// gradient [weights] += d/dw of the sum over atoms of a e + t . de/dx, with a [block][.], t
+    /// [block][n][.] or null, and scratch [block][2][nodes][.]. Padding atoms of a block must have a = 0 and
+    /// t = 0.
     void (*weight_gradient)(const NetworkView<double>&,
                             std::size_t blocks,
                             const double* x,
@@ -79,14 +81,14 @@ struct Kernels {
                             double* scratch,
                             double* gradient);
 
-    /// Cached derivatives D [count][width] of the functions f[count]: y = sum of u[f] D_f
+    /// y = sum of u[f] D_f, with cached derivatives D [count][width] of the functions f[count].
     void (*cached_vjp)(std::size_t count,
                        std::size_t width,
                        const int* f,
                        const float* D,
                        const double* u,
                        double* y);
-    /// t[f] += D_f . w
+    /// t[f] += D_f . w, with the same D.
     void (*cached_jvp)(std::size_t count,
                        std::size_t width,
                        const int* f,
@@ -95,8 +97,9 @@ struct Kernels {
                        double* t);
 };
 
-/// The kernels of the best instruction set that this machine has, or of the one that the environment variable
-/// SITEWISE_ISA names (baseline, avx2, avx512). Throws Error where that is unknown or not there.
+/// The kernels for the best instruction set of this machine, or for the one that the environment variable
+/// SITEWISE_ISA names (baseline, avx2, avx512). Throws Error if it is unknown or the machine does not have
+/// it.
 const Kernels& kernels();
 
 template <class Real>

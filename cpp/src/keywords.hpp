@@ -1,7 +1,7 @@
 #pragma once
 
-// What becomes of each keyword that n2p2 and RuNNer know in input.nn: the one table that the reader, its
-// messages and the documentation take from.
+// The table of the keywords that n2p2 and RuNNer know in input.nn, and of how sitewise treats them. The
+// reader, its messages and the documentation use it.
 
 #include <string>
 #include <vector>
@@ -10,24 +10,24 @@ namespace sitewise {
 
 enum class KeywordStatus { used, without_effect, refused };
 
-enum class KeywordOwner { n2p2, runner, both };  // whose readers know it
+enum class KeywordOwner { n2p2, runner, both };  // the program that knows it
 
 struct Keyword {
     std::string name;
     KeywordStatus status;
     KeywordOwner owner;
-    std::string reason;  // of `used`: what it is; of `refused`: what to do instead
+    std::string reason;  // if used: what it is; if refused: what to do instead
 };
 
 const std::vector<Keyword>& keywords();
 
-/// Null for a word that is no keyword.
+/// The entry of a keyword; null if the word is not a keyword.
 const Keyword* find_keyword(const std::string& name);
 
-/// The name that the reader uses for a keyword with several.
+/// The name that the reader uses for a keyword that has several names.
 const std::string& canonical(const std::string& name);
 
-/// The known keyword that is spelled most alike, empty if none is near.
+/// The known keyword with the most similar spelling; empty if none is similar.
 std::string nearest_keyword(const std::string& word);
 
 }  // namespace sitewise

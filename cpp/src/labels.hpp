@@ -7,13 +7,13 @@ namespace sitewise {
 
 struct TrainingData;
 
-/// How many labels of each kind the loss is a mean of.
+/// The numbers of labels over which the loss is averaged.
 struct LabelCounts {
     double energies = 0, force_components = 0, stress_components = 0;
 };
 LabelCounts count_labels(const TrainingData& data, const std::vector<std::size_t>& structures);
 
-/// Structures with labels, one behind the other, for the loss on a device.
+/// Structures with labels, concatenated, for the loss on a device.
 struct LabelledBatch {
     std::vector<int> species, first_atom;                // [atoms], [structures + 1]
     std::vector<int> first, index;                       // neighbour list, [atoms + 1], [entries]

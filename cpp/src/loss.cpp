@@ -13,10 +13,10 @@ namespace {
 
 constexpr std::size_t most_groups = 64;
 
-// Structures with fewer atoms than this go through the networks together, which work on blocks of atoms.
+// Structures are collected until they have this many atoms, because networks evaluate blocks of atoms.
 constexpr std::size_t atoms_together = 48;
 
-// Adds the errors of a slot to the sum; sets dL/d(prediction) in it and in place of its forces.
+// Adds the errors of a slot to the sum. Sets dL/d(prediction) in the slot, and overwrites its forces by it.
 void add_errors(Slot& slot, double* forces, const LabelCounts& n, LossWeights weights, Loss& sum) {
     const Prepared& s = *slot.s;
     if (s.has_energy()) {
@@ -51,7 +51,7 @@ Loss compute_loss(const TrainingData& data,
     const std::size_t n_weights = potential.n_weights();
     const LabelCounts counts = count_labels(data, structures);
 
-    // A fixed number of groups, each summed in order, makes the result independent of the threads.
+    // The result does not depend on the threads, because groups are fixed and each is summed in order.
     const std::size_t groups = std::min(structures.size(), most_groups);
     std::vector<Loss> part(groups);
     std::vector<std::vector<double>> gradients(groups);

@@ -7,7 +7,7 @@
 
 namespace sitewise {
 
-/// TrainingSet::loss by the processor, OpenMP over groups of structures.
+/// TrainingSet::loss on the processor, with OpenMP over groups of structures.
 Loss compute_loss(const TrainingData& data,
                   const Potential& potential,
                   const std::vector<std::size_t>& structures,

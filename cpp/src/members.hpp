@@ -9,8 +9,8 @@ namespace sitewise {
 
 using Members = std::vector<const Potential*>;
 
-/// What Potential and Ensemble compute with: adds to `out` the means over potentials of the same elements and
-/// functions, where features and extrapolations are those of the first. Returns the atomic energies of each
+/// Computes for Potential and Ensemble. Adds to `out` the means over potentials with the same elements and
+/// functions; features and extrapolations are those of the first potential. Returns the atomic energies
 /// [members][centers], eV.
 std::vector<double> compute_members(const Members& members,
                                     const NeighborView& neighbors,

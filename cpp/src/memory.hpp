@@ -12,7 +12,7 @@
 
 namespace sitewise {
 
-/// Memory that begins with a cache line, as a vector load across two lines costs twice.
+/// Memory that begins with a cache line, because a vector load across two lines costs twice as much.
 template <class T>
 struct LineAligned {
     using value_type = T;
@@ -27,10 +27,10 @@ struct LineAligned {
     bool operator!=(const LineAligned&) const { return false; }
 };
 
-/// Hands out arrays that start with a cache line from one buffer, which is kept from use to use.
+/// Divides one buffer into arrays that begin with a cache line. The buffer is reused.
 class Arena {
 public:
-    /// The arrays are laid out by layout(take), run once for their sizes and once for their places, where
+    /// Calls layout(take) twice, first for the sizes of the arrays and then for their places.
     /// take(pointer, n) sets a pointer to n elements.
     template <class Layout>
     void lay_out(Layout layout) {
@@ -54,12 +54,12 @@ private:
     std::vector<Line> buffer_;
 };
 
-/// Arrays that all live as long as this does, in large pages where the system has them: where hundreds of
-/// megabytes are read one after the other, looking up the addresses of small pages takes as long as reading.
+/// Arrays that live as long as this object, in large pages if the system has them. For hundreds of megabytes
+/// in small pages, looking up the addresses takes as long as reading the memory.
 template <class T>
 class LargePages {
 public:
-    /// n elements, not set to anything
+    /// Returns n uninitialised elements.
     T* take(std::size_t n) {
         if (n > left_) {
             const std::size_t bytes = (std::max(n * sizeof(T), chunk_) + page - 1) / page * page;
@@ -67,7 +67,7 @@ public:
             chunks_.emplace_back(static_cast<T*>(::operator new(bytes, std::align_val_t{page})));
 #ifdef __linux__
             madvise(chunks_.back().get(), bytes,
-                    MADV_HUGEPAGE);  // a wish; nothing is lost where it is refused
+                    MADV_HUGEPAGE);  // only advice, which the system may ignore
 #endif
             at_ = chunks_.back().get();
             left_ = bytes / sizeof(T);
@@ -79,7 +79,7 @@ public:
     }
 
 private:
-    // bytes; the system makes large pages of what is between multiples of their size, 2 MB
+    // bytes; the system uses large pages between multiples of their size, 2 MB
     static constexpr std::size_t page = 1 << 12, largest_chunk = 1 << 25;
     struct Free {
         void operator()(T* p) const { ::operator delete(p, std::align_val_t{page}); }

@@ -2,15 +2,15 @@
 
 namespace sitewise {
 
-/// The highest power of moments: the expansion of higher ones loses digits.
+/// The highest power of moments; the expansion of higher powers loses digits.
 constexpr int most_order = 8;
 
-/// Monomials in x, y, z of at most this power
+/// The number of monomials in x, y, z up to a power
 constexpr int monomials_up_to(int order) {
     return (order + 1) * (order + 2) * (order + 3) / 6;
 }
 
-/// The place of x^a y^b z^c: by power p = a + b + c, within a power from (p, 0, 0) to (0, 0, p)
+/// The place of x^a y^b z^c. Monomials are sorted by p = a + b + c, then from (p, 0, 0) to (0, 0, p).
 constexpr int monomial_number(int a, int b, int c) {
     const int p = a + b + c, rest = b + c;
     return monomials_up_to(p - 1) + rest * (rest + 1) / 2 + c;
@@ -21,8 +21,8 @@ template <int Order>
 struct Monomials {
     static constexpr int size = monomials_up_to(Order);
     int power[size]{};
-    int axis[size]{}, parent[size]{};           ///< it is its parent times x, y or z
-    int exponent[size][3]{}, lower[size][3]{};  ///< its derivatives are exponent times the lower one
+    int axis[size]{}, parent[size]{};           ///< a monomial is its parent times x, y or z
+    int exponent[size][3]{}, lower[size][3]{};  ///< a derivative is exponent times the lower monomial
     double multinomial[size]{};                 ///< p!/(a! b! c!)
 
     constexpr Monomials() {

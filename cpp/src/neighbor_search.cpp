@@ -15,7 +15,7 @@ namespace {
 
 using Vector = Box::Vector;
 
-constexpr std::size_t padding = 16;     // what the kernels may read or write behind arrays
+constexpr std::size_t padding = 16;     // values that kernels may read or write after an array
 constexpr double most_images = 2000.0;  // cells within the cutoff along one vector
 constexpr double most_bins = 1e6;       // along one direction
 constexpr double most_cells = 1e6;      // within the cutoff altogether, one more along each vector
@@ -42,7 +42,7 @@ std::string text(double value) {
     return buffer;
 }
 
-// A direction at right angles to those given (at most two, independent).
+// A direction perpendicular to the given ones, which are independent and at most two.
 Vector perpendicular(const std::vector<Vector>& to) {
     if (to.size() == 2) return scaled(cross(to[0], to[1]), 1.0 / length(cross(to[0], to[1])));
     if (to.empty()) return {1.0, 0.0, 0.0};
@@ -69,8 +69,8 @@ void check_volume(const std::vector<Vector>& v) {
         throw Error("the periodic cell has no volume: its vectors are zero or lie in one plane");
 }
 
-// Numbers of bins for `atoms`, fewer than `wanted` where most would be empty. The cube root counts on three
-// long directions; atoms that are far apart along one or two would have bins without end.
+// The numbers of bins for `atoms`; fewer than `wanted` if most bins would be empty. The cube root assumes
+// three long directions. Atoms far apart along one or two directions would still have too many bins.
 std::array<int, 3> bin_counts(const Vector& wanted, double atoms) {
     const double shrink = std::min(1.0, std::cbrt(atoms / (wanted[0] * wanted[1] * wanted[2])));
     std::array<int, 3> count;
@@ -150,7 +150,7 @@ void NeighborSearch::wrap(const Atoms& atoms, std::size_t i, Vector& fraction) {
         fraction[a] = dot(p, box_.reciprocal[a]);
         if (!box_.periodic[a]) continue;
         const double cells = std::floor(fraction[a]);
-        if (!(std::fabs(cells) <= 1e9))  // NaN where products overflow
+        if (!(std::fabs(cells) <= 1e9))  // NaN if products overflow
             throw Error("atom " + std::to_string(i) + " lies " + text(cells) + " cells away");
         wrap_[i][a] = static_cast<int>(cells);
         fraction[a] -= cells;
@@ -208,7 +208,7 @@ void NeighborSearch::sort() {
         for (int a = 0; a < 3; ++a) sorted_[a][k] = positions_[members_[k]][a];
 }
 
-// Lists the ranges of atoms in the bins around one.
+// Lists the ranges of atoms in the bins around a bin.
 void NeighborSearch::look_around(const Triple& bin, Scratch& scratch) const {
     scratch.bin = bin;
     scratch.ranges.clear();
@@ -238,7 +238,7 @@ void NeighborSearch::look_around(const Triple& bin, Scratch& scratch) const {
     for (auto& x : scratch.vectors) x.resize(most);
 }
 
-// Adds the atoms of `length` bins from b on, of the image `cell`.
+// Adds the atoms of `length` bins, beginning with b, in the image `cell`.
 void NeighborSearch::add_range(const Triple& b, int length, const Triple& cell, Scratch& scratch) const {
     const std::size_t from = flat(b), first = first_[from], n = first_[from + length] - first;
     if (n == 0) return;
@@ -269,7 +269,7 @@ void NeighborSearch::find(std::size_t i, bool with_shifts, Scratch& scratch, Nei
             while (h >= scratch.ends[q]) ++q;
             for (int a = 0; a < 3; ++a) row.shifts[at][a] = scratch.cells[q][a] + wrap_[i][a] - wrap_[j][a];
         }
-        // no branch: what is on top of the atom, which is the atom itself, is overwritten by the next
+        // No branch: the next neighbour overwrites an atom at distance zero, which is the atom itself.
         const bool apart = x[h] * x[h] + y[h] * y[h] + z[h] * z[h] >= overlap * overlap;
         at += apart;
         overlapping += !apart;

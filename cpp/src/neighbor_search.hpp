@@ -10,8 +10,8 @@
 
 namespace sitewise {
 
-/// The box that bins are cut from: the periodic vectors, completed by unit vectors at right angles to them
-/// along the others, so that fractional coordinates exist for any cell.
+/// The box that is divided into bins. Its vectors are the periodic ones, completed by perpendicular unit
+/// vectors, so that fractional coordinates exist for any cell.
 struct Box {
     using Vector = std::array<double, 3>;
 
@@ -20,26 +20,27 @@ struct Box {
     std::array<bool, 3> periodic;
 
     explicit Box(const Atoms& atoms);
-    double height(int a) const;  // distance between the faces that vector a crosses
+    double height(int a) const;  // distance between the faces that vector a connects
 };
 
-/// Bins along the three vectors of a box, and how many of them to look at on either side of an atom's.
+/// The numbers of bins along the vectors of a box, and how many to search on either side of an atom's bin.
 struct Bins {
     std::array<int, 3> count{1, 1, 1}, reach{};
 };
 
-/// Bins of about half the cutoff along two axes and of the cutoff along the third, along which the atoms of
-/// neighbouring bins are one range; but not more bins than there are atoms. They fill `span` of the box,
-/// which is 1 along periodic vectors. Throws Error where a periodic cell is far too thin for the cutoff.
+/// Divides `span` of the box, which is 1 along periodic vectors, into bins. They are about half the cutoff
+/// long along two axes, and the cutoff along the third, along which the atoms of adjacent bins form one
+/// range. There are not many more bins than atoms. Throws Error if a periodic cell is far too thin for the
+/// cutoff.
 Bins divide(const Box& box, double cutoff, const Box::Vector& span, std::size_t atoms);
 
-/// Throws Error for a cutoff that is not positive and finite.
+/// Throws Error unless the cutoff is positive and finite.
 void check_cutoff(double cutoff);
 
-/// Atoms closer than this are a mistake, Angstrom.
+/// Atoms closer than this distance are an error, Angstrom.
 constexpr double overlap = 1e-6;
 
-/// The neighbours of one atom, in memory that is reused from atom to atom.
+/// The neighbours of one atom. The memory is reused from atom to atom.
 struct NeighborRow {
     std::size_t size = 0;
     std::vector<int> index;
@@ -49,13 +50,13 @@ struct NeighborRow {
     void reserve(std::size_t n, bool with_shifts);
 };
 
-/// Finds the neighbours of one atom after the other. Atoms are wrapped into the box and sorted into bins,
-/// which follow one another in memory along the third axis, so that each row of them is one range of atoms,
-/// or one for each image of the cell. See build_neighbors for what cells are accepted and what is thrown.
+/// Finds the neighbours of one atom at a time. Atoms are wrapped into the box and sorted into bins. Bins
+/// adjacent along the third axis are adjacent in memory, so a row of bins is one range of atoms for each
+/// image of the cell. See build_neighbors for the cells that are accepted and the errors.
 class NeighborSearch {
 public:
-    /// What a thread that searches keeps from atom to atom: the ranges that are near to a bin, and what of
-    /// them is near to an atom.
+    /// Memory that a searching thread keeps from atom to atom: the ranges around a bin, and the atoms of
+    /// these ranges that are near an atom.
     class Scratch {
         friend class NeighborSearch;
         std::array<int, 3> bin{-1, -1, -1};
@@ -69,10 +70,10 @@ public:
     NeighborSearch(const Atoms& atoms, double cutoff);
 
     std::size_t size() const { return bin_of_.size(); }
-    /// All atoms, those of a bin together: in this order neighbours are near in memory.
+    /// All atoms, sorted by bin. In this order neighbours are close in memory.
     const std::vector<int>& order() const { return members_; }
-    /// The neighbours of atom i replace those in `row`. Threads may call it at the same time, each with its
-    /// scratch, which belongs to one search, and its row.
+    /// Replaces the content of `row` by the neighbours of atom i. Threads may call this at the same time if
+    /// each has its own row and scratch. A scratch belongs to one search.
     void find(std::size_t i, bool with_shifts, Scratch& scratch, NeighborRow& row) const;
 
 private:
@@ -97,7 +98,7 @@ private:
     std::vector<Triple> bin_of_;
     std::vector<std::size_t> first_;  // of each bin in members_
     std::vector<int> members_;
-    std::array<std::vector<double>, 3> sorted_;  // x, y, z of the members, and a vector's length more
+    std::array<std::vector<double>, 3> sorted_;  // x, y, z of the members, with padding
 };
 
 }  // namespace sitewise

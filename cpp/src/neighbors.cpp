@@ -8,7 +8,7 @@
 namespace sitewise {
 namespace {
 
-// The rows of a part of the atoms
+// The rows of some of the atoms
 struct Part {
     std::size_t begin = 0, end = 0;  // atoms
     std::vector<int> index;
@@ -45,7 +45,7 @@ NeighborList build_neighbors(const Atoms& atoms, double cutoff) {
         });
     error.rethrow();
     std::size_t entries = 0;
-    for (const Part& part : parts) {  // from counts within a part to places in the list
+    for (const Part& part : parts) {  // turn counts within a part into places in the list
         for (std::size_t i = part.begin; i < part.end; ++i) list.first[i + 1] += entries;
         entries += part.index.size();
     }

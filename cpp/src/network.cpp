@@ -12,9 +12,9 @@
 namespace sitewise {
 namespace {
 
-constexpr double most_weights = 1e8;  // far beyond any potential, and still memory that a machine has
+constexpr double most_weights = 1e8;  // far more than any potential has, yet few enough to allocate
 
-// Rows [B][n] as blocks [.][n][batch_size], filled up with zeros.
+// Turns rows [B][n] into blocks [.][n][batch_size], padded with zeros.
 std::vector<double, LineAligned<double>> in_blocks(std::size_t B, std::size_t n, const double* rows) {
     std::vector<double, LineAligned<double>> blocks((B + batch_size - 1) / batch_size * n * batch_size);
     for (std::size_t b = 0; b < B; ++b)
@@ -55,7 +55,7 @@ Network::Network(std::vector<int> nodes, std::vector<Activation> activations, bo
         if (width < 1) throw Error("network: a layer has " + std::to_string(width) + " nodes");
     if (nodes_.back() != 1)
         throw Error("network: the last layer has " + std::to_string(nodes_.back()) + " nodes, expected 1");
-    double n = 0.0;  // which does not overflow
+    double n = 0.0;  // cannot overflow
     for (std::size_t l = 0; l + 1 < nodes_.size(); ++l) n += (nodes_[l] + 1.0) * nodes_[l + 1];
     if (n > most_weights) throw Error("network: " + exact(n) + " weights, more than " + exact(most_weights));
     weights_.assign(static_cast<std::size_t>(n), 0.0);

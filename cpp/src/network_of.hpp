@@ -8,7 +8,7 @@
 
 namespace sitewise {
 
-/// A network as the kernels want it, with the memory for a batch of atoms; one per thread.
+/// A network in the form of the kernels, with memory for a batch of atoms. Each thread has its own.
 template <class Real>
 class NetworkOf {
 public:
@@ -35,7 +35,7 @@ public:
     }
 
     std::size_t inputs() const { return layers_.front().in; }
-    std::size_t nodes() const { return nodes_; }  ///< of all layers but the inputs
+    std::size_t nodes() const { return nodes_; }  ///< of all layers except the inputs
     /// For the kernels trace and weight_gradient.
     NetworkView<Real> view() const { return {{layers_.data(), static_cast<int>(layers_.size())}}; }
 

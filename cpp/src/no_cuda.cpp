@@ -1,4 +1,4 @@
-// In place of cuda/ in a build without it.
+// Replaces cuda/ in a build without CUDA.
 
 #include "backend.hpp"
 #include "sitewise/error.hpp"

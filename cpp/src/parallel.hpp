@@ -9,11 +9,11 @@
 
 namespace sitewise {
 
-/// How many forks lie between the process that loaded the library and this one.
+/// The number of forks between the process that loaded the library and this process.
 int forks();
 
-/// Threads of every parallel region. A forked process has 1: fork copies none of OpenMP's threads, for which
-/// a region of the child would wait for ever.
+/// The number of threads of every parallel region. It is 1 in a forked process, because fork does not copy
+/// OpenMP's threads, and a parallel region would wait for them for ever.
 int max_threads();
 
 inline int thread_index() {
@@ -24,7 +24,7 @@ inline int thread_index() {
 #endif
 }
 
-/// Carries the first exception out of a parallel region, which no exception may leave by itself.
+/// Carries the first exception out of a parallel region, which exceptions must not leave.
 class FirstError {
 public:
     template <class Work>

@@ -140,7 +140,7 @@ void Pass::predict(int e, bool derivatives) {
     }
 }
 
-// With u = de/dG in scratch_.G
+// Expects u = de/dG in scratch_.G.
 void Pass::add_forces(Slot& slot, std::size_t i) {
     const RowView row = slot.s->row(i);
     scratch_.gradient.resize(3 * row.size + Derivatives::padding);
@@ -165,7 +165,7 @@ void Pass::set_direction(const Slot& slot, std::size_t i) {
     }
     if (!slot.stress) return;
     const double* sigma = slot.sigma;
-    // Voigt order xx yy zz yz xz xy; an off-diagonal derivative is shared by ab and ba
+    // Voigt order xx yy zz yz xz xy. Components ab and ba share an off-diagonal derivative.
     const double S[3][3] = {{sigma[0], 0.5 * sigma[5], 0.5 * sigma[4]},
                             {0.5 * sigma[5], sigma[1], 0.5 * sigma[3]},
                             {0.5 * sigma[4], 0.5 * sigma[3], sigma[2]}};
@@ -176,7 +176,7 @@ void Pass::set_direction(const Slot& slot, std::size_t i) {
     }
 }
 
-// scratch_.G: minus the change of G_i as an atom moves along an axis
+// Sets scratch_.G to minus the change of G_i as an atom moves along an axis.
 void Pass::change_with(const Prepared& s, std::size_t i, std::size_t atom, int axis) {
     if (i != atom && s.has_derivatives())
         return derivatives_.jvp_of_neighbor(s, i, atom, axis, scratch_.G.data(), scratch_);
@@ -186,7 +186,7 @@ void Pass::change_with(const Prepared& s, std::size_t i, std::size_t atom, int a
     derivatives_.jvp(s, i, direction_.data(), scratch_.G.data(), scratch_);
 }
 
-// Lane b of t: the change of the network's inputs of an atom whose functions change by scratch_.G
+// Sets lane b of t to the change of the network's inputs as an atom's functions change by scratch_.G.
 void Pass::set_tangent(int e, std::size_t b, Lines& t) {
     const std::size_t n = networks_[e].inputs();
     const double* factor = potential_.scaling().factor(e).data();
@@ -199,7 +199,7 @@ void Pass::weight_gradient(std::size_t e, ElementAtoms& of, bool tangents, doubl
                               gradient);
 }
 
-// Inputs and trace of the atoms of gathered_ from those of all atoms of the structure
+// Copies inputs and trace of the atoms of gathered_ from those of all atoms of the structure.
 void Pass::gather(std::size_t e) {
     const NetworkOf<double>& network = networks_[e];
     const Prepared& s = *slots.front().s;

@@ -10,10 +10,10 @@
 
 namespace sitewise {
 
-/// A structure of a pass: what is predicted for it, and how the loss depends on that.
+/// A structure of a pass, with its predictions and the derivatives of the loss with respect to them.
 struct Slot {
     const Prepared* s;
-    std::size_t first;  // atom of the pass
+    std::size_t first;  // its first atom in the pass
     bool forces, stress;
     double energy = 0.0;
     double virial[9] = {}, predicted_stress[6] = {};
@@ -21,7 +21,8 @@ struct Slot {
     double sigma[6] = {};  // dL/dstress
 };
 
-/// Some structures through the potential and the derivative of a loss back; memory of one thread.
+/// Evaluates some structures, and propagates the derivative of a loss back to the weights. Used by one
+/// thread.
 class Pass {
 public:
     Pass(const Derivatives& derivatives, const Potential& potential);
@@ -33,14 +34,14 @@ public:
     std::size_t size() const { return size_; }
     void add(const Prepared& s, bool forces, bool stress);
 
-    /// Energies, and forces and stress where asked for
+    /// Computes energies, and forces and stress of the structures that ask for them.
     void predict();
-    /// Adds dL/dw to gradient, for a and sigma of the slots and v = dL/dF in place of the forces.
+    /// Adds dL/dw to gradient. Reads a and sigma of the slots, and v = dL/dF, which has replaced the forces.
     void add_gradient(double* gradient);
-    /// dE/dw of the one structure of the pass
+    /// Sets row to dE/dw. The pass must have one structure.
     void energy_row(double* row);
-    /// d/dw of component `axis` of the force on an atom of the one structure of the pass, which only the atom
-    /// and its neighbours contribute to
+    /// Sets row to d/dw of component `axis` of the force on an atom, to which only the atom and its
+    /// neighbours contribute. The pass must have one structure.
     void force_row(std::size_t atom, int axis, double* row);
 
 private:

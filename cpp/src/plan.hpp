@@ -1,6 +1,6 @@
 #pragma once
 
-// What SymmetryFunctions compiles and the kernels run: plain arrays, in single or double precision.
+// The plan that SymmetryFunctions compiles for the kernels: plain arrays, in single or double precision.
 
 #include <cstddef>
 #include <cstdint>
@@ -48,19 +48,19 @@ struct Member {
     Real norm;
 };
 
-/// The members of a block that share a Gaussian. Where its eta is a whole multiple of that of another group
-/// of the family, it is that Gaussian's integer power, which takes less than an exponential; below `least` it
-/// counts as 0, as powers would be denormal numbers, which processors are slow with.
+/// The members of a block that share a Gaussian. If its eta is a whole multiple of that of another group of
+/// the family, it is computed as an integer power of that Gaussian, which is cheaper than an exponential. A
+/// Gaussian below `least` counts as 0, because its powers would be denormal numbers, which are slow.
 template <class Real>
 struct Group {
     Real eta, rs;
     int first, count;
-    int source, power;  // -1 and 0 where there is no such group
+    int source, power;  // -1 and 0 if there is no such group
     Real least;
 };
 
-/// The groups of a block that share an envelope and whether R(r_jk) is there; [first, first + count) of its
-/// groups
+/// The groups [first, first + count) of a block. They share an envelope, and either all or none of them have
+/// the factor R(r_jk).
 template <class Real>
 struct Family {
     int envelope;
@@ -72,10 +72,10 @@ struct Family {
 template <class Real>
 struct Block {
     int element1, element2;
-    Real rc2, rc2_jk;  // pairs beyond are left out; rc2_jk is infinite if a family needs no r_jk
-    bool lengths;      // r and 1/r_jk are needed, not r^2 alone
+    Real rc2, rc2_jk;  // pairs beyond are skipped; rc2_jk is infinite if a family needs no r_jk
+    bool lengths;      // r and 1/r_jk are needed, not only r^2
     bool angles;       // a power is a function of the angle, not of the cosine
-    bool shifts;       // rs is not 0 somewhere
+    bool shifts;       // some rs is not 0
     Span<Power<Real>> powers;
     Span<Member<Real>> members;
     Span<Group<Real>> groups;
@@ -88,13 +88,13 @@ struct Moment {
     int shell, element;
 };
 
-/// S_p = sum over j, k of R_j R_k (u_j.u_k)^p from two moments, for the expansions [first, first + count)
+/// S_p = sum over j, k of R_j R_k (u_j.u_k)^p from two moments; expansions [first, first + count) use it
 struct Contraction {
     int moment1, moment2, first, count;
 };
 
-/// G[output] += sum over p of coefficients[p] S_p + self * sum of R^2: the binomial expansion of
-/// (1 + lambda u_j.u_k)^zeta, and the terms j = k taken out
+/// G[output] += sum over p of coefficients[p] S_p + self * sum of R^2. This is the binomial expansion of
+/// (1 + lambda u_j.u_k)^zeta without the terms j = k.
 template <class Real>
 struct Expansion {
     int output;
@@ -105,7 +105,7 @@ struct Expansion {
 /// All functions of one central element
 template <class Real>
 struct ElementPlan {
-    std::uint64_t id;  // no other plan has it
+    std::uint64_t id;  // unique
     int outputs, elements;
     Real rc2;
     Span<core::Envelope<Real>> envelopes;
@@ -119,19 +119,19 @@ struct ElementPlan {
     int order;  // of all moments, even
 };
 
-/// Pairs are worked on in chunks of at least this many, whose arrays stay near the processor.
+/// Pairs are processed in chunks of at least this number, whose arrays stay in the processor's cache.
 constexpr int chunk_size = 512;
 
-/// So many blocks keep their pairs, if they are one chunk, from one operator to the next on an environment.
+/// This many blocks keep their pairs, if they are one chunk, for the next operator on the same environment.
 constexpr int kept_blocks = 3;
 
-/// A row of pairs: those of one neighbour j, [begin, end) of the list, found among `vectors` vectors of
-/// candidates from `first` on.
+/// The pairs of one neighbour j, [begin, end) of the list. They were found among `vectors` vectors of
+/// candidates, beginning with `first`.
 struct PairRow {
     int j, begin, end, first, vectors;
 };
 
-/// Pairs of a block, row by row: all of them or, where they are more than chunk_size, a chunk.
+/// Pairs of a block, row by row: all of them or, if there are more than chunk_size, a chunk.
 template <class Real>
 struct PairList {
     std::int32_t *j, *k;   // [pairs]
@@ -139,34 +139,35 @@ struct PairList {
     PairRow* rows;         // [neighbours]
     std::uint32_t* masks;  // of the candidates of all rows
     int size, n_rows, n_masks;
-    bool complete;  // all pairs of the block and atom are there
+    bool complete;  // has all pairs of the block and atom
 };
 
-/// The environment of one atom: neighbours within the cutoff sorted by element, each element's range filled
-/// up to whole vectors with neighbours beyond every cutoff. Arrays are [stride] or [.][stride].
+/// The environment of one atom: its neighbours within the cutoff, sorted by element. The range of each
+/// element is padded to whole vectors with neighbours beyond every cutoff. Arrays are [stride] or
+/// [.][stride].
 template <class Real>
 struct Tables {
     int given, stride;
-    int filling;         // first of a vector of fillings behind the neighbours
-    int* order;          // place in what was given, -1 for filling
+    int filling;         // first of a vector of padding after the neighbours
+    int* order;          // place in the caller's list, -1 for padding
     int *first, *count;  // [elements]
     Real *x, *y, *z, *s, *r, *inverse_r;
     Real *f, *f_slope;                          // [envelope], and (df/dr)/r
     Real *R, *R_slope;                          // [shell]
     Real *gx, *gy, *gz;                         // gradient or direction
     Real* M;                                    // [moments][monomials]
-    mutable PairList<Real> pairs[kept_blocks];  // made by the operator that first needs them
+    mutable PairList<Real> pairs[kept_blocks];  // computed by the first operator that needs them
 };
 
-/// Memory of the loop over pairs, one per thread. [pairs] are chunk_size and a row more.
+/// Memory of the loop over pairs; each thread has its own. [pairs] is chunk_size and one row more.
 template <class Real>
 struct PairScratch {
-    mutable PairList<Real> pairs;      // of blocks that keep none
+    mutable PairList<Real> pairs;      // for blocks that do not keep theirs
     Real *X, *A, *B;                   // [pairs], coefficients of vectors in the gradient
     Real *power, *slope;               // [powers][lane]
     Real* gaussian;                    // [groups][lane]
     Real *sums, *weights;              // [members][lane], [members]
-    int *live_groups, *live_families;  // whether a weight of theirs is not 0
+    int *live_groups, *live_families;  // true if one of their weights is not 0
     Real* monomials;                   // [monomials][stride]
     Real* bar;                         // derivatives by moments [moments][monomials]
     Real* self_bar;                    // [moments]
@@ -186,7 +187,7 @@ struct NetworkView {
     Span<Layer<Real>> layers;
 };
 
-/// Atoms that go through the network together, as one matrix product a layer
+/// The number of atoms that a network evaluates together, by one matrix product per layer
 constexpr int batch_size = 16;
 
 }  // namespace sitewise

@@ -17,7 +17,7 @@ struct Prepared {
     std::vector<int> species;
     std::vector<std::size_t> order;  // atoms sorted by element
     std::vector<std::size_t> begin;  // [elements + 1], ranges of `order`
-    std::vector<std::size_t> place;  // [size], of an atom among those of its element
+    std::vector<std::size_t> place;  // [size], place of an atom among those of its element
     std::vector<std::size_t> first;  // neighbour list, each row sorted by element
     std::vector<int> index;
     std::vector<double> vectors;
@@ -39,8 +39,8 @@ struct Prepared {
     }
 };
 
-/// Checks a structure and its labels, sorts its atoms and finds its neighbours; G and derivatives are still
-/// to come. Throws Error as TrainingSet::add does.
+/// Checks a structure and its labels, sorts its atoms and finds its neighbours. Does not compute G and
+/// derivatives. Throws Error as TrainingSet::add does.
 Prepared prepare(const Atoms& atoms, const Labels& labels, int n_elements, double cutoff);
 
 }  // namespace sitewise

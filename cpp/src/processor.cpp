@@ -1,4 +1,4 @@
-// The backend of backend.hpp on the processor, which keeps nothing from call to call.
+// The backend on the processor. It keeps nothing between calls.
 
 #include <algorithm>
 #include <cmath>
@@ -14,7 +14,7 @@
 namespace sitewise {
 namespace {
 
-// work(atom, row, environment) for each atom with its environment loaded
+// Loads the environment of each atom and calls work(atom, row, environment).
 template <class Work>
 void for_each_environment(const SymmetryFunctions& functions, const Atoms& atoms, Work work) {
     const NeighborList list = build_neighbors(atoms, functions.cutoff());

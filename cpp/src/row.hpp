@@ -15,11 +15,11 @@ struct RowView {
 
 inline RowView row_of(const NeighborView& list, std::size_t atom) {
     const std::size_t first = list.first[atom], size = list.first[atom + 1] - first;
-    if (size == 0) return {};  // where the list may have no arrays
+    if (size == 0) return {};  // the list may have no arrays
     return {size, list.index + first, list.vectors + 3 * first};
 }
 
-/// forces [.][3] += -dA/dr of what depends on the vectors of atom i by g [row.size][3] = dA/dr_ij.
+/// forces [.][3] += -dA/dr for a quantity A of the vectors of atom i, with g [row.size][3] = dA/dr_ij.
 inline void scatter_forces(std::size_t i, const RowView& row, const double* g, double* forces) {
     double own[3] = {};
     for (std::size_t k = 0; k < row.size; ++k) {

@@ -24,7 +24,7 @@ void check_statistics(const FeatureStatistics& s, std::size_t element) {
     }
 }
 
-// A function that never changes over the training set carries no information: factor 0, not infinity.
+// A function that is constant over the training set carries no information, so its factor is 0, not infinity.
 double inverse(double spread) {
     return spread > 0.0 ? 1.0 / spread : 0.0;
 }

@@ -14,7 +14,7 @@
 namespace sitewise {
 namespace {
 
-// Atoms of one element that go through the network together
+// Atoms of one element that the network evaluates together
 struct AtomBlock {
     int element;
     std::vector<std::size_t> atoms;
@@ -36,7 +36,7 @@ std::vector<AtomBlock> make_blocks(const Neighbors& neighbors, const int* specie
     return done;
 }
 
-// What one thread adds up; threads are summed in their order, so a number of threads gives one result.
+// Sums of one thread. They are added in the order of the threads, so the result is reproducible.
 struct Partial {
     std::vector<double> forces, virials;
     double virial[9] = {};
@@ -47,7 +47,7 @@ void add(const std::vector<double>& values, double* sum) {
     for (std::size_t i = 0; i < values.size(); ++i) sum[i] += values[i];
 }
 
-// One thread's work on blocks of atoms: functions once, then the network of each member.
+// The work of one thread on blocks of atoms: functions once, then the network of each member.
 template <class Real>
 class Worker {
 public:
@@ -66,7 +66,7 @@ public:
         for (const Potential* potential : members) members_.emplace_back(*potential, width);
     }
 
-    // Network inputs of the block's atoms
+    // Computes network inputs of the block's atoms.
     void features(const AtomBlock& block) {
         const auto& plan = PlanAccess::plan<Real>(potential_.functions(), block.element);
         const std::size_t n = plan.outputs, width = row_.size();
@@ -91,7 +91,7 @@ public:
         }
     }
 
-    // e of the block's atoms by each member [members][centers], and de/dx if wanted
+    // Computes e of the block's atoms for each member, [members][centers], and de/dx if `gradients`.
     void networks(const AtomBlock& block, bool gradients, double* energies) {
         Real e[batch_size];
         for (Member& member : members_) {
@@ -128,7 +128,7 @@ private:
         std::vector<Real, LineAligned<Real>> x, dedx;
     };
 
-    // dE/dG of the block's atom b, in row_
+    // Sets row_ to dE/dG of the block's atom b.
     void mean_gradient(int element, std::size_t b) {
         const std::size_t n = potential_.functions().count(element);
         std::fill_n(row_.data(), n, 0.0);
@@ -202,7 +202,7 @@ void compute_blocks(const Members& members,
     error.rethrow();
 }
 
-// What the networks say of one member's atoms, in eV
+// Converts atomic energies of one member from the networks' units to eV.
 void to_eV(const Potential& potential, std::size_t centers, const int* species, double* energies) {
     const Normalization& unit = potential.normalization();
     for (std::size_t i = 0; i < centers; ++i)

@@ -8,8 +8,8 @@
 
 namespace sitewise {
 
-/// The neighbours of the atoms: given in a list, or searched for when their turn comes, so that there never
-/// is a list of all of them.
+/// The neighbours of the atoms. They come from a list, or from a search for one atom at a time, which needs
+/// no memory for a list of all.
 struct Neighbors {
     const NeighborView* list;
     const NeighborSearch* search;
@@ -18,7 +18,7 @@ struct Neighbors {
     std::size_t atom(std::size_t k) const { return list ? k : static_cast<std::size_t>(search->order()[k]); }
 };
 
-/// compute_members by the processor: a step from neighbours to energies, forces and virials, OpenMP over
+/// compute_members on the processor: a step from neighbours to energies, forces and virials, with OpenMP over
 /// blocks of atoms of one element.
 std::vector<double> compute_step(const Members& members,
                                  const Neighbors& neighbors,

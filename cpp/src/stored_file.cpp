@@ -47,7 +47,7 @@ void StoredFile::read(std::size_t offset, std::size_t bytes, void* to) const {
         if (n == 0) break;
         done += static_cast<std::size_t>(n);
     }
-    const struct stat state = state_of(file_, path_);  // behind the reading: what came before it counts
+    const struct stat state = state_of(file_, path_);  // after reading, so that a change before it is noticed
     if (done < bytes || static_cast<std::size_t>(state.st_size) != size_ ||
         state.st_mtim.tv_sec != seconds_ || state.st_mtim.tv_nsec != nanoseconds_)
         throw Error(path_ + ": was changed or cut short while it was in use, remove it and start again");

@@ -27,8 +27,8 @@ constexpr std::uintmax_t longest_file = 256u << 20;
 constexpr std::size_t longest_line = 64u << 10;
 constexpr std::size_t longest_shown = 60;
 
-// Whether a decimal number is below 1, for those that no double can hold: the power of ten of its first digit
-// that is not 0.
+// True if a decimal number that no double can hold is below 1, judging by the power of ten of its first
+// nonzero digit.
 bool below_one(const std::string& text) {
     const std::size_t end = std::min(text.find('E'), text.size()), first = text.find_first_of("123456789");
     const std::size_t point = std::min(text.find('.'), end);
@@ -44,7 +44,7 @@ bool below_one(const std::string& text) {
 #ifdef __cpp_lib_to_chars
 using std::from_chars;
 #else
-// As std::from_chars, which Apple's library has for doubles only from macOS 26 on.
+// Does what std::from_chars does; Apple's library has it for doubles only since macOS 26.
 std::from_chars_result from_chars(const char* begin, const char* end, double& value) {
     static const locale_t plain = newlocale(LC_ALL_MASK, "C", nullptr);
     const bool decimal =
@@ -143,7 +143,7 @@ LineReader::LineReader(const fs::path& path, const char* comments)
                     std::to_string(longest_file));
 }
 
-// The next line of the file into text_
+// Reads the next line of the file into text_.
 bool LineReader::next_text() {
     file_.getline(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
     if (file_.bad()) throw Error(path_ + ": reading failed (" + std::strerror(errno) + ")");

@@ -1,6 +1,6 @@
 #pragma once
 
-// Words, numbers and lines of the text files that others wrote.
+// Reads words, numbers and lines of text files.
 
 #include <cstddef>
 #include <filesystem>
@@ -12,13 +12,13 @@ namespace sitewise {
 
 using Words = std::vector<std::string>;
 
-/// A word of a file as a message shows it: at most 60 characters, all that is not printable ASCII as \xNN.
+/// A word of a file as messages show it: at most 60 characters, with \xNN for all but printable ASCII.
 std::string shown(const std::string& text);
 
 /// The same in quotation marks.
 std::string quoted(const std::string& text);
 
-/// A place in a file, for messages; line 0 stands for the file as a whole.
+/// A place in a file, for messages. Line 0 means the whole file.
 struct Place {
     std::string file;
     int line = 0;
@@ -26,13 +26,13 @@ struct Place {
     [[noreturn]] void fail(const std::string& what) const;
 };
 
-/// A finite number, with Fortran's exponents too, whatever the locale. What is too small for a double is 0.
+/// A finite number in any locale, also with Fortran's exponents. A number too small for a double is 0.
 double parse_number(const std::string& word, const Place& place);
 
 /// An integer of at most 1e9.
 int parse_integer(const std::string& word, const Place& place);
 
-/// The shortest digits that are read back as the same number.
+/// The fewest digits that read back as the same number.
 std::string exact(double value);
 
 Words split(const std::string& text);
@@ -44,11 +44,11 @@ struct Line {
     Words words;
 };
 
-/// The lines of a file that hold something, without comments, one after the other. Memory does not grow with
-/// the file. Throws Error for what is no file, longer than 256 MB, or has a line of more than 64 kB.
+/// Reads the lines of a file without comments and empty lines. Memory does not grow with the file. Throws
+/// Error if the path is not a file, the file is longer than 256 MB, or a line is longer than 64 kB.
 class LineReader {
 public:
-    /// `comments`: characters that begin one.
+    /// `comments`: the characters that begin a comment.
     LineReader(const std::filesystem::path& path, const char* comments);
     /// False at the end of the file.
     bool next(Line& line);

@@ -19,7 +19,7 @@ namespace {
 
 constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
-// work(G) for each atom of an element
+// Calls work(G) for each atom of an element.
 template <class Work>
 void for_each_row(const TrainingData& data,
                   const std::vector<std::size_t>& structures,
@@ -32,7 +32,7 @@ void for_each_row(const TrainingData& data,
     }
 }
 
-// In two passes: the variance from sums of squares would cancel for nearly constant functions.
+// This takes two passes, because sums of squares would cancel for nearly constant functions.
 FeatureStatistics statistics_of(const TrainingData& data,
                                 const std::vector<std::size_t>& structures,
                                 int element) {

@@ -9,12 +9,12 @@
 
 namespace sitewise {
 
-/// What a TrainingSet holds.
+/// The content of a TrainingSet.
 struct TrainingData {
     Derivatives derivatives;
     std::size_t budget, used = 0;  // bytes of derivatives in memory
     std::vector<Prepared> structures;
-    std::uint64_t state = new_state();  // another one after each change
+    std::uint64_t state = new_state();  // changes with the data
 
     TrainingData(const SymmetryFunctions& functions, std::size_t memory_budget)
         : derivatives(functions), budget(memory_budget) {}

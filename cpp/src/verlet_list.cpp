@@ -63,7 +63,7 @@ bool VerletList::valid(const Atoms& atoms) const {
             square += u * u;
         }
         most = std::max(most,
-                        square < INFINITY ? square : INFINITY);  // NaN too builds anew, and is refused there
+                        square < INFINITY ? square : INFINITY);  // NaN rebuilds the list, which refuses it
     }
     return most < allowed * allowed;
 }

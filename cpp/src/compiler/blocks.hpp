@@ -1,6 +1,6 @@
 #pragma once
 
-// Angular functions from the loop over pairs of neighbours.
+// Compiles angular functions that need the loop over pairs of neighbours.
 
 #include <vector>
 
@@ -8,7 +8,8 @@
 
 namespace sitewise {
 
-/// Adds the block of a pair of elements, with its arrays; the shells of the bundles must be there.
+/// Adds the block of a pair of elements, with its arrays. The plan must have the shells of the bundles
+/// already.
 template <class Real>
 void add_block(CompiledPlan<Real>& plan, int element1, int element2, std::vector<Bundle> bundles);
 

@@ -7,9 +7,9 @@
 
 namespace sitewise {
 
-/// Compiles the functions of one central element, sorted and checked, into a plan of the kernels. Angular
-/// functions become moments or blocks, whichever `moments` asks for. Atomic numbers may be left out where no
-/// function is weighted.
+/// Compiles the functions of one central element, which are sorted and checked, into a plan for the kernels.
+/// `moments` decides which angular functions become moments; the others become blocks. Atomic numbers are
+/// needed only if a function is weighted.
 template <class Real>
 CompiledPlan<Real> compile(const std::vector<SymmetryFunction>& functions,
                            Cutoff cutoff,

@@ -18,7 +18,7 @@ struct BlockArrays {
     std::vector<Family<Real>> families;
 };
 
-/// A plan and the arrays that it points into, which go along when it is moved.
+/// A plan and the arrays that it points into; they move together.
 template <class Real>
 struct CompiledPlan {
     std::vector<core::Envelope<Real>> envelopes;
@@ -44,14 +44,14 @@ struct Term {
     double weight;
 };
 
-/// The functions of a pair of elements that share R and whether R(r_jk) is there.
+/// The functions of a pair of elements that have the same R, and all or none of them the factor R(r_jk).
 struct Bundle {
     int shell;
     bool triangle;
     std::vector<Term> terms;
 };
 
-/// The place in a list of what is the same as an item, which is added if there is none.
+/// The index in a list of the entry that equals an item; adds the item if there is none.
 template <class T, class Same>
 int find_or_add(std::vector<T>& list, T item, Same same) {
     const auto found = std::find_if(list.begin(), list.end(), same);
@@ -60,7 +60,7 @@ int find_or_add(std::vector<T>& list, T item, Same same) {
     return static_cast<int>(list.size()) - 1;
 }
 
-/// Notes that the shell is needed for neighbours of the element.
+/// Records that neighbours of the element need the shell.
 inline void add_use(std::vector<ShellUse>& uses, int shell, int element) {
     find_or_add(uses, ShellUse{shell, element},
                 [&](const ShellUse& x) { return x.shell == shell && x.element == element; });

@@ -41,14 +41,14 @@ bool by_moments(const Bundle& bundle, bool same, int n_elements, Moments wanted)
         rc = std::max(rc, f.cutoff);
     }
     if (wanted != Moments::automatic) return wanted == Moments::always;
-    // operations of both ways, forward and back, for as many neighbours as a solid has within the cutoff
+    // Operations of both methods, forward and backward, for the number of neighbours in a typical solid.
     const double density = 0.05;  // atoms/Angstrom^3
     const double n = density * 4.0 / 3.0 * core::pi * rc * rc * rc / n_elements;
     const double pairs = same ? 0.5 * n * n : n * n, members = static_cast<double>(bundle.terms.size());
     return 8.0 * monomials_up_to(order) * (same ? n : 2.0 * n) < (30.0 + 4.0 * members) * pairs;
 }
 
-// 2^(1-zeta) sum over j < k is half of the sum over all j, k without j = k, if the elements are the same
+// If both elements are the same, 2^(1-zeta) times the sum over j < k is half of the sum over all j != k.
 template <class Real>
 void add_moments(CompiledPlan<Real>& plan, int element1, int element2, const Bundle& bundle) {
     const bool same = element1 == element2;
@@ -66,7 +66,7 @@ void add_moments(CompiledPlan<Real>& plan, int element1, int element2, const Bun
         plan.coefficients.push_back(std::move(c));
         const double self = same ? -norm * std::pow(1.0 + f.lambda, zeta) : 0.0;
         plan.expansions.push_back({term.output, static_cast<Real>(self), plan.coefficients.back().data()});
-        plan.plan.order = std::max(plan.plan.order, zeta + zeta % 2);  // kernels are there for even orders
+        plan.plan.order = std::max(plan.plan.order, zeta + zeta % 2);  // only even orders have kernels
     }
 }
 

@@ -1,12 +1,13 @@
 #pragma once
 
-// Angular functions without R(r_jk) from moments, sums over neighbours.
+// Compiles angular functions without R(r_jk) into moments, which are sums over neighbours.
 
 #include "compiler/compiled_plan.hpp"
 
 namespace sitewise {
 
-/// Whether functions of a pair of elements, the `same` twice or not, are computed from moments.
+/// True if the functions of a pair of elements are to be computed from moments. `same`: both elements are
+/// one.
 bool by_moments(const Bundle& bundle, bool same, int n_elements, Moments wanted);
 
 /// Adds the functions as a contraction of two moments.

@@ -9,7 +9,7 @@
 namespace sitewise {
 namespace {
 
-// RuNNer's types that are not computed
+// RuNNer's types that sitewise does not compute
 const std::map<int, std::string>& runners_types() {
     static const std::map<int, std::string> all{{4, "cosines of distances"},
                                                 {5, "coordinates, which are not invariant"},

@@ -1,6 +1,6 @@
 #pragma once
 
-// A symmetry function as a line symfunction_short of input.nn, read and written by the table of types.
+// Reads and writes a symmetry function as a line symfunction_short of input.nn, using the table of types.
 
 #include <string>
 #include <vector>
@@ -11,13 +11,13 @@
 
 namespace sitewise {
 
-/// The columns behind the type that a word stands for, RuNNer's type 1 included.
+/// The columns that follow the type in a line; `word` is the type. Includes RuNNer's type 1.
 const std::vector<FunctionColumn>& columns_of_type(const std::string& word, const Place& place);
 
-/// Lengths of the line times `length` are Angstrom. Type 1 is left as it is.
+/// Reads one line. Its lengths times `length` are in Angstrom. Type 1 is not converted to type 2.
 SymmetryFunction read_function(const Line& line, const Words& elements, double length);
 
-/// A line for each function, by central element.
+/// One line for each function, grouped by central element.
 std::string function_lines(const Words& elements, const SymmetryFunctions& functions);
 
 }  // namespace sitewise

@@ -7,7 +7,7 @@
 namespace sitewise {
 namespace {
 
-constexpr std::size_t most_lines = 100000;  // beyond any potential
+constexpr std::size_t most_lines = 100000;  // more than any potential has
 
 [[noreturn]] void unknown_keyword(const Line& line) {
     const std::string nearest = nearest_keyword(line.words[0]);
@@ -15,7 +15,7 @@ constexpr std::size_t most_lines = 100000;  // beyond any potential
                     (nearest.empty() ? "" : ", did you mean \"" + nearest + "\"?"));
 }
 
-// Keywords whose presence alone switches something on, whatever stands behind them
+// Keywords that switch something on by their presence, whatever follows them
 void check_flag(const Line& line) {
     static const Words flags{"remove_atom_energies", "scale_symmetry_functions", "center_symmetry_functions",
                              "scale_symmetry_functions_sigma", "normalize_nodes"};
@@ -24,7 +24,7 @@ void check_flag(const Line& line) {
                         ", expected none: it is on where it stands; remove the line to switch it off");
 }
 
-// Values that ask for what is not computed
+// Refuses values that ask for something that sitewise does not compute.
 void check_value(const Line& line) {
     const std::string& keyword = line.words[0];
     const std::string value = line.words.size() > 1 ? line.words[1] : "";

@@ -1,6 +1,6 @@
 #pragma once
 
-// input.nn as lines with keywords: known, supported, and found by their names.
+// Reads input.nn as lines with keywords, which must be known and supported, and finds lines by keyword.
 
 #include <cstddef>
 #include <filesystem>
@@ -12,7 +12,7 @@
 
 namespace sitewise {
 
-/// Throws Error unless there are `least` to `most` words behind the keyword.
+/// Throws Error unless `least` to `most` words follow the keyword.
 void require_values(const Line& line, std::size_t least, std::size_t most);
 
 /// The keywords and values of an input.nn.
@@ -22,7 +22,7 @@ public:
     explicit Input(const std::filesystem::path& path);
 
     std::vector<const Line*> all(const std::string& keyword) const;
-    /// The one line with a keyword, null if there is none.
+    /// The only line with a keyword; null if there is none.
     const Line* one(const std::string& keyword) const;
     const Line& required(const std::string& keyword) const;
     bool has(const std::string& keyword) const { return one(keyword) != nullptr; }
@@ -31,13 +31,13 @@ public:
     static const std::string& value(const Line& line);
     Place whole() const { return {path_.string(), 0}; }
 
-    /// A phrase that names the first keyword that RuNNer alone knows; empty without one. The file is
-    /// RuNNer's then, or was before n2p2 trained with it.
+    /// A phrase that names the first keyword that only RuNNer knows; empty if there is none. A file with such
+    /// a keyword is RuNNer's, or was before n2p2 used it.
     const std::string& runners_own() const { return runners_own_; }
-    /// Refuses what n2p2 and RuNNer read otherwise in a file that is RuNNer's, or was.
+    /// Throws Error if the file is or was RuNNer's, for a line that n2p2 and RuNNer read differently.
     void require_n2p2s(const Place& place, const std::string& difference) const;
 
-    /// Notes what the file does not say and the reader takes to be so.
+    /// Records an assumption that the reader made because the file does not say.
     void assume(const std::string& what) const { assumed_.push_back(what); }
     const std::vector<std::string>& assumed() const { return assumed_; }
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// The parts of an n2p2/RuNNer directory, each read by a file of its own. All throw Error that names file and
-// line. Elements are sorted by atomic number.
+// Readers of the parts of an n2p2/RuNNer directory; each part has a source file. All throw Error that names
+// file and line. Elements are sorted by atomic number.
 
 #include <cstddef>
 #include <filesystem>
@@ -21,21 +21,22 @@ int element_index(const Words& elements, const std::string& symbol, const Place&
 
 Cutoff read_cutoff(const Input& input);
 
-/// Lengths of the file times `length` are Angstrom.
+/// Lengths of the file times `length` are in Angstrom.
 SymmetryFunctions read_symmetry_functions(const Input& input, const Words& elements, double length);
 
-/// In eV.
+/// Energies of free atoms, eV.
 std::vector<double> read_atom_energies(const Input& input, const Words& elements, double cfenergy);
 Normalization read_normalization(const Input& input, double cflength, double cfenergy);
 
-/// The shapes that an element's network may have: two where n2p2 and RuNNer read a file differently.
+/// The shapes that an element's network may have; there are two if n2p2 and RuNNer read a file differently.
 struct Topology {
     std::vector<std::vector<int>> hidden;  ///< widths of the hidden layers in each reading
     std::vector<Activation> activations;
 };
 Topology read_topology(const Input& input, const Words& elements, std::size_t element);
 
-/// The network of an element with its weights, whose number decides between the readings of its topology.
+/// The network of an element with its weights. The number of weights decides between the readings of the
+/// topology.
 Network read_network(const Input& input,
                      const std::filesystem::path& directory,
                      const Words& elements,

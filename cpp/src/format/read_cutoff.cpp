@@ -9,7 +9,7 @@ double parse_alpha(const std::string& word, const Place& place) {
     return alpha;
 }
 
-// n2p2's cutoff_type with the type and alpha, or a type of its own where RuNNer has its default
+// Reads n2p2's cutoff_type with type and alpha. Without it, RuNNer's default applies.
 Cutoff read_cutoff_type(const Input& input) {
     const Line* line = input.one("cutoff_type");
     if (!line) {

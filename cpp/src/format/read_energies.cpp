@@ -1,4 +1,4 @@
-// The energies of free atoms, and the units and the mean of the data that the networks were trained with.
+// Reads the energies of free atoms, and the units and the mean of the data that the networks were trained on.
 
 #include <algorithm>
 #include <set>

@@ -1,4 +1,4 @@
-// The symmetry functions of input.nn, in n2p2's and RuNNer's forms.
+// Reads the symmetry functions of input.nn, in n2p2's and RuNNer's forms.
 
 #include <algorithm>
 #include <cmath>
@@ -13,10 +13,10 @@
 namespace sitewise {
 namespace {
 
-// What is read at most, beyond any potential: functions of all elements and of one
+// The most functions that are read, of all elements and of one; no potential has as many.
 constexpr std::size_t most_functions = 20000, most_of_element = 4000;
 
-// The neighbours of a function that stands for all elements, or all pairs of them
+// The neighbours of a function that is given for all elements, or for all pairs of elements
 std::vector<Words> neighbors_of(bool pairs, const Words& elements) {
     std::vector<Words> all;
     for (std::size_t a = 0; a < elements.size(); ++a)
@@ -27,7 +27,8 @@ std::vector<Words> neighbors_of(bool pairs, const Words& elements) {
     return all;
 }
 
-// The lines symfunction_short that RuNNer's element_symfunction_short or global_symfunction_short stands for
+// The lines symfunction_short that one of RuNNer's element_symfunction_short or global_symfunction_short
+// means
 std::vector<Line> expanded(const Line& line, const Words& elements) {
     const std::size_t type = line.words[0] == "element_symfunction_short" ? 2 : 1;
     if (line.words.size() <= type) require_values(line, type + 1, type + 5);
@@ -51,7 +52,7 @@ std::vector<Line> expanded(const Line& line, const Words& elements) {
     return lines;
 }
 
-// Appends one, unless there are more than any potential has.
+// Appends a function; throws Error if there are too many.
 void add_function(std::vector<SymmetryFunction>& functions,
                   std::vector<std::size_t>& counts,
                   const SymmetryFunction& f,
@@ -80,8 +81,8 @@ std::vector<SymmetryFunction> all_functions(const Input& input, const Words& ele
     return functions;
 }
 
-// RuNNer's type 1, a sum of cosine cutoff functions, becomes type 2 with eta = 0, unless RuNNer would have it
-// at another place of scaling.data: it sorts type 1 before type 2.
+// RuNNer's type 1, a sum of cosine cutoff functions, becomes type 2 with eta = 0. It is refused if that
+// changes the order of scaling.data, as RuNNer sorts type 1 before type 2.
 void convert_type_1(const Input& input, const Cutoff& cutoff, std::vector<SymmetryFunction>& functions) {
     std::map<int, double> largest;  // cutoff of a centre's functions of type 1
     for (const SymmetryFunction& f : functions)

@@ -1,4 +1,4 @@
-// Weights files: weights.ZZZ.data, or RuNNer's optweights.ZZZ.out.
+// Reads files of weights: weights.ZZZ.data, or RuNNer's optweights.ZZZ.out.
 
 #include <algorithm>
 #include <cstdio>
@@ -19,7 +19,7 @@ std::string numbered_file(const char* format, const std::string& element) {
     return name;
 }
 
-// weights.ZZZ.data, or RuNNer's optweights.ZZZ.out as its training leaves it
+// Prefers weights.ZZZ.data to optweights.ZZZ.out, the file that a training by RuNNer leaves.
 fs::path weights_path(const Input& input, const fs::path& directory, const std::string& element) {
     const fs::path usual = directory / weights_name(element),
                    fitted = directory / numbered_file("optweights.%03d.out", element);
@@ -34,13 +34,13 @@ struct Weights {
     std::optional<Line> odd;  // the first row of another form
 };
 
-// A row of weights is a number alone or, as n2p2 and RuNNer write it, with a (weight) or b (bias) and its
-// place behind it: then a row that lacks them has been cut.
+// A row of weights is a single number or, as n2p2 and RuNNer write it, a number followed by a (weight) or b
+// (bias) and its place. In a file of the second form a row without them has been cut.
 bool has_form(const Words& row, bool alone) {
     return alone ? row.size() == 1 : row.size() > 1 && contains({"a", "b"}, row[1]);
 }
 
-// The numbers of a file of weights, as far as one more than `most`
+// The numbers of a file of weights; stops at one more than `most`.
 Weights read_weights(const fs::path& path, double most) {
     Weights found;
     LineReader reader(path, "#");
@@ -66,7 +66,7 @@ std::vector<int> all_nodes(std::size_t inputs, const std::vector<int>& hidden) {
     return nodes;
 }
 
-// In double precision, which no file can make overflow
+// In double precision, which cannot overflow here
 double count_weights(const std::vector<int>& nodes) {
     double count = 0.0;
     for (std::size_t l = 0; l + 1 < nodes.size(); ++l) count += (nodes[l] + 1.0) * nodes[l + 1];

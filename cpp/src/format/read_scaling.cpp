@@ -1,4 +1,4 @@
-// The scaling of symmetry functions: its keywords, and the statistics in scaling.data.
+// Reads the scaling of symmetry functions: its keywords, and the statistics in scaling.data.
 
 #include <cmath>
 #include <cstddef>
@@ -19,7 +19,7 @@ ScalingType read_scaling_type(const Input& input) {
     return input.has("scale_symmetry_functions_sigma") ? ScalingType::sigma : ScalingType::none;
 }
 
-// What no set of values has
+// Statistics that no set of values can have
 void check_statistics(const FeatureStatistics& s, bool need_mean, const Place& place) {
     const double min = s.min.back(), max = s.max.back(), mean = s.mean.back();
     const double rounding = 1e-6 * (std::fabs(min) + std::fabs(max)) + 1e-8;
@@ -50,7 +50,7 @@ void read_row(const Line& line,
     check_statistics(s, type != ScalingType::none && type != ScalingType::minmax, line.place);
 }
 
-// Without scaling.data nothing is known of the training range: no value can lie outside of it.
+// Without scaling.data the training range is unknown, so no value lies outside it.
 std::vector<FeatureStatistics> unbounded(const SymmetryFunctions& functions) {
     constexpr double huge = 1e300;
     std::vector<FeatureStatistics> statistics;

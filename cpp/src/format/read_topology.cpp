@@ -1,4 +1,4 @@
-// The hidden layers and activation functions of an element's network, as input.nn has them.
+// Reads the hidden layers and activation functions of an element's network from input.nn.
 
 #include <optional>
 
@@ -7,7 +7,7 @@
 namespace sitewise {
 namespace {
 
-// The lines of one element among those of an element_* keyword.
+// The lines of an element_* keyword that concern one element.
 std::vector<const Line*> of_element(const Input& input,
                                     const std::string& keyword,
                                     const Words& elements,
@@ -21,7 +21,7 @@ std::vector<const Line*> of_element(const Input& input,
     return found;
 }
 
-// The one line of an element in n2p2's form
+// The only line of an element, in n2p2's form
 const Line& single(const std::vector<const Line*>& lines) {
     if (lines.size() > 1)
         lines[1]->place.fail("keyword \"" + lines[1]->words[0] + "\" stands twice for element " +
@@ -49,7 +49,7 @@ int parse_width(const std::string& word, const Place& place) {
     return width;
 }
 
-// The widths of n hidden layers, behind `first` words of a line
+// The widths of n hidden layers, which follow `first` words of a line
 std::vector<int> read_widths(const Line& line, std::size_t first, int n) {
     std::vector<int> widths;
     for (std::size_t k = first; k < line.words.size(); ++k)
@@ -60,8 +60,8 @@ std::vector<int> read_widths(const Line& line, std::size_t first, int n) {
     return widths;
 }
 
-// RuNNer's form of element_nodes_short: a layer and its number of nodes, the others being global. Nothing
-// where the lines cannot have that form.
+// RuNNer's form of element_nodes_short: a layer and its number of nodes; global keywords give the other
+// layers. Empty if the lines cannot have that form.
 std::optional<std::vector<int>> runners_widths(const Input& input,
                                                const std::vector<const Line*>& own,
                                                int n) {
@@ -77,7 +77,7 @@ std::optional<std::vector<int>> runners_widths(const Input& input,
     return widths;
 }
 
-// The hidden layers of an element; two readings where n2p2 and RuNNer would differ: the weights decide.
+// The hidden layers of an element. If n2p2 and RuNNer differ there are two readings, and the weights decide.
 std::vector<std::vector<int>> read_hidden(const Input& input,
                                           const Words& elements,
                                           std::size_t element,
@@ -91,7 +91,7 @@ std::vector<std::vector<int>> read_hidden(const Input& input,
     const bool can_be_runners = n > 1 || !in_n2p2s;
     if (const auto widths = can_be_runners ? runners_widths(input, own, n) : std::nullopt)
         if (readings.empty() || readings[0] != *widths) readings.push_back(*widths);
-    if (readings.empty()) read_widths(single(own), 2, n);  // says what is wrong
+    if (readings.empty()) read_widths(single(own), 2, n);  // throws Error that says what is wrong
     return readings;
 }
 
@@ -110,8 +110,8 @@ std::string read_letters(const Line& line, std::size_t first, int n) {
     return letters;
 }
 
-// RuNNer's form of element_activation_short: a layer, a node and its function, which must be that of the
-// layer
+// RuNNer's form of element_activation_short: a layer, a node and its function. All nodes of a layer must have
+// the same function.
 void check_runners_activation(const Line& line, const std::string& letters) {
     require_values(line, 4, 4);
     const int layer = parse_integer(line.words[2], line.place);
@@ -123,7 +123,7 @@ void check_runners_activation(const Line& line, const std::string& letters) {
             "potential with RuNNer");
 }
 
-// n2p2 has one letter for each layer, but takes that of the output from the global line alone.
+// n2p2 has one letter for each layer, but takes the letter of the output only from the global line.
 std::string read_activations(const Input& input, const Words& elements, std::size_t element, int n) {
     const auto own = of_element(input, "element_activation_short", elements, element);
     const bool in_n2p2s = !own.empty() && own[0]->words[2].find_first_not_of("0123456789") == 0;

@@ -43,7 +43,7 @@ void check_outputs(const Potential& p) {
                         " end in different activation functions, which n2p2 does not read");
 }
 
-// One global keyword, and element keywords where the elements differ.
+// Writes one global keyword, and element keywords if the elements differ.
 std::string topology_lines(const Potential& p,
                            const std::string& name,
                            const std::function<std::string(const Network&)>& text) {
@@ -78,7 +78,7 @@ std::string input_text(const Potential& p, const std::string& comments, const st
             keyword("elements", join(p.elements()));
     for (std::size_t e = 0; e < p.elements().size(); ++e)
         text += keyword("atom_energy", p.elements()[e] + " " + exact(p.atom_energies()[e]));
-    text += "remove_atom_energies\n";  // without which RuNNer and CP2K do not add them
+    text += "remove_atom_energies\n";  // RuNNer and CP2K add them only with this keyword
     const Normalization& n = p.normalization();
     if (n.used)
         text += keyword("mean_energy", exact(n.mean_energy)) + keyword("conv_energy", exact(n.conv_energy)) +
@@ -112,7 +112,7 @@ std::string scaling_text(const Potential& p) {
     return text;
 }
 
-// Value, a (weight) or b (bias), a running number, and where the connection starts and ends.
+// Each row has the value, a (weight) or b (bias), a running number, and the start and end of the connection.
 std::string weights_text(const Network& network) {
     std::string text = "# Neural network connection values: weights (a) and biases (b)\n";
     std::size_t at = 0;

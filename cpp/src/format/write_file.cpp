@@ -15,21 +15,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A name beside a file that nobody has, for python/sitewise/files.py to recognize.
+// An unused name in the folder of a file. python/sitewise/files.py recognizes such names as leftovers.
 fs::path temporary_name(const fs::path& path, int attempt) {
     char mark[32];
     std::snprintf(mark, sizeof mark, ".sitewise-%08x", static_cast<unsigned>(::getpid()) + 65536u * attempt);
     return path.parent_path() / ("." + path.filename().string() + mark);
 }
 
-// All of it, on the disk
+// Writes all of the text, to the disk; true on success.
 bool write_all(int file, const std::string& content) {
     for (std::size_t done = 0; done < content.size();) {
         const ssize_t n = ::write(file, content.data() + done, content.size() - done);
         if (n < 0 && errno != EINTR) return false;
         if (n > 0) done += static_cast<std::size_t>(n);
     }
-    return ::fsync(file) == 0 || errno == EINVAL || errno == EROFS;  // where there is no disk
+    return ::fsync(file) == 0 || errno == EINVAL || errno == EROFS;  // the file cannot be synchronised
 }
 
 int open_temporary(const fs::path& path, fs::path& temporary) {

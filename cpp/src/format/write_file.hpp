@@ -5,7 +5,7 @@
 
 namespace sitewise {
 
-/// Writes under a temporary name and renames, so that no half-written file bears the name. Throws Error.
+/// Writes to a temporary name and renames it, so that a file of this name is always complete. Throws Error.
 void write_file(const std::filesystem::path& path, const std::string& content);
 
 }  // namespace sitewise

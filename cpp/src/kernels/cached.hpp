@@ -1,6 +1,6 @@
 #pragma once
 
-// Products with the derivatives that training keeps.
+// Products with the derivatives that training caches.
 
 #include <cstddef>
 
@@ -14,7 +14,7 @@ using std::size_t;
 constexpr size_t prefetch_distance =
     12288;  // bytes ahead: the derivatives of all atoms are read one after the other
 
-// Calls work<rows>(first row) for blocks of 8 rows and what is left of them.
+// Calls work<rows>(first row) for blocks of 8 rows and for the rest.
 template <int rows, class Work>
 SITEWISE_INLINE void row_blocks(size_t count, size_t q, Work work) {
     for (; q + rows <= count; q += rows) work(Count<rows>{}, q);

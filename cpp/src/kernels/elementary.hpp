@@ -1,8 +1,8 @@
 #pragma once
 
-// Elementary functions of vectors, by the reductions and polynomials of fdlibm (Sun Microsystems, 1993) but
-// for exp. Errors are those of a few roundings; sitewise/network.hpp and the tests bound what is made of
-// them.
+// Elementary functions of vectors. All but exp use the reductions and polynomials of fdlibm (Sun
+// Microsystems, 1993). Errors are a few roundings. sitewise/network.hpp and the tests bound the errors of
+// functions that use these.
 
 #include "simd.hpp"
 
@@ -31,8 +31,8 @@ struct Float {
     static constexpr Real rounding = single ? Real(12582912) : Real(6755399441055744);  // 1.5 2^mantissa
 };
 
-/// exp by reduction to |r| <= ln(2)/2 and a polynomial, relative error 1e-15 (2e-7 in single precision);
-/// below the smallest normal number it is that number or 0.
+/// exp by reduction to |r| <= ln(2)/2 and a polynomial, with relative error 1e-15 (2e-7 in single precision).
+/// A result below the smallest normal number is replaced by that number or 0.
 template <class Real>
 SITEWISE_INLINE Vector<Real> exponential(Vector<Real> x) {
     using F = Float<Real>;
@@ -146,7 +146,7 @@ struct VectorMath {
     static SITEWISE_INLINE V pow(V x, Real p) { return power<Real>(x, p); }
 };
 
-// An estimate y of 1/sqrt(x) improved by Newton's iteration, twice as many digits
+// Improves an estimate y of 1/sqrt(x) by a step of Newton's method, which doubles the number of digits.
 template <class Real>
 SITEWISE_INLINE Vector<Real> improved(Vector<Real> x, Vector<Real> y) {
     return y + (Real(0.5) * y) * (Real(1) - (x * y) * y);

@@ -9,7 +9,7 @@
 namespace sitewise::SITEWISE_ISA {
 namespace {
 
-// Sorts the neighbours within the cutoff by element, the order within an element being that of the list.
+// Sorts the neighbours within the cutoff by element, and keeps the order of the list within an element.
 template <class Real>
 void sort_neighbors(const ElementPlan<Real>& plan,
                     int size,
@@ -31,7 +31,7 @@ void sort_neighbors(const ElementPlan<Real>& plan,
         t.z[at] = static_cast<Real>(v[2]);
     };
     for (int e = 0; e < plan.elements; ++e) t.first[e] = t.count[e] = 0;
-    if (plan.elements == 1) {  // no branch: what is outside is overwritten by the next
+    if (plan.elements == 1) {  // no branch: the next neighbour overwrites one outside
         for (int i = 0; i < size; ++i) {
             place(i, t.count[0]);
             t.count[0] += inside(i);
@@ -143,7 +143,7 @@ void vjp(const ElementPlan<Real>& plan,
          double* gradient) {
     constexpr int L = lanes<Real>;
     const int end = used(plan, t);
-    for (int k = 0; k < end; ++k) t.gx[k] = 0;  // sum of u (dR/dr)/r, then times the vector
+    for (int k = 0; k < end; ++k) t.gx[k] = 0;  // first the sum of u (dR/dr)/r, then that times the vector
     for (const RadialTerm<Real>& term : plan.radial) {
         const Real* slope = t.R_slope + term.shell * t.stride;
         const Real a = u[term.output] * term.weight;

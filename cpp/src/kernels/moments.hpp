@@ -1,8 +1,8 @@
 #pragma once
 
-// Functions of pairs without r_jk and with an integer zeta need no loop over pairs: (1 + lambda u_j.u_k)^zeta
+// Angular functions without r_jk and with an integer zeta need no loop over pairs: (1 + lambda u_j.u_k)^zeta
 // expands into products of the moments M = sum over j of R(r_j) x_j^a y_j^b z_j^c of the unit vectors u_j.
-// Exact; the cost is linear in the number of neighbours.
+// This is exact, and its cost is linear in the number of neighbours.
 
 #include "monomials.hpp"
 #include "plan.hpp"
@@ -11,8 +11,8 @@
 namespace sitewise::SITEWISE_ISA {
 namespace {
 
-// work(c) for c = 0 to n - 1, written out where there are few of them, so that tables of constants become
-// constants
+// Calls work(c) for c = 0 to n - 1. A short loop is written out, so that the compiler replaces entries of
+// constant tables by their values.
 template <int c>
 struct Constant {
     SITEWISE_INLINE constexpr operator int() const { return c; }
@@ -34,7 +34,7 @@ struct MomentSums {
     static constexpr Monomials<Order> table{};
     static constexpr int n = table.size;
     static constexpr bool written_out = Order <= SITEWISE_WRITTEN_OUT;
-    static constexpr int most_moments = 4;  // that one pass takes
+    static constexpr int most_moments = 4;  // of one pass
 
     const ElementPlan<Real>& plan;
     const Tables<Real>& t;
@@ -72,7 +72,7 @@ struct MomentSums {
     void project(int element, const Real* weight, Real* M) const {
         const int first = t.first[element], end = end_of(element);
         for (int c = 0; c < n; c += 4) {
-            const int at = c + 4 <= n ? c : n - 4;  // the last ones may be taken again; n >= 4
+            const int at = c + 4 <= n ? c : n - 4;  // may repeat the last monomials; n >= 4
             const Real* m = w.monomials + at * t.stride;
             V a{}, b{}, d{}, e{};
             for (int k = first; k < end; k += L) {
@@ -86,7 +86,7 @@ struct MomentSums {
         }
     }
 
-    // All moments, which the three operators start from
+    // Computes all moments; each of the three operators starts from them.
     void compute() const {
         for (int i = 0; i < plan.moments.size; ++i) {
             const int element = plan.moments[i].element;
@@ -122,7 +122,7 @@ struct MomentSums {
         return sum<Real>(total);
     }
 
-    // dE/dM, and dE/d(R^2) in self_bar, from u = dE/dG; false if u is 0 for all of them
+    // Sets dE/dM, and dE/d(R^2) in self_bar, from u = dE/dG; returns false if u is 0 for all functions.
     bool vjp_contractions(const Real* u) const {
         bool any = false;
         for (int c = 0; c < plan.moments.size * n; ++c) w.bar[c] = 0;
@@ -147,7 +147,7 @@ struct MomentSums {
         return any;
     }
 
-    // Adds the gradient of `moments` moments of one element from `first` on
+    // Adds the gradient of `moments` moments of one element, beginning with `first`.
     template <int moments>
     void vjp_moments(int first) const {
         const int element = plan.moments[first].element;
@@ -164,9 +164,9 @@ struct MomentSums {
                 radial += (2 * w.self_bar[first + i]) * R[i] * slope[i];
             }
             V change[3] = {};                     // dE/du
-            V part[4] = {radial, V{}, V{}, V{}};  // sums in parts need not wait for each other
+            V part[4] = {radial, V{}, V{}, V{}};  // partial sums do not wait for each other
             for_each<n, written_out>([&](auto c) SITEWISE_INLINE_LAMBDA {
-                V q{}, s{};  // dE/d(monomial), and what the shells' slopes multiply
+                V q{}, s{};  // dE/d(monomial), and the factor of the shells' slopes
                 for_each<moments, true>([&](auto i) SITEWISE_INLINE_LAMBDA {
                     q += bars[i * n + c] * R[i];
                     s += bars[i * n + c] * slope[i];
@@ -200,8 +200,8 @@ struct MomentSums {
         }
     }
 
-    // dM along the direction (gx, gy, gz) goes to w.bar; the tables of monomials are overwritten by their
-    // changes.
+    // Sets w.bar to the change dM along the direction (gx, gy, gz). Overwrites the tables of monomials by
+    // their changes.
     void jvp_moment(int i) const {
         const int element = plan.moments[i].element;
         Real* dM = w.bar + i * n;
@@ -259,7 +259,7 @@ struct MomentSums {
     }
 };
 
-// work(sums) with the moments of the plan's order, which is even, if there are any
+// Calls work(sums) with the moments of the plan's order, which is even, if the plan has moments.
 template <int Order = 2, class Real, class Work>
 SITEWISE_INLINE void with_moments(const ElementPlan<Real>& plan,
                                   const Tables<Real>& t,

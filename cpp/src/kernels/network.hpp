@@ -1,6 +1,6 @@
 #pragma once
 
-// The network on a batch of atoms as matrix products: the atoms of a batch are the lanes.
+// Evaluates the network on a batch of atoms by matrix products. The atoms of a batch are the lanes.
 
 #include "activation.hpp"
 #include "elementary.hpp"
@@ -14,9 +14,9 @@ struct Batch {
     using V = Vector<Real>;
     static constexpr int L = lanes<Real>;
     static constexpr int vectors = batch_size / L;
-    static constexpr int rows = vectors < 8 ? 8 / vectors : 1;  // of a product at a time
+    static constexpr int rows = vectors < 8 ? 8 / vectors : 1;  // of a product that are computed together
 
-    // y[r] = start[r] + sum over i of a[i * step + r * next] x[i], for `count` rows r of a matrix
+    // y[r] = start[r] + sum over i of a[i * step + r * next] x[i] for `count` rows r of a matrix
     template <int count>
     static SITEWISE_INLINE void product(int n,
                                         const Real* a,
@@ -32,7 +32,7 @@ struct Batch {
                     y[r][v] += a[i * step + r * next] * load(x + i * batch_size + v * L);
     }
 
-    // h, scale f' and, unless null, scale^2 f'' of `count` nodes from o on
+    // Sets h, scale f' and, unless null, scale^2 f'' of `count` nodes, beginning with o.
     template <int count>
     static SITEWISE_INLINE void forward(const Layer<Real>& l,
                                         int o,
@@ -54,7 +54,8 @@ struct Batch {
             }
     }
 
-    // dE/dh of `count` inputs from i on, times their slope unless null; times it the curvature unless null
+    // Sets dE/dh of `count` inputs, beginning with i, times their slope unless null; also dE/dh times
+    // curvature.
     template <int count>
     static SITEWISE_INLINE void backward(const Layer<Real>& l,
                                          int i,
@@ -73,7 +74,7 @@ struct Batch {
     }
 };
 
-// energies [batch] and, unless null, dedx [n][batch] of x [n][batch]; scratch is 3 times all nodes [.][batch]
+// Sets energies [batch] and, unless null, dedx [n][batch] for x [n][batch]. scratch is [3 nodes][batch].
 template <class Real>
 void network(const NetworkView<Real>& net, const Real* x, Real* energies, Real* dedx, Real* scratch) {
     using B = Batch<Real>;
@@ -90,7 +91,7 @@ void network(const NetworkView<Real>& net, const Real* x, Real* energies, Real* 
     }
     for (int b = 0; b < batch_size; ++b) energies[b] = h[b];
     if (!dedx) return;
-    // zbar of the last layer is its slope; below come dE/dh times the slopes of the layer before
+    // zbar of the last layer is its slope. Below it, zbar is dE/dh times the slopes of the layer before.
     Real* below = slope;
     const Real* zbar = h - batch_size;
     for (int q = net.layers.size; q-- > 0;) {

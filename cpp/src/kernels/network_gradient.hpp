@@ -1,7 +1,7 @@
 #pragma once
 
-// The derivative of energies and forces with respect to the weights of a network, for blocks of batch_size
-// atoms: each array of a block is [node][batch_size], the atoms are the lanes.
+// Computes derivatives of energies and forces with respect to the weights of a network, for blocks of
+// batch_size atoms. Each array of a block is [node][batch_size], and the atoms are the lanes.
 
 #include <cstddef>
 
@@ -13,7 +13,7 @@ namespace {
 using std::size_t;
 using BatchOfDoubles = Batch<double>;
 
-// Calls work(count of nodes as a Count, first node): `rows` nodes at a time, then one by one.
+// Calls work(number of nodes as a Count, first node) for `rows` nodes at a time, then for single nodes.
 template <int rows, class Work>
 SITEWISE_INLINE void by_rows(int n, Work work) {
     int o = 0;
@@ -27,8 +27,8 @@ SITEWISE_INLINE int count_nodes(const NetworkView<double>& net) {
     return nodes;
 }
 
-// From dE/dz of the layer above down: dE/dh g of each layer, its adjoint g slope, its curvature g scale^2
-// f''.
+// Goes down from dE/dz of the layer above. Sets, with g = dE/dh of each layer, its adjoint g slope and its
+// curvature g scale^2 f''.
 SITEWISE_INLINE void trace_down(const NetworkView<double>& net,
                                 double* slope,
                                 double* adjoint,
@@ -71,8 +71,8 @@ void trace(const NetworkView<double>& net, size_t blocks, const double* x, doubl
     }
 }
 
-// Tangents d along t, and zbar, the derivative with respect to z of a e + t . de/dx: with dE/dh = g of the
-// forward pass, u = d W and f'(z), f''(z) of the layer, zbar = g f'' u + f' hbar.
+// Computes tangents d along t, and zbar, the derivative of a e + t . de/dx with respect to z. With g = dE/dh
+// of the first pass, u = d W and f'(z), f''(z) of the layer, zbar = g f'' u + f' hbar.
 SITEWISE_INLINE void gradient_of_block(const NetworkView<double>& net,
                                        const double* trace,
                                        const double* a,
@@ -121,13 +121,13 @@ SITEWISE_INLINE void gradient_of_block(const NetworkView<double>& net,
     }
 }
 
-// An array of all blocks: [node][batch_size] at `data` + block * `step`
+// An array of all blocks, which has [node][batch_size] at `data` + block * `step`
 struct Blocks {
     const double* data;
     size_t step;
 };
 
-// g[i][o] += sum over atoms of h[i] z[o] + d[i] q[o]: the lanes are added up at the end
+// g[i][o] += sum over atoms of h[i] z[o] + d[i] q[o]; the lanes are summed at the end.
 template <int ins, int outs>
 SITEWISE_INLINE void
 outer_product(size_t blocks, int i, int o, Blocks h, Blocks z, Blocks d, Blocks q, int width, double* g) {
@@ -171,7 +171,7 @@ void weight_gradient(const NetworkView<double>& net,
     const size_t of_trace = 4 * static_cast<size_t>(nodes), of_scratch = 2 * static_cast<size_t>(nodes);
     Blocks h{x, static_cast<size_t>(n)}, d{t, static_cast<size_t>(n)};
     int at = 0;
-    constexpr int ins = vector_bytes == 64 ? 4 : 2;  // what the registers hold
+    constexpr int ins = vector_bytes == 64 ? 4 : 2;  // as many as the registers hold
     for (const Layer<double>& l : net.layers) {
         const Blocks z{scratch + nodes + at, of_scratch}, q{trace + 2 * nodes + at, of_trace};
         by_rows<ins>(

@@ -1,8 +1,8 @@
 #pragma once
 
-// The functions of pairs of neighbours j, k. An atom's pairs within the cutoffs are listed in chunks, row by
-// row (one j, all k), and worked on a vector of pairs at a time. All functions of one family have the factor
-// F = f(r_j) f(r_k) f(r_jk), all of one group the exponential of the sum of the squares of the distances.
+// Functions of pairs of neighbours j, k. An atom's pairs within the cutoffs are listed in chunks, row by row
+// (one j, all k), and processed one vector of pairs at a time. All functions of a family share the factor
+// F = f(r_j) f(r_k) f(r_jk); all functions of a group share the Gaussian of the distances.
 
 #include "elementary.hpp"
 #include "plan.hpp"
@@ -15,7 +15,7 @@ struct PairLoop {
     using V = Vector<Real>;
     using M = core::Math<V>;
     static constexpr int L = lanes<Real>;
-    static constexpr int N = 4;         // vectors of a tile, which share the loops over members
+    static constexpr int N = 4;         // vectors in a tile, which share the loops over members
     static constexpr int tile = N * L;  // pairs
 
     const ElementPlan<Real>& plan;
@@ -42,7 +42,7 @@ struct PairLoop {
     const Real* values(int envelope) const { return t.f + envelope * t.stride; }
     const Real* slopes(int envelope) const { return t.f_slope + envelope * t.stride; }
 
-    // work() for each chunk of pairs
+    // Calls work() for each chunk of pairs.
     template <class Work>
     void for_each_chunk(Work work) {
         if (list.complete) {
@@ -71,7 +71,7 @@ struct PairLoop {
 
     void clear() { list.size = list.n_rows = list.n_masks = 0; }
 
-    // The rest of the last tile pairs a filling neighbour with itself.
+    // Fills the rest of the last tile by pairs of a padding neighbour with itself.
     void fill_tile() {
         for (int p = list.size; p % tile != 0; ++p) {
             list.j[p] = list.k[p] = t.filling;
@@ -80,7 +80,7 @@ struct PairLoop {
         }
     }
 
-    // The pairs of j with the candidates [first, end) that are behind `after`
+    // Lists the pairs of j with the candidates [first, end) that come after `after`.
     void add_row(int j, int first, int end, int after) {
         const V x = broadcast(t.x[j]), y = broadcast(t.y[j]), z = broadcast(t.z[j]), s = broadcast(t.s[j]);
         const V inverse_r = broadcast(t.inverse_r[j]);
@@ -111,7 +111,7 @@ struct PairLoop {
     SITEWISE_INLINE V power_of(int p, int n) const { return load(w.power + p * tile + n * L); }
     SITEWISE_INLINE V slope_of(int p, int n) const { return load(w.slope + p * tile + n * L); }
 
-    // T and, with slopes, dT/dc of all powers, for vector n of the tile
+    // Computes T and, with slopes, dT/dc of all powers, for vector n of the tile.
     template <bool with_slopes>
     SITEWISE_INLINE void powers(int n, V c) const {
         const core::ValueSlope<V> angle = block.angles ? core::angle_of(c) : core::ValueSlope<V>{};
@@ -126,7 +126,8 @@ struct PairLoop {
         }
     }
 
-    // Distances of a vector of pairs; with `lengths` all of them, otherwise squares alone.
+    // The distances of a vector of pairs. If the block has `lengths`, all are set, otherwise only the
+    // squares.
     struct Geometry : core::Triangle<V> {
         const std::int32_t *j, *k;
     };
@@ -149,8 +150,8 @@ struct PairLoop {
         return g;
     }
 
-    // The Gaussian of the two or three distances of group q, for vector n of the tile; `made` tells whether
-    // that of the group's source is there.
+    // The Gaussian of the two or three distances of group q, for vector n of the tile. `made`: the Gaussian
+    // of the group's source has been computed.
     SITEWISE_INLINE V gaussian(int q, const Family<Real>& family, const Geometry& g, int n, bool made) const {
         const Group<Real>& group = block.groups[q];
         if (group.eta == 0) return broadcast(Real(1));
@@ -174,7 +175,7 @@ struct PairLoop {
         }
     }
 
-    // w.sums += the members' functions of the pairs of the chunk
+    // w.sums += the members' functions, summed over the pairs of the chunk
     void evaluate() const {
         for (int p = 0; p < list.size; p += tile) {
             Geometry g[N];
@@ -309,7 +310,7 @@ struct PairLoop {
         return core::pair_changes<V>(j, k, mixed, g);
     }
 
-    // w.sums += the members' derivatives along the direction, for the pairs of the chunk
+    // w.sums += the members' derivatives along the direction, summed over the pairs of the chunk
     void jvp() const {
         for (int p = 0; p < list.size; p += L) {
             const Geometry g = geometry(p, true);
@@ -332,7 +333,7 @@ struct PairLoop {
         }
     }
 
-    // The members' derivatives of E; false if all are 0
+    // Sets the derivatives of E by the members; returns false if all are 0.
     bool set_weights(const Real* u) const {
         bool any = false;
         for (int i = 0; i < block.families.size; ++i) {

@@ -1,7 +1,7 @@
 #pragma once
 
-// Vectors of the width of the instruction set that this file is compiled for, and the operations that the
-// compiler's vector types lack. Everything is always inlined, see core/math.hpp.
+// Vectors as wide as the instruction set that this file is compiled for, and operations that the compiler's
+// vector types lack. All functions are always inlined, see core/math.hpp.
 
 #include <cstddef>
 #include <cstdint>
@@ -49,7 +49,7 @@ using Bits = typename VectorOf<Real>::bits;
 template <class Real>
 constexpr int lanes = vector_bytes / static_cast<int>(sizeof(Real));
 
-// Not by memcpy, after which the compiler would believe that any variable may have changed.
+// This does not use memcpy, because the compiler would then assume that any variable may have changed.
 template <class Real>
 SITEWISE_INLINE Vector<Real> load(const Real* p) {
     return *reinterpret_cast<const typename VectorOf<Real>::unaligned*>(p);
@@ -60,7 +60,7 @@ SITEWISE_INLINE void store(Real* p, Vector<Real> v) {
     *reinterpret_cast<typename VectorOf<Real>::unaligned*>(p) = v;
 }
 
-/// As many floats as a vector has doubles, by the one instruction that GCC makes three of.
+/// Converts as many floats as a vector has doubles, by one instruction; GCC would use three.
 SITEWISE_INLINE Vector<double> widen(const float* p) {
 #if defined(__AVX512F__)
     return (Vector<double>)_mm512_cvtps_pd(_mm256_loadu_ps(p));
@@ -71,7 +71,7 @@ SITEWISE_INLINE Vector<double> widen(const float* p) {
 #endif
 }
 
-/// An int that is known when compiled, for the parameters of lambdas
+/// An int that is known at compile time, for parameters of lambdas
 template <int n>
 struct Count {
     static constexpr int value = n;
@@ -98,7 +98,7 @@ SITEWISE_INLINE Vector<Real> gather(const Real* p, const std::int32_t* i) {
 #endif
 }
 
-/// Below how many entries lookup() is faster than gather(); 0 where the processor has no such instruction.
+/// Tables with fewer entries are read faster by lookup() than by gather(); 0 if there is no such instruction.
 template <class Real>
 #if defined(__AVX512F__)
 constexpr int lookup_size = 4 * lanes<Real>;
@@ -106,7 +106,7 @@ constexpr int lookup_size = 4 * lanes<Real>;
 constexpr int lookup_size = 0;
 #endif
 
-/// p[i[0]], p[i[1]], ... of a table of lookup_size entries, all of which are read: a permutation of registers
+/// p[i[0]], p[i[1]], ... of a table of lookup_size entries, all of which are read, by permuting registers
 template <class Real>
 SITEWISE_INLINE Vector<Real> lookup(const Real* p, const std::int32_t* i) {
 #if defined(__AVX512F__)
@@ -164,7 +164,7 @@ SITEWISE_INLINE void sums(Vector<Real> a, Vector<Real> b, Vector<Real> c, Vector
     out[3] = sum<Real>(d);
 }
 
-/// Bit l is set where v[l] < limit.
+/// Bit l is set if v[l] < limit.
 template <class Real>
 SITEWISE_INLINE std::uint32_t below(Vector<Real> v, Real limit) {
 #if defined(__AVX512F__)
@@ -186,8 +186,8 @@ SITEWISE_INLINE std::uint32_t below(Vector<Real> v, Real limit) {
 }
 
 #if defined(__AVX2__) && !defined(__AVX512F__)
-/// For each set of lanes, in parts of 32 bits: the order that brings them to the front, the one that brings
-/// them back, and their numbers.
+/// Permutations for each set of lanes, in parts of 32 bits: one that brings the lanes to the front, its
+/// inverse, and the numbers of the lanes.
 template <class Real>
 struct Orders {
     static constexpr int n = lanes<Real>, parts = 8 / n;
@@ -219,11 +219,11 @@ SITEWISE_INLINE Vector<Real> permute(Vector<Real> v, const std::uint8_t* order) 
 }
 #endif
 
-/// The lanes whose bits are set, to the front of p; the rest of a whole vector behind them is overwritten.
+/// Writes the lanes whose bits are set to the front of p, and overwrites p up to the length of a vector.
 template <class Real>
 SITEWISE_INLINE void compress(Real* p, std::uint32_t bits, Vector<Real> v) {
 #if defined(__AVX512F__)
-    // Compressed in the register: a store of all lanes is much faster than a compressing store.
+    // Compress in the register, because a store of all lanes is much faster than a compressing store.
     if constexpr (sizeof(Real) == 8)
         _mm512_storeu_pd(p, _mm512_maskz_compress_pd(static_cast<__mmask8>(bits), (__m512d)v));
     else
@@ -238,7 +238,7 @@ SITEWISE_INLINE void compress(Real* p, std::uint32_t bits, Vector<Real> v) {
 #endif
 }
 
-/// The same of the numbers first, first + 1, ... of as many lanes as those of Real
+/// The same for the numbers first, first + 1, ..., with as many lanes as a vector of Real has
 template <class Real>
 SITEWISE_INLINE void compress_numbers(std::int32_t* p, std::uint32_t bits, std::int32_t first) {
 #if defined(__AVX512F__)
@@ -272,8 +272,8 @@ SITEWISE_INLINE void fill_numbers(std::int32_t* p, std::int32_t number) {
     for (int l = 0; l < lanes<Real>; ++l) p[l] = number;
 }
 
-/// The opposite of compress: the values from p on in the lanes whose bits are set, 0 in the others, whatever
-/// is left in memory behind the values, as may be NaN
+/// The inverse of compress: puts the values at p into the lanes whose bits are set, and 0 into the others,
+/// even if the memory after the values holds NaN.
 template <class Real>
 SITEWISE_INLINE Vector<Real> expand(const Real* p, std::uint32_t bits) {
 #if defined(__AVX512F__)
