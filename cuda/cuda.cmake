@@ -1,9 +1,9 @@
-# The CUDA backend of the library `sitewise`, or what stands in its place, see SITEWISE_CUDA.
+# Adds the CUDA backend, or its replacement, to the library `sitewise`; see SITEWISE_CUDA.
 
 file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*.cu)
 if(SITEWISE_CUDA STREQUAL "HOST")  # a fiber for each CUDA thread, tests/cuda/hostexec
     set_source_files_properties(${cuda_sources} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
-    # The scheduler itself must not be seen by the sanitizers that watch the kernels.
+    # Sanitizers watch the kernels, but not the scheduler.
     add_library(sitewise_hostexec OBJECT tests/cuda/hostexec/hostexec.cpp)
     if(SITEWISE_SANITIZE MATCHES "address")
         target_compile_definitions(sitewise_hostexec PRIVATE HX_ASAN=1)
@@ -18,7 +18,7 @@ elseif(SITEWISE_CUDA)
         set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
     endif()
     enable_language(CUDA)
-    # Objects, so that those who link the library need no CUDA compiler, only the static runtime.
+    # These are objects, so a program that links the library needs only the static runtime and no CUDA compiler.
     add_library(sitewise_cuda OBJECT ${cuda_sources})
     set_target_properties(
         sitewise sitewise_cuda PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON

@@ -11,14 +11,14 @@ struct Activated {
     V value, first, second;
 };
 
-/// f(z), f'(z), f''(z) of n2p2's activation functions; sitewise/network.hpp states the errors.
+/// Computes f(z), f'(z), f''(z) of n2p2's activation functions. sitewise/network.hpp states the errors.
 template <class V>
 SITEWISE_INLINE Activated<V> activate(Activation activation, V z) {
     using Real = typename Math<V>::Real;
     const V one = z * Real(0) + Real(1);
     switch (activation) {
         case Activation::tanh: {
-            const Real most = 20;  // 1 - tanh is below rounding from here on
+            const Real most = 20;  // above this, 1 - tanh is below rounding
             const V x = z > most ? one * most : (z < -most ? one * -most : z);
             const V t = one - Real(2) / (Math<V>::exp(x + x) + Real(1)), d = one - t * t;
             return {t, d, Real(-2) * t * d};

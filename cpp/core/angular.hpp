@@ -5,15 +5,14 @@
 namespace sitewise::core {
 
 /// Neighbours j, k of an atom: squares s, lengths r and inverse lengths i of r_j, r_k and r_jk, and the
-/// cosine c of the angle between r_j and r_k. Lengths are not looked at where no function of a block needs
-/// them.
+/// cosine c of the angle between r_j and r_k. Lengths are ignored if no function of a block needs them.
 template <class V>
 struct Triangle {
     V c, sj, sk, sjk, rj, rk, rjk, ij, ik, ijk;
 };
 
-/// A function T of c = cos t: max(1 + lambda c, 0)^zeta, made from another one (zeta = 1 directly, an even
-/// zeta by squaring, an odd one by multiplication, other numbers by pow), or a compact function of the angle.
+/// A function T of c = cos t: max(1 + lambda c, 0)^zeta, or a compact function of the angle. Powers are made
+/// from others: zeta = 1 directly, an even zeta by squaring, an odd one by multiplication, and others by pow.
 template <class Real>
 struct Power {
     enum class Kind { first, square, next, real, compact };
@@ -23,8 +22,8 @@ struct Power {
     Envelope<Real> angle;
 };
 
-/// The angle of a cosine and its derivative by it; 0 at 0 and 180 degrees, where compact functions have no
-/// slope or are 0.
+/// The angle of a cosine, and its derivative by the cosine. The derivative is set to 0 at 0 and 180 degrees,
+/// where compact functions have no slope or are 0.
 template <class V>
 SITEWISE_INLINE ValueSlope<V> angle_of(V c) {
     using Real = typename Math<V>::Real;
@@ -35,7 +34,7 @@ SITEWISE_INLINE ValueSlope<V> angle_of(V c) {
     return {Math<V>::acos(limited), sine2 > Real(1e-12) ? slope : V{}};
 }
 
-/// T and dT/dc, where `source` is that of the power it is made from and `angle` that of c.
+/// T and dT/dc. `source` is T of the power that it is made from, and `angle` is the angle of c.
 template <class V, class Real>
 SITEWISE_INLINE ValueSlope<V> angular_power(const Power<Real>& power,
                                             V c,
@@ -43,7 +42,7 @@ SITEWISE_INLINE ValueSlope<V> angular_power(const Power<Real>& power,
                                             const ValueSlope<V>& source) {
     using Kind = typename Power<Real>::Kind;
     const V base = Real(1) + power.lambda * c;
-    // n2p2 too sets the function to 0 where 1 + lambda c is negative
+    // n2p2 also sets the function to 0 if 1 + lambda c is negative
     const V positive = base > Real(0) ? base : V{};
     if (power.kind == Kind::square)
         return {source.value * source.value, Real(2) * source.value * source.slope};
@@ -74,7 +73,7 @@ SITEWISE_INLINE V gaussian(Real eta, Real rs, bool triangle, const Triangle<V>& 
     return Math<V>::exp(-eta * squares);
 }
 
-/// The envelope of r_jk, or 1 where it is not in the functions.
+/// The envelope of r_jk, or 1 if the functions do not contain it.
 template <class V, class Real>
 SITEWISE_INLINE ValueSlope<V> third_envelope(const Envelope<Real>& f, bool triangle, const Triangle<V>& t) {
     if (!triangle) return {V{} + Real(1), V{}};
@@ -83,8 +82,8 @@ SITEWISE_INLINE ValueSlope<V> third_envelope(const Envelope<Real>& f, bool trian
 
 // -- the gradient of E = sum of weights times functions -------------------------------------------------
 
-/// Sums over groups of functions with the same envelopes of exp(-eta q) times U = sum of weights * T, dU/dc,
-/// -2 eta U and 2 eta rs U, which are the slopes of the Gaussian.
+/// Sums over the groups of a family. Each group contributes exp(-eta q) times U = sum of weights * T, times
+/// dU/dc, and times -2 eta U and 2 eta rs U, which are the slopes of the Gaussian.
 template <class V>
 struct FamilySums {
     V S{}, C{}, Q{}, H{};
@@ -106,7 +105,7 @@ struct PairSlopes {
     V c{}, j{}, k{}, jk{};
 };
 
-/// Adds the functions of a family with the envelopes fj, fk and fjk (third_envelope); `shifts`: some rs is
+/// Adds the functions of a family with the envelopes fj, fk and fjk (third_envelope). `shifts`: some rs is
 /// not 0.
 template <class V>
 SITEWISE_INLINE void add_family(PairSlopes<V>& d,
@@ -149,13 +148,13 @@ struct PairChanges {
     V j, k, jk, c;
 };
 
-/// From rj.vj, rk.vk and rj.vk + rk.vj.
+/// Computes the changes from rj.vj, rk.vk and rj.vk + rk.vj.
 template <class V>
 SITEWISE_INLINE PairChanges<V> pair_changes(V j, V k, V mixed, const Triangle<V>& t) {
     return {j, k, j + k - mixed, mixed * t.ij * t.ik - t.c * (j * t.ij * t.ij + k * t.ik * t.ik)};
 }
 
-/// The product F of a family's envelopes, its change, and those of the sums of r^2/2 and of r in its
+/// The product F of a family's envelopes, and the changes of F and of the sums of r^2/2 and of r in its
 /// Gaussians.
 template <class V>
 struct FamilyChange {

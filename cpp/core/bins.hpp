@@ -4,13 +4,13 @@
 
 namespace sitewise::core {
 
-/// The bin, of `count` along an axis, of a fractional coordinate.
+/// The bin of a fractional coordinate, if there are `count` bins along the axis.
 SITEWISE_INLINE int bin_of(double fraction, double low, double span, int count) {
     const int b = static_cast<int>((fraction - low) / span * count);
     return b < 0 ? 0 : (b < count ? b : count - 1);
 }
 
-/// Brings a bin back into the box along one axis, from image `cell`; false where there is none.
+/// Wraps a bin into the box along one axis and sets its image `cell`; returns false if there is no such bin.
 SITEWISE_INLINE bool fold(int count, bool periodic, int& b, int& cell) {
     cell = 0;
     if (b >= 0 && b < count) return true;

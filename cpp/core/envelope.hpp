@@ -5,19 +5,19 @@
 
 namespace sitewise::core {
 
-/// A function of the distance r that vanishes outside of an interval: a cutoff function, or the radial part
-/// of a function with compact support.
+/// A function of the distance r that vanishes outside an interval: a cutoff function, or the radial part of a
+/// function with compact support.
 template <class Real>
 struct Envelope {
     CutoffType type;
     bool compact;     ///< f(|r - center| / width); otherwise f((r - center) / width), and 1 below the center
-    bool asymmetric;  ///< f((2 - x) x) in place of f(x)
-    bool of_square;   ///< needs r^2 alone
-    Real rc2;         ///< the square of the distance from which it is 0
+    bool asymmetric;  ///< f((2 - x) x) instead of f(x)
+    bool of_square;   ///< needs only r^2
+    Real rc2;         ///< the function is 0 beyond this squared distance
     Real center, inverse_width;
 };
 
-/// fc(r) of n2p2's manual, "Cutoff functions": falls from 1 at alpha rc to 0 at rc.
+/// fc(r) of n2p2's manual, "Cutoff functions". It falls from 1 at alpha rc to 0 at rc.
 template <class Real>
 SITEWISE_INLINE Envelope<Real> cutoff_envelope(Cutoff cutoff, double rc) {
     const bool whole = cutoff.type == CutoffType::hard || cutoff.type == CutoffType::tanhu ||
@@ -40,8 +40,8 @@ SITEWISE_INLINE Envelope<Real> compact_envelope(CutoffType type, bool asymmetric
             Real(2.0 / (right - left))};
 }
 
-/// cos(pi x / 2) / (1 - x^2) and sin(pi x / 2) / x as functions of z = x^2 in [0, 1]; Chebyshev
-/// interpolation, errors 2e-17 and 4e-19 (9e-10 and 7e-9 in single precision).
+/// cos(pi x / 2) / (1 - x^2) and sin(pi x / 2) / x as functions of z = x^2 in [0, 1], by Chebyshev
+/// interpolation with errors 2e-17 and 4e-19 (9e-10 and 7e-9 in single precision).
 template <class V>
 SITEWISE_INLINE V cosine_factor(V z) {
     constexpr double c[] = {0.999999999999999984,     -0.233700550136167825,    0.019968957764836131,
@@ -82,8 +82,8 @@ SITEWISE_INLINE V tanh_near_zero(V y) {
         return y * horner(c, y * y);
 }
 
-/// The functions of x in [0, 1] that fall from 1 to 0, and their derivatives; n2p2's CoreFunction. The
-/// polynomials are factored by y = 1 - x: no cancellation near the cutoff.
+/// n2p2's CoreFunction: functions of x in [0, 1] that fall from 1 to 0, and their derivatives. The
+/// polynomials have the factor y = 1 - x, so nothing cancels near the cutoff.
 template <class V>
 SITEWISE_INLINE ValueSlope<V> falling(CutoffType type, V x) {
     using Real = typename Math<V>::Real;
@@ -137,8 +137,8 @@ SITEWISE_INLINE ValueSlope<V> compact(const Envelope<Real>& f, V a) {
     return {distance < Real(1) ? g.value : x * Real(0), distance < Real(1) ? g.slope * sign : x * Real(0)};
 }
 
-/// f(r) and (df/dr)/r, the factor of the vector r in the gradient, from s = r^2, r and 1/r; where
-/// `of_square`, r and 1/r are not looked at.
+/// f(r), and (df/dr)/r, which multiplies the vector r in the gradient, from s = r^2, r and 1/r. If
+/// `of_square`, r and 1/r are ignored.
 template <class V, class Real>
 SITEWISE_INLINE ValueSlope<V> envelope(const Envelope<Real>& f, V s, V r, V inverse_r) {
     const V zero = s * Real(0);

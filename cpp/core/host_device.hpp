@@ -2,9 +2,9 @@
 
 #define SITEWISE_PRAGMA(text) _Pragma(#text)
 
-/// SITEWISE_HOST_DEVICE before a function that runs on the processor and on the device; SITEWISE_UNROLL
-/// before a loop of at most 16 passes that is written out there, SITEWISE_UNROLL_BY(n) before one written out
-/// n times.
+/// SITEWISE_HOST_DEVICE precedes a function for the processor and the device. SITEWISE_UNROLL precedes a loop
+/// of at most 16 passes that is unrolled on the device, and SITEWISE_UNROLL_BY(n) a loop that is unrolled n
+/// times.
 #ifdef __CUDACC__
 #define SITEWISE_HOST_DEVICE __host__ __device__
 #define SITEWISE_UNROLL SITEWISE_PRAGMA(unroll)

@@ -4,8 +4,8 @@
 
 #include "host_device.hpp"
 
-/// The formulas of this folder are compiled into code for several instruction sets and for CUDA devices.
-/// Always inlined, no copy of them is left that the linker could share between those.
+/// The formulas of this folder are compiled for several instruction sets and for CUDA devices. They are
+/// always inlined, so that the linker finds no copy to share between instruction sets.
 #define SITEWISE_INLINE SITEWISE_HOST_DEVICE __attribute__((always_inline)) inline
 #define SITEWISE_INLINE_LAMBDA __attribute__((always_inline))
 
@@ -19,8 +19,9 @@ struct ValueSlope {
     V value, slope;
 };
 
-/// What the formulas need of a number V: a double or float here, a vector of them in the kernels (simd.hpp).
-/// Real is the number that fills V, and `condition ? a : b` must work for conditions between two V.
+/// The operations that formulas need on a number V, which is a double or float here and a vector of them in
+/// the kernels (simd.hpp). Real is the type of one number, and `condition ? a : b` must accept comparisons of
+/// two V.
 template <class V>
 struct Math {
     using Real = V;

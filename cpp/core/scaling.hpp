@@ -9,7 +9,7 @@ SITEWISE_INLINE double scaled(double G, double factor, double origin, double off
     return factor * (G - origin) + offset;
 }
 
-/// Whether G is outside of the training range; the tolerance is that of sitewise/scaling.hpp.
+/// True if G is outside the training range, with the tolerance of sitewise/scaling.hpp.
 SITEWISE_INLINE bool outside(double G, double least, double most) {
     const double tolerance = 1e-9 * (most - least);
     return G < least - tolerance || G > most + tolerance;
