@@ -14,17 +14,17 @@ import numpy as np
 from .errors import Unsupported
 
 Array = np.ndarray
+COMPILER = shutil.which("cc") or shutil.which("gcc")
 
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if not compiler:
+    if not COMPILER:
         raise Unsupported("no C compiler, which rounding.c needs")
     folder = tempfile.mkdtemp(prefix="ptx-rounding-")
     path = Path(folder) / "rounding.so"
     source = Path(__file__).with_name("rounding.c")
-    command = [compiler, "-O2", "-frounding-math", "-shared", "-fPIC", "-o", path, source, "-lm"]
+    command = [COMPILER, "-O2", "-frounding-math", "-shared", "-fPIC", "-o", path, source, "-lm"]
     subprocess.run(command, check=True)
     library = ctypes.CDLL(str(path))
     shutil.rmtree(folder)
