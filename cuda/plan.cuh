@@ -5,6 +5,7 @@
 
 #include "memory.cuh"
 #include "plan.hpp"
+#include "sitewise/error.hpp"
 
 namespace sitewise::cuda {
 
@@ -23,6 +24,9 @@ void move_to_device(Span<T>& span, Packet& packet) {
 /// A plan without moments, because the device has no kernels for moments.
 template <class Real>
 DevicePlan<Real> to_device(ElementPlan<Real> plan, Packet& packet) {
+    if (plan.polynomials.outputs.size > 0)
+        throw Error(
+            "symmetry functions of types 33 to 35 are computed on the processor alone: set the device cpu");
     DevicePlan<Real> result;
     std::vector<Block<Real>> blocks(plan.blocks.begin(), plan.blocks.end());
     for (Block<Real>& block : blocks) {

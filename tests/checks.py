@@ -156,6 +156,32 @@ def all_functions(cutoff=4.3):
     return functions
 
 
+def ring(center, powers, shells, cutoff=4.0):
+    """Make a function of types 33 to 35; shells are (neighbour, eta, r_s)."""
+    names = {f"power{k}": p for k, p in enumerate(powers, start=1)}
+    for k, (neighbor, eta, rs) in enumerate(shells, start=1):
+        names |= {f"neighbor{k}": neighbor, "eta" if k == 1 else f"eta{k}": eta, "rs" if k == 1 else f"rs{k}": rs}
+    return _core.SymmetryFunction(31 + len(shells), center, cutoff=cutoff, **names)
+
+
+ALL, BY_NUMBER = _core.SymmetryFunction.all, _core.SymmetryFunction.all_by_number
+SHELLS = [(0, 0.3, 1.0), (1, 0.8, 2.1), (0, 0.8, 2.1), (ALL, 0.1, 0.0), (BY_NUMBER, 0.3, 1.0)]
+PAIRS = [(0,), (1,), (2,), (3,), (4,), (5,), (6,)]
+TRIPLES = [(1, 1, 1), (2, 1, 0), (2, 2, 1), (1, 1, 0), (2, 2, 2), (3, 1, 1), (3, 3, 3), (0, 0, 0), (2, 0, 0)]
+QUADRUPLES = [(1, 1, 1, 1), (2, 1, 1, 1), (2, 1, 2, 1), (1, 1, 1, 0), (2, 2, 2, 2), (1, 0, 2, 0), (3, 2, 1, 2)]
+
+
+def contractions(center=0):
+    """Return functions of all ranks, of equal shells, different ones and several elements."""
+    rng = np.random.default_rng(RNG_SEED)
+    functions = []
+    for powers in [*PAIRS, *TRIPLES, *QUADRUPLES]:
+        n = max(2, len(powers))
+        functions.append(ring(center, powers, [SHELLS[1]] * n))
+        functions += [ring(center, powers, [SHELLS[k] for k in rng.integers(len(SHELLS), size=n)]) for _ in range(2)]
+    return functions
+
+
 def random_potential(seed=RNG_SEED, cutoff=4.3, functions=None, device="cpu", **plan):
     """Make a potential for O and Si with random weights and different networks; `plan` as in `compiled`.
 

@@ -233,7 +233,7 @@ def test_what_simple_nn_lacks_is_told(tmp_path):
     shifted = [_core.SymmetryFunction(9, 0, 0, 0, eta=0.1, rs=0.5, lambda_=1.0, zeta=1.0, cutoff=5.0)] * 5
     functions = _core.SymmetryFunctions(1, shifted)
     changed = _core.Potential(["Si"], functions, potential.scaling, potential.networks, [0.0])
-    with pytest.raises(Error, match="SIMPLE-NN has no symmetry functions of n2p2's type 9 with r_s"):
+    with pytest.raises(Error, match="SIMPLE-NN has no symmetry functions of type 9 with r_s"):
         write_potential(Potential(changed), tmp_path / "potential_saved")
     assert not (tmp_path / "potential_saved").exists()
 

@@ -31,7 +31,23 @@ MEANING = {
     "angle_left": ("angle_left", "40", 40.0, 0),
     "angle_right": ("angle_right", "140", 140.0, 0),
     "subtype": ("subtype", "p3a", "p3a", 0),
+    "s1": ("neighbor1", "O", 0, 0),
+    "s2": ("neighbor2", "all", _core.SymmetryFunction.all, 0),
+    "s3": ("neighbor3", "Si", 1, 0),
+    "s4": ("neighbor4", "Z", _core.SymmetryFunction.all_by_number, 0),
+    "eta2": ("eta2", "0.75", 0.75, -2),
+    "eta3": ("eta3", "0.1", 0.1, -2),
+    "eta4": ("eta4", "0.2", 0.2, -2),
+    "rs2": ("rs2", "1.5", 1.5, 1),
+    "rs3": ("rs3", "2", 2.0, 1),
+    "rs4": ("rs4", "2.5", 2.5, 1),
+    "p1": ("power1", "4", 4.0, 0),
+    "p2": ("power2", "2", 2.0, 0),
+    "p3": ("power3", "1", 1.0, 0),
+    "p4": ("power4", "0", 0.0, 0),
 }
+# Columns of the shells of contractions: element, eta, r_s
+SHELLS = [("s1", "eta", "rs"), ("s2", "eta2", "rs2"), ("s3", "eta3", "rs3"), ("s4", "eta4", "rs4")]
 # The columns of n2p2's documentation (symfunction_short)
 N2P2 = {
     2: "e1 eta rs rc",
@@ -77,12 +93,17 @@ def test_columns_stand_in_the_order_of_n2p2():
 
 @each_type
 def test_columns_are_those_of_what_a_type_is(kind):
-    columns, angular = set(kind.columns), kind.shape != "radial"
-    assert kind.shape in ("radial", "narrow angular", "wide angular")
+    columns, angular = set(kind.columns), kind.shape.endswith("angular")
+    assert kind.shape in ("radial", "narrow angular", "wide angular", "contraction")
+    assert "rc" in columns
+    if kind.shape == "contraction":
+        shells = kind.number - 31
+        powers = {f"p{k}" for k in range(1, 1 + (1 if shells == 2 else shells))}
+        assert columns == {column for shell in SHELLS[:shells] for column in shell} | powers | {"rc"}
+        return
     assert ("e1" in columns, "e2" in columns) == (not kind.weighted, angular and not kind.weighted)
     assert {"rl", "subtype"} <= columns if kind.compact else "eta" in columns
     assert not angular or {"lambda", "zeta"} <= columns or {"angle_left", "angle_right"} <= columns
-    assert "rc" in columns
 
 
 @each_type
@@ -94,7 +115,7 @@ def test_a_line_is_read_and_written(tmp_path, kind):
     default = _core.SymmetryFunction(kind.number, 1, cutoff=4.25)
     values = {MEANING[column][0]: MEANING[column][2] for column in kind.columns}
     assert all(getattr(f, name) == values.get(name, getattr(default, name)) for name in PARAMETERS)
-    assert (f.is_angular, f.is_compact) == (kind.shape != "radial", kind.compact)
+    assert (f.is_angular, f.is_compact) == (kind.shape.endswith("angular"), kind.compact)
 
 
 @each_type
@@ -134,16 +155,23 @@ def test_the_printed_table_shows_what_a_type_has(tmp_path, kind):
     row = dict(zip(COLUMNS, next(read(tmp_path, lines(kind, kind.columns)).rows()), strict=True))
     shown = {
         **{"eta (1/A^2)": "eta", "r_s (A)": "rs", "lambda": "lambda_", "zeta": "zeta", "shape": "subtype"},
-        **{"left (A)": "left", "angles (deg)": "angle_left", "cutoff (A)": "cutoff"},
+        **{"left (A)": "left", "angles (deg)": "angle_left", "powers": "power1", "cutoff (A)": "cutoff"},
     }
     assert {title for title in shown if row[title]} == {
         title for title, parameter in shown.items() if parameter in named(kind).values()
     }
+    if kind.shape == "contraction":
+        shells = kind.number - 31
+        assert row["neighbours"] == " ".join(["O", "all", "Si", "Z"][:shells])
+        assert row["eta (1/A^2)"] == " ".join(["0.05", "0.75", "0.1", "0.2"][:shells])
+        assert row["r_s (A)"] == " ".join(["0.5", "1.5", "2", "2.5"][:shells])
+        assert row["powers"] == ("4" if shells == 2 else " ".join(["4", "2", "1", "0"][:shells]))
+        return
     assert row["neighbours"] == ("all" if kind.weighted else "O Si" if kind.shape != "radial" else "O")
 
 
 def test_names_of_types():
-    plain = {kind.shape: kind.number for kind in TYPES if not (kind.weighted or kind.compact)}
+    plain = {kind.shape: kind.number for kind in TYPES if kind.number < 12}
     assert plain == {"radial": RADIAL, "narrow angular": ANGULAR, "wide angular": WIDE_ANGULAR}
 
 

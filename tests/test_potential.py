@@ -10,6 +10,7 @@ from checks import (
     RNG_SEED,
     arrays,
     assert_close,
+    contractions,
     directional_derivative,
     random_potential,
     strained,
@@ -132,6 +133,34 @@ def test_results_do_not_depend_on_threads(precision):
     for other in results[1:]:
         for key, value in results[0].items():
             assert_close(np.nan_to_num(other[key]), np.nan_to_num(value), 1e-12, floor=1.0)
+
+
+def test_potentials_of_contractions(tmp_path):
+    potential = random_potential(functions=[*contractions(0)[::3], *contractions(1)[::4]])
+    potential.save(str(tmp_path))
+    for name in ("mixed", "cluster", "slab"):
+        species, positions, cell, pbc = arrays(STRUCTURES[name].repeat([2 if p else 1 for p in STRUCTURES[name].pbc]))
+        exact = potential.compute(species, positions, cell, pbc, features=True)
+        v = np.random.default_rng(RNG_SEED).normal(size=positions.shape)
+
+        def moved(h, species=species, positions=positions, cell=cell, pbc=pbc, v=v):
+            return potential.compute(species, positions + h * v, cell, pbc)["energy"]
+
+        assert_close([-np.sum(exact["forces"] * v)], [directional_derivative(moved, 1e-4)], 1e-6)
+        single, loaded = (_core.Potential.load(str(tmp_path)) for _ in range(2))
+        single.precision = "float32"
+        for other, tolerance in ((single, 1e-4), (loaded, 1e-11)):
+            result = other.compute(species, positions, cell, pbc, features=True)
+            for key in ("features", "forces", "energies"):
+                assert_close(np.nan_to_num(result[key]), np.nan_to_num(exact[key]), tolerance)
+
+
+@pytest.mark.skipif("cuda" not in DEVICES, reason="no CUDA device")
+def test_contractions_are_refused_on_cuda():
+    potential = random_potential(functions=[*contractions(0)[:3], *contractions(1)[:3]])
+    potential.device = "cuda"
+    with pytest.raises(Error, match="types 33 to 35 are computed on the processor alone"):
+        potential.compute(*arrays(STRUCTURES["cluster"]))
 
 
 def test_unknown_precision_is_refused():

@@ -5,14 +5,18 @@ import pytest
 
 from checks import (
     ATOMIC_NUMBERS,
+    BY_NUMBER,
     CUTOFFS,
     DEVICES,
     RNG_SEED,
+    SHELLS,
     arrays,
     assert_close,
     cases,
     compiled,
+    contractions,
     directional_derivative,
+    ring,
     strained,
     structures,
 )
@@ -55,8 +59,39 @@ def compact(subtype, left, right, a, asymmetric):
     return cutoff_function({"p1": 5, "p2": 6, "p3": 7, "p4": 8, "e": 4}[subtype[:2]], 0.0, 1.0, x)
 
 
+def contraction(f, kind, alpha, species, vectors):
+    """Compute a function of types 33 to 35 by the sum over all tuples of neighbours."""
+    r = np.linalg.norm(vectors, axis=1)
+    cosines = vectors @ vectors.T / np.outer(r, r) if len(r) else np.zeros((0, 0))
+    fc = cutoff_function(kind, alpha, f.cutoff, r)
+    numbers = np.array(ATOMIC_NUMBERS, float)[species]
+
+    def shell(element, eta, rs):
+        chosen = {f.all: np.ones(len(r)), f.all_by_number: numbers}.get(element, (species == element).astype(float))
+        return chosen * np.exp(-eta * (r - rs) ** 2) * fc
+
+    shells = [
+        shell(f.neighbor1, f.eta, f.rs),
+        shell(f.neighbor2, f.eta2, f.rs2),
+        shell(f.neighbor3, f.eta3, f.rs3),
+        shell(f.neighbor4, f.eta4, f.rs4),
+    ][: f.type - 31]
+    powers = [f.power1, f.power2, f.power3, f.power4]
+    n, m = len(shells), len(r)
+    terms = np.ones([m] * n)  # of all tuples of neighbours, one axis a shell
+    for axis, R in enumerate(shells):
+        terms = terms * R.reshape([m if a == axis else 1 for a in range(n)])
+    for axis in range(n if n > 2 else 1):
+        behind = (axis + 1) % n
+        first, last = min(axis, behind), max(axis, behind)
+        terms = terms * (cosines ** powers[axis]).reshape([m if a in (first, last) else 1 for a in range(n)])
+    return terms.sum()
+
+
 def formula(f, kind, alpha, species, vectors):
     """Compute one function of one atom, from its definition."""
+    if f.type > 30:
+        return contraction(f, kind, alpha, species, vectors)
 
     def radial(r):
         if f.type >= 20:
@@ -320,3 +355,114 @@ def test_bad_alpha_and_species_are_refused():
     plan = _core.SymmetryFunctions(1, functions)
     with pytest.raises(Error, match="element index 3"):
         plan.evaluate(np.array([3], np.int32), np.zeros((1, 3)), np.eye(3), np.ones(3, bool))
+
+
+def contraction_plan(kind=1, alpha=0.0):
+    both = [*contractions(0), *contractions(1)[::3]]
+    radial = [_core.SymmetryFunction(2, center, 0, eta=0.3, cutoff=4.0) for center in (0, 1)]
+    angular = [
+        _core.SymmetryFunction(9, center, 0, 1, eta=0.8, rs=2.1, lambda_=-1, zeta=3, cutoff=4.0) for center in (0, 1)
+    ]
+    return compiled(kind, alpha, moments="always", functions=[*both, *radial, *angular])
+
+
+@pytest.mark.parametrize("kind", [1, 6])
+@pytest.mark.parametrize("name", ["mixed", "cluster"])
+def test_contractions_equal_the_sums_over_tuples(name, kind):
+    species, positions, cell, pbc = arrays(STRUCTURES[name])
+    plan = contraction_plan(kind)
+    G = plan.evaluate(species, positions, cell, pbc)
+    i, j, vectors, _ = _core.neighbor_list(positions, cell, pbc, plan.cutoff)
+    for atom in range(len(species)):
+        mine = i == atom
+        functions = plan.functions(species[atom])
+        expected = [formula(f, kind, 0.0, species[j[mine]], vectors[mine]) for f in functions]
+        for f, value, right in zip(functions, G[atom], expected, strict=False):
+            assert_close(value, right, 1e-11, floor=1e-6), f
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_derivatives_of_contractions_equal_finite_differences(name):
+    species, positions, cell, pbc = arrays(STRUCTURES[name])
+    plan = contraction_plan()
+    rng = np.random.default_rng(RNG_SEED)
+    v, strain = rng.normal(size=positions.shape), rng.normal(size=(3, 3)) * 0.3
+
+    def moved(h):
+        return plan.evaluate(species, *strained(positions + h * v, cell, h * strain), pbc)
+
+    exact = plan.jvp(species, positions, cell, pbc, v, strain)
+    numerical = directional_derivative(moved, 2e-4)
+    for k in range(plan.max_count):
+        # Odd powers cancel in symmetric environments, where rounding is left.
+        assert_close(np.nan_to_num(exact[:, k]), np.nan_to_num(numerical[:, k]), 1e-7, floor=1e-5)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_each_contractions_vjp_is_adjoint_of_jvp(name):
+    species, positions, cell, pbc = arrays(STRUCTURES[name])
+    plan = contraction_plan()
+    rng = np.random.default_rng(RNG_SEED)
+    v, strain = rng.normal(size=positions.shape), rng.normal(size=(3, 3))
+    dG = np.nan_to_num(plan.jvp(species, positions, cell, pbc, v, strain))
+    for k in range(plan.max_count):
+        u = np.zeros(dG.shape)
+        u[:, k] = rng.normal(size=len(species))
+        gradient, by_strain = plan.vjp(species, positions, cell, pbc, u)
+        terms = np.concatenate([(gradient * v).ravel(), (by_strain * strain).ravel()])
+        assert abs(np.sum(u * dG) - np.sum(terms)) <= 1e-12 * (np.abs(u * dG).sum() + np.abs(terms).sum() + 1e-3)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_contractions_are_invariant(name):
+    species, positions, cell, pbc = arrays(STRUCTURES[name])
+    plan = contraction_plan()
+    G = np.nan_to_num(plan.evaluate(species, positions, cell, pbc))
+    R = rotation()
+    order = np.random.default_rng(5).permutation(len(species))
+    mirrored = np.nan_to_num(plan.evaluate(species, -positions @ R.T, -cell @ R.T, pbc))
+    permuted = np.nan_to_num(plan.evaluate(species[order], positions[order], cell, pbc))
+    for k in range(plan.max_count):
+        assert_close(mirrored[:, k], G[:, k], 1e-10, floor=1e-3)
+        assert_close(permuted[:, k], G[order, k], 1e-11, floor=1e-3)
+
+
+def test_contractions_of_atoms_without_neighbors():
+    species, positions, cell, pbc = arrays(STRUCTURES["isolated pair"])
+    plan = contraction_plan()
+    assert np.nanmax(np.abs(plan.evaluate(species, positions, cell, pbc))) == 0.0
+    gradient, _ = plan.vjp(species, positions, cell, pbc, np.ones((2, plan.max_count)))
+    assert np.abs(gradient).max() == 0.0
+
+
+def test_one_order_of_shells_that_mean_the_same():
+    a, b, c, d = SHELLS[:4]
+    same = [
+        [ring(0, (2,), [a, b]), ring(0, (2,), [b, a])],
+        [ring(0, (2, 1, 0), [a, b, c]), ring(0, (1, 0, 2), [b, c, a]), ring(0, (2, 0, 1), [b, a, c])],
+        [ring(0, (3, 2, 1, 0), [a, b, c, d]), ring(0, (1, 0, 3, 2), [c, d, a, b]), ring(0, (1, 2, 3, 0), [d, c, b, a])],
+    ]
+    for forms in same:
+        lines = {compiled(functions=[f]).lines(["O", "Si"]) for f in forms}
+        assert len(lines) == 1
+    different = [ring(0, (2, 1, 1, 1), [a, b, c, d]), ring(0, (2, 1, 1, 1), [a, b, d, c])]
+    assert len({compiled(functions=[f]).lines(["O", "Si"]) for f in different}) == 2
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (ring(0, (7,), [SHELLS[0]] * 2), "sum up to 7, expected at most 6"),
+        (ring(0, (4, 3, 0), [SHELLS[0]] * 3), "sum up to 7, expected at most 6"),
+        (ring(0, (1.5,), [SHELLS[0]] * 2), "the power p1 is 1.5, expected a whole number"),
+        (ring(0, (1, 1, -1), [SHELLS[0]] * 3), "the power p3 is -1, expected a whole number"),
+        (ring(0, (1,), [SHELLS[0], (0, -1.0, 0.0)]), "eta must not be negative"),
+        (ring(0, (1,), [SHELLS[0], (0, np.nan, 0.0)]), "not finite"),
+        (ring(0, (1,), [SHELLS[0], (1, 1.0, 0.0)]), "element index"),
+        (ring(0, (1,), [SHELLS[0], (-4, 1.0, 0.0)]), "element index"),
+        (ring(0, (1,), [SHELLS[0], (BY_NUMBER, 1.0, 0.0)]), "need the atomic numbers"),
+    ],
+)
+def test_bad_contractions_are_refused(function, message):
+    with pytest.raises(Error, match=message):
+        _core.SymmetryFunctions(1, [function])

@@ -8,6 +8,7 @@ from checks import (
     RNG_SEED,
     arrays,
     assert_close,
+    contractions,
     directional_derivative,
     random_potential,
     structures,
@@ -35,8 +36,8 @@ def labelled(name, energy=True, forces=True, stress=True):
     }
 
 
-def training_set(budget=PLENTY, names=STRUCTURES, **kinds):
-    potential = random_potential()
+def training_set(budget=PLENTY, names=STRUCTURES, functions=None, **kinds):
+    potential = random_potential(functions=functions)
     data = _core.TrainingSet(potential.functions, budget)
     data.add([labelled(name, **kinds) for name in names])
     return data, potential, list(range(len(data)))
@@ -95,6 +96,25 @@ def test_gradient_equals_finite_differences(budget, kinds, force_weight, stress_
 
         assert_close([gradient @ direction], [directional_derivative(value, 5e-5)], 1e-6)
         potential.weights = w
+
+
+@pytest.mark.parametrize("budget", [PLENTY, NONE])
+def test_loss_of_contractions(budget):
+    functions = [*contractions(0)[::4], *contractions(1)[::4]]
+    data, potential, everything = training_set(budget, functions=functions)
+    w = potential.weights
+    _, gradient = data.loss(potential, everything, 0.7, 3.0)
+    direction = np.random.default_rng(RNG_SEED).normal(size=w.size)
+
+    def value(h):
+        potential.weights = w + h * direction
+        return data.loss(potential, everything, 0.7, 3.0, gradient=False)[0]["value"]
+
+    assert_close([gradient @ direction], [directional_derivative(value, 5e-5)], 1e-6)
+    potential.weights = w
+    forces = data.predict(potential, 0)[1]
+    exact = potential.compute(*arrays(STRUCTURES["mixed"]))["forces"]
+    assert_close(forces, exact, 1e-12 if budget == NONE else 1e-6)
 
 
 @every_device

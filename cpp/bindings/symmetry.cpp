@@ -1,5 +1,6 @@
 #include "sitewise/symmetry.hpp"
 
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -63,9 +64,16 @@ Moments parse_moments(const std::string& name) {
     throw Error("moments \"" + name + "\" is unknown, expected automatic, never or always");
 }
 
+constexpr double SymmetryFunction::*further_shells[] = {
+    &SymmetryFunction::eta2,   &SymmetryFunction::eta3,  &SymmetryFunction::eta4,   &SymmetryFunction::rs2,
+    &SymmetryFunction::rs3,    &SymmetryFunction::rs4,   &SymmetryFunction::power1, &SymmetryFunction::power2,
+    &SymmetryFunction::power3, &SymmetryFunction::power4};
+
 py::tuple pickled_function(const SymmetryFunction& f) {
+    std::vector<double> shells;
+    for (double SymmetryFunction::*value : further_shells) shells.push_back(f.*value);
     return pickled(f.type, f.center, f.neighbor1, f.neighbor2, f.eta, f.rs, f.lambda, f.zeta, f.cutoff,
-                   f.left, f.angle_left, f.angle_right, f.subtype());
+                   f.left, f.angle_left, f.angle_right, f.subtype(), f.neighbor3, f.neighbor4, shells);
 }
 
 SymmetryFunction unpickled_function(const py::tuple& state) {
@@ -75,6 +83,10 @@ SymmetryFunction unpickled_function(const py::tuple& state) {
     SymmetryFunction f{whole(1), whole(2), whole(3), whole(4), real(5),  real(6),
                        real(7),  real(8),  real(9),  real(10), real(11), real(12)};
     set_subtype(f, state[13].cast<std::string>());
+    f.neighbor3 = whole(14);
+    f.neighbor4 = whole(15);
+    const auto shells = state[16].cast<std::vector<double>>();
+    for (std::size_t k = 0; k < shells.size(); ++k) f.*further_shells[k] = shells[k];
     return f;
 }
 
@@ -100,16 +112,27 @@ void export_function(py::module_& m) {
     py::class_<SymmetryFunction>(m, "SymmetryFunction")
         .def(py::init([](int type, int center, int neighbor1, int neighbor2, double eta, double rs,
                          double lambda, double zeta, double cutoff, double left, double angle_left,
-                         double angle_right, const std::string& subtype) {
+                         double angle_right, const std::string& subtype, int neighbor3, int neighbor4,
+                         double eta2, double eta3, double eta4, double rs2, double rs3, double rs4,
+                         double power1, double power2, double power3, double power4) {
                  SymmetryFunction f{type,   center, neighbor1, neighbor2, eta,        rs,
                                     lambda, zeta,   cutoff,    left,      angle_left, angle_right};
                  set_subtype(f, subtype);
+                 f.neighbor3 = neighbor3;
+                 f.neighbor4 = neighbor4;
+                 const double shells[] = {eta2, eta3, eta4, rs2, rs3, rs4, power1, power2, power3, power4};
+                 for (std::size_t k = 0; k < std::size(shells); ++k) f.*further_shells[k] = shells[k];
                  return f;
              }),
              py::arg("type"), py::arg("center"), py::arg("neighbor1") = -1, py::arg("neighbor2") = -1,
              py::kw_only(), py::arg("eta") = 0.0, py::arg("rs") = 0.0, py::arg("lambda_") = 0.0,
              py::arg("zeta") = 0.0, py::arg("cutoff"), py::arg("left") = 0.0, py::arg("angle_left") = 0.0,
-             py::arg("angle_right") = 0.0, py::arg("subtype") = "p2")
+             py::arg("angle_right") = 0.0, py::arg("subtype") = "p2", py::arg("neighbor3") = -1,
+             py::arg("neighbor4") = -1, py::arg("eta2") = 0.0, py::arg("eta3") = 0.0, py::arg("eta4") = 0.0,
+             py::arg("rs2") = 0.0, py::arg("rs3") = 0.0, py::arg("rs4") = 0.0, py::arg("power1") = 0.0,
+             py::arg("power2") = 0.0, py::arg("power3") = 0.0, py::arg("power4") = 0.0)
+        .def_readonly_static("all", &SymmetryFunction::all)
+        .def_readonly_static("all_by_number", &SymmetryFunction::all_by_number)
         .def_readwrite("type", &SymmetryFunction::type)
         .def_readwrite("center", &SymmetryFunction::center)
         .def_readwrite("neighbor1", &SymmetryFunction::neighbor1)
@@ -123,6 +146,18 @@ void export_function(py::module_& m) {
         .def_readwrite("angle_left", &SymmetryFunction::angle_left)
         .def_readwrite("angle_right", &SymmetryFunction::angle_right)
         .def_property("subtype", &SymmetryFunction::subtype, &set_subtype)
+        .def_readwrite("neighbor3", &SymmetryFunction::neighbor3)
+        .def_readwrite("neighbor4", &SymmetryFunction::neighbor4)
+        .def_readwrite("eta2", &SymmetryFunction::eta2)
+        .def_readwrite("eta3", &SymmetryFunction::eta3)
+        .def_readwrite("eta4", &SymmetryFunction::eta4)
+        .def_readwrite("rs2", &SymmetryFunction::rs2)
+        .def_readwrite("rs3", &SymmetryFunction::rs3)
+        .def_readwrite("rs4", &SymmetryFunction::rs4)
+        .def_readwrite("power1", &SymmetryFunction::power1)
+        .def_readwrite("power2", &SymmetryFunction::power2)
+        .def_readwrite("power3", &SymmetryFunction::power3)
+        .def_readwrite("power4", &SymmetryFunction::power4)
         .def_property_readonly("is_angular", &SymmetryFunction::is_angular)
         .def_property_readonly("is_compact", &SymmetryFunction::is_compact)
         .def(py::pickle(&pickled_function, &unpickled_function));

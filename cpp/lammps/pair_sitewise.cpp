@@ -107,8 +107,31 @@ private:
             for (const auto* values : {&statistics.min, &statistics.max, &statistics.mean, &statistics.sigma})
                 mix(*values);
             for (const auto& f : potential.functions().functions(element))
-                mix({double(f.type), double(f.neighbor1), double(f.neighbor2), f.eta, f.rs, f.lambda, f.zeta,
-                     f.cutoff, f.left, f.angle_left, f.angle_right, double(f.compact), double(f.asymmetric)});
+                mix({double(f.type),
+                     double(f.neighbor1),
+                     double(f.neighbor2),
+                     f.eta,
+                     f.rs,
+                     f.lambda,
+                     f.zeta,
+                     f.cutoff,
+                     f.left,
+                     f.angle_left,
+                     f.angle_right,
+                     double(f.compact),
+                     double(f.asymmetric),
+                     double(f.neighbor3),
+                     double(f.neighbor4),
+                     f.eta2,
+                     f.eta3,
+                     f.eta4,
+                     f.rs2,
+                     f.rs3,
+                     f.rs4,
+                     f.power1,
+                     f.power2,
+                     f.power3,
+                     f.power4});
         }
     }
 

@@ -5,6 +5,7 @@
 
 #include "kernels.hpp"
 #include "sitewise/error.hpp"
+#include "symmetry_function.hpp"
 
 namespace sitewise {
 namespace {
@@ -13,17 +14,14 @@ std::size_t padded(std::size_t n) {
     return (n + Derivatives::padding - 1) / Derivatives::padding * Derivatives::padding;
 }
 
-// The functions of each centre that depend on neighbours of each element. Weighted functions depend on all.
+// Which functions of a centre depend on neighbours of an element.
 std::vector<std::vector<std::vector<int>>> relevant_functions(const SymmetryFunctions& functions) {
     const int n = functions.elements();
     std::vector<std::vector<std::vector<int>>> relevant(n, std::vector<std::vector<int>>(n));
     for (int c = 0; c < n; ++c)
-        for (std::size_t f = 0; f < functions.count(c); ++f) {
-            const SymmetryFunction& function = functions.functions(c)[f];
+        for (std::size_t f = 0; f < functions.count(c); ++f)
             for (int e = 0; e < n; ++e)
-                if (function.neighbor1 < 0 || function.neighbor1 == e || function.neighbor2 == e)
-                    relevant[c][e].push_back(static_cast<int>(f));
-        }
+                if (depends_on(functions.functions(c)[f], e)) relevant[c][e].push_back(static_cast<int>(f));
     return relevant;
 }
 

@@ -21,7 +21,8 @@ namespace fs = std::filesystem;
 
 auto values(const SymmetryFunction& f) {
     return std::tie(f.type, f.center, f.neighbor1, f.neighbor2, f.eta, f.rs, f.lambda, f.zeta, f.cutoff,
-                    f.left, f.angle_left, f.angle_right, f.compact, f.asymmetric);
+                    f.left, f.angle_left, f.angle_right, f.compact, f.asymmetric, f.neighbor3, f.neighbor4,
+                    f.eta2, f.eta3, f.eta4, f.rs2, f.rs3, f.rs4, f.power1, f.power2, f.power3, f.power4);
 }
 
 bool same(const SymmetryFunctions& a, const SymmetryFunctions& b) {

@@ -45,7 +45,6 @@ public:
             families = std::max<std::size_t>(families, block.families.size);
         }
         const std::size_t lanes = 64 / sizeof(Real), n = stride, pairs = pairs_of_chunk<Real>(n);
-        const std::size_t moments = plan.moments.size, monomials = monomials_up_to(plan.order);
         PairScratch<Real>& w = scratch_;
         arena_.lay_out([&](auto take) {
             take_pairs(take, w.pairs, n);
@@ -57,9 +56,8 @@ public:
             take(w.weights, members);
             take(w.live_groups, groups);
             take(w.live_families, families);
-            take(w.monomials, monomials * n);
-            take(w.bar, moments * monomials);
-            take(w.self_bar, moments);
+            take(w.monomials, monomials_up_to(plan.order) * n);
+            take(w.bar, plan.polynomials.nodes());
         });
         return scratch_;
     }
@@ -114,7 +112,7 @@ private:
             take(t.f_slope, plan.envelopes.size * n);
             take(t.R, plan.shells.size * n);
             take(t.R_slope, plan.shells.size * n);
-            take(t.M, static_cast<std::size_t>(plan.moments.size) * monomials_up_to(plan.order));
+            take(t.nodes, plan.polynomials.nodes());
             for (int q = 0; q < std::min(plan.blocks.size, kept_blocks); ++q) take_pairs(take, t.pairs[q], n);
         });
     }
@@ -128,7 +126,7 @@ private:
 struct PlanAccess {
     template <class Real>
     static const ElementPlan<Real>& plan(const SymmetryFunctions& functions, int element);
-    /// The same functions, all of them computed from pairs.
+    /// The same functions, computed from pairs where they can be.
     static SymmetryFunctions of_pairs(const SymmetryFunctions& functions);
 };
 

@@ -11,6 +11,7 @@ namespace {
 constexpr auto radial = FunctionShape::radial;
 constexpr auto narrow = FunctionShape::narrow_angular;
 constexpr auto wide = FunctionShape::wide_angular;
+constexpr auto contraction = FunctionShape::contraction;
 constexpr bool by_element = false, weighted = true, gaussian = false, compact = true;
 
 struct Row {
@@ -32,6 +33,9 @@ constexpr Row rows[] = {
     {23, radial, weighted, compact, "rl rc subtype"},
     {24, narrow, weighted, compact, "rl rc angle_left angle_right subtype"},
     {25, wide, weighted, compact, "rl rc angle_left angle_right subtype"},
+    {33, contraction, by_element, gaussian, "s1 s2 eta rs eta2 rs2 p1 rc"},
+    {34, contraction, by_element, gaussian, "s1 s2 s3 eta rs eta2 rs2 eta3 rs3 p1 p2 p3 rc"},
+    {35, contraction, by_element, gaussian, "s1 s2 s3 s4 eta rs eta2 rs2 eta3 rs3 eta4 rs4 p1 p2 p3 p4 rc"},
 };
 
 std::vector<FunctionType> table() {
@@ -58,7 +62,10 @@ Words ranges(const std::vector<FunctionType>& types) {
 }  // namespace
 
 const char* name(FunctionShape shape) {
-    return shape == radial ? "radial" : shape == narrow ? "narrow angular" : "wide angular";
+    return shape == radial   ? "radial"
+           : shape == narrow ? "narrow angular"
+           : shape == wide   ? "wide angular"
+                             : "contraction";
 }
 
 const std::vector<FunctionColumn>& function_columns() {
@@ -66,8 +73,23 @@ const std::vector<FunctionColumn>& function_columns() {
     static const std::vector<FunctionColumn> all{
         {"e1", "neighbour element", &F::neighbor1, nullptr, 0},
         {"e2", "second neighbour element", &F::neighbor2, nullptr, 0},
+        {"s1", "neighbour element of the first shell, `all`, or `Z` for all weighted by atomic number",
+         &F::neighbor1, nullptr, 0, true},
+        {"s2", "that of the second shell", &F::neighbor2, nullptr, 0, true},
+        {"s3", "that of the third shell", &F::neighbor3, nullptr, 0, true},
+        {"s4", "that of the fourth shell", &F::neighbor4, nullptr, 0, true},
         {"eta", "exponent of the Gaussian, 1/length^2", nullptr, &F::eta, -2},
         {"rs", "shift of the Gaussian, length", nullptr, &F::rs, 1},
+        {"eta2", "exponent of the second shell's Gaussian, 1/length^2", nullptr, &F::eta2, -2},
+        {"rs2", "shift of the second shell's Gaussian, length", nullptr, &F::rs2, 1},
+        {"eta3", "that of the third shell, 1/length^2", nullptr, &F::eta3, -2},
+        {"rs3", "that of the third shell, length", nullptr, &F::rs3, 1},
+        {"eta4", "that of the fourth shell, 1/length^2", nullptr, &F::eta4, -2},
+        {"rs4", "that of the fourth shell, length", nullptr, &F::rs4, 1},
+        {"p1", "power of the cosine between vectors of the first and second shell", nullptr, &F::power1, 0},
+        {"p2", "of the second and third shell", nullptr, &F::power2, 0},
+        {"p3", "of the third and the next shell, which in type 34 is the first", nullptr, &F::power3, 0},
+        {"p4", "of the fourth and first shell", nullptr, &F::power4, 0},
         {"lambda", "factor of the cosine", nullptr, &F::lambda, 0},
         {"zeta", "exponent of the angular factor", nullptr, &F::zeta, 0},
         {"rc", "cutoff, length", nullptr, &F::cutoff, 1},

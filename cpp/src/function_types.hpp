@@ -23,12 +23,14 @@ struct FunctionColumn {
     int SymmetryFunction::*element;   ///< null for others
     double SymmetryFunction::*value;  ///< null for others
     int power_of_length;              ///< of the unit of the value
+    bool sums = false;                ///< whether the element may be `all` or `Z`, see SymmetryFunction
 
     bool optional() const { return name[0] == '['; }
 };
 
-/// Sums over neighbours, and over pairs of neighbours with and without a factor of their distance r_jk.
-enum class FunctionShape { radial, narrow_angular, wide_angular };
+/// Sums over neighbours, over pairs of neighbours with and without a factor of their distance r_jk, and
+/// contractions of moments of several shells.
+enum class FunctionShape { radial, narrow_angular, wide_angular, contraction };
 
 /// In words, as "narrow angular".
 const char* name(FunctionShape shape);
@@ -40,7 +42,10 @@ struct FunctionType {
     bool compact;   ///< of compact support, in place of a Gaussian and a cutoff function
     std::vector<FunctionColumn> columns;  ///< behind the central element and the type
 
-    bool angular() const { return shape != FunctionShape::radial; }
+    bool angular() const {
+        return shape == FunctionShape::narrow_angular || shape == FunctionShape::wide_angular;
+    }
+    bool contraction() const { return shape == FunctionShape::contraction; }
     bool triangle() const { return shape == FunctionShape::narrow_angular; }
 };
 

@@ -5,12 +5,20 @@ namespace sitewise {
 /// The highest power of moments; the expansion of higher powers loses digits.
 constexpr int most_order = 8;
 
-/// The number of monomials in x, y, z up to a power
+/// The orders of moments that there are kernels for
+constexpr int moment_orders[] = {2, 3, 4, 6, most_order};
+
+/// Monomials in x, y, z of at most this power
 constexpr int monomials_up_to(int order) {
     return (order + 1) * (order + 2) * (order + 3) / 6;
 }
 
-/// The place of x^a y^b z^c. Monomials are sorted by p = a + b + c, then from (p, 0, 0) to (0, 0, p).
+/// Those of the powers order - 1 and order
+constexpr int top_monomials(int order) {
+    return monomials_up_to(order) - monomials_up_to(order - 2);
+}
+
+/// The place of x^a y^b z^c: by power p = a + b + c, within a power from (p, 0, 0) to (0, 0, p)
 constexpr int monomial_number(int a, int b, int c) {
     const int p = a + b + c, rest = b + c;
     return monomials_up_to(p - 1) + rest * (rest + 1) / 2 + c;
@@ -20,10 +28,9 @@ constexpr int monomial_number(int a, int b, int c) {
 template <int Order>
 struct Monomials {
     static constexpr int size = monomials_up_to(Order);
-    int power[size]{};
-    int axis[size]{}, parent[size]{};           ///< a monomial is its parent times x, y or z
-    int exponent[size][3]{}, lower[size][3]{};  ///< a derivative is exponent times the lower monomial
-    double multinomial[size]{};                 ///< p!/(a! b! c!)
+    static constexpr int top = monomials_up_to(Order - 2);  ///< the first of the powers Order - 1 and Order
+    int axis[size]{}, parent[size]{};                       ///< it is its parent times x, y or z
+    int exponent[size][3]{}, lower[size][3]{};  ///< its derivatives are exponent times the lower one
 
     constexpr Monomials() {
         for (int p = 0; p <= Order; ++p)
@@ -34,7 +41,6 @@ struct Monomials {
 private:
     constexpr void add(int a, int b, int c) {
         const int i = monomial_number(a, b, c);
-        power[i] = a + b + c;
         exponent[i][0] = a;
         exponent[i][1] = b;
         exponent[i][2] = c;
@@ -43,10 +49,6 @@ private:
         if (c > 0) lower[i][2] = monomial_number(a, b, c - 1);
         axis[i] = a > 0 ? 0 : (b > 0 ? 1 : 2);
         parent[i] = lower[i][axis[i]];
-        multinomial[i] = 1.0;
-        for (int k = 2; k <= a + b + c; ++k) multinomial[i] *= k;
-        for (int n : {a, b, c})
-            for (int k = 2; k <= n; ++k) multinomial[i] /= k;
     }
 };
 

@@ -22,16 +22,19 @@ struct Span {
     SITEWISE_INLINE const T& operator[](int i) const { return data[i]; }
 };
 
-/// R(r) = exp(-eta (r - rs)^2) f(r) with an envelope f
+/// R(r) = exp(-eta (r - rs)^2) f(r) with an envelope f, `numbered` ones times the neighbour's atomic number
 template <class Real>
 struct Shell {
     int envelope;
     Real eta, rs;
+    bool numbered;
 };
 
-/// The values of a shell for the neighbours of one element
+/// The values of a shell, times a weight, for the neighbours of one element
+template <class Real>
 struct ShellUse {
     int shell, element;
+    Real weight;
 };
 
 /// G[output] += weight * sum of R over the neighbours of an element
@@ -82,24 +85,43 @@ struct Block {
     Span<Family<Real>> families;
 };
 
+/// The neighbours of all elements, where an element is asked for
+constexpr int every_element = -1;
+
 /// The moments of a shell over the neighbours of an element: M = sum over j of R(r_j) times each monomial of
-/// the unit vector u_j
+/// the powers order - 1 and order of the unit vector u_j, in nodes from `node` on. Monomials of lower powers
+/// are sums of these, as x^2 + y^2 + z^2 = 1.
 struct Moment {
-    int shell, element;
+    int shell, element, order, node;
 };
 
-/// S_p = sum over j, k of R_j R_k (u_j.u_k)^p from two moments; expansions [first, first + count) use it
-struct Contraction {
-    int moment1, moment2, first, count;
+/// The node `node` is the sum of R^2 over the neighbours of an element.
+struct Square {
+    int shell, element, node;
 };
 
-/// G[output] += sum over p of coefficients[p] S_p + self * sum of R^2. This is the binomial expansion of
-/// (1 + lambda u_j.u_k)^zeta without the terms j = k.
+/// weight * node a * node b
 template <class Real>
-struct Expansion {
-    int output;
-    Real self;
-    const Real* coefficients;  // [order + 1]
+struct Product {
+    int a, b;
+    Real weight;
+};
+
+/// G[output] = node
+struct NodeOutput {
+    int node, output;
+};
+
+/// What is computed from moments. Node 0 is 1, nodes up to `inputs` are moments and squares, and each further
+/// one is a sum of products of nodes before it.
+template <class Real>
+struct Polynomials {
+    int inputs;
+    Span<Product<Real>> products;
+    Span<int> ends;  // of the products of each node from `inputs` on
+    Span<NodeOutput> outputs;
+
+    SITEWISE_INLINE int nodes() const { return inputs + ends.size; }
 };
 
 /// All functions of one central element
@@ -110,13 +132,13 @@ struct ElementPlan {
     Real rc2;
     Span<core::Envelope<Real>> envelopes;
     Span<Shell<Real>> shells;
-    Span<ShellUse> uses;
+    Span<ShellUse<Real>> uses;
     Span<RadialTerm<Real>> radial;
     Span<Block<Real>> blocks;
-    Span<Moment> moments;  // by element
-    Span<Contraction> contractions;
-    Span<Expansion<Real>> expansions;
-    int order;  // of all moments, even
+    Span<Moment> moments;  // by element and order
+    Span<Square> squares;
+    Polynomials<Real> polynomials;
+    int order;  // the largest of moments
 };
 
 /// Pairs are processed in chunks of at least this number, whose arrays stay in the processor's cache.
@@ -155,8 +177,8 @@ struct Tables {
     Real *f, *f_slope;                          // [envelope], and (df/dr)/r
     Real *R, *R_slope;                          // [shell]
     Real *gx, *gy, *gz;                         // gradient or direction
-    Real* M;                                    // [moments][monomials]
-    mutable PairList<Real> pairs[kept_blocks];  // computed by the first operator that needs them
+    Real* nodes;                                // of Polynomials
+    mutable PairList<Real> pairs[kept_blocks];  // made by the operator that first needs them
 };
 
 /// Memory of the loop over pairs; each thread has its own. [pairs] is chunk_size and one row more.
@@ -169,8 +191,7 @@ struct PairScratch {
     Real *sums, *weights;              // [members][lane], [members]
     int *live_groups, *live_families;  // true if one of their weights is not 0
     Real* monomials;                   // [monomials][stride]
-    Real* bar;                         // derivatives by moments [moments][monomials]
-    Real* self_bar;                    // [moments]
+    Real* bar;                         // derivatives by nodes, or of them along a direction
 };
 
 /// A layer z = h W + b, h = f(scale z), with W [in][out]

@@ -78,10 +78,7 @@ std::size_t SymmetryFunctions::max_count() const {
 }
 
 std::size_t SymmetryFunctions::from_moments(int element) const {
-    std::vector<int> outputs;
-    for (const Expansion<double>& e : plan_->float64[element].plan.expansions) outputs.push_back(e.output);
-    std::sort(outputs.begin(), outputs.end());
-    return static_cast<std::size_t>(std::unique(outputs.begin(), outputs.end()) - outputs.begin());
+    return plan_->float64[element].outputs.size();
 }
 
 const std::vector<SymmetryFunction>& SymmetryFunctions::functions(int element) const {

@@ -4,7 +4,7 @@ The headers under cpp/include/sitewise specify what each name does. Lengths are 
 """
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -44,11 +44,37 @@ class SymmetryFunction:
         angle_left: float = 0.0,
         angle_right: float = 0.0,
         subtype: str = "p2",
+        neighbor3: int = -1,
+        neighbor4: int = -1,
+        eta2: float = 0.0,
+        eta3: float = 0.0,
+        eta4: float = 0.0,
+        rs2: float = 0.0,
+        rs3: float = 0.0,
+        rs4: float = 0.0,
+        power1: float = 0.0,
+        power2: float = 0.0,
+        power3: float = 0.0,
+        power4: float = 0.0,
     ) -> None: ...
+    all: ClassVar[int]  # as a neighbour of types 33 to 35: the sum over all elements
+    all_by_number: ClassVar[int]  # weighted by atomic numbers
     type: int
     center: int
     neighbor1: int  # -1 for the weighted types
     neighbor2: int
+    neighbor3: int  # of the further shells of types 33 to 35
+    neighbor4: int
+    eta2: float
+    eta3: float
+    eta4: float
+    rs2: float
+    rs3: float
+    rs4: float
+    power1: float  # of the cosine between vectors of the first and second shell, and so on
+    power2: float
+    power3: float
+    power4: float
     eta: float
     rs: float
     lambda_: float

@@ -134,7 +134,7 @@ class SymmetryFunctions:
         """Yield a printable row for each function: the columns of `COLUMNS`, empty if a type has no such parameter."""
         for center in self.elements:
             for number, f in enumerate(self.of(center), start=1):
-                neighbors = [self.elements[k] for k in (f.neighbor1, f.neighbor2) if k >= 0]
+                neighbors = [self.elements[k] if k >= 0 else SUMS[k] for k in _neighbors(f) if k != -1]
                 head = (center, str(number), str(f.type), " ".join(neighbors) or "all")
                 yield (*head, *_shape(f), f"{f.cutoff:g}")
 
@@ -168,17 +168,24 @@ def _of(
 PARAMETERS = (
     *("type", "center", "neighbor1", "neighbor2", "eta", "rs", "lambda_", "zeta", "cutoff"),
     *("left", "angle_left", "angle_right", "subtype"),
+    *("neighbor3", "neighbor4", "eta2", "eta3", "eta4", "rs2", "rs3", "rs4"),
+    *("power1", "power2", "power3", "power4"),
 )
 
-# Columns of parameters that only some types have: title, columns of input.nn that it stands for, format of a cell
-SHOWN = (
-    ("eta (1/A^2)", {"eta"}, "{0.eta:.6g}"),
-    ("r_s (A)", {"rs", "[rs]"}, "{0.rs:.4g}"),
-    ("lambda", {"lambda"}, "{0.lambda_:+g}"),
-    ("zeta", {"zeta"}, "{0.zeta:g}"),
-    ("shape", {"subtype"}, "{0.subtype}"),
-    ("left (A)", {"rl"}, "{0.left:g}"),
-    ("angles (deg)", {"angle_left", "angle_right"}, "{0.angle_left:g} to {0.angle_right:g}"),
+# What stands for an element where a shell of types 33 to 35 has them all
+SUMS = {SymmetryFunction.all: "all", SymmetryFunction.all_by_number: "Z"}
+
+# Columns of parameters that only some types have: title, columns of input.nn that it stands for with their formats,
+# and what stands between them
+SHOWN: tuple[tuple[str, dict[str, str], str], ...] = (
+    ("eta (1/A^2)", {c: f"{{0.{c}:.6g}}" for c in ("eta", "eta2", "eta3", "eta4")}, " "),
+    ("r_s (A)", {"[rs]": "{0.rs:.4g}", **{c: f"{{0.{c}:.4g}}" for c in ("rs", "rs2", "rs3", "rs4")}}, " "),
+    ("lambda", {"lambda": "{0.lambda_:+g}"}, ""),
+    ("zeta", {"zeta": "{0.zeta:g}"}, ""),
+    ("powers", {f"p{k}": f"{{0.power{k}:g}}" for k in (1, 2, 3, 4)}, " "),
+    ("shape", {"subtype": "{0.subtype}"}, ""),
+    ("left (A)", {"rl": "{0.left:g}"}, ""),
+    ("angles (deg)", {"angle_left": "{0.angle_left:g}", "angle_right": "{0.angle_right:g}"}, " to "),
 )
 
 COLUMNS = ("atom", "no.", "type", "neighbours", *(title for title, _, _ in SHOWN), "cutoff (A)")
@@ -187,7 +194,11 @@ COLUMNS = ("atom", "no.", "type", "neighbours", *(title for title, _, _ in SHOWN
 def _shape(f: SymmetryFunction) -> Iterator[str]:
     """Yield the cells of `SHOWN`, empty for what the type does not have."""
     own = TYPES[f.type].columns
-    return (form.format(f) if columns.intersection(own) else "" for _, columns, form in SHOWN)
+    return (between.join(form.format(f) for c, form in columns.items() if c in own) for _, columns, between in SHOWN)
+
+
+def _neighbors(f: SymmetryFunction) -> tuple[int, int, int, int]:
+    return f.neighbor1, f.neighbor2, f.neighbor3, f.neighbor4
 
 
 def doubt_cutoff(functions: SymmetryFunctions, path: str | Path, cflength: float, reporter: Reporter) -> None:

@@ -52,14 +52,30 @@ const char* instruction_set();
 ///     21, 24  sum_{j<k} C(t) C(r_ij) C(r_ik) C(r_jk), the same times Z_j Z_k
 ///     22, 25  sum_{j<k} C(t) C(r_ij) C(r_ik), the same times Z_j Z_k
 ///
-/// where C(a) = f(|a - center| / width) is 0 outside of [left, cutoff] or [angle_left, angle_right]. Elements
-/// are indices into the list of elements.
+/// where C(a) = f(|a - center| / width) is 0 outside of [left, cutoff] or [angle_left, angle_right]. These
+/// numbers are n2p2's. Three more types, which n2p2 and RuNNer refuse, contract moments of two, three and
+/// four shells R_s(r) = exp(-eta_s (r - rs_s)^2) fc(r), whose etas, shifts and neighbour elements may differ,
+/// as the basis functions of moment tensor potentials do, A. V. Shapeev, Multiscale Model. Simul. 14, 1153
+/// (2016):
+///
+///     33  sum_{j,k}     R_1(r_ij) R_2(r_ik) (u_j.u_k)^p1
+///     34  sum_{j,k,l}   R_1(r_ij) R_2(r_ik) R_3(r_il) (u_j.u_k)^p1 (u_k.u_l)^p2 (u_l.u_j)^p3
+///     35  sum_{j,k,l,m} R_1(r_ij) R_2(r_ik) R_3(r_il) R_4(r_im)
+///                       (u_j.u_k)^p1 (u_k.u_l)^p2 (u_l.u_m)^p3 (u_m.u_j)^p4
+///
+/// with the unit vectors u_j = r_ij/r_ij and whole powers p. Each index runs over all neighbours of its
+/// shell's element; indices may be equal, which is the convention of moment tensor potentials and of the
+/// atomic cluster expansion. The cost is linear in the number of neighbours. Elements are indices into the
+/// list of elements; a shell of types 33 to 35 may also have all neighbours (`all`), or all of them weighted
+/// by their atomic numbers (`all_by_number`).
 struct SymmetryFunction {
+    static constexpr int all = -2, all_by_number = -3;
+
     int type = 2;
     int center = 0;
     int neighbor1 = -1;  ///< -1 for the weighted types
     int neighbor2 = -1;  ///< -1 for the radial and the weighted types; otherwise neighbor1 <= neighbor2
-    double eta = 0.0;    ///< 1/Angstrom^2
+    double eta = 0.0;    ///< 1/Angstrom^2; of the first shell, where there are several
     double rs = 0.0;     ///< Angstrom
     double lambda = 0.0;
     double zeta = 0.0;
@@ -68,8 +84,12 @@ struct SymmetryFunction {
     double angle_left = 0.0, angle_right = 0.0;  ///< degrees
     CutoffType compact = CutoffType::poly2;      ///< f, n2p2's subtype: poly1 to poly4 or exponential
     bool asymmetric = false;                     ///< f((2 - x) x) in place of f(x) in the radial factors
+    int neighbor3 = -1, neighbor4 = -1;          ///< of the further shells
+    double eta2 = 0.0, eta3 = 0.0, eta4 = 0.0;
+    double rs2 = 0.0, rs3 = 0.0, rs4 = 0.0;
+    double power1 = 0.0, power2 = 0.0, power3 = 0.0, power4 = 0.0;  ///< p; the two of a shell: at most 6
 
-    bool is_angular() const;      ///< a sum over pairs of neighbours
+    bool is_angular() const;      ///< a sum over pairs of neighbours, of types 3, 9, 13, 21, 22, 24 and 25
     bool is_compact() const;      ///< with C(r) in place of R(r)
     bool is_weighted() const;     ///< weighted by atomic numbers
     bool has_triangle() const;    ///< with a factor of r_jk
@@ -124,7 +144,9 @@ public:
     std::size_t max_count() const;
     std::size_t from_moments(int element) const;  ///< number of functions computed from moments
     /// Return the functions of an element, sorted by type, rc, eta, rs, zeta, lambda, neighbor1, neighbor2;
-    /// those with compact support by type, subtype, neighbor1, neighbor2, rc, left, angle_left, angle_right.
+    /// those with compact support by type, subtype, neighbor1, neighbor2, rc, left, angle_left, angle_right;
+    /// those of several shells by type, rc, powers, etas, shifts and elements, with the shells and powers in
+    /// the order that comes first of those that mean the same.
     const std::vector<SymmetryFunction>& functions(int element) const;
 
     /// Load the environment of an atom of element `center`. `neighbors` are indices into `species`, and

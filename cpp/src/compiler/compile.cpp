@@ -8,6 +8,7 @@
 
 #include "compiler/blocks.hpp"
 #include "compiler/moments.hpp"
+#include "symmetry_function.hpp"
 
 namespace sitewise {
 namespace {
@@ -26,13 +27,15 @@ public:
     CompiledPlan<Real> compile(Moments moments) {
         for (int i = 0; i < static_cast<int>(functions_.size()); ++i) {
             rc_ = std::max(rc_, functions_[i].cutoff);
-            if (functions_[i].is_angular())
+            if (!ring_of(functions_[i]).empty())
+                add_ring(functions_[i], i);
+            else if (functions_[i].is_angular())
                 add_angular(functions_[i], i);
             else
                 add_radial(functions_[i], i);
         }
         for (Pair& pair : pairs_) compile_pair(pair, moments);
-        sort_moments(plan_, elements_);
+        moments_.compile(plan_);
         assemble();
         return std::move(plan_);
     }
@@ -55,11 +58,26 @@ private:
         });
     }
 
-    int add_shell(const SymmetryFunction& f) {
-        const Shell<Real> s{add_envelope(f), static_cast<Real>(f.eta), static_cast<Real>(f.rs)};
+    int add_shell(const SymmetryFunction& f) { return add_shell(add_envelope(f), f.eta, f.rs, false); }
+
+    int add_shell(int envelope, double eta, double rs, bool numbered) {
+        const Shell<Real> s{envelope, static_cast<Real>(eta), static_cast<Real>(rs), numbered};
         return find_or_add(plan_.shells, s, [&](const Shell<Real>& x) {
-            return x.envelope == s.envelope && x.eta == s.eta && x.rs == s.rs;
+            return x.envelope == s.envelope && x.eta == s.eta && x.rs == s.rs && x.numbered == s.numbered;
         });
+    }
+
+    void add_ring(const SymmetryFunction& f, int output) {
+        std::vector<RingMoment> ring;
+        for (const RingShell& s : ring_of(f)) {
+            const bool numbered = s.element == SymmetryFunction::all_by_number;
+            const int shell = add_shell(add_envelope(f), s.eta, s.rs, numbered);
+            for (int e = 0; e < elements_; ++e)
+                if (s.element < 0 || s.element == e)
+                    add_use(plan_.uses, shell, e, numbered ? number(e) : 1.0);
+            ring.push_back({shell, s.element < 0 ? every_element : s.element, static_cast<int>(s.power)});
+        }
+        moments_.add(std::move(ring), output);
     }
 
     void add_radial(const SymmetryFunction& f, int output) {
@@ -93,9 +111,10 @@ private:
         const auto [e1, e2, bundles] = std::move(pair);
         std::vector<Bundle> rest;
         for (const Bundle& bundle : bundles)
-            if (by_moments(bundle, e1 == e2, elements_, moments))
-                add_moments(plan_, e1, e2, bundle);
-            else
+            if (by_moments(bundle, e1 == e2, elements_, moments)) {
+                for (int e : {e1, e2}) add_use(plan_.uses, bundle.shell, e);
+                moments_.add(e1, e2, bundle);
+            } else
                 rest.push_back(bundle);
         if (!rest.empty()) add_block(plan_, e1, e2, std::move(rest));
     }
@@ -125,8 +144,10 @@ private:
         plan.radial = span(plan_.radial);
         plan.blocks = span(plan_.blocks);
         plan.moments = span(plan_.moments);
-        plan.contractions = span(plan_.contractions);
-        plan.expansions = span(plan_.expansions);
+        plan.squares = span(plan_.squares);
+        plan.polynomials.products = span(plan_.products);
+        plan.polynomials.ends = span(plan_.ends);
+        plan.polynomials.outputs = span(plan_.outputs);
     }
 
     const std::vector<SymmetryFunction>& functions_;
@@ -135,6 +156,7 @@ private:
     const std::vector<int>& numbers_;
     double rc_ = 0.0;
     std::vector<Pair> pairs_;
+    MomentCompiler moments_;
     CompiledPlan<Real> plan_;
 };
 

@@ -23,14 +23,15 @@ template <class Real>
 struct CompiledPlan {
     std::vector<core::Envelope<Real>> envelopes;
     std::vector<Shell<Real>> shells;
-    std::vector<ShellUse> uses;
+    std::vector<ShellUse<Real>> uses;
     std::vector<RadialTerm<Real>> radial;
     std::vector<Block<Real>> blocks;
     std::vector<BlockArrays<Real>> block_arrays;
     std::vector<Moment> moments;
-    std::vector<Contraction> contractions;
-    std::vector<std::vector<Real>> coefficients;
-    std::vector<Expansion<Real>> expansions;
+    std::vector<Square> squares;
+    std::vector<Product<Real>> products;
+    std::vector<int> ends;
+    std::vector<NodeOutput> outputs;
     ElementPlan<Real> plan{};
 
     CompiledPlan() = default;
@@ -60,10 +61,11 @@ int find_or_add(std::vector<T>& list, T item, Same same) {
     return static_cast<int>(list.size()) - 1;
 }
 
-/// Records that neighbours of the element need the shell.
-inline void add_use(std::vector<ShellUse>& uses, int shell, int element) {
-    find_or_add(uses, ShellUse{shell, element},
-                [&](const ShellUse& x) { return x.shell == shell && x.element == element; });
+/// Notes that the shell is needed for neighbours of the element, times a weight that belongs to both.
+template <class Real>
+void add_use(std::vector<ShellUse<Real>>& uses, int shell, int element, double weight = 1.0) {
+    find_or_add(uses, ShellUse<Real>{shell, element, static_cast<Real>(weight)},
+                [&](const ShellUse<Real>& x) { return x.shell == shell && x.element == element; });
 }
 
 }  // namespace sitewise

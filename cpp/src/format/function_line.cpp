@@ -5,6 +5,7 @@
 
 #include "format/read.hpp"
 #include "sitewise/error.hpp"
+#include "symmetry_function.hpp"
 
 namespace sitewise {
 namespace {
@@ -23,6 +24,16 @@ void check_numbers(const SymmetryFunction& f, const Place& place) {
     if (f.eta < 0.0) place.fail("eta is negative");
     if (f.is_angular() && !f.is_compact() && (f.zeta <= 0.0 || f.zeta > 1000.0))
         place.fail("zeta is " + exact(f.zeta) + ", expected a positive number up to 1000");
+    for (const RingShell& s : ring_of(f))
+        if (s.eta < 0.0) place.fail("eta is negative");
+    if (const std::string fault = fault_of_powers(f); !fault.empty()) place.fail(fault);
+}
+
+// Words for sums over all elements, in the place of an element
+const std::map<std::string, int>& sums() {
+    static const std::map<std::string, int> all{{"all", SymmetryFunction::all},
+                                                {"Z", SymmetryFunction::all_by_number}};
+    return all;
 }
 
 void set_column(SymmetryFunction& f,
@@ -30,7 +41,9 @@ void set_column(SymmetryFunction& f,
                 const std::string& word,
                 const Words& elements,
                 const Place& place) {
-    if (column.element)
+    if (column.sums && sums().count(word))
+        f.*column.element = sums().at(word);
+    else if (column.element)
         f.*column.element = element_index(elements, word, place);
     else if (column.value)
         f.*column.value = parse_number(word, place);
@@ -50,6 +63,8 @@ void convert_lengths(SymmetryFunction& f, const std::vector<FunctionColumn>& col
 }
 
 std::string column_text(const FunctionColumn& column, const Words& elements, const SymmetryFunction& f) {
+    for (const auto& [word, element] : sums())
+        if (column.sums && f.*column.element == element) return word;
     if (column.element) return elements[f.*column.element];
     return column.value ? exact(f.*column.value) : f.subtype();
 }
@@ -79,7 +94,7 @@ const std::vector<FunctionColumn>& columns_of_type(const std::string& word, cons
 
 SymmetryFunction read_function(const Line& line, const Words& elements, double length) {
     const Place& place = line.place;
-    if (line.words.size() < 3) require_values(line, 4, 9);
+    if (line.words.size() < 3) require_values(line, 4, 19);
     SymmetryFunction f;
     f.center = element_index(elements, line.words[1], place);
     f.type = parse_integer(line.words[2], place);

@@ -58,12 +58,6 @@ void fill(const ElementPlan<Real>& plan, const Tables<Real>& t, int at) {
     t.y[at] = t.z[at] = 0;
 }
 
-template <class Real>
-int used(const ElementPlan<Real>& plan, const Tables<Real>& t) {
-    const int last = plan.elements - 1;
-    return t.first[last] + (t.count[last] + lanes<Real> - 1) / lanes<Real> * lanes<Real>;
-}
-
 // Distances and envelopes of the neighbours [first, end)
 template <class Real>
 void tabulate(const ElementPlan<Real>& plan, const Tables<Real>& t, int first, int end) {
@@ -85,18 +79,18 @@ void tabulate(const ElementPlan<Real>& plan, const Tables<Real>& t, int first, i
 
 // The values of a shell: R, and (dR/dr)/r
 template <class Real>
-void tabulate_shell(const ElementPlan<Real>& plan, const Tables<Real>& t, const ShellUse& use) {
+void tabulate_shell(const ElementPlan<Real>& plan, const Tables<Real>& t, const ShellUse<Real>& use) {
     using V = Vector<Real>;
     constexpr int L = lanes<Real>;
     const Shell<Real>& shell = plan.shells[use.shell];
     const Real *f = t.f + shell.envelope * t.stride, *slope = t.f_slope + shell.envelope * t.stride;
     Real *R = t.R + use.shell * t.stride, *R_slope = t.R_slope + use.shell * t.stride;
-    const int first = t.first[use.element], end = first + (t.count[use.element] + L - 1) / L * L;
-    for (int k = first; k < end; k += L) {
+    const Range range = range_of(plan, t, use.element);
+    for (int k = range.first; k < range.end; k += L) {
         const core::ValueSlope<V> envelope{load(f + k), load(slope + k)};
         const auto g = core::shell(shell.eta, shell.rs, load(t.r + k), load(t.inverse_r + k), envelope);
-        store(R + k, g.value);
-        store(R_slope + k, g.slope);
+        store(R + k, use.weight * g.value);
+        store(R_slope + k, use.weight * g.slope);
     }
 }
 
@@ -114,11 +108,13 @@ void load_environment(const ElementPlan<Real>& plan,
     sort_neighbors(plan, size, neighbors, species, vectors, t);
     for (int e = 0; e < plan.elements; ++e)
         for (int at = t.first[e] + t.count[e]; (at - t.first[e]) % L != 0; ++at) fill(plan, t, at);
-    t.filling = used(plan, t);
+    t.filling = range_of(plan, t, every_element).end;
     for (int l = 0; l < L; ++l) fill(plan, t, t.filling + l);
     tabulate(plan, t, 0, t.filling + L);
-    for (const ShellUse& use : plan.uses) tabulate_shell(plan, t, use);
-    with_moments(plan, t, w, [](const auto& sums) { sums.compute(); });
+    for (const ShellUse<Real>& use : plan.uses) tabulate_shell(plan, t, use);
+    if (plan.polynomials.outputs.size == 0) return;
+    compute_inputs(plan, t, w);
+    forward(plan.polynomials, t.nodes);
 }
 
 template <class Real>
@@ -132,7 +128,7 @@ void evaluate(const ElementPlan<Real>& plan, const Tables<Real>& t, const PairSc
         G[term.output] += term.weight * sum<Real>(total);
     }
     evaluate_pairs(plan, t, w, G);
-    with_moments(plan, t, w, [&](const auto& sums) { sums.evaluate(G); });
+    for (const NodeOutput& o : plan.polynomials.outputs) G[o.output] = t.nodes[o.node];
 }
 
 template <class Real>
@@ -142,8 +138,9 @@ void vjp(const ElementPlan<Real>& plan,
          const Real* u,
          double* gradient) {
     constexpr int L = lanes<Real>;
-    const int end = used(plan, t);
-    for (int k = 0; k < end; ++k) t.gx[k] = 0;  // first the sum of u (dR/dr)/r, then that times the vector
+    const int end = t.filling;
+    backward(plan.polynomials, t.nodes, u, w.bar);
+    for (int k = 0; k < end; ++k) t.gx[k] = 0;  // sum of u (dR/dr)/r, then times the vector
     for (const RadialTerm<Real>& term : plan.radial) {
         const Real* slope = t.R_slope + term.shell * t.stride;
         const Real a = u[term.output] * term.weight;
@@ -151,6 +148,7 @@ void vjp(const ElementPlan<Real>& plan,
         for (int k = first; k < first + t.count[term.element]; k += L)
             store(t.gx + k, load(t.gx + k) + a * load(slope + k));
     }
+    vjp_squares(plan, t, w);
     for (int k = 0; k < end; k += L) {
         const Vector<Real> q = load(t.gx + k);
         store(t.gx + k, q * load(t.x + k));
@@ -158,7 +156,7 @@ void vjp(const ElementPlan<Real>& plan,
         store(t.gz + k, q * load(t.z + k));
     }
     vjp_pairs(plan, t, w, u);
-    with_moments(plan, t, w, [&](const auto& sums) { sums.vjp(u); });
+    vjp_moments(plan, t, w);
     for (int i = 0; i < 3 * t.given; ++i) gradient[i] = 0;
     for (int e = 0; e < plan.elements; ++e)
         for (int at = t.first[e]; at < t.first[e] + t.count[e]; ++at) {
@@ -195,7 +193,10 @@ void jvp(const ElementPlan<Real>& plan,
         dG[term.output] += term.weight * sum<Real>(total);
     }
     jvp_pairs(plan, t, w, dG);
-    with_moments(plan, t, w, [&](const auto& sums) { sums.jvp(dG); });
+    if (plan.polynomials.outputs.size == 0) return;
+    jvp_inputs(plan, t, w);
+    forward_changes(plan.polynomials, t.nodes, w.bar);
+    for (const NodeOutput& o : plan.polynomials.outputs) dG[o.output] = w.bar[o.node];
 }
 
 }  // namespace

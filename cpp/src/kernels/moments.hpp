@@ -1,11 +1,12 @@
 #pragma once
 
-// Angular functions without r_jk and with an integer zeta need no loop over pairs: (1 + lambda u_j.u_k)^zeta
-// expands into products of the moments M = sum over j of R(r_j) x_j^a y_j^b z_j^c of the unit vectors u_j.
-// This is exact, and its cost is linear in the number of neighbours.
+// Sums over pairs, triples and more neighbours of products of their R(r_j) and of powers of the cosines
+// between their unit vectors u_j need no loop over pairs: they are polynomials in the moments M = sum over j
+// of R(r_j) x_j^a y_j^b z_j^c. Exact; the cost is linear in the number of neighbours.
 
 #include "monomials.hpp"
 #include "plan.hpp"
+#include "polynomials.hpp"
 #include "simd.hpp"
 
 namespace sitewise::SITEWISE_ISA {
@@ -27,29 +28,31 @@ SITEWISE_INLINE void for_each(const Work& work) {
     }
 }
 
+// Neighbours [first, end), whole vectors
+struct Range {
+    int first, end;
+};
+
+template <class Real>
+Range range_of(const ElementPlan<Real>& plan, const Tables<Real>& t, int element) {
+    constexpr int L = lanes<Real>;
+    const int last = element == every_element ? plan.elements - 1 : element;
+    return {element == every_element ? 0 : t.first[element], t.first[last] + (t.count[last] + L - 1) / L * L};
+}
+
+// The moments of one order
 template <class Real, int Order>
 struct MomentSums {
     using V = Vector<Real>;
     static constexpr int L = lanes<Real>;
     static constexpr Monomials<Order> table{};
-    static constexpr int n = table.size;
+    static constexpr int n = table.size, top = table.top;
     static constexpr bool written_out = Order <= SITEWISE_WRITTEN_OUT;
     static constexpr int most_moments = 4;  // of one pass
 
     const ElementPlan<Real>& plan;
     const Tables<Real>& t;
     const PairScratch<Real>& w;
-
-    int end_of(int element) const { return t.first[element] + (t.count[element] + L - 1) / L * L; }
-    const Real* shell(const Real* values, int moment) const {
-        return values + plan.moments[moment].shell * t.stride;
-    }
-    // [first, last) of an element's moments
-    int last_of_element(int first) const {
-        int last = first;
-        while (last < plan.moments.size && plan.moments[last].element == plan.moments[first].element) ++last;
-        return last;
-    }
 
     static SITEWISE_INLINE void monomials(V x, V y, V z, V* m) {
         const V axes[3] = {x, y, z};
@@ -58,126 +61,83 @@ struct MomentSums {
         });
     }
 
-    // w.monomials of an element's neighbours
-    void tabulate(int element) const {
-        for (int k = t.first[element]; k < end_of(element); k += L) {
+    // w.monomials of the two highest powers
+    void tabulate(Range range) const {
+        for (int k = range.first; k < range.end; k += L) {
             const V ir = load(t.inverse_r + k);
             V m[n];
             monomials(load(t.x + k) * ir, load(t.y + k) * ir, load(t.z + k) * ir, m);
-            for (int c = 0; c < n; ++c) store(w.monomials + c * t.stride + k, m[c]);
+            for (int c = top; c < n; ++c) store(w.monomials + (c - top) * t.stride + k, m[c]);
         }
     }
 
-    // M[c] = sum over neighbours of weight * monomial c
-    void project(int element, const Real* weight, Real* M) const {
-        const int first = t.first[element], end = end_of(element);
-        for (int c = 0; c < n; c += 4) {
-            const int at = c + 4 <= n ? c : n - 4;  // may repeat the last monomials; n >= 4
-            const Real* m = w.monomials + at * t.stride;
-            V a{}, b{}, d{}, e{};
-            for (int k = first; k < end; k += L) {
-                const V R = load(weight + k);
-                a += R * load(m + k);
-                b += R * load(m + t.stride + k);
-                d += R * load(m + 2 * t.stride + k);
-                e += R * load(m + 3 * t.stride + k);
-            }
-            sums<Real>(a, b, d, e, M + at);
-        }
-    }
-
-    // Computes all moments; each of the three operators starts from them.
-    void compute() const {
-        for (int i = 0; i < plan.moments.size; ++i) {
-            const int element = plan.moments[i].element;
-            if (i == 0 || plan.moments[i - 1].element != element) tabulate(element);
-            project(element, shell(t.R, i), t.M + i * n);
-        }
-    }
-
-    void evaluate(Real* G) const {
-        for (const Contraction& pair : plan.contractions) {
-            Real S[Order + 1] = {};
-            const Real *M1 = t.M + pair.moment1 * n, *M2 = t.M + pair.moment2 * n;
-            for_each<n, written_out>([&](auto c) SITEWISE_INLINE_LAMBDA {
-                S[table.power[c]] += Real(table.multinomial[c]) * M1[c] * M2[c];
-            });
-            const Real self = square(pair);
-            for (int e = pair.first; e < pair.first + pair.count; ++e) {
-                const Expansion<Real>& expansion = plan.expansions[e];
-                Real total = expansion.self * self;
-                for (int p = 0; p <= Order; ++p) total += expansion.coefficients[p] * S[p];
-                G[expansion.output] += total;
-            }
-        }
-    }
-
-    // sum of R^2, for the terms j = k
-    Real square(const Contraction& pair) const {
-        if (pair.moment1 != pair.moment2) return 0;
-        const int element = plan.moments[pair.moment1].element;
-        const Real* R = shell(t.R, pair.moment1);
-        V total{};
-        for (int k = t.first[element]; k < end_of(element); k += L) total += load(R + k) * load(R + k);
-        return sum<Real>(total);
-    }
-
-    // Sets dE/dM, and dE/d(R^2) in self_bar, from u = dE/dG; returns false if u is 0 for all functions.
-    bool vjp_contractions(const Real* u) const {
-        bool any = false;
-        for (int c = 0; c < plan.moments.size * n; ++c) w.bar[c] = 0;
-        for (int i = 0; i < plan.moments.size; ++i) w.self_bar[i] = 0;
-        for (const Contraction& pair : plan.contractions) {
-            Real S[Order + 1] = {};
-            for (int e = pair.first; e < pair.first + pair.count; ++e) {
-                const Expansion<Real>& expansion = plan.expansions[e];
-                const Real v = u[expansion.output];
-                any = any || v != 0;
-                w.self_bar[pair.moment1] += v * expansion.self;
-                for (int p = 0; p <= Order; ++p) S[p] += v * expansion.coefficients[p];
-            }
-            const Real *M1 = t.M + pair.moment1 * n, *M2 = t.M + pair.moment2 * n;
-            Real *bar1 = w.bar + pair.moment1 * n, *bar2 = w.bar + pair.moment2 * n;
-            for_each<n, written_out>([&](auto c) SITEWISE_INLINE_LAMBDA {
-                const Real a = S[table.power[c]] * Real(table.multinomial[c]);
-                bar1[c] += a * M2[c];
-                bar2[c] += a * M1[c];
-            });
-        }
-        return any;
-    }
-
-    // Adds the gradient of `moments` moments of one element, beginning with `first`.
+    // `moments` moments from `first` on, from the table of monomials
     template <int moments>
-    void vjp_moments(int first) const {
-        const int element = plan.moments[first].element;
-        const Real* bars = w.bar + first * n;
-        for (int k = t.first[element]; k < end_of(element); k += L) {
+    void project(const Moment* first, Range range) const {
+        const Real* R[moments];
+        for (int i = 0; i < moments; ++i) R[i] = t.R + first[i].shell * t.stride;
+        for (int c = 0; c < n - top; c += 4) {
+            const int at = c + 4 <= n - top ? c : n - top - 4;  // the last ones may be taken again
+            const Real* m = w.monomials + at * t.stride;
+            V total[moments][4] = {};
+            for (int k = range.first; k < range.end; k += L) {
+                const V m0 = load(m + k), m1 = load(m + t.stride + k), m2 = load(m + 2 * t.stride + k),
+                        m3 = load(m + 3 * t.stride + k);
+                for_each<moments, true>([&](auto i) SITEWISE_INLINE_LAMBDA {
+                    const V value = load(R[i] + k);
+                    total[i][0] += value * m0;
+                    total[i][1] += value * m1;
+                    total[i][2] += value * m2;
+                    total[i][3] += value * m3;
+                });
+            }
+            for (int i = 0; i < moments; ++i)
+                sums<Real>(total[i][0], total[i][1], total[i][2], total[i][3], t.nodes + first[i].node + at);
+        }
+    }
+
+    // All of a group of moments of one element
+    void compute(const Moment* first, const Moment* last) const {
+        const Range range = range_of(plan, t, first->element);
+        tabulate(range);
+        for (; last - first >= 2; first += 2) project<2>(first, range);
+        if (first < last) project<1>(first, range);
+    }
+
+    // Adds the gradient of `moments` moments, whose derivatives are in w.bar.
+    template <int moments>
+    void vjp_moments(const Moment* const* of, Range range) const {
+        const Real *bars[moments], *R_of[moments], *slope_of[moments];
+        for (int i = 0; i < moments; ++i) {
+            bars[i] = w.bar + of[i]->node;
+            R_of[i] = t.R + of[i]->shell * t.stride;
+            slope_of[i] = t.R_slope + of[i]->shell * t.stride;
+        }
+        for (int k = range.first; k < range.end; k += L) {
             const V rx = load(t.x + k), ry = load(t.y + k), rz = load(t.z + k), ir = load(t.inverse_r + k);
             const V x = rx * ir, y = ry * ir, z = rz * ir;
             V m[n], R[moments], slope[moments];
             monomials(x, y, z, m);
-            V radial{};  // (dE/dr)/r
             for (int i = 0; i < moments; ++i) {
-                R[i] = load(shell(t.R, first + i) + k);
-                slope[i] = load(shell(t.R_slope, first + i) + k);
-                radial += (2 * w.self_bar[first + i]) * R[i] * slope[i];
+                R[i] = load(R_of[i] + k);
+                slope[i] = load(slope_of[i] + k);
             }
-            V change[3] = {};                     // dE/du
-            V part[4] = {radial, V{}, V{}, V{}};  // partial sums do not wait for each other
-            for_each<n, written_out>([&](auto c) SITEWISE_INLINE_LAMBDA {
-                V q{}, s{};  // dE/d(monomial), and the factor of the shells' slopes
+            V change[3] = {};  // dE/du
+            V part[4] = {};    // (dE/dr)/r; sums in parts need not wait for each other
+            for_each<n - top, written_out>([&](auto at) SITEWISE_INLINE_LAMBDA {
+                V q{}, s{};  // dE/d(monomial), and what the shells' slopes multiply
                 for_each<moments, true>([&](auto i) SITEWISE_INLINE_LAMBDA {
-                    q += bars[i * n + c] * R[i];
-                    s += bars[i * n + c] * slope[i];
+                    q += bars[i][at] * R[i];
+                    s += bars[i][at] * slope[i];
                 });
-                part[c % 4] += s * m[c];
+                part[at % 4] += s * m[top + at];
                 for_each<3, written_out>([&](auto axis) SITEWISE_INLINE_LAMBDA {
-                    if (table.exponent[c][axis] > 0)
-                        change[axis] += (Real(table.exponent[c][axis]) * q) * m[table.lower[c][axis]];
+                    if (table.exponent[top + at][axis] > 0)
+                        change[axis] +=
+                            (Real(table.exponent[top + at][axis]) * q) * m[table.lower[top + at][axis]];
                 });
             });
-            radial = (part[0] + part[1]) + (part[2] + part[3]);
+            const V radial = (part[0] + part[1]) + (part[2] + part[3]);
             const V along = change[0] * x + change[1] * y + change[2] * z;
             store(t.gx + k, load(t.gx + k) + radial * rx + (change[0] - along * x) * ir);
             store(t.gy + k, load(t.gy + k) + radial * ry + (change[1] - along * y) * ir);
@@ -185,38 +145,46 @@ struct MomentSums {
         }
     }
 
-    // [first, last) of one element
-    template <int moments = most_moments>
-    void vjp_range(int first, int last) const {
-        for (; last - first >= moments; first += moments) vjp_moments<moments>(first);
-        if constexpr (moments > 1) vjp_range<moments - 1>(first, last);
+    template <int moments = most_moments - 1>
+    void vjp_rest(const Moment* const* of, int count, Range range) const {
+        if (count == moments) return vjp_moments<moments>(of, range);
+        if constexpr (moments > 1) vjp_rest<moments - 1>(of, count, range);
     }
 
-    void vjp(const Real* u) const {
-        if (!vjp_contractions(u)) return;
-        for (int first = 0, last; first < plan.moments.size; first = last) {
-            last = last_of_element(first);
-            vjp_range(first, last);
+    bool any_bar(const Moment& m) const {
+        for (int c = 0; c < n - top; ++c)
+            if (w.bar[m.node + c] != 0) return true;
+        return false;
+    }
+
+    void vjp(const Moment* first, const Moment* last) const {
+        const Range range = range_of(plan, t, first->element);
+        const Moment* of[most_moments];
+        int count = 0;
+        for (; first < last; ++first) {
+            if (!any_bar(*first)) continue;
+            of[count++] = first;
+            if (count < most_moments) continue;
+            vjp_moments<most_moments>(of, range);
+            count = 0;
         }
+        vjp_rest(of, count, range);
     }
 
-    // Sets w.bar to the change dM along the direction (gx, gy, gz). Overwrites the tables of monomials by
-    // their changes.
-    void jvp_moment(int i) const {
-        const int element = plan.moments[i].element;
-        Real* dM = w.bar + i * n;
+    // dM along the direction (gx, gy, gz) goes to w.bar.
+    void jvp_moment(const Moment& moment, Range range) const {
         V total[n] = {};
-        for (int k = t.first[element]; k < end_of(element); k += L) {
+        for (int k = range.first; k < range.end; k += L) {
             const V ir = load(t.inverse_r + k), vx = load(t.gx + k), vy = load(t.gy + k), vz = load(t.gz + k);
             const V x = load(t.x + k) * ir, y = load(t.y + k) * ir, z = load(t.z + k) * ir;
             const V along = x * vx + y * vy + z * vz;  // dr
             const V axes[3] = {x, y, z};
             const V change[3] = {(vx - along * x) * ir, (vy - along * y) * ir, (vz - along * z) * ir};
-            const V R = load(shell(t.R, i) + k), dR = load(shell(t.R_slope, i) + k) * along / ir;
+            const V R = load(t.R + moment.shell * t.stride + k);
+            const V dR = load(t.R_slope + moment.shell * t.stride + k) * along / ir;
             V m[n], dm[n];
             m[0] = broadcast(Real(1));
             dm[0] = V{};
-            total[0] += dR;
             for (int c = 1; c < n; ++c) {
                 const int parent = table.parent[c], axis = table.axis[c];
                 m[c] = m[parent] * axes[axis];
@@ -224,52 +192,89 @@ struct MomentSums {
                 total[c] += dR * m[c] + R * dm[c];
             }
         }
-        for (int c = 0; c < n; ++c) dM[c] = sum<Real>(total[c]);
+        for (int c = top; c < n; ++c) w.bar[moment.node + c - top] = sum<Real>(total[c]);
     }
 
-    // d(sum of R^2)
-    Real jvp_square(const Contraction& pair) const {
-        if (pair.moment1 != pair.moment2) return 0;
-        const int i = pair.moment1, element = plan.moments[i].element;
-        V total{};
-        for (int k = t.first[element]; k < end_of(element); k += L) {
-            const V d = load(t.x + k) * load(t.gx + k) + load(t.y + k) * load(t.gy + k) +
-                        load(t.z + k) * load(t.gz + k);
-            total += Real(2) * load(shell(t.R, i) + k) * load(shell(t.R_slope, i) + k) * d;
-        }
-        return sum<Real>(total);
-    }
-
-    void jvp(Real* dG) const {
-        for (int i = 0; i < plan.moments.size; ++i) jvp_moment(i);
-        for (const Contraction& pair : plan.contractions) {
-            Real dS[Order + 1] = {};
-            const Real *M1 = t.M + pair.moment1 * n, *M2 = t.M + pair.moment2 * n;
-            const Real *d1 = w.bar + pair.moment1 * n, *d2 = w.bar + pair.moment2 * n;
-            for (int c = 0; c < n; ++c)
-                dS[table.power[c]] += Real(table.multinomial[c]) * (d1[c] * M2[c] + M1[c] * d2[c]);
-            const Real self = jvp_square(pair);
-            for (int e = pair.first; e < pair.first + pair.count; ++e) {
-                const Expansion<Real>& expansion = plan.expansions[e];
-                Real total = expansion.self * self;
-                for (int p = 0; p <= Order; ++p) total += expansion.coefficients[p] * dS[p];
-                dG[expansion.output] += total;
-            }
-        }
+    void jvp(const Moment* first, const Moment* last) const {
+        const Range range = range_of(plan, t, first->element);
+        for (; first < last; ++first) jvp_moment(*first, range);
     }
 };
 
-// Calls work(sums) with the moments of the plan's order, which is even, if the plan has moments.
-template <int Order = 2, class Real, class Work>
-SITEWISE_INLINE void with_moments(const ElementPlan<Real>& plan,
-                                  const Tables<Real>& t,
-                                  const PairScratch<Real>& w,
-                                  const Work& work) {
-    if constexpr (Order <= most_order) {
-        if (plan.moments.size == 0) return;
-        if (plan.order == Order) return work(MomentSums<Real, Order>{plan, t, w});
-        with_moments<Order + 2>(plan, t, w, work);
+// work(sums) with the kernels of an order
+template <int which = 0, class Real, class Work>
+SITEWISE_INLINE void with_order(int order,
+                                const ElementPlan<Real>& plan,
+                                const Tables<Real>& t,
+                                const PairScratch<Real>& w,
+                                const Work& work) {
+    if constexpr (which < static_cast<int>(sizeof(moment_orders) / sizeof(*moment_orders))) {
+        if (order == moment_orders[which]) return work(MomentSums<Real, moment_orders[which]>{plan, t, w});
+        with_order<which + 1>(order, plan, t, w, work);
     }
+}
+
+// work(sums, first, last) for each group of moments of one element and order
+template <class Real, class Work>
+SITEWISE_INLINE void for_each_group(const ElementPlan<Real>& plan,
+                                    const Tables<Real>& t,
+                                    const PairScratch<Real>& w,
+                                    const Work& work) {
+    for (const Moment *first = plan.moments.begin(), *last = first; first != plan.moments.end();
+         first = last) {
+        while (last != plan.moments.end() && last->element == first->element && last->order == first->order)
+            ++last;
+        with_order(first->order, plan, t, w, [&](const auto& sums) { work(sums, first, last); });
+    }
+}
+
+// The nodes that are sums over neighbours
+template <class Real>
+void compute_inputs(const ElementPlan<Real>& plan, const Tables<Real>& t, const PairScratch<Real>& w) {
+    t.nodes[0] = 1;
+    for (const Square& square : plan.squares) {
+        const Real* R = t.R + square.shell * t.stride;
+        const Range range = range_of(plan, t, square.element);
+        Vector<Real> total{};
+        for (int k = range.first; k < range.end; k += lanes<Real>) total += load(R + k) * load(R + k);
+        t.nodes[square.node] = sum<Real>(total);
+    }
+    for_each_group(plan, t, w, [](const auto& sums, auto first, auto last) { sums.compute(first, last); });
+}
+
+// Adds the gradient of squares, divided by the vectors, to gx; their derivatives are in w.bar.
+template <class Real>
+void vjp_squares(const ElementPlan<Real>& plan, const Tables<Real>& t, const PairScratch<Real>& w) {
+    for (const Square& square : plan.squares) {
+        const Real a = 2 * w.bar[square.node];
+        const Real *R = t.R + square.shell * t.stride, *slope = t.R_slope + square.shell * t.stride;
+        const Range range = range_of(plan, t, square.element);
+        for (int k = range.first; k < range.end; k += lanes<Real>)
+            store(t.gx + k, load(t.gx + k) + a * load(R + k) * load(slope + k));
+    }
+}
+
+template <class Real>
+void vjp_moments(const ElementPlan<Real>& plan, const Tables<Real>& t, const PairScratch<Real>& w) {
+    for_each_group(plan, t, w, [](const auto& sums, auto first, auto last) { sums.vjp(first, last); });
+}
+
+// The change of the nodes that are sums over neighbours along (gx, gy, gz), into w.bar
+template <class Real>
+void jvp_inputs(const ElementPlan<Real>& plan, const Tables<Real>& t, const PairScratch<Real>& w) {
+    w.bar[0] = 0;
+    for (const Square& square : plan.squares) {
+        const Real *R = t.R + square.shell * t.stride, *slope = t.R_slope + square.shell * t.stride;
+        const Range range = range_of(plan, t, square.element);
+        Vector<Real> total{};
+        for (int k = range.first; k < range.end; k += lanes<Real>) {
+            const Vector<Real> d = load(t.x + k) * load(t.gx + k) + load(t.y + k) * load(t.gy + k) +
+                                   load(t.z + k) * load(t.gz + k);
+            total += Real(2) * load(R + k) * load(slope + k) * d;
+        }
+        w.bar[square.node] = sum<Real>(total);
+    }
+    for_each_group(plan, t, w, [](const auto& sums, auto first, auto last) { sums.jvp(first, last); });
 }
 
 }  // namespace

@@ -307,7 +307,7 @@ def _simple_nn_numbers(f: SymmetryFunction, path: str) -> tuple[int, tuple[float
     kinds = {ours: theirs for theirs, ours in TYPES.items()}
     if f.type not in kinds or (f.is_angular and f.rs != 0):
         with_shift = " with r_s" if f.rs else ""
-        raise Error(f"{path}: SIMPLE-NN has no symmetry functions of n2p2's type {f.type}{with_shift}")
+        raise Error(f"{path}: SIMPLE-NN has no symmetry functions of type {f.type}{with_shift}")
     shape = (f.zeta, f.lambda_) if f.is_angular else (f.rs, 0.0)
     return kinds[f.type], (f.cutoff, f.eta, *shape)
 
