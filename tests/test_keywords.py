@@ -328,7 +328,7 @@ def test_both_forms_of_element_activations(tmp_path):
     write(tmp_path, TWO_LAYERS + "element_activation_short Si 2 1 p\n", weights)
     assert Potential.load(tmp_path).core.networks[0].activations == "tpl"
     for line, message in {
-        "2 1 t": "a node of its own activation function",
+        "2 1 t": "a node with its own activation function",
         "4 1 t": "layer 4 is not one of 3",
         "g s t": "the output has the activation function t, but n2p2 takes l from line 7",
     }.items():

@@ -377,7 +377,7 @@ def test_arrays_on_cuda(protocol):
         potential.compute_on_device(species, Foreign(_core.DeviceArray(positions[:4])), cell, pbc)
     with pytest.raises(Error, match="positions is not on the first CUDA device"):
         potential.compute_on_device(species, positions, cell, pbc)
-    with pytest.raises(Error, match="positions is no array on a device"):
+    with pytest.raises(Error, match="positions is not an array on a device"):
         potential.compute_on_device(species, positions.tolist(), cell, pbc)
     with pytest.raises(Error, match="need a potential with device cuda"):
         random_potential().compute_on_device(species, Foreign(array), cell, pbc)

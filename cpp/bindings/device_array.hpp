@@ -131,8 +131,9 @@ public:
         else if (py::hasattr(array, "__dlpack__"))
             take_dlpack(array);
         else
-            throw Error(name +
-                        " is no array on a device: it has neither __cuda_array_interface__ nor __dlpack__");
+            throw Error(
+                name +
+                " is not an array on a device: it has neither __cuda_array_interface__ nor __dlpack__");
     }
     ~DeviceView() {
         if (managed_ && managed_->deleter) managed_->deleter(managed_);

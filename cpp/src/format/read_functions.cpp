@@ -90,8 +90,8 @@ void convert_type_1(const Input& input, const Cutoff& cutoff, std::vector<Symmet
     if (largest.empty()) return;
     if (cutoff.type != CutoffType::cosine || cutoff.alpha != 0.0)
         input.whole().fail(
-            "RuNNer's symmetry functions of type 1 have the cosine as their cutoff function, the others "
-            "of this file have not: evaluate this potential with RuNNer");
+            "RuNNer's symmetry functions of type 1 use the cosine cutoff function, but the other "
+            "functions of this file do not: evaluate this potential with RuNNer");
     for (const SymmetryFunction& f : functions)
         if (f.type == 2 && largest.count(f.center) &&
             (f.cutoff < largest[f.center] || (f.cutoff == largest[f.center] && f.eta == 0.0)))

@@ -119,8 +119,8 @@ void check_runners_activation(const Line& line, const std::string& letters) {
         line.place.fail("layer " + shown(line.words[2]) + " is not one of " + std::to_string(letters.size()));
     if (line.words[4] != std::string(1, letters[layer - 1]))
         line.place.fail(
-            "a node of its own activation function is not supported, one for each layer is: evaluate this "
-            "potential with RuNNer");
+            "a node with its own activation function is not supported, only one for each layer: evaluate "
+            "this potential with RuNNer");
 }
 
 // n2p2 has one letter for each layer, but takes the letter of the output only from the global line.

@@ -55,7 +55,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class ElementMerges:
-    """Merges of the clusters of one element; r_g is None where no two big clusters merge."""
+    """Merges of the clusters of one element; r_g is None if no two big clusters merge."""
 
     n_atoms: int
     n_big: int
@@ -97,7 +97,7 @@ class Partition(Diagnostic):
 
     @property
     def chosen(self) -> BarcodeEntry | None:
-        """Entry of the barcode that persists longest; None where the atoms form one cluster."""
+        """Entry of the barcode that persists longest; None if the atoms form one cluster."""
         return longest(self.barcode)
 
 

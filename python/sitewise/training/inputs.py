@@ -178,7 +178,7 @@ def _chosen_functions(
 
 
 def _invariant_points(config: Config, reporter: Reporter) -> Dataset | None:
-    """Read the invariant points of the files that the configuration names; None where it names none."""
+    """Read the invariant points of the files that the configuration names; None if it names none."""
     files = config.invariants.data
     if files == "auto" or not files:
         return None

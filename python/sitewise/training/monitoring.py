@@ -204,7 +204,7 @@ def make_monitor(
     training_set: TrainingSet,
     reporter: Reporter,
 ) -> Monitor | None:
-    """Make the monitor of the given points or, without them, of those among the data; None where there are none.
+    """Make the monitor of the given points or, without them, of those among the data; None if there are none.
 
     Raises
     ------

@@ -267,7 +267,7 @@ class LBFGS:
         return lambda x: (inverted @ x.astype(np.float32)).astype(np.float64)
 
     def _search(self, start: Point, direction: Floats) -> Point | None:
-        """Return a lower point in this direction; None where the line search finds none."""
+        """Return a lower point in this direction; None if the line search finds none."""
         theta, value, gradient = start
         if not gradient @ direction < 0:
             return None
@@ -326,7 +326,7 @@ class LevenbergMarquardt:
 
 @contextmanager
 def silent_line_searches() -> Iterator[None]:
-    """Silence line searches in this block: they return None where they fail. Filters of warnings hold for all
+    """Silence line searches in this block: they return None if they fail. Filters of warnings hold for all
     threads."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The line search algorithm did not converge")
