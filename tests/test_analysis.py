@@ -282,6 +282,7 @@ def thicknesses():
     return {name: diagnose(data, functions, None, targets, targets, reporter=QUIET) for name, data in sets.items()}
 
 
+@pytest.mark.slow
 def test_slabs_leave_offsets_that_thickness_or_bulk_settles(thicknesses):
     """Slabs of one thickness leave two offsets free, a second thickness one, bulk none: this is known before any
     training.

@@ -92,6 +92,7 @@ def test_a_label_that_does_not_fit_is_named(data, label, factor, kind, words):
     assert found["misfit"] > 2 * found["misfit_corrected"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("label", "factor", "kind", "words"), [w for w in WRONG if w[0] != "stress"])
 def test_energies_and_forces_alone_show_it(data, label, factor, kind, words):
     """Without stresses one of the two may be meant; the message names the other one beside it."""
@@ -104,6 +105,7 @@ def test_two_wrong_labels_are_named_one_after_the_other(data):
     assert found["kind"] == "force"
 
 
+@pytest.mark.slow
 def test_other_factors_and_noise_are_no_units(data):
     rng = np.random.default_rng(2)
     for factor in (0.8, 1.25, 5.0):
@@ -123,6 +125,7 @@ def test_what_tells_nothing_is_passed_over(data):
     assert inconsistencies(Dataset([])) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Li", "Mo", "Ni"])
 def test_published_data_are_not_suspected_and_with_flipped_forces_are(shared, tmp_path, name):
     packed = (shared / f"mlearn-training/{name}.xyz.xz").read_bytes()
@@ -133,6 +136,7 @@ def test_published_data_are_not_suspected_and_with_flipped_forces_are(shared, tm
     assert (found["kind"], found["factor"]) == ("force", "-1")
 
 
+@pytest.mark.slow
 def test_training_warns_and_writes_it(data, tmp_path, capsys):
     frames = []
     for s in data:

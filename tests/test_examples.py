@@ -30,6 +30,7 @@ def data():
     return Dataset.read(files, reporter=QUIET)
 
 
+@pytest.mark.slow
 def test_data_are_whole(data):
     assert data.groups == ["crystal", "slab", "nanocluster", "invariants"]
     assert data.count("energy") == data.count("forces") == len(data)
@@ -41,6 +42,7 @@ def test_data_are_whole(data):
         assert np.abs(s.forces.sum(axis=0)).max() < 0.2  # grid noise
 
 
+@pytest.mark.slow
 def test_data_are_read_without_a_warning(capsys):
     Dataset.read([str(SILICON / "*.xyz.xz")], reporter=QUIET)  # which says warnings alone
     assert capsys.readouterr() == ("", "")

@@ -127,6 +127,7 @@ def test_names_in_tables_and_pictures(named):
     assert (named / "plot.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_names_in_information(named):
     shown, _ = _run(named, "info", "data.traj")
     assert all(f"  {printable(name)}: 1 structures" in shown for name in NAMES)
@@ -155,6 +156,7 @@ def test_names_in_predictions(named):
         assert all(len(atoms) == 8 for atoms in found)
 
 
+@pytest.mark.slow
 def test_names_in_input_data(named):
     _run(named, "convert", "data.traj", "-o", "input.data")
     found = list(read_runner(named / "input.data"))
@@ -340,6 +342,7 @@ def _refused(path, match):
     assert time.process_time() - began < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packer", [gzip, bz2, lzma])
 def test_data_that_unpack_to_gigabytes(tmp_path, packer):
     ending = {gzip: "gz", bz2: "bz2", lzma: "xz"}[packer]
@@ -349,6 +352,7 @@ def test_data_that_unpack_to_gigabytes(tmp_path, packer):
     _refused(tmp_path / f"bomb.xyz.{ending}", "unpacks to more than 200 times its size")
 
 
+@pytest.mark.slow
 def test_a_large_file_that_unpacks_too_far_is_not_unpacked_to_its_end(tmp_path):
     """The compressible part comes first; the rest would allow for gigabytes."""
     with (tmp_path / "bomb.xyz.gz").open("wb") as file:

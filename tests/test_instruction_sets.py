@@ -10,6 +10,8 @@ import pytest
 
 from checks import assert_close
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import itertools
 import sys

@@ -402,6 +402,7 @@ def run_training(tmp_path, frames, **settings):
     return listener
 
 
+@pytest.mark.slow
 def test_a_weight_for_a_label_that_no_structure_has_is_refused(tmp_path):
     energies = labelled(4, energy=("calculator", "energy"))
     for setting, words in (("stress_weight", "a stress"), ("force_weight", "forces")):

@@ -132,6 +132,7 @@ def test_points_that_are_none(folder, tmp_path, atoms, message):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_points_that_are_none_on_the_command_line(folder, tmp_path):
     write(tmp_path / "crystals.xyz", [crystal(5.4), silicon_frames(1)[0]])
     command = [sys.executable, "-m", "sitewise", "train", str(folder()), "--out", "out", "-q"]

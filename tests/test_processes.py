@@ -174,6 +174,7 @@ def test_children_of_a_fresh_process_compute(parent, threads, tmp_path):
     assert own[1] == int(threads)
 
 
+@pytest.mark.slow
 def test_a_fork_while_threads_compute(two_threads):
     """The child computes whatever the threads hold at that moment."""
     potential = Potential(silicon_potential())
@@ -240,6 +241,7 @@ def test_errors_come_back_from_processes(two_threads):
         pool.apply_async(energy, [(potential, lost)]).get(TIMEOUT)
 
 
+@pytest.mark.slow
 def test_spawned_processes_take_potentials():
     potential = Potential(silicon_potential())
     ensemble = Ensemble([potential, Potential(silicon_potential(seed=1))])
