@@ -24,8 +24,16 @@ void activate(Activation activation, int n, const Real* z, Real* value, Real* sl
 }
 
 template <class Real>
-constexpr Operators<Real> operators_of{load_environment<Real>, evaluate<Real>, vjp<Real>, jvp<Real>,
-                                       network<Real>,          activate<Real>};
+constexpr Operators<Real> operators_of{load_environment<Real>,
+                                       contract<Real>,
+                                       contract_atoms<Real>,
+                                       contract_atoms_back<Real>,
+                                       evaluate<Real>,
+                                       gradient_of<Real>,
+                                       vjp<Real>,
+                                       jvp<Real>,
+                                       network<Real>,
+                                       activate<Real>};
 
 }  // namespace
 

@@ -18,7 +18,27 @@ struct Operators {
                  const double* vectors,
                  Tables<Real>& tables,
                  const PairScratch<Real>& scratch);
+    /// What is computed from moments: the nodes of one atom behind the inputs, which load() leaves out
+    void (*contract)(const ElementPlan<Real>&, const Tables<Real>&);
+    /// Of several atoms at a time the nodes that are outputs, from nodes [atoms][.] with the inputs. Leaves
+    /// values [batch_size][.] for contract_atoms_back.
+    void (*contract_atoms)(const Polynomials<Real>&, int atoms, Real* const* nodes, Real* values);
+    /// bar [atoms][inputs] = dE/d(input) from u [atoms][outputs] = dE/dG; scratch [batch_size][nodes]
+    void (*contract_atoms_back)(const Polynomials<Real>&,
+                                int atoms,
+                                const Real* values,
+                                const Real* u,
+                                int outputs,
+                                Real* scratch,
+                                Real* bar);
     void (*evaluate)(const ElementPlan<Real>&, const Tables<Real>&, const PairScratch<Real>&, Real* G);
+    /// As vjp, with `bar` of the atom
+    void (*gradient)(const ElementPlan<Real>&,
+                     const Tables<Real>&,
+                     const PairScratch<Real>&,
+                     const Real* u,
+                     const Real* bar,
+                     double* gradient);
     void (*vjp)(const ElementPlan<Real>&,
                 const Tables<Real>&,
                 const PairScratch<Real>&,

@@ -8,17 +8,17 @@ constexpr int most_order = 8;
 /// The orders of moments that there are kernels for
 constexpr int moment_orders[] = {2, 3, 4, 6, most_order};
 
-/// Monomials in x, y, z of at most this power
+/// The number of monomials in x, y, z up to a power
 constexpr int monomials_up_to(int order) {
     return (order + 1) * (order + 2) * (order + 3) / 6;
 }
 
-/// Those of the powers order - 1 and order
+/// That of the powers order - 1 and order
 constexpr int top_monomials(int order) {
     return monomials_up_to(order) - monomials_up_to(order - 2);
 }
 
-/// The place of x^a y^b z^c: by power p = a + b + c, within a power from (p, 0, 0) to (0, 0, p)
+/// The place of x^a y^b z^c. Monomials are sorted by p = a + b + c, then from (p, 0, 0) to (0, 0, p).
 constexpr int monomial_number(int a, int b, int c) {
     const int p = a + b + c, rest = b + c;
     return monomials_up_to(p - 1) + rest * (rest + 1) / 2 + c;
@@ -29,8 +29,8 @@ template <int Order>
 struct Monomials {
     static constexpr int size = monomials_up_to(Order);
     static constexpr int top = monomials_up_to(Order - 2);  ///< the first of the powers Order - 1 and Order
-    int axis[size]{}, parent[size]{};                       ///< it is its parent times x, y or z
-    int exponent[size][3]{}, lower[size][3]{};  ///< its derivatives are exponent times the lower one
+    int axis[size]{}, parent[size]{};                       ///< a monomial is its parent times x, y or z
+    int exponent[size][3]{}, lower[size][3]{};  ///< a derivative is exponent times the lower monomial
 
     constexpr Monomials() {
         for (int p = 0; p <= Order; ++p)

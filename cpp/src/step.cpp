@@ -62,7 +62,7 @@ public:
         const std::size_t width = potential_.functions().max_count();
         G_.resize(width);
         row_.resize(width);
-        u_.resize(width);
+        u_.resize(batch_size * width);
         for (const Potential* potential : members) members_.emplace_back(*potential, width);
     }
 
@@ -70,12 +70,18 @@ public:
     void features(const AtomBlock& block) {
         const auto& plan = PlanAccess::plan<Real>(potential_.functions(), block.element);
         const std::size_t n = plan.outputs, width = row_.size();
+        Real* nodes[batch_size];
+        for (std::size_t b = 0; b < block.atoms.size(); ++b) {
+            const RowView& row = rows_[b] = take_row(block.atoms[b], found_[b]);
+            environments_[b].load(plan, row.size, row.index, species_, row.vectors);
+            nodes[b] = environments_[b].tables().nodes;
+        }
+        values_.resize(batch_size * plan.polynomials.nodes());
+        operators<Real>().contract_atoms(plan.polynomials, static_cast<int>(block.atoms.size()), nodes,
+                                         values_.data());
         for (std::size_t b = 0; b < block.atoms.size(); ++b) {
             const std::size_t i = block.atoms[b];
-            const RowView& row = rows_[b] = take_row(i, found_[b]);
-            EnvironmentOf<Real>& environment = environments_[b];
-            environment.load(plan, row.size, row.index, species_, row.vectors);
-            const Tables<Real>& t = environment.tables();
+            const Tables<Real>& t = environments_[b].tables();
             operators<Real>().evaluate(plan, t, scratch_of_thread(plan, t.stride), G_.data());
             std::copy_n(G_.data(), n, row_.data());
             if (out_.extrapolations)
@@ -104,13 +110,22 @@ public:
 
     void forces(const AtomBlock& block, Partial& sum) {
         const auto& plan = PlanAccess::plan<Real>(potential_.functions(), block.element);
+        const std::size_t n = plan.outputs, inputs = plan.polynomials.inputs;
+        for (std::size_t b = 0; b < block.atoms.size(); ++b) {
+            mean_gradient(block.element, b);
+            for (std::size_t f = 0; f < n; ++f) u_[b * n + f] = static_cast<Real>(row_[f]);
+        }
+        bars_.resize(batch_size * inputs);
+        scratch_.resize(values_.size());
+        operators<Real>().contract_atoms_back(plan.polynomials, static_cast<int>(block.atoms.size()),
+                                              values_.data(), u_.data(), plan.outputs, scratch_.data(),
+                                              bars_.data());
         for (std::size_t b = 0; b < block.atoms.size(); ++b) {
             const RowView& row = rows_[b];
-            mean_gradient(block.element, b);
-            for (int f = 0; f < plan.outputs; ++f) u_[f] = static_cast<Real>(row_[f]);
             if (gradient_.size() < 3 * row.size) gradient_.resize(3 * row.size);
             const Tables<Real>& t = environments_[b].tables();
-            operators<Real>().vjp(plan, t, scratch_of_thread(plan, t.stride), u_.data(), gradient_.data());
+            operators<Real>().gradient(plan, t, scratch_of_thread(plan, t.stride), u_.data() + b * n,
+                                       bars_.data() + b * inputs, gradient_.data());
             add_forces(block.atoms[b], row, sum);
         }
     }
@@ -166,7 +181,8 @@ private:
     std::vector<RowView> rows_;
     std::vector<EnvironmentOf<Real>> environments_;
     std::vector<Member> members_;
-    std::vector<Real> G_, u_;
+    std::vector<Real> G_, u_, bars_;
+    std::vector<Real, LineAligned<Real>> values_, scratch_;  // of the block's atoms in contract_atoms
     std::vector<double> row_, gradient_;
 };
 

@@ -120,7 +120,9 @@ void SymmetryFunctions::load(int center,
                              const double* vectors,
                              Environment& environment) const {
     environment.memory_->center = center;
-    environment.memory_->of.load(PlanAccess::plan<double>(*this, center), size, neighbors, species, vectors);
+    const auto& plan = PlanAccess::plan<double>(*this, center);
+    environment.memory_->of.load(plan, size, neighbors, species, vectors);
+    operators<double>().contract(plan, environment.memory_->of.tables());
 }
 
 void SymmetryFunctions::evaluate(Environment& environment, double* G) const {

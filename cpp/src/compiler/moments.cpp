@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <map>
 #include <set>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "monomials.hpp"
+#include "sitewise/error.hpp"
 
 namespace sitewise {
 namespace {
@@ -64,7 +66,8 @@ void add(Terms& terms, int a, int b, double weight) {
     terms[{std::min(a, b), std::max(a, b)}] += weight;
 }
 
-constexpr int one = 0;  // the node that is 1
+constexpr int one = 0;                            // the node that is 1
+constexpr std::size_t most_products = 1'000'000;  // of all nodes, far beyond what is of use
 
 // The moments and squares that functions need, with their nodes
 class Inputs {
@@ -120,7 +123,13 @@ public:
     int node(const Terms& terms) {
         if (trivial(terms)) return terms.begin()->first.second;
         const auto [at, is_new] = known_.emplace(terms, inputs_.nodes() + static_cast<int>(nodes_.size()));
-        if (is_new) nodes_.push_back(at->first);
+        if (!is_new) return at->second;
+        nodes_.push_back(at->first);
+        products_ += terms.size();
+        if (products_ > most_products)
+            throw Error(
+                "the symmetry functions of an element that are computed from moments take more than " +
+                std::to_string(most_products) + " products of sums, the most that is supported");
         return at->second;
     }
 
@@ -163,6 +172,7 @@ private:
     const Inputs& inputs_;
     std::map<Terms, int> known_;
     std::vector<Terms> nodes_;
+    std::size_t products_ = 0;
 };
 
 // A contraction as the sum of products of two sums
@@ -221,7 +231,8 @@ std::size_t cost(const Graph& graph, const std::vector<Part>& parts) {
 int node_of_ring(Graph& graph, std::vector<RingShape> ring) {
     if (ring.size() == 2) return graph.node(graph.product(*ring[0].moment, *ring[1].moment, ring[0].power));
     std::vector<Part> best;
-    for (std::size_t turn = 0; turn < ring.size(); ++turn) {
+    const std::size_t turns = ring.size() == 3 ? 3 : 2;  // after two, four shells come in the same pairs
+    for (std::size_t turn = 0; turn < turns; ++turn) {
         std::vector<Part> parts = ring.size() == 3 ? parts_of_three(graph, ring) : parts_of_four(graph, ring);
         if (best.empty() || cost(graph, parts) < cost(graph, best)) best = std::move(parts);
         std::rotate(ring.begin(), ring.begin() + 1, ring.end());

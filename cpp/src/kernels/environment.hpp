@@ -112,9 +112,7 @@ void load_environment(const ElementPlan<Real>& plan,
     for (int l = 0; l < L; ++l) fill(plan, t, t.filling + l);
     tabulate(plan, t, 0, t.filling + L);
     for (const ShellUse<Real>& use : plan.uses) tabulate_shell(plan, t, use);
-    if (plan.polynomials.outputs.size == 0) return;
-    compute_inputs(plan, t, w);
-    forward(plan.polynomials, t.nodes);
+    if (plan.polynomials.outputs.size > 0) compute_inputs(plan, t, w);
 }
 
 template <class Real>
@@ -131,15 +129,16 @@ void evaluate(const ElementPlan<Real>& plan, const Tables<Real>& t, const PairSc
     for (const NodeOutput& o : plan.polynomials.outputs) G[o.output] = t.nodes[o.node];
 }
 
+// From u = dE/dG and, of what is computed from moments, bar = dE/d(node) of the inputs
 template <class Real>
-void vjp(const ElementPlan<Real>& plan,
-         const Tables<Real>& t,
-         const PairScratch<Real>& w,
-         const Real* u,
-         double* gradient) {
+void gradient_of(const ElementPlan<Real>& plan,
+                 const Tables<Real>& t,
+                 const PairScratch<Real>& w,
+                 const Real* u,
+                 const Real* bar,
+                 double* gradient) {
     constexpr int L = lanes<Real>;
     const int end = t.filling;
-    backward(plan.polynomials, t.nodes, u, w.bar);
     for (int k = 0; k < end; ++k) t.gx[k] = 0;  // sum of u (dR/dr)/r, then times the vector
     for (const RadialTerm<Real>& term : plan.radial) {
         const Real* slope = t.R_slope + term.shell * t.stride;
@@ -148,7 +147,7 @@ void vjp(const ElementPlan<Real>& plan,
         for (int k = first; k < first + t.count[term.element]; k += L)
             store(t.gx + k, load(t.gx + k) + a * load(slope + k));
     }
-    vjp_squares(plan, t, w);
+    vjp_squares(plan, t, bar);
     for (int k = 0; k < end; k += L) {
         const Vector<Real> q = load(t.gx + k);
         store(t.gx + k, q * load(t.x + k));
@@ -156,7 +155,7 @@ void vjp(const ElementPlan<Real>& plan,
         store(t.gz + k, q * load(t.z + k));
     }
     vjp_pairs(plan, t, w, u);
-    vjp_moments(plan, t, w);
+    vjp_moments(plan, t, w, bar);
     for (int i = 0; i < 3 * t.given; ++i) gradient[i] = 0;
     for (int e = 0; e < plan.elements; ++e)
         for (int at = t.first[e]; at < t.first[e] + t.count[e]; ++at) {
@@ -165,6 +164,16 @@ void vjp(const ElementPlan<Real>& plan,
             g[1] = t.gy[at];
             g[2] = t.gz[at];
         }
+}
+
+template <class Real>
+void vjp(const ElementPlan<Real>& plan,
+         const Tables<Real>& t,
+         const PairScratch<Real>& w,
+         const Real* u,
+         double* gradient) {
+    contract_back(plan.polynomials, t.nodes, u, w.bar);
+    gradient_of(plan, t, w, u, w.bar, gradient);
 }
 
 template <class Real>

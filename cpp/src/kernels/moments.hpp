@@ -104,12 +104,12 @@ struct MomentSums {
         if (first < last) project<1>(first, range);
     }
 
-    // Adds the gradient of `moments` moments, whose derivatives are in w.bar.
+    // Adds the gradient of `moments` moments, from the derivatives by nodes.
     template <int moments>
-    void vjp_moments(const Moment* const* of, Range range) const {
+    void vjp_moments(const Real* bar, const Moment* const* of, Range range) const {
         const Real *bars[moments], *R_of[moments], *slope_of[moments];
         for (int i = 0; i < moments; ++i) {
-            bars[i] = w.bar + of[i]->node;
+            bars[i] = bar + of[i]->node;
             R_of[i] = t.R + of[i]->shell * t.stride;
             slope_of[i] = t.R_slope + of[i]->shell * t.stride;
         }
@@ -146,29 +146,29 @@ struct MomentSums {
     }
 
     template <int moments = most_moments - 1>
-    void vjp_rest(const Moment* const* of, int count, Range range) const {
-        if (count == moments) return vjp_moments<moments>(of, range);
-        if constexpr (moments > 1) vjp_rest<moments - 1>(of, count, range);
+    void vjp_rest(const Real* bar, const Moment* const* of, int count, Range range) const {
+        if (count == moments) return vjp_moments<moments>(bar, of, range);
+        if constexpr (moments > 1) vjp_rest<moments - 1>(bar, of, count, range);
     }
 
-    bool any_bar(const Moment& m) const {
+    static bool any(const Real* bar) {
         for (int c = 0; c < n - top; ++c)
-            if (w.bar[m.node + c] != 0) return true;
+            if (bar[c] != 0) return true;
         return false;
     }
 
-    void vjp(const Moment* first, const Moment* last) const {
+    void vjp(const Real* bar, const Moment* first, const Moment* last) const {
         const Range range = range_of(plan, t, first->element);
         const Moment* of[most_moments];
         int count = 0;
         for (; first < last; ++first) {
-            if (!any_bar(*first)) continue;
+            if (!any(bar + first->node)) continue;
             of[count++] = first;
             if (count < most_moments) continue;
-            vjp_moments<most_moments>(of, range);
+            vjp_moments<most_moments>(bar, of, range);
             count = 0;
         }
-        vjp_rest(of, count, range);
+        vjp_rest(bar, of, count, range);
     }
 
     // dM along the direction (gx, gy, gz) goes to w.bar.
@@ -242,11 +242,11 @@ void compute_inputs(const ElementPlan<Real>& plan, const Tables<Real>& t, const 
     for_each_group(plan, t, w, [](const auto& sums, auto first, auto last) { sums.compute(first, last); });
 }
 
-// Adds the gradient of squares, divided by the vectors, to gx; their derivatives are in w.bar.
+// Adds the gradient of squares, divided by the vectors, to gx.
 template <class Real>
-void vjp_squares(const ElementPlan<Real>& plan, const Tables<Real>& t, const PairScratch<Real>& w) {
+void vjp_squares(const ElementPlan<Real>& plan, const Tables<Real>& t, const Real* bar) {
     for (const Square& square : plan.squares) {
-        const Real a = 2 * w.bar[square.node];
+        const Real a = 2 * bar[square.node];
         const Real *R = t.R + square.shell * t.stride, *slope = t.R_slope + square.shell * t.stride;
         const Range range = range_of(plan, t, square.element);
         for (int k = range.first; k < range.end; k += lanes<Real>)
@@ -255,8 +255,11 @@ void vjp_squares(const ElementPlan<Real>& plan, const Tables<Real>& t, const Pai
 }
 
 template <class Real>
-void vjp_moments(const ElementPlan<Real>& plan, const Tables<Real>& t, const PairScratch<Real>& w) {
-    for_each_group(plan, t, w, [](const auto& sums, auto first, auto last) { sums.vjp(first, last); });
+void vjp_moments(const ElementPlan<Real>& plan,
+                 const Tables<Real>& t,
+                 const PairScratch<Real>& w,
+                 const Real* bar) {
+    for_each_group(plan, t, w, [&](const auto& sums, auto first, auto last) { sums.vjp(bar, first, last); });
 }
 
 // The change of the nodes that are sums over neighbours along (gx, gy, gz), into w.bar

@@ -157,6 +157,15 @@ SITEWISE_INLINE void sums(Vector<Real> a, Vector<Real> b, Vector<Real> c, Vector
         _mm_storeu_pd(out + 2, add((__m512d)c, (__m512d)d));
         return;
     }
+#elif defined(__AVX2__)
+    if constexpr (sizeof(Real) == 8) {
+        // pairs of lanes, then both halves
+        const __m256d ab = _mm256_hadd_pd((__m256d)a, (__m256d)b),
+                      cd = _mm256_hadd_pd((__m256d)c, (__m256d)d);
+        _mm256_storeu_pd(out,
+                         _mm256_add_pd(_mm256_permute2f128_pd(ab, cd, 0x21), _mm256_blend_pd(ab, cd, 12)));
+        return;
+    }
 #endif
     out[0] = sum<Real>(a);
     out[1] = sum<Real>(b);
