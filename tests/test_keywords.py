@@ -227,8 +227,8 @@ def test_functions_of_type_1_are_sums_of_cutoff_functions(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("type 1", "type 6", "type 1 have the cosine"),
-        ("type 1", "type 1 0.3", "type 1 have the cosine"),
+        ("type 1", "type 6", "type 1 use the cosine"),
+        ("type 1", "type 1 0.3", "type 1 use the cosine"),
         ("0.05 0.0 4.0", "0.05 0.0 3.0", "larger cutoff than one of type 2"),
         ("0.05 0.0 4.0", "0.0 0.0 3.5", "larger cutoff than one of type 2"),
     ],
