@@ -114,6 +114,7 @@ def test_other_factors_and_noise_are_no_units(data):
     assert inconsistencies(Dataset(noise)) == []
 
 
+@pytest.mark.slow
 def test_what_tells_nothing_is_passed_over(data):
     for label in ("energy", "forces"):
         assert inconsistencies(changed(data, label, None)) == []
