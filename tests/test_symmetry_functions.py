@@ -7,6 +7,7 @@ from ase.build import bulk, molecule
 
 from checks import assert_close, compiled, rattled
 from sitewise import Error, SymmetryFunctions
+from sitewise._core import SymmetryFunction
 from sitewise.presets import covalent_distances, nearest_distances
 from sitewise.symmetry import COLUMNS
 
@@ -29,6 +30,45 @@ def test_fast_set_is_computed_from_moments():
     assert [f.type for f in functions.of("Si")] == [2] * 8 + [9] * 24
     assert functions.cutoff == 5.0
     assert functions.core.moments == [24]
+
+
+def test_accurate_set_follows_the_distances():
+    """One element at 2.5 Angstrom: shells from 0.8 distances to one spacing before the cutoff, of 2.1 distances."""
+    functions = SymmetryFunctions.preset("accurate", ["Si"], distances=np.array([[2.5]])).of("Si")
+    assert {f.cutoff for f in functions} == {5.25}
+    for kind, count, spacing in ((2, 8, 3.25 / 8), (33, 4, 3.25 / 4), (34, 2, 3.25 / 2)):
+        shells = sorted({(f.rs, f.eta) for f in functions if f.type == kind})
+        expected = [(2 + k * spacing, 1 / (1.5 * spacing) ** 2) for k in range(count)]
+        assert_close(shells, expected, 1e-14)
+    pairs = {(f.rs, f.rs2, f.power1) for f in functions if f.type == 33}
+    triples = {(f.rs, f.power1, f.power2, f.power3) for f in functions if f.type == 34}
+    assert (len(pairs), len(triples), len(functions)) == (10 * 4, 2 * 9, 8 + 40 + 18)
+    assert all(f.rs == f.rs2 == f.rs3 and f.eta == f.eta2 == f.eta3 for f in functions if f.type == 34)
+
+
+def test_accurate_set_grows_linearly_with_the_elements():
+    """The shells are those of one element or, where there are several, also of all together."""
+    distances = np.array([[1.8, 1.0], [1.0, 2.4]])
+    functions = SymmetryFunctions.preset("accurate", ["O", "H"], 4.0, distances)
+    every = SymmetryFunctions.preset("accurate", ["H", "C", "O", "Cu", "Au"], 6.0)
+    assert [functions.core.count(e) for e in (0, 1)] == [2 * 66 + 58] * 2
+    assert [every.core.count(e) for e in range(5)] == [5 * 66 + 58] * 5
+    of_hydrogen = [f for f in functions.of("H") if f.type == 34]
+    assert {(f.neighbor1, f.neighbor2, f.neighbor3) for f in of_hydrogen} == {
+        (0,) * 3,
+        (1,) * 3,
+        (SymmetryFunction.all,) * 3,
+    }
+    assert {f.neighbor1: f.rs for f in of_hydrogen[::-1] if f.rs < 1.5} == pytest.approx(
+        {0: 1.44, 1: 0.8, SymmetryFunction.all: 0.8}
+    )
+
+
+def test_accurate_functions_are_of_full_rank():
+    functions = SymmetryFunctions.preset("accurate", ["Si"])
+    G = functions.evaluate(rattled(bulk("Si", "diamond", a=5.4, cubic=True) * (2, 2, 2), 0.3))
+    G = np.vstack([G, functions.evaluate(rattled(bulk("Si", "diamond", a=5.1, cubic=True) * (2, 2, 2), 0.2))])
+    assert np.linalg.matrix_rank((G - G.mean(axis=0)) / G.std(axis=0), tol=1e-9) == len(functions)
 
 
 def test_tables_of_all_types_show_what_a_type_has():

@@ -151,7 +151,7 @@ class Data(_Table):
 class Functions(_Table):
     """The symmetry functions: a preset or a file, how many of them to choose, and their scaling."""
 
-    preset: Literal["simple-nn", "fast", "auto", "pool"] | None = None
+    preset: Literal["accurate", "simple-nn", "fast", "auto", "pool"] | None = None
     """Named set of functions; `"simple-nn"` if neither `preset` nor `file` is given."""
     file: str | None = None
     """An `input.nn` whose functions are used instead."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import combinations_with_replacement, pairwise
+from itertools import combinations_with_replacement, pairwise, product
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 RADIAL, ANGULAR, WIDE_ANGULAR = 2, 3, 9  # not weighted, not compact
+TWO_SHELLS, THREE_SHELLS = 33, 34  # contractions of moments
 
 # The stock set of SIMPLE-NN (K. Lee et al., Comput. Phys. Commun. 242, 95 (2019)); eta in 1/Angstrom^2.
 SIMPLE_NN_CUTOFF = 6.0
@@ -29,6 +30,13 @@ FAST_CUTOFF = 5.0
 FAST_ANGULAR = [(eta, zeta, lambda_) for eta in (0.000357, 0.05, 0.15) for zeta in (1, 2, 3, 4) for lambda_ in (-1, 1)]
 
 POOL_LENGTHS = 8
+
+# Found by cross-validation on training sets alone, see "Preset accurate" in docs/development/tried.md. Lengths in units
+# of the nearest distances.
+ACCURATE_CUTOFF, ACCURATE_FIRST = 2.1, 0.8
+ACCURATE_RADIAL, ACCURATE_PAIRS, ACCURATE_TRIPLES = 8, 4, 2  # shells
+PAIR_POWERS = (1, 2, 3, 4)
+TRIPLE_POWERS = ((1, 1, 0), (2, 1, 0), (3, 1, 0), (2, 2, 0), (1, 1, 1), (2, 1, 1), (3, 1, 1), (2, 2, 1), (2, 2, 2))
 
 REACH = 6.0  # Angstrom, beyond which atoms are not each other's nearest neighbours
 
@@ -95,6 +103,45 @@ class Preset(NamedTuple):
 
     make: Callable[[Sequence[str], Floats, float], _core.SymmetryFunctions]
     cutoff: Callable[[Floats], float]
+
+
+def _accurate(elements: Sequence[str], distances: Floats, cutoff: float) -> _core.SymmetryFunctions:
+    """Contract moments of shells: of the neighbours of each element and, where there are several, of all together."""
+    indices = range(len(elements))
+    functions: list[SymmetryFunction] = []
+    for center in indices:
+        of_all = [(SymmetryFunction.all, float(distances[center].min()))] if len(elements) > 1 else []
+        for neighbor in indices:
+            shells = _equispaced(ACCURATE_FIRST * distances[center, neighbor], cutoff, ACCURATE_RADIAL)
+            functions += [
+                SymmetryFunction(RADIAL, center, neighbor, eta=eta, rs=rs, cutoff=cutoff) for eta, rs in shells
+            ]
+        for neighbor, nearest in [*enumerate(distances[center].tolist()), *of_all]:
+            functions += _contractions(center, neighbor, ACCURATE_FIRST * nearest, cutoff)
+    return _core.SymmetryFunctions(len(elements), functions)
+
+
+def _contractions(center: int, neighbor: int, first: float, cutoff: float) -> Iterator[SymmetryFunction]:
+    """Yield the functions of two shells, for all pairs of them, and of three equal shells."""
+    pairs = combinations_with_replacement(_equispaced(first, cutoff, ACCURATE_PAIRS), 2)
+    for ((eta, rs), (eta2, rs2)), p in product(pairs, PAIR_POWERS):
+        f = SymmetryFunction(TWO_SHELLS, center, neighbor, neighbor, eta=eta, rs=rs, power1=p, cutoff=cutoff)
+        f.eta2, f.rs2 = eta2, rs2
+        yield f
+    for (eta, rs), powers in product(_equispaced(first, cutoff, ACCURATE_TRIPLES), TRIPLE_POWERS):
+        f = SymmetryFunction(THREE_SHELLS, center, neighbor, neighbor, eta=eta, rs=rs, cutoff=cutoff)
+        f.neighbor3 = neighbor
+        f.eta2 = f.eta3 = eta
+        f.rs2 = f.rs3 = rs
+        f.power1, f.power2, f.power3 = powers
+        yield f
+
+
+def _equispaced(first: float, cutoff: float, count: int) -> Iterator[tuple[float, float]]:
+    """Yield eta and r_s of Gaussians from r_s = `first` to one spacing before the cutoff; 1/sqrt(eta) is 1.5
+    spacings."""
+    spacing = (cutoff - first) / count
+    return ((1 / (1.5 * spacing) ** 2, first + k * spacing) for k in range(count))
 
 
 def _simple_nn(elements: Sequence[str], _distances: Floats, cutoff: float) -> _core.SymmetryFunctions:
@@ -170,6 +217,7 @@ def _build(
 
 
 PRESETS = {
+    "accurate": Preset(_accurate, lambda distances: ACCURATE_CUTOFF * float(distances.max())),
     "simple-nn": Preset(_simple_nn, lambda _: SIMPLE_NN_CUTOFF),
     "fast": Preset(_fast, lambda _: FAST_CUTOFF),
     "auto": Preset(_auto, lambda _: SIMPLE_NN_CUTOFF),
