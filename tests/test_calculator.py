@@ -147,7 +147,7 @@ def test_copies_share_the_potential_alone():
     assert (moved.calc._own.neighbors.skin, moved.calc.warn_every, moved.calc.stop_after) == (0.4, 7, 10**6)
     assert moved.calc.extrapolations == atoms.calc.extrapolations > 0
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # the original has warned
+        warnings.simplefilter("error", ExtrapolationWarning)  # the original has warned
         moved.rattle(0.05)
         forces = moved.get_forces()
     assert_close(forces, potential.evaluate(moved).forces, 1e-11)
@@ -222,7 +222,7 @@ def test_extrapolation_is_told_once_an_interval():
     for step in range(7):
         atoms.positions[0, 0] = 0.01 * (step + 1)
         with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+            warnings.simplefilter("always", ExtrapolationWarning)
             atoms.get_forces()
         told.append(len(caught))
     assert told == [1, 0, 0, 1, 0, 0, 1]
@@ -242,7 +242,7 @@ def test_extrapolation_can_stop_the_run_or_be_silent():
     atoms.get_forces()
     atoms.calc = narrow().calculator(warn_every=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", ExtrapolationWarning)
         atoms.get_forces()
 
 
