@@ -434,7 +434,8 @@ def test_names_in_a_progress_bar(monkeypatch):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        *(("a\0b", "no such file"), ("a" * 10_000, "is not a file name"), ("**a", "is not a file name")),
+        *((name, "no such file|is not a file name") for name in ("a\0b", "**a")),  # Python 3.13 swaps the two
+        ("a" * 10_000, "is not a file name"),
         *(("/dev/zero", "is not a file"), ("[", "no such file")),
     ],
 )
