@@ -36,13 +36,13 @@ def test_accurate_set_follows_the_distances():
     """One element at 2.5 Angstrom: shells from 0.8 distances to one spacing before the cutoff, of 2.1 distances."""
     functions = SymmetryFunctions.preset("accurate", ["Si"], distances=np.array([[2.5]])).of("Si")
     assert {f.cutoff for f in functions} == {5.25}
-    for kind, count, spacing in ((2, 8, 3.25 / 8), (33, 4, 3.25 / 4), (34, 2, 3.25 / 2)):
+    for kind, count, spacing in ((2, 8, 3.25 / 8), (33, 4, 3.25 / 4), (34, 4, 3.25 / 4)):
         shells = sorted({(f.rs, f.eta) for f in functions if f.type == kind})
         expected = [(2 + k * spacing, 1 / (1.5 * spacing) ** 2) for k in range(count)]
         assert_close(shells, expected, 1e-14)
     pairs = {(f.rs, f.rs2, f.power1) for f in functions if f.type == 33}
     triples = {(f.rs, f.power1, f.power2, f.power3) for f in functions if f.type == 34}
-    assert (len(pairs), len(triples), len(functions)) == (10 * 4, 2 * 9, 8 + 40 + 18)
+    assert (len(pairs), len(triples), len(functions)) == (10 * 4, 4 * 9, 8 + 40 + 36)
     assert all(f.rs == f.rs2 == f.rs3 and f.eta == f.eta2 == f.eta3 for f in functions if f.type == 34)
 
 
@@ -51,15 +51,15 @@ def test_accurate_set_grows_linearly_with_the_elements():
     distances = np.array([[1.8, 1.0], [1.0, 2.4]])
     functions = SymmetryFunctions.preset("accurate", ["O", "H"], 4.0, distances)
     every = SymmetryFunctions.preset("accurate", ["H", "C", "O", "Cu", "Au"], 6.0)
-    assert [functions.core.count(e) for e in (0, 1)] == [2 * 66 + 58] * 2
-    assert [every.core.count(e) for e in range(5)] == [5 * 66 + 58] * 5
+    assert [functions.core.count(e) for e in (0, 1)] == [2 * 84 + 76] * 2
+    assert [every.core.count(e) for e in range(5)] == [5 * 84 + 76] * 5
     of_hydrogen = [f for f in functions.of("H") if f.type == 34]
     assert {(f.neighbor1, f.neighbor2, f.neighbor3) for f in of_hydrogen} == {
         (0,) * 3,
         (1,) * 3,
         (SymmetryFunction.all,) * 3,
     }
-    assert {f.neighbor1: f.rs for f in of_hydrogen[::-1] if f.rs < 1.5} == pytest.approx(
+    assert {f.neighbor1: f.rs for f in of_hydrogen[::-1] if f.rs < 1.45} == pytest.approx(
         {0: 1.44, 1: 0.8, SymmetryFunction.all: 0.8}
     )
 

@@ -34,7 +34,7 @@ POOL_LENGTHS = 8
 # Found by cross-validation on training sets alone, see "Preset accurate" in docs/development/tried.md. Lengths in units
 # of the nearest distances.
 ACCURATE_CUTOFF, ACCURATE_FIRST = 2.1, 0.8
-ACCURATE_RADIAL, ACCURATE_PAIRS, ACCURATE_TRIPLES = 8, 4, 2  # shells
+ACCURATE_RADIAL, ACCURATE_SHELLS = 8, 4
 PAIR_POWERS = (1, 2, 3, 4)
 TRIPLE_POWERS = ((1, 1, 0), (2, 1, 0), (3, 1, 0), (2, 2, 0), (1, 1, 1), (2, 1, 1), (3, 1, 1), (2, 2, 1), (2, 2, 2))
 
@@ -123,12 +123,12 @@ def _accurate(elements: Sequence[str], distances: Floats, cutoff: float) -> _cor
 
 def _contractions(center: int, neighbor: int, first: float, cutoff: float) -> Iterator[SymmetryFunction]:
     """Yield the functions of two shells, for all pairs of them, and of three equal shells."""
-    pairs = combinations_with_replacement(_equispaced(first, cutoff, ACCURATE_PAIRS), 2)
-    for ((eta, rs), (eta2, rs2)), p in product(pairs, PAIR_POWERS):
+    shells = list(_equispaced(first, cutoff, ACCURATE_SHELLS))
+    for ((eta, rs), (eta2, rs2)), p in product(combinations_with_replacement(shells, 2), PAIR_POWERS):
         f = SymmetryFunction(TWO_SHELLS, center, neighbor, neighbor, eta=eta, rs=rs, power1=p, cutoff=cutoff)
         f.eta2, f.rs2 = eta2, rs2
         yield f
-    for (eta, rs), powers in product(_equispaced(first, cutoff, ACCURATE_TRIPLES), TRIPLE_POWERS):
+    for (eta, rs), powers in product(shells, TRIPLE_POWERS):
         f = SymmetryFunction(THREE_SHELLS, center, neighbor, neighbor, eta=eta, rs=rs, cutoff=cutoff)
         f.neighbor3 = neighbor
         f.eta2 = f.eta3 = eta
