@@ -46,21 +46,19 @@ def test_accurate_set_follows_the_distances():
     assert all(f.rs == f.rs2 == f.rs3 and f.eta == f.eta2 == f.eta3 for f in functions if f.type == 34)
 
 
-def test_accurate_set_grows_linearly_with_the_elements():
-    """The shells are those of one element or, where there are several, also of all together."""
+def test_accurate_set_of_several_elements_grows_by_radial_functions_alone():
+    """Moments are those of all neighbours, once with weight 1 and once with atomic numbers."""
     distances = np.array([[1.8, 1.0], [1.0, 2.4]])
     functions = SymmetryFunctions.preset("accurate", ["O", "H"], 4.0, distances)
     every = SymmetryFunctions.preset("accurate", ["H", "C", "O", "Cu", "Au"], 6.0)
-    assert [functions.core.count(e) for e in (0, 1)] == [2 * 84 + 76] * 2
-    assert [every.core.count(e) for e in range(5)] == [5 * 84 + 76] * 5
-    of_hydrogen = [f for f in functions.of("H") if f.type == 34]
-    assert {(f.neighbor1, f.neighbor2, f.neighbor3) for f in of_hydrogen} == {
-        (0,) * 3,
-        (1,) * 3,
-        (SymmetryFunction.all,) * 3,
-    }
-    assert {f.neighbor1: f.rs for f in of_hydrogen[::-1] if f.rs < 1.45} == pytest.approx(
-        {0: 1.44, 1: 0.8, SymmetryFunction.all: 0.8}
+    assert [functions.core.count(e) for e in (0, 1)] == [2 * 8 + 2 * 76] * 2
+    assert [every.core.count(e) for e in range(5)] == [5 * 8 + 2 * 76] * 5
+    contractions = [f for f in functions.of("H") if f.type == 34]
+    sums = SymmetryFunction.all, SymmetryFunction.all_by_number
+    assert {(f.neighbor1, f.neighbor2, f.neighbor3) for f in contractions} == {(s, s, s) for s in sums}
+    assert min(f.rs for f in contractions) == pytest.approx(0.8)
+    assert {f.neighbor1: f.rs for f in reversed(functions.of("H")) if f.type == 2 and f.rs < 1.5} == pytest.approx(
+        {0: 1.44, 1: 0.8}
     )
 
 

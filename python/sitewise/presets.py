@@ -106,24 +106,30 @@ class Preset(NamedTuple):
 
 
 def _accurate(elements: Sequence[str], distances: Floats, cutoff: float) -> _core.SymmetryFunctions:
-    """Contract moments of shells: of the neighbours of each element and, where there are several, of all together."""
+    """Contract moments of shells. Where there are several elements, the shells have all neighbours, once with weight 1
+    and once weighted by atomic numbers, so the number of contractions does not grow with the elements."""
+    from ase.data import atomic_numbers
+
     indices = range(len(elements))
-    functions: list[SymmetryFunction] = []
+    together = (SymmetryFunction.all, SymmetryFunction.all_by_number) if len(elements) > 1 else indices
+    functions = [
+        SymmetryFunction(RADIAL, center, neighbor, eta=eta, rs=rs, cutoff=cutoff)
+        for center in indices
+        for neighbor in indices
+        for eta, rs in _equispaced(ACCURATE_FIRST * distances[center, neighbor], cutoff, ACCURATE_RADIAL)
+    ]
     for center in indices:
-        of_all = [(SymmetryFunction.all, float(distances[center].min()))] if len(elements) > 1 else []
-        for neighbor in indices:
-            shells = _equispaced(ACCURATE_FIRST * distances[center, neighbor], cutoff, ACCURATE_RADIAL)
-            functions += [
-                SymmetryFunction(RADIAL, center, neighbor, eta=eta, rs=rs, cutoff=cutoff) for eta, rs in shells
-            ]
-        for neighbor, nearest in [*enumerate(distances[center].tolist()), *of_all]:
-            functions += _contractions(center, neighbor, ACCURATE_FIRST * nearest, cutoff)
-    return _core.SymmetryFunctions(len(elements), functions)
+        shells = list(_equispaced(ACCURATE_FIRST * distances[center].min(), cutoff, ACCURATE_SHELLS))
+        for neighbor in together:
+            functions += _contractions(center, neighbor, shells, cutoff)
+    numbers = [atomic_numbers[element] for element in elements]
+    return _core.SymmetryFunctions(len(elements), functions, atomic_numbers=numbers)
 
 
-def _contractions(center: int, neighbor: int, first: float, cutoff: float) -> Iterator[SymmetryFunction]:
-    """Yield the functions of two shells, for all pairs of them, and of three equal shells."""
-    shells = list(_equispaced(first, cutoff, ACCURATE_SHELLS))
+def _contractions(
+    center: int, neighbor: int, shells: Sequence[tuple[float, float]], cutoff: float
+) -> Iterator[SymmetryFunction]:
+    """Yield the functions of two shells (eta, r_s), for all pairs of them, and of three equal shells."""
     for ((eta, rs), (eta2, rs2)), p in product(combinations_with_replacement(shells, 2), PAIR_POWERS):
         f = SymmetryFunction(TWO_SHELLS, center, neighbor, neighbor, eta=eta, rs=rs, power1=p, cutoff=cutoff)
         f.eta2, f.rs2 = eta2, rs2
