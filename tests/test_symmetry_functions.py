@@ -62,6 +62,13 @@ def test_accurate_set_of_several_elements_grows_by_radial_functions_alone():
     )
 
 
+@pytest.mark.parametrize(("distances", "cutoff"), [([[2.5, 2.6], [2.6, 9.0]], 5.46), ([[1.8, 1.0], [1.0, 2.4]], 4.8)])
+def test_the_cutoff_of_the_accurate_set_follows_the_nearest_neighbours(distances, cutoff):
+    functions = SymmetryFunctions.preset("accurate", ["Cu", "Au"], distances=np.array(distances))
+    assert functions.cutoff == pytest.approx(cutoff)
+    assert all(0 < f.rs < f.cutoff for e in functions.elements for f in functions.of(e))
+
+
 def test_accurate_functions_are_of_full_rank():
     functions = SymmetryFunctions.preset("accurate", ["Si"])
     G = functions.evaluate(rattled(bulk("Si", "diamond", a=5.4, cubic=True) * (2, 2, 2), 0.3))

@@ -34,6 +34,7 @@ POOL_LENGTHS = 8
 # Found by cross-validation on training sets alone, see "Preset accurate" in docs/development/tried.md. Lengths in units
 # of the nearest distances.
 ACCURATE_CUTOFF, ACCURATE_FIRST = 2.1, 0.8
+ACCURATE_LEAST = 4.8  # Angstrom, of the cutoff
 ACCURATE_RADIAL, ACCURATE_SHELLS = 8, 4
 PAIR_POWERS = (1, 2, 3, 4)
 TRIPLE_POWERS = ((1, 1, 0), (2, 1, 0), (3, 1, 0), (2, 2, 0), (1, 1, 1), (2, 1, 1), (3, 1, 1), (2, 2, 1), (2, 2, 2))
@@ -116,14 +117,24 @@ def _accurate(elements: Sequence[str], distances: Floats, cutoff: float) -> _cor
         SymmetryFunction(RADIAL, center, neighbor, eta=eta, rs=rs, cutoff=cutoff)
         for center in indices
         for neighbor in indices
-        for eta, rs in _equispaced(ACCURATE_FIRST * distances[center, neighbor], cutoff, ACCURATE_RADIAL)
+        for eta, rs in _accurate_shells(distances[center, neighbor], cutoff, ACCURATE_RADIAL)
     ]
     for center in indices:
-        shells = list(_equispaced(ACCURATE_FIRST * distances[center].min(), cutoff, ACCURATE_SHELLS))
+        shells = _accurate_shells(distances[center].min(), cutoff, ACCURATE_SHELLS)
         for neighbor in together:
             functions += _contractions(center, neighbor, shells, cutoff)
     numbers = [atomic_numbers[element] for element in elements]
     return _core.SymmetryFunctions(len(elements), functions, atomic_numbers=numbers)
+
+
+def _accurate_cutoff(distances: Floats) -> float:
+    """Reach beyond the nearest neighbour of each element; a rare pair that is far apart does not count."""
+    return max(ACCURATE_LEAST, ACCURATE_CUTOFF * float(distances.min(axis=1).max()))
+
+
+def _accurate_shells(distance: float, cutoff: float, count: int) -> list[tuple[float, float]]:
+    """Begin below the nearest neighbours; where the cutoff hardly reaches these, at half of it."""
+    return list(_equispaced(min(ACCURATE_FIRST * distance, cutoff / 2), cutoff, count))
 
 
 def _contractions(
@@ -223,7 +234,7 @@ def _build(
 
 
 PRESETS = {
-    "accurate": Preset(_accurate, lambda distances: ACCURATE_CUTOFF * float(distances.max())),
+    "accurate": Preset(_accurate, _accurate_cutoff),
     "simple-nn": Preset(_simple_nn, lambda _: SIMPLE_NN_CUTOFF),
     "fast": Preset(_fast, lambda _: FAST_CUTOFF),
     "auto": Preset(_auto, lambda _: SIMPLE_NN_CUTOFF),
