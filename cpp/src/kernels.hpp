@@ -20,10 +20,10 @@ struct Operators {
                  const PairScratch<Real>& scratch);
     /// What is computed from moments: the nodes of one atom behind the inputs, which load() leaves out
     void (*contract)(const ElementPlan<Real>&, const Tables<Real>&);
-    /// Of several atoms at a time the nodes that are outputs, from nodes [atoms][.] with the inputs. Leaves
-    /// values [batch_size][.] for contract_atoms_back.
+    /// Of up to batch_size atoms the nodes that are outputs, from nodes [atoms][.] with the inputs. Leaves
+    /// values [nodes][batch_size] for contract_atoms_back.
     void (*contract_atoms)(const Polynomials<Real>&, int atoms, Real* const* nodes, Real* values);
-    /// bar [atoms][inputs] = dE/d(input) from u [atoms][outputs] = dE/dG; scratch [batch_size][nodes]
+    /// bar [atoms][inputs] = dE/d(input) from u [atoms][outputs] = dE/dG; scratch as values
     void (*contract_atoms_back)(const Polynomials<Real>&,
                                 int atoms,
                                 const Real* values,

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <map>
+#include <numeric>
 #include <set>
 #include <string>
 #include <tuple>
@@ -266,6 +267,29 @@ int node_of_term(Graph& graph,
     return graph.node(total);
 }
 
+// Sorts the nodes behind the inputs into levels, in which none needs another. Within a level the number of
+// products increases, as processors foresee the end of loops of one length.
+void sort_nodes(int inputs, std::vector<Terms>& nodes, std::vector<NodeOutput>& outputs) {
+    std::vector<int> level(inputs + nodes.size(), 0), order(nodes.size()), place(level.size());
+    for (std::size_t k = 0; k < nodes.size(); ++k)
+        for (const auto& [factors, weight] : nodes[k])
+            level[inputs + k] =
+                std::max({level[inputs + k], level[factors.first] + 1, level[factors.second] + 1});
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+        return std::make_tuple(level[inputs + a], nodes[a].size()) <
+               std::make_tuple(level[inputs + b], nodes[b].size());
+    });
+    std::iota(place.begin(), place.end(), 0);
+    for (std::size_t q = 0; q < order.size(); ++q) place[inputs + order[q]] = inputs + static_cast<int>(q);
+    std::vector<Terms> sorted(nodes.size());
+    for (std::size_t q = 0; q < order.size(); ++q)
+        for (const auto& [factors, weight] : nodes[order[q]])
+            add(sorted[q], place[factors.first], place[factors.second], weight);
+    nodes = std::move(sorted);
+    for (NodeOutput& o : outputs) o.node = place[o.node];
+}
+
 }  // namespace
 
 bool by_moments(const Bundle& bundle, bool same, int n_elements, Moments wanted) {
@@ -310,9 +334,11 @@ void MomentCompiler::compile(CompiledPlan<Real>& plan) const {
             shape.push_back({&inputs.moment(s.shell, s.element), s.power});
         plan.outputs.push_back({node_of_ring(graph, std::move(shape)), ring.output});
     }
-    for (const Terms& terms : graph.nodes()) {
-        for (const auto& [nodes, weight] : terms)
-            plan.products.push_back({nodes.first, nodes.second, static_cast<Real>(weight)});
+    std::vector<Terms> nodes = graph.nodes();
+    sort_nodes(inputs.nodes(), nodes, plan.outputs);
+    for (const Terms& terms : nodes) {
+        for (const auto& [factors, weight] : terms)
+            plan.products.push_back({factors.first, factors.second, static_cast<Real>(weight)});
         plan.ends.push_back(static_cast<int>(plan.products.size()));
     }
     plan.moments = inputs.moments();

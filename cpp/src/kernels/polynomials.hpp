@@ -1,13 +1,34 @@
 #pragma once
 
-// Polynomials of the plan, value by value, forward and back. A value is a number, or a vector of one atom a
-// lane.
+// Polynomials of the plan, value by value, forward and back. A value is a number, or one of each atom of a
+// batch.
 
 #include "plan.hpp"
 #include "simd.hpp"
 
 namespace sitewise::SITEWISE_ISA {
 namespace {
+
+// The numbers of a batch of atoms: what is read of a product then serves all of them.
+template <class Real>
+struct OfBatch {
+    static constexpr int vectors = batch_size / lanes<Real>;
+    Vector<Real> of[vectors];
+
+    SITEWISE_INLINE void operator+=(const OfBatch& x) {
+        for (int v = 0; v < vectors; ++v) of[v] += x.of[v];
+    }
+    SITEWISE_INLINE OfBatch operator*(const OfBatch& x) const {
+        OfBatch result;
+        for (int v = 0; v < vectors; ++v) result.of[v] = of[v] * x.of[v];
+        return result;
+    }
+    SITEWISE_INLINE friend OfBatch operator*(Real a, const OfBatch& x) {
+        OfBatch result;
+        for (int v = 0; v < vectors; ++v) result.of[v] = a * x.of[v];
+        return result;
+    }
+};
 
 // The nodes behind the inputs
 template <class Real, class Value>
@@ -66,24 +87,20 @@ void contract_back(const Polynomials<Real>& p, const Real* nodes, const Real* u,
     backward(p, nodes, bar);
 }
 
-// The outputs' nodes of several atoms; values [atoms / lanes][nodes][lane]
+// The outputs' nodes of up to batch_size atoms; values [nodes][batch_size]
 template <class Real>
 void contract_atoms(const Polynomials<Real>& p, int atoms, Real* const* nodes, Real* values) {
-    constexpr int L = lanes<Real>;
     if (p.outputs.size == 0) return;
-    for (int first = 0; first < atoms; first += L, values += p.nodes() * L) {
-        const int count = atoms - first < L ? atoms - first : L;
-        for (int l = 0; l < L; ++l) {
-            const Real* from = nodes[first + (l < count ? l : 0)];
-            for (int k = 0; k < p.inputs; ++k) values[k * L + l] = from[k];
-        }
-        forward(p, reinterpret_cast<Vector<Real>*>(values));
-        for (int l = 0; l < count; ++l)
-            for (const NodeOutput& o : p.outputs) nodes[first + l][o.node] = values[o.node * L + l];
+    for (int b = 0; b < batch_size; ++b) {
+        const Real* from = nodes[b < atoms ? b : 0];
+        for (int k = 0; k < p.inputs; ++k) values[k * batch_size + b] = from[k];
     }
+    forward(p, reinterpret_cast<OfBatch<Real>*>(values));
+    for (int b = 0; b < atoms; ++b)
+        for (const NodeOutput& o : p.outputs) nodes[b][o.node] = values[o.node * batch_size + b];
 }
 
-// dE/d(input) [atoms][inputs] from u [atoms][outputs of the plan]; scratch [nodes][lane]
+// dE/d(input) [atoms][inputs] from u [atoms][outputs of the plan]; scratch [nodes][batch_size]
 template <class Real>
 void contract_atoms_back(const Polynomials<Real>& p,
                          int atoms,
@@ -92,18 +109,13 @@ void contract_atoms_back(const Polynomials<Real>& p,
                          int outputs,
                          Real* scratch,
                          Real* bar) {
-    constexpr int L = lanes<Real>;
     if (p.outputs.size == 0) return;
-    for (int first = 0; first < atoms; first += L, values += p.nodes() * L) {
-        const int count = atoms - first < L ? atoms - first : L;
-        for (int k = 0; k < p.nodes() * L; ++k) scratch[k] = 0;
-        for (int l = 0; l < count; ++l)
-            for (const NodeOutput& o : p.outputs)
-                scratch[o.node * L + l] += u[(first + l) * outputs + o.output];
-        backward(p, reinterpret_cast<const Vector<Real>*>(values), reinterpret_cast<Vector<Real>*>(scratch));
-        for (int l = 0; l < count; ++l)
-            for (int k = 0; k < p.inputs; ++k) bar[(first + l) * p.inputs + k] = scratch[k * L + l];
-    }
+    for (int k = 0; k < p.nodes() * batch_size; ++k) scratch[k] = 0;
+    for (int b = 0; b < atoms; ++b)
+        for (const NodeOutput& o : p.outputs) scratch[o.node * batch_size + b] += u[b * outputs + o.output];
+    backward(p, reinterpret_cast<const OfBatch<Real>*>(values), reinterpret_cast<OfBatch<Real>*>(scratch));
+    for (int b = 0; b < atoms; ++b)
+        for (int k = 0; k < p.inputs; ++k) bar[b * p.inputs + k] = scratch[k * batch_size + b];
 }
 
 }  // namespace
