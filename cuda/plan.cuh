@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "memory.cuh"
+#include "moment_plan.cuh"
 #include "plan.hpp"
-#include "sitewise/error.hpp"
 
 namespace sitewise::cuda {
 
@@ -13,21 +13,16 @@ namespace sitewise::cuda {
 template <class Real>
 struct DevicePlan {
     ElementPlan<Real> plan;
-    int powers = 0, members = 0;
+    MomentPlan<Real> moments;
+    int powers = 0, members = 0, nodes = 0;
 };
 
-template <class T>
-void move_to_device(Span<T>& span, Packet& packet) {
-    span.data = packet.add(span.data, static_cast<std::size_t>(span.size));
-}
-
-/// A plan without moments, because the device has no kernels for moments.
+/// For a plan that computes from pairs what it can.
 template <class Real>
 DevicePlan<Real> to_device(ElementPlan<Real> plan, Packet& packet) {
-    if (plan.polynomials.outputs.size > 0)
-        throw Error(
-            "symmetry functions of types 33 to 35 are computed on the processor alone: set the device cpu");
     DevicePlan<Real> result;
+    result.moments = moment_plan(plan, packet);
+    result.nodes = plan.polynomials.nodes();
     std::vector<Block<Real>> blocks(plan.blocks.begin(), plan.blocks.end());
     for (Block<Real>& block : blocks) {
         result.powers = std::max(result.powers, block.powers.size);

@@ -1,3 +1,4 @@
+#include "moments.cuh"
 #include "shell.hpp"
 #include "symmetry.cuh"
 #include "warp.cuh"
@@ -14,6 +15,7 @@ using ValueSlope = core::ValueSlope<V>;
 // The sizes of a warp's tables, used by host and device.
 struct Shape {
     int neighbors, elements, envelopes, outputs, powers, members;
+    int nodes, moment_neighbors;  // 0 in kernels without moments
 };
 
 // The environment of one atom in shared memory, owned by one warp: neighbours within the cutoff sorted by
@@ -26,6 +28,8 @@ struct Tables {
     Real* G;                      // [outputs], functions or their weights
     Real *power, *power_slope;    // [powers][lane]
     Real* sums;                   // [members][lane]
+    Real *nodes, *bar;            // [nodes] of moments; dE/d(node), or changes along the direction
+    Real *R, *R_slope;            // [moment_neighbors] of one shell, and (dR/dr)/r
     int* order;                   // [neighbors], entry of the list
     int *first, *count;           // [elements]
     int stride;                   // of tables of envelopes
@@ -46,6 +50,10 @@ SITEWISE_HOST_DEVICE Real* lay_out(const Shape& s, Real* at, Tables<Real>& t) {
     take(t.power, static_cast<std::size_t>(s.powers) * warp_size);
     take(t.power_slope, static_cast<std::size_t>(s.powers) * warp_size);
     take(t.sums, static_cast<std::size_t>(s.members) * warp_size);
+    take(t.nodes, s.nodes);
+    take(t.bar, s.nodes);
+    take(t.R, s.moment_neighbors);
+    take(t.R_slope, s.moment_neighbors);
     int* integers = reinterpret_cast<int*>(at);
     t.order = integers;
     t.first = t.order + s.neighbors;
@@ -116,13 +124,23 @@ struct Operator {
         }
     }
 
+    // Loads the direction v [3][entries] into gx, gy, gz.
+    __device__ void load_direction(const Real* v) {
+        for (int k = lane; k < neighbors(); k += warp_size) {
+            t.gx[k] = component(v, 0)[t.order[k]];
+            t.gy[k] = component(v, 1)[t.order[k]];
+            t.gz[k] = component(v, 2)[t.order[k]];
+        }
+        __syncwarp();
+    }
+
     __device__ int neighbors() const { return t.first[plan.elements - 1] + t.count[plan.elements - 1]; }
     __device__ int end_of(int element) const { return t.first[element] + t.count[element]; }
     __device__ ValueSlope<Real> of_neighbor(int envelope, int k) const {
         return {t.f[envelope * t.stride + k], t.slope[envelope * t.stride + k]};
     }
-    __device__ ValueSlope<Real> shell_of(const RadialTerm<Real>& term, int k) const {
-        const Shell<Real>& shell = plan.shells[term.shell];
+    __device__ ValueSlope<Real> shell_of(int number, int k) const {
+        const Shell<Real>& shell = plan.shells[number];
         return core::shell(shell.eta, shell.rs, square(k) * t.inverse_r[k], t.inverse_r[k],
                            of_neighbor(shell.envelope, k));
     }
@@ -210,7 +228,7 @@ struct Operator {
         for (const RadialTerm<Real>& term : plan.radial) {
             Real total = 0;
             for (int k = t.first[term.element] + lane; k < end_of(term.element); k += warp_size)
-                total += shell_of(term, k).value;
+                total += shell_of(term.shell, k).value;
             total = warp_sum(total);
             if (lane == 0) t.G[term.output] += term.weight * total;
         }
@@ -245,7 +263,7 @@ struct Operator {
             const Real a = t.G[term.output] * term.weight;
             const int first = t.first[term.element];
             for (int k = own_from(first); k < end_of(term.element); k += warp_size)
-                add_gradient(k, a * shell_of(term, k).slope, k);
+                add_gradient(k, a * shell_of(term.shell, k).slope, k);
         }
         for (const Block<Real>& block : plan.blocks) {
             const bool same = block.element1 == block.element2;
@@ -324,7 +342,7 @@ struct Operator {
         for (const RadialTerm<Real>& term : plan.radial) {
             Real total = 0;
             for (int k = t.first[term.element] + lane; k < end_of(term.element); k += warp_size)
-                total += shell_of(term, k).slope * along(k, k);
+                total += shell_of(term.shell, k).slope * along(k, k);
             total = warp_sum(total);
             if (lane == 0) t.G[term.output] += term.weight * total;
         }
@@ -421,33 +439,72 @@ __global__ void __launch_bounds__(most_warps* warp_size)
     SITEWISE_DYNAMIC_SHARED(Real, shared);
     Operator<Real> op{a.plan, a.list, {}, 0, 0, 0};
     if (!begin(a, shared, op)) return;
-    for (int k = op.lane; k < op.neighbors(); k += warp_size) {
-        op.t.gx[k] = op.component(v, 0)[op.t.order[k]];
-        op.t.gy[k] = op.component(v, 1)[op.t.order[k]];
-        op.t.gz[k] = op.component(v, 2)[op.t.order[k]];
-    }
-    __syncwarp();
+    op.load_direction(v);
     op.jvp();
     op.write_outputs(dG, warp_index(), a.centers.ld);
+}
+
+// -- the same for what is computed from moments ------------------------------------------------------
+
+template <class Real>
+__global__ void __launch_bounds__(most_warps* warp_size)
+    evaluate_moments(Arguments<Real> a, MomentPlan<Real> moments, Real* G) {
+    SITEWISE_DYNAMIC_SHARED(Real, shared);
+    Operator<Real> op{a.plan, a.list, {}, 0, 0, 0};
+    if (!begin(a, shared, op)) return;
+    const MomentOperator<Real, Operator<Real>> of_moments{moments, op};
+    of_moments.evaluate([&](int output, Real value) {
+        G[static_cast<std::size_t>(output) * a.centers.ld + warp_index()] = value;
+    });
+}
+
+// Adds to the gradient.
+template <class Real>
+__global__ void __launch_bounds__(most_warps* warp_size)
+    vjp_moments(Arguments<Real> a, MomentPlan<Real> moments, const Real* u, Real* gradient) {
+    SITEWISE_DYNAMIC_SHARED(Real, shared);
+    Operator<Real> op{a.plan, a.list, {}, 0, 0, 0};
+    if (!begin(a, shared, op)) return;
+    for (int o = op.lane; o < a.plan.outputs; o += warp_size)
+        op.t.G[o] = u[static_cast<std::size_t>(o) * a.centers.ld + warp_index()];
+    for (int k = op.lane; k < op.neighbors(); k += warp_size) op.t.gx[k] = op.t.gy[k] = op.t.gz[k] = 0;
+    __syncwarp();
+    const MomentOperator<Real, Operator<Real>> of_moments{moments, op};
+    of_moments.vjp(op.t.G);
+    Real *gx = gradient, *gy = gx + a.list.entries, *gz = gy + a.list.entries;
+    for (int k = op.lane; k < op.neighbors(); k += warp_size) {
+        gx[op.t.order[k]] += op.t.gx[k];
+        gy[op.t.order[k]] += op.t.gy[k];
+        gz[op.t.order[k]] += op.t.gz[k];
+    }
+}
+
+template <class Real>
+__global__ void __launch_bounds__(most_warps* warp_size)
+    jvp_moments(Arguments<Real> a, MomentPlan<Real> moments, const Real* v, Real* dG) {
+    SITEWISE_DYNAMIC_SHARED(Real, shared);
+    Operator<Real> op{a.plan, a.list, {}, 0, 0, 0};
+    if (!begin(a, shared, op)) return;
+    op.load_direction(v);
+    const MomentOperator<Real, Operator<Real>> of_moments{moments, op};
+    of_moments.jvp([&](int output, Real value) {
+        dG[static_cast<std::size_t>(output) * a.centers.ld + warp_index()] = value;
+    });
 }
 
 // Launches kernel(arguments, matrices...) with as many warps per block as have room for their tables.
 template <class Real, class Kernel, class... More>
 void launch(const char* name,
             Kernel kernel,
-            const DevicePlan<Real>& plan,
+            const ElementPlan<Real>& plan,
+            const Shape& shape,
             const List<Real>& list,
             const int* species,
             const Centers& centers,
             cudaStream_t stream,
             More... more) {
     if (centers.n == 0) return;
-    const Arguments<Real> arguments{plan.plan,
-                                    list,
-                                    species,
-                                    centers,
-                                    {list.widest, plan.plan.elements, plan.plan.envelopes.size,
-                                     plan.plan.outputs, plan.powers, plan.members}};
+    const Arguments<Real> arguments{plan, list, species, centers, shape};
     const std::size_t bytes = bytes_of_warp<Real>(arguments.shape);
     const int fitting = static_cast<int>(preferred_shared / bytes);
     const int warps = fitting < 1 ? 1 : (fitting < most_warps ? fitting : most_warps);
@@ -463,6 +520,24 @@ void launch(const char* name,
     check(cudaGetLastError());
 }
 
+template <class Real>
+Shape shape_of_pairs(const DevicePlan<Real>& plan, const List<Real>& list) {
+    return {list.widest,
+            plan.plan.elements,
+            plan.plan.envelopes.size,
+            plan.plan.outputs,
+            plan.powers,
+            plan.members,
+            0,
+            0};
+}
+
+template <class Real>
+Shape shape_of_moments(const DevicePlan<Real>& plan, const List<Real>& list) {
+    return {list.widest, plan.plan.elements, plan.plan.envelopes.size, plan.plan.outputs, 0, 0,
+            plan.nodes,  list.widest};
+}
+
 }  // namespace
 
 template <class Real>
@@ -473,7 +548,11 @@ void launch_evaluate(const DevicePlan<Real>& plan,
                      Real* G,
                      cudaStream_t stream) {
     check(cudaMemsetAsync(G, 0, sizeof(Real) * plan.plan.outputs * centers.ld, stream));
-    launch("evaluate_atoms", evaluate_atoms<Real>, plan, list, species, centers, stream, G);
+    launch("evaluate_atoms", evaluate_atoms<Real>, plan.plan, shape_of_pairs(plan, list), list, species,
+           centers, stream, G);
+    if (plan.moments.outputs.size > 0)
+        launch("evaluate_moments", evaluate_moments<Real>, plan.plan, shape_of_moments(plan, list), list,
+               species, centers, stream, plan.moments, G);
 }
 
 template <class Real>
@@ -484,7 +563,11 @@ void launch_vjp(const DevicePlan<Real>& plan,
                 const Real* u,
                 Real* gradient,
                 cudaStream_t stream) {
-    launch("vjp_atoms", vjp_atoms<Real>, plan, list, species, centers, stream, u, gradient);
+    launch("vjp_atoms", vjp_atoms<Real>, plan.plan, shape_of_pairs(plan, list), list, species, centers,
+           stream, u, gradient);
+    if (plan.moments.outputs.size > 0)
+        launch("vjp_moments", vjp_moments<Real>, plan.plan, shape_of_moments(plan, list), list, species,
+               centers, stream, plan.moments, u, gradient);
 }
 
 template <class Real>
@@ -496,7 +579,11 @@ void launch_jvp(const DevicePlan<Real>& plan,
                 Real* dG,
                 cudaStream_t stream) {
     check(cudaMemsetAsync(dG, 0, sizeof(Real) * plan.plan.outputs * centers.ld, stream));
-    launch("jvp_atoms", jvp_atoms<Real>, plan, list, species, centers, stream, v, dG);
+    launch("jvp_atoms", jvp_atoms<Real>, plan.plan, shape_of_pairs(plan, list), list, species, centers,
+           stream, v, dG);
+    if (plan.moments.outputs.size > 0)
+        launch("jvp_moments", jvp_moments<Real>, plan.plan, shape_of_moments(plan, list), list, species,
+               centers, stream, plan.moments, v, dG);
 }
 
 #define SITEWISE_OPERATORS(Real)                                                                          \

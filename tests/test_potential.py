@@ -155,14 +155,6 @@ def test_potentials_of_contractions(tmp_path):
                 assert_close(np.nan_to_num(result[key]), np.nan_to_num(exact[key]), tolerance)
 
 
-@pytest.mark.skipif("cuda" not in DEVICES, reason="no CUDA device")
-def test_contractions_are_refused_on_cuda():
-    potential = random_potential(functions=[*contractions(0)[:3], *contractions(1)[:3]])
-    potential.device = "cuda"
-    with pytest.raises(Error, match="types 33 to 35 are computed on the processor alone"):
-        potential.compute(*arrays(STRUCTURES["cluster"]))
-
-
 def test_unknown_precision_is_refused():
     with pytest.raises(Error, match='precision "float16" is unknown, expected float64 or float32'):
         random_potential().precision = "float16"

@@ -98,6 +98,13 @@ def test_gradient_equals_finite_differences(budget, kinds, force_weight, stress_
         potential.weights = w
 
 
+@every_device
+def test_devices_give_the_loss_of_contractions(device):
+    functions = [*contractions(0)[::9], *contractions(1)[::9]]
+    data, potential, everything = training_set(NONE, ("slab", "two-atom crystal"), functions)
+    assert_devices_agree(data, potential, everything, (0.7, 3.0), device)
+
+
 @pytest.mark.parametrize("budget", [PLENTY, NONE])
 def test_loss_of_contractions(budget):
     functions = [*contractions(0)[::4], *contractions(1)[::4]]

@@ -28,12 +28,38 @@ std::vector<double> normals(std::size_t n) {
     return values;
 }
 
+// Contractions of moments: different shells, elements and sums over them
+std::vector<SymmetryFunction> contractions(int center, bool small) {
+    std::vector<SymmetryFunction> all;
+    for (int type : small ? std::vector<int>{34} : std::vector<int>{33, 34, 35}) {
+        SymmetryFunction f;
+        f.type = type;
+        f.center = center;
+        f.neighbor1 = SymmetryFunction::all_by_number;
+        f.neighbor2 = SymmetryFunction::all;
+        f.neighbor3 = 0;
+        f.neighbor4 = 1;
+        f.eta = f.eta3 = 0.4;
+        f.eta2 = 0.1;
+        f.rs = f.rs3 = 1.5;
+        f.power1 = 2.0;
+        f.power2 = f.power3 = f.power4 = 1.0;
+        f.cutoff = 3.9;
+        all.push_back(f);
+        f.neighbor1 = f.neighbor2 = 1;
+        f.power1 = 1.0;
+        all.push_back(f);
+    }
+    return all;
+}
+
 // Every kind of function for the centre; compact ones get a window.
 std::vector<SymmetryFunction> functions(bool small) {
     std::vector<SymmetryFunction> all;
     const std::vector<int> types =
         small ? std::vector<int>{2, 3, 9} : std::vector<int>{2, 3, 9, 12, 13, 20, 21, 22, 23, 24, 25};
-    for (int center : {0, 1})
+    for (int center : {0, 1}) {
+        for (const SymmetryFunction& f : contractions(center, small)) all.push_back(f);
         for (int type : types)
             for (int shape = 0; shape < (small ? 2 : 4); ++shape) {
                 SymmetryFunction f;
@@ -54,6 +80,7 @@ std::vector<SymmetryFunction> functions(bool small) {
                 f.asymmetric = shape == 2;
                 all.push_back(f);
             }
+    }
     return all;
 }
 
