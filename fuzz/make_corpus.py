@@ -44,6 +44,9 @@ def functions(e: str, others: list[str], number: int) -> list[str]:
         f"23 0.0 4.0 {compact}",
         f"24 0.2 4.0 150 210 {compact}",
         f"25 0.0 3.6 50 130 {compact}",
+        f"33 {a} all 0.5 1.5 1.0 2.0 3 4.0",
+        f"34 {a} {b} Z 0.5 1.5 1.0 2.0 0.5 1.5 2 1 1 4.0",
+        f"35 {b} {a} all {b} 0.5 1.5 1.0 2.0 0.5 1.5 1.0 2.0 1 1 1 1 3.8",
     ]
     chosen = [every[(3 * number + k * 5) % len(every)] for k in range(6)]
     return [f"symfunction_short {e} {row}" for row in dict.fromkeys(chosen)]
