@@ -38,6 +38,7 @@ from sitewise.training.data import read_data
 from sitewise.training.parameters import atomic_offsets, initial_potential, plain_parameters, whitened_parameters
 from sitewise.training.plots import SHOWN
 from sitewise.training.prepared import PreparedData
+from sitewise.training.settled import settled
 
 KINDS = ("energy_rmse", "energy_mae", "force_rmse", "force_mae")
 UNITS = {"energy": 1e3, "force": 1.0}  # meV/atom and eV/Angstrom
@@ -51,6 +52,7 @@ def objective_of(config: Config, budget: int, cache: Path | None = None) -> opti
     """The loss that a run minimises, with so many bytes of cached derivatives."""
     quiet = Reporter(quiet=True)
     data, _ = read_data(config.data, np.random.default_rng(0), quiet)
+    config = settled(config, data, quiet)
     functions = choose_functions(config.symmetry_functions, data)
     prepared = FeatureSource(budget, cache).prepare_here(data, functions)
     offsets = atomic_offsets(data, functions.elements)

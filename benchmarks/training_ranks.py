@@ -24,6 +24,7 @@ from sitewise.progress import Reporter
 from sitewise.ranks import all_ranks
 from sitewise.training.data import read_data
 from sitewise.training.parameters import atomic_offsets, initial_potential
+from sitewise.training.settled import settled
 
 REPEATS = 15
 QUIET = Reporter(quiet=True)
@@ -53,6 +54,7 @@ def main() -> None:
     with all_ranks() as ranks:
         config = Config.load(parser.parse_args().run)
         data, _ = read_data(config.data, np.random.default_rng(0), QUIET)
+        config = settled(config, data, QUIET)
         functions = choose_functions(config.symmetry_functions, data)
         sets: list[TrainingSet] = []
         prepared = [

@@ -31,7 +31,8 @@ def test_defaults_are_the_documented_ones(tmp_path):
     config = load(tmp_path, MINIMAL)
     assert config.data.train == [str(tmp_path / "a.xyz")]
     assert config.data.test == 0.1
-    assert config.network.hidden == [30, 30]
+    assert config.network.hidden is None
+    assert config.training.l2 is None
     training = config.training
     assert (training.recipe, training.optimizer, training.force_weight) == ("default", "gn-lbfgs", 0.01)
     assert (training.batch_size, training.learning_rate) == (None, None)

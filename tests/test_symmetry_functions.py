@@ -9,6 +9,7 @@ from checks import assert_close, compiled, rattled
 from sitewise import Error, SymmetryFunctions
 from sitewise._core import SymmetryFunction
 from sitewise.presets import covalent_distances, nearest_distances
+from sitewise.structures import Structure
 from sitewise.symmetry import COLUMNS
 
 
@@ -162,25 +163,72 @@ def test_widths_of_the_automatic_angular_functions():
     assert sorted({f.eta for f in functions if f.type == 3}) == pytest.approx([1 / 50, 1 / 12.5])
 
 
+def distances_in(structures, elements):
+    return nearest_distances([Structure(atoms, None, None, None, "", "f") for atoms in structures], elements)
+
+
 def test_nearest_distances_are_medians_over_atoms():
     """Of a water molecule by hand: O's nearest H, H's nearest O and H's other H; O has no second O."""
     water = molecule("H2O")
     bond, hydrogens = water.get_distance(0, 1), water.get_distance(1, 2)
-    distances = nearest_distances([water], ["H", "O"])
+    distances = distances_in([water], ["H", "O"])
     assert_close(distances, [[hydrogens, bond], [bond, covalent_distances(["O"])[0, 0]]], 1e-14)
 
     chain = Atoms("Si3", positions=[[0, 0, 0], [0, 0, 2], [0, 0, 5]])  # nearest neighbours at 2, 2 and 3
     pair = Atoms("SiO", positions=[[0, 0, 0], [0, 0, 1.5]])
-    distances = nearest_distances([chain, pair, Atoms("Si")], ["O", "Si"])
+    distances = distances_in([chain, pair, Atoms("Si")], ["O", "Si"])
     assert_close(distances, [[covalent_distances(["O"])[0, 0], 1.5], [1.5, 2.0]], 1e-14)
 
 
 def test_the_shorter_of_both_medians_counts():
     """One O among three Si of a chain: O is 2 from its nearest Si, the median Si is 3 from its nearest O."""
     chain = Atoms("OSi3", positions=[[0, 0, 0], [0, 0, 2], [0, 3, 0], [5, 0, 0]])
-    distances = nearest_distances([chain], ["O", "Si"])
+    distances = distances_in([chain], ["O", "Si"])
     assert distances[0, 1] == distances[1, 0] == pytest.approx(2.0)
 
 
 def test_nearest_neighbours_are_found_in_images():
-    assert_close(nearest_distances([bulk("Si", "diamond", a=5.4)], ["Si"]), [[5.4 * 3**0.5 / 4]], 1e-14)
+    assert_close(distances_in([bulk("Si", "diamond", a=5.4)], ["Si"]), [[5.4 * 3**0.5 / 4]], 1e-14)
+
+
+def test_standard_set_follows_the_distances():
+    """Gaussians of type 2 scale with the pair's distance; those of type 9 lie between the nearest neighbour and the
+    cutoff."""
+    distances = np.array([[1.8, 1.0], [1.0, 2.6]])
+    functions = SymmetryFunctions.preset("standard", ["O", "H"], distances=distances)
+    assert functions.cutoff == 5.0  # twice 1 is less
+    radial = [[f.eta for f in functions.of("H") if f.type == 2 and f.neighbor1 == k] for k in (0, 1)]
+    assert_close(np.array(radial[0]) * 1.8**2, radial[1], 1e-14)
+    assert sorted(radial[1]) == pytest.approx([0.02, 0.2, 0.4, 0.7, 1.1, 1.9, 3.8, 7.6])
+    shells = sorted({(f.rs, f.eta) for f in functions.of("O") if f.type == 9})
+    spacing = (5.0 - 0.85) / 3
+    assert_close([rs for rs, _ in shells], [0, 0.85, 0.85 + spacing, 0.85 + 2 * spacing], 1e-14)
+    assert_close([eta for _, eta in shells], [0, *[1 / (0.85 * spacing) ** 2] * 3], 1e-14)
+    assert len(functions) == 2 * (2 * 8 + 3 * 20)
+
+
+def test_standard_cutoff_reaches_the_second_neighbours():
+    assert SymmetryFunctions.preset("standard", ["Li"], distances=np.array([[2.7]])).cutoff == pytest.approx(5.4)
+    mixed = np.array([[2.5, 2.7], [2.7, 2.9]])  # an atom of the second element is 2.7 from its nearest neighbour
+    assert SymmetryFunctions.preset("standard", ["Cu", "Au"], distances=mixed).cutoff == pytest.approx(5.4)
+    short = SymmetryFunctions.preset("standard", ["Li"], 2.0, np.array([[2.7]])).of("Li")
+    assert sorted({f.rs for f in short if f.type == 9}) == pytest.approx([0, 1, 4 / 3, 5 / 3])
+
+
+def test_standard_set_without_data_follows_the_covalent_radii():
+    functions = SymmetryFunctions.preset("standard", ["Si"])
+    bond = covalent_distances(["Si"])[0, 0]
+    assert max(f.eta for f in functions.of("Si") if f.type == 2) == pytest.approx(7.6 / bond**2)
+
+
+def test_powers_of_the_standard_set_span_polynomials_of_degree_four():
+    powers = sorted({(f.zeta, f.lambda_) for f in SymmetryFunctions.preset("standard", ["Si"]).of("Si") if f.type == 9})
+    x = np.linspace(-1, 1, 9)
+    values = np.array([(1 + lambda_ * x) ** zeta for zeta, lambda_ in powers])
+    assert np.linalg.matrix_rank(values) == len(powers) == 5
+    assert np.linalg.matrix_rank(np.vstack([values, [x**k for k in range(5)]])) == 5
+
+
+def test_standard_set_is_computed_from_moments():
+    functions = SymmetryFunctions.preset("standard", ["Si"])
+    assert functions.core.moments == [20]

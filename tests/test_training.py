@@ -63,6 +63,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def write_run(iterations=40, test="0.25", more="", optimizer="adam"):
+        more = more if "l2" in more else f"l2 = 1e-6\n{more}"
         text = RUN.format(iterations=iterations, test=test, more=more, optimizer=optimizer)
         (tmp_path / "run.toml").write_text(text)
         return tmp_path / "run.toml"

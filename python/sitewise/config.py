@@ -7,7 +7,7 @@ import re
 import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     BaseModel,
@@ -45,14 +45,16 @@ ScalingName = Literal["minmax", "center", "minmax_center", "sigma", "none"]
 RecipeName = Literal["default", "yoo2019-adam", "yoo2019-lbfgs", "seed-adam", "seed-lbfgs"]
 
 # Defaults of [training] by recipe. `default` was best in the measurements of benchmarks/RESULTS.md; the others follow
-# D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019).
+# D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019). What a recipe lacks follows from the data, see
+# training/settled.py.
 RECIPES: dict[str, dict[str, Any]] = {
-    "default": {"optimizer": "gn-lbfgs", "iterations": 240, "force_weight": 0.01, "l2": 1e-6},
+    "default": {"optimizer": "gn-lbfgs", "iterations": 240, "force_weight": 0.01},
     "yoo2019-adam": {"optimizer": "adam", "iterations": 100_000, "force_weight": 0.03, "l2": 1e-6},
     "yoo2019-lbfgs": {"optimizer": "lbfgs", "iterations": 800, "force_weight": 0.03, "l2": 1e-6},
 }
 OLD_NAMES = {"yoo2019-adam": "seed-adam", "yoo2019-lbfgs": "seed-lbfgs"}  # of recipes; checkpoints have these
 RECIPES |= {old: RECIPES[name] for name, old in OLD_NAMES.items()}
+PAPER_PRESET, PAPER_HIDDEN = "simple-nn", [30, 30]  # of the recipes that follow the paper
 ADAM: dict[str, Any] = {"batch_size": 4, "learning_rate": [0.01, 0.00017]}
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -151,8 +153,9 @@ class Data(_Table):
 class Functions(_Table):
     """The symmetry functions: a preset or a file, how many of them to choose, and their scaling."""
 
-    preset: Literal["accurate", "simple-nn", "fast", "auto", "pool"] | None = None
-    """Named set of functions; `"simple-nn"` if neither `preset` nor `file` is given."""
+    preset: Literal["standard", "accurate", "simple-nn", "fast", "auto", "pool"] | None = None
+    """Named set of functions; if neither `preset` nor `file` is given, `"standard"`, or `"simple-nn"` with the recipes
+    of the paper."""
     file: str | None = None
     """An `input.nn` whose functions are used instead."""
     cutoff: Annotated[float, Field(gt=0, le=LONGEST)] | None = None
@@ -188,17 +191,25 @@ def hidden_weights(hidden: list[int]) -> int:
 class NetworkShape(_Table):
     """The networks, of the same shape for each element."""
 
-    hidden: Annotated[list[Count], Field(min_length=1, max_length=20)] = [30, 30]
-    """Nodes of the hidden layers."""
+    hidden: Annotated[list[Count], Field(min_length=1, max_length=20)] | None = None
+    """Nodes of the hidden layers; two layers whose size follows from the number of labels if not given."""
     activation: ActivationName = "tanh"
     """Activation function of the hidden layers."""
 
     @field_validator("hidden")
     @classmethod
-    def _affordable(cls, hidden: list[int]) -> list[int]:
-        if (weights := hidden_weights(hidden)) > HIDDEN:
+    def _affordable(cls, hidden: list[int] | None) -> list[int] | None:
+        if hidden and (weights := hidden_weights(hidden)) > HIDDEN:
             raise ValueError(f"{weights} weights between the layers, expected at most {HIDDEN}")
         return hidden
+
+
+class LossWeights(NamedTuple):
+    """Weights in the loss beside that of the energies, which is 1."""
+
+    force: float
+    stress: float
+    l2: float
 
 
 class Training(_Table):
@@ -220,8 +231,9 @@ class Training(_Table):
     """Structures per iteration; Adam only, 4 if not given."""
     learning_rate: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
     """First and last rate, exponential in between; or one number. Adam only, [0.01, 0.00017] if not given."""
-    l2: NonNegative
-    """Weight of the sum of squares of the weight matrices (of the whitened ones if `whiten`)."""
+    l2: NonNegative | None = None
+    """Weight of the sum of squares of the weight matrices (of the whitened ones if `whiten`); from the labels if not
+    given."""
     force_weight: NonNegative
     """Weight of the mean squared force error (eV/Å)² against that of the energy (eV/atom)²; 0 trains on energies
     only."""
@@ -276,6 +288,12 @@ class Training(_Table):
                 raise ValueError(f'{key} belongs to optimizer "adam", found "{self.optimizer}"')
         return self
 
+    @property
+    def loss_weights(self) -> LossWeights:
+        """Weights of the loss; those that follow the data must be settled."""
+        assert self.l2 is not None
+        return LossWeights(self.force_weight, self.stress_weight, self.l2)
+
     def weight(self, group: str) -> float:
         """Return the weight of a group's structures in the loss."""
         return self.group_weights.get(group, 1.0)
@@ -321,6 +339,18 @@ class Config(_Table):
     invariants: Invariants = Invariants()
 
     @model_validator(mode="after")
+    def _of_the_paper(self) -> Config:
+        """Take functions and network from the paper with its recipes."""
+        functions, network = self.symmetry_functions, self.network
+        if self.training.recipe == "default":
+            return self
+        if functions.preset is None and functions.file is None:
+            functions = functions.model_copy(update={"preset": PAPER_PRESET})
+        if network.hidden is None:
+            network = network.model_copy(update={"hidden": PAPER_HIDDEN})
+        return self.model_copy(update={"symmetry_functions": functions, "network": network})
+
+    @model_validator(mode="after")
     def _held_out_data(self) -> Config:
         if self.training.early_stop and self.data.test == 0:
             raise ValueError("[training] early_stop needs held-out data, but [data] test is 0")
@@ -328,7 +358,7 @@ class Config(_Table):
 
     @model_validator(mode="after")
     def _matrix(self) -> Config:
-        weights, most = hidden_weights(self.network.hidden), MATRIX.get(self.training.optimizer, HIDDEN)
+        weights, most = hidden_weights(self.network.hidden or []), MATRIX.get(self.training.optimizer, HIDDEN)
         if weights > most:
             name = self.training.optimizer
             raise ValueError(

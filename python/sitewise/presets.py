@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations_with_replacement, pairwise, product
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from . import _core
 from ._core import Error, SymmetryFunction
-from .structures import Floats, core_arrays
-
-if TYPE_CHECKING:
-    from ase import Atoms
+from .structures import Floats, Structure, core_arrays
 
 RADIAL, ANGULAR, WIDE_ANGULAR = 2, 3, 9  # not weighted, not compact
 TWO_SHELLS, THREE_SHELLS = 33, 34  # contractions of moments
@@ -22,12 +19,14 @@ TWO_SHELLS, THREE_SHELLS = 33, 34  # contractions of moments
 SIMPLE_NN_CUTOFF = 6.0
 SIMPLE_NN_RADIAL = (0.003214, 0.035711, 0.071421, 0.124987, 0.214264, 0.357106, 0.714213, 1.428426)
 SIMPLE_NN_ANGULAR = [
-    (eta, zeta, lambda_) for eta in (0.000357, 0.028569, 0.089277) for zeta in (1, 2, 4) for lambda_ in (-1, 1)
+    (eta, 0.0, zeta, lambda_) for eta in (0.000357, 0.028569, 0.089277) for zeta in (1, 2, 4) for lambda_ in (-1, 1)
 ]
 
 # Functions of type 9 with zeta up to 4 need only moments up to order 4, whose cost is linear in the neighbours.
 FAST_CUTOFF = 5.0
-FAST_ANGULAR = [(eta, zeta, lambda_) for eta in (0.000357, 0.05, 0.15) for zeta in (1, 2, 3, 4) for lambda_ in (-1, 1)]
+FAST_ANGULAR = [
+    (eta, 0.0, zeta, lambda_) for eta in (0.000357, 0.05, 0.15) for zeta in (1, 2, 3, 4) for lambda_ in (-1, 1)
+]
 
 POOL_LENGTHS = 8
 
@@ -39,10 +38,19 @@ ACCURATE_RADIAL, ACCURATE_SHELLS = 8, 4
 PAIR_POWERS = (1, 2, 3, 4)
 TRIPLE_POWERS = ((1, 1, 0), (2, 1, 0), (3, 1, 0), (2, 2, 0), (1, 1, 1), (2, 1, 1), (3, 1, 1), (2, 2, 1), (2, 2, 2))
 
+# Found by cross-validation on training sets alone, see "Defaults" in docs/development/tried.md. The cutoff is
+# STANDARD_CUTOFF times the largest distance of an element to its nearest neighbour, and not below
+# STANDARD_LEAST_CUTOFF (Angstrom). STANDARD_RADIAL is eta times the square of the pair's nearest distance. The powers
+# (zeta, lambda) span the polynomials of the cosine up to degree 4, which need moments up to order 4 alone.
+STANDARD_CUTOFF, STANDARD_LEAST_CUTOFF = 2.0, 5.0
+STANDARD_RADIAL = (0.02, 0.2, 0.4, 0.7, 1.1, 1.9, 3.8, 7.6)
+STANDARD_SHELLS, STANDARD_FIRST_SHELL, STANDARD_WIDTH = 3, 0.85, 0.85
+STANDARD_POWERS = ((1, -1), (1, 1), (2, 1), (4, -1), (4, 1))
+
 REACH = 6.0  # Angstrom, beyond which atoms are not each other's nearest neighbours
 
 
-def nearest_distances(data: Iterable[Atoms], elements: Sequence[str]) -> Floats:
+def nearest_distances(data: Iterable[Structure], elements: Sequence[str]) -> Floats:
     """Find how far the nearest neighbours of each pair of elements are.
 
     Parameters
@@ -61,13 +69,14 @@ def nearest_distances(data: Iterable[Atoms], elements: Sequence[str]) -> Floats:
     Raises
     ------
     Error
-        If a structure has another element or bad coordinates.
+        Names the structure with another element or bad coordinates.
     """
     n = len(elements)
     found: list[list[list[Floats]]] = [[[] for _ in range(n)] for _ in range(n)]
-    for atoms in data:
-        species, positions, cell, pbc = core_arrays(atoms, elements, "the set of symmetry functions")
-        i, j, vectors, _ = _core.neighbor_list(positions, cell, pbc, REACH)
+    for structure in data:
+        with structure.named():
+            species, positions, cell, pbc = core_arrays(structure.atoms, elements, "the set of symmetry functions")
+            i, j, vectors, _ = _core.neighbor_list(positions, cell, pbc, REACH)
         nearest = np.full((len(species), n), np.inf)
         np.minimum.at(nearest, (i, species[j]), np.linalg.norm(vectors, axis=1))
         for a in range(n):
@@ -104,6 +113,21 @@ class Preset(NamedTuple):
 
     make: Callable[[Sequence[str], Floats, float], _core.SymmetryFunctions]
     cutoff: Callable[[Floats], float]
+
+
+def _standard(elements: Sequence[str], distances: Floats, cutoff: float) -> _core.SymmetryFunctions:
+    def radial(center: int, neighbor: int) -> Iterator[tuple[float, float]]:
+        return ((ratio / float(distances[center, neighbor]) ** 2, 0.0) for ratio in STANDARD_RADIAL)
+
+    first = min(STANDARD_FIRST_SHELL * float(distances.min()), cutoff / 2)
+    spacing = (cutoff - first) / STANDARD_SHELLS
+    shells = [(1 / (STANDARD_WIDTH * spacing) ** 2, first + k * spacing) for k in range(STANDARD_SHELLS)]
+    angular = [(*shell, *power) for shell in [(0.0, 0.0), *shells] for power in STANDARD_POWERS]
+    return _build(len(elements), radial, angular, cutoff, WIDE_ANGULAR)
+
+
+def _standard_cutoff(distances: Floats) -> float:
+    return max(STANDARD_CUTOFF * float(distances.min(axis=1).max()), STANDARD_LEAST_CUTOFF)
 
 
 def _accurate(elements: Sequence[str], distances: Floats, cutoff: float) -> _core.SymmetryFunctions:
@@ -189,7 +213,7 @@ def _auto(elements: Sequence[str], _distances: Floats, cutoff: float) -> _core.S
         return ((1 / (2 * spacing**2), first + k * spacing) for k in range(8))
 
     angular = [
-        (1 / (2 * width**2), zeta, lambda_)
+        (1 / (2 * width**2), 0.0, zeta, lambda_)
         for width in (cutoff, cutoff / 2)
         for zeta in (1, 2, 4, 16)
         for lambda_ in (-1, 1)
@@ -205,18 +229,19 @@ def _pool(elements: Sequence[str], _distances: Floats, cutoff: float) -> _core.S
     def radial(_center: int, _neighbor: int) -> Iterator[tuple[float, float]]:
         return iter([*((1 / length**2, 0.0) for length in lengths), *shifted])
 
-    angular = [(1 / length**2, zeta, lambda_) for length in lengths for zeta in (1, 4, 16) for lambda_ in (-1, 1)]
+    angular = [(1 / length**2, 0.0, zeta, lambda_) for length in lengths for zeta in (1, 4, 16) for lambda_ in (-1, 1)]
     return _build(len(elements), radial, angular, cutoff)
 
 
 def _build(
     n_elements: int,
     radial: Callable[[int, int], Iterator[tuple[float, float]]],
-    angular: Sequence[tuple[float, float, float]],
+    angular: Sequence[tuple[float, float, float, float]],
     cutoff: float,
     angular_type: int = ANGULAR,
 ) -> _core.SymmetryFunctions:
-    """Make the functions of every centre: (eta, r_s) of each neighbour element, (eta, zeta, lambda) of each pair."""
+    """Make the functions of every centre: (eta, r_s) of each neighbour element, (eta, r_s, zeta, lambda) of each
+    pair."""
     indices = range(n_elements)
     functions = [
         SymmetryFunction(RADIAL, center, neighbor, eta=eta, rs=rs, cutoff=cutoff)
@@ -225,15 +250,17 @@ def _build(
         for eta, rs in radial(center, neighbor)
     ]
     functions += [
-        SymmetryFunction(angular_type, center, j, k, eta=eta, zeta=zeta, lambda_=lambda_, cutoff=cutoff)
+        SymmetryFunction(angular_type, center, j, k, eta=eta, rs=rs, zeta=zeta, lambda_=lambda_, cutoff=cutoff)
         for center in indices
         for j, k in combinations_with_replacement(indices, 2)
-        for eta, zeta, lambda_ in angular
+        for eta, rs, zeta, lambda_ in angular
     ]
     return _core.SymmetryFunctions(n_elements, functions)
 
 
+DEFAULT_PRESET = "standard"
 PRESETS = {
+    "standard": Preset(_standard, _standard_cutoff),
     "accurate": Preset(_accurate, _accurate_cutoff),
     "simple-nn": Preset(_simple_nn, lambda _: SIMPLE_NN_CUTOFF),
     "fast": Preset(_fast, lambda _: FAST_CUTOFF),

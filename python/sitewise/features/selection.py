@@ -9,7 +9,7 @@ import numpy as np
 from .._core import Error
 from ..config import Functions
 from ..io.dataset import Dataset
-from ..presets import nearest_distances
+from ..presets import DEFAULT_PRESET, nearest_distances
 from ..progress import Reporter
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions, doubt_cutoff
@@ -30,8 +30,8 @@ def choose_functions(table: Functions, data: Dataset, reporter: Reporter | None 
         The file cannot be read, or its functions are not for the elements of the data.
     """
     if table.file is None:
-        distances = nearest_distances((structure.atoms for structure in data), data.elements)
-        return SymmetryFunctions.preset(table.preset or "simple-nn", data.elements, table.cutoff, distances)
+        distances = nearest_distances(data, data.elements)
+        return SymmetryFunctions.preset(table.preset or DEFAULT_PRESET, data.elements, table.cutoff, distances)
     functions = SymmetryFunctions.from_input(table.file, table.cflength)
     doubt_cutoff(functions, table.file, table.cflength, reporter or Reporter())
     if list(functions.elements) != data.elements:

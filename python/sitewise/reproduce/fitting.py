@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _core
-from ..config import NetworkShape, Training
+from ..config import PAPER_HIDDEN, NetworkShape, Training
 from ..features.source import FeatureSource
 from ..io.dataset import Dataset
 from ..potential import Potential
@@ -49,7 +49,8 @@ def fit(data: Dataset, span: Dataset, functions: SymmetryFunctions, seed: int, i
     source = FeatureSource(budget=0)
     train = PreparedData(data, source.prepare_here(data, functions))
     range_of = source.prepare_here(span, functions)
-    core = initial_potential(functions, "minmax", NetworkShape(), range_of, atomic_offsets(data, functions.elements))
+    offsets = atomic_offsets(data, functions.elements)
+    core = initial_potential(functions, "minmax", NetworkShape(hidden=PAPER_HIDDEN), range_of, offsets)
     parameters = plain_parameters(core)
     objective = Objective(train, core, parameters, settings)
     optimizer = LBFGS(objective, lambda _, n: np.random.default_rng(n), preconditioned=False)

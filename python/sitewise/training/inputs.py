@@ -24,6 +24,7 @@ from .parameters import Parameters, atomic_offsets, initial_potential, plain_par
 from .prepared import PreparedData
 from .random_streams import Stream, random_numbers
 from .seconds import Seconds
+from .settled import settled
 
 LOGGED_TRAIN, LOGGED_TEST = 50, 1000  # structures that log points look at, always the same ones
 
@@ -41,7 +42,9 @@ class Inputs:
 
     Attributes
     ----------
-    config, reporter, ranks
+    config
+        See `train`, with a value for each setting that follows from the data.
+    reporter, ranks
         See `train`.
     began
         The clocks at the beginning.
@@ -115,9 +118,11 @@ def make_inputs(
     """
     ranks = ranks or Ranks()
     began = Seconds.now(ranks)
+    chance = random_numbers(config.training.seed, Stream.SPLIT)
+    train_data, test_data = data or read_data(config.data, chance, reporter)
+    suspicious = check_data(train_data, test_data, config.training, reporter)
+    config = settled(config, train_data, reporter)
     settings, table = config.training, config.symmetry_functions
-    train_data, test_data = data or read_data(config.data, random_numbers(settings.seed, Stream.SPLIT), reporter)
-    suspicious = check_data(train_data, test_data, settings, reporter)
     cache = Path(config.data.cache) if config.data.cache else None
     source = FeatureSource(round(settings.memory_budget * 1e9), cache, reporter, ranks)
     functions, train = _prepare_to_train(train_data, table, source)

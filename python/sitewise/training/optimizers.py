@@ -77,6 +77,7 @@ class Objective:
     ) -> None:
         self.data, self.prepared = train.data, train.prepared
         self.potential, self.parameters, self.settings = potential, parameters, settings
+        self.weights = settings.loss_weights
         self.everything = list(range(len(train.data)))
         self.energies = train.data.count("energy")
         self.forces = sum(s.forces.size for s in train.data if s.forces is not None)
@@ -86,13 +87,13 @@ class Objective:
         are given."""
         if not np.all(np.isfinite(theta)):
             return np.inf, np.zeros_like(theta)
-        settings, ridge = self.settings, self.settings.l2 * self.parameters.penalized * theta
+        ridge = self.weights.l2 * self.parameters.penalized * theta
         self.potential.weights = self.parameters.weights(theta)
         loss, gradient = self.prepared.loss(
             self.potential,
             self.everything if structures is None else structures,
-            settings.force_weight,
-            settings.stress_weight,
+            self.weights.force,
+            self.weights.stress,
         )
         assert gradient is not None
         return loss["value"] + float(ridge @ theta), self.parameters.gradient(gradient) + 2 * ridge
@@ -116,16 +117,16 @@ class Objective:
             chosen, chances_of_forces = self._sampled_forces(i, np.repeat(of_atoms[i], 3), rng)
             forces = of_atoms[i][chosen // 3] / (chance * chances_of_forces) / max(self.forces, 1)
             of_energy = np.sqrt(2 * energy) / len(self.data[i].atoms)
-            scales.append(np.append(of_energy, np.sqrt(2 * self.settings.force_weight * forces)))
+            scales.append(np.append(of_energy, np.sqrt(2 * self.weights.force * forces)))
             components.append(chosen.tolist())
         self.potential.weights = self.parameters.weights(theta)
         rows = structures.tolist(), components, scales
         matrix = self.prepared.gauss_newton(self.potential, self.parameters, *rows)
-        matrix[np.diag_indices_from(matrix)] += 2 * self.settings.l2 * self.parameters.penalized
+        matrix[np.diag_indices_from(matrix)] += 2 * self.weights.l2 * self.parameters.penalized
         return matrix
 
     def _sampled_forces(self, structure: int, weights: Floats, rng: np.random.Generator) -> Sample:
-        if self.data[structure].forces is None or self.settings.force_weight == 0:
+        if self.data[structure].forces is None or self.weights.force == 0:
             return Sample(np.empty(0, dtype=np.int64), np.empty(0))
         return sample(weights, max(1, round(SAMPLED_FORCES * weights.size)), rng)
 

@@ -22,8 +22,9 @@ from ..symmetry import SymmetryFunctions
 ACTIVATION_LETTERS = dict(zip(get_args(ActivationName), "tsprgcSehl", strict=True))
 
 # Principal components of standardised inputs with an eigenvalue below DROPPED are dropped. All others are divided by
-# sqrt(eigenvalue + RIDGE), so the faint ones do not become noise.
-DROPPED, RIDGE = 1e-6, 1e-4
+# sqrt(eigenvalue + RIDGE), so the faint ones do not become noise; RIDGE was found by cross-validation, see "Defaults"
+# in docs/development/tried.md.
+DROPPED, RIDGE = 1e-6, 1e-2
 
 LAST_LAYER = 0.1  # first weights of the last layer, relative to those of the others
 
@@ -45,6 +46,7 @@ def initial_potential(
     """
     statistics = training_set.statistics(range(len(training_set)))
     smin = -1.0 if scaling == "minmax" else 0.0
+    assert shape.hidden is not None
     letters = ACTIVATION_LETTERS[shape.activation] * len(shape.hidden) + "l"
     counts = [functions.core.count(element) for element in range(len(functions.elements))]
     networks = [_core.Network([n, *shape.hidden, 1], letters) for n in counts]

@@ -1,0 +1,59 @@
+"""Settings that follow from the training data where the user gives none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..config import Config
+from ..io.dataset import Dataset
+from ..progress import Reporter
+
+# Found by cross-validation on training sets alone, see "Defaults" in docs/development/tried.md.
+WIDTH = 0.5  # nodes of a hidden layer, over the cube root of the number of labels
+NARROWEST, WIDEST = 6, 40  # nodes
+DECAY = 8.0  # weight of L2, over the mean square of the labels divided by their number
+
+
+def settled(config: Config, data: Dataset, reporter: Reporter) -> Config:
+    """Return the configuration with a value for each setting that follows from the training data, and report these
+    values. What the user or the recipe gives stays."""
+    network, training = config.network, config.training
+    found: dict[str, Any] = {}
+    if network.hidden is None:
+        found["hidden"] = [hidden_width(data)] * 2
+        network = network.model_copy(update={"hidden": found["hidden"]})
+    if training.l2 is None:
+        found["l2"] = l2_weight(data, training.force_weight)
+        training = training.model_copy(update={"l2": found["l2"]})
+    if found:
+        values = ", ".join(f"{key} {value}" for key, value in found.items())
+        reporter.say(f"{values} for {count_labels(data)} energies and force components")
+    return config.model_copy(update={"network": network, "training": training})
+
+
+def count_labels(data: Dataset) -> int:
+    """Count the energies and the components of forces."""
+    return data.count("energy") + sum(s.forces.size for s in data if s.forces is not None)
+
+
+def hidden_width(data: Dataset) -> int:
+    """Return the number of nodes of each of two hidden layers: WIDTH times the cube root of the number of labels."""
+    return int(np.clip(round(WIDTH * count_labels(data) ** (1 / 3)), NARROWEST, WIDEST))
+
+
+def l2_weight(data: Dataset, force_weight: float) -> float:
+    """Return the weight of the L2 term, DECAY v/n, rounded to two digits.
+
+    n is the number of labels, and v their mean square as it enters the loss: `force_weight` times that of the forces,
+    or the variance of the energies per atom where no forces count. So the term scales with the square of the unit of
+    energy as the rest of the loss does, and as 1/n like the prior of a posterior distribution.
+    """
+    squares = [float(np.sum(s.forces**2)) for s in data if s.forces is not None and force_weight > 0]
+    if squares:
+        components = sum(s.forces.size for s in data if s.forces is not None)
+        square = force_weight * sum(squares) / components
+    else:
+        square = float(np.var([s.energy / len(s.atoms) for s in data if s.energy is not None] or [0.0]))
+    return float(f"{DECAY * square / max(count_labels(data), 1):.2g}")

@@ -1,0 +1,105 @@
+"""Settings that follow from the training data: widths of the networks and the weight of L2."""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.io import write
+
+from checks import Listener, silicon_frames
+from sitewise import Dataset, Potential, train
+from sitewise.config import Config
+from sitewise.progress import Reporter
+from sitewise.structures import Structure
+from sitewise.training.settled import count_labels, hidden_width, l2_weight, settled
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def dimers(count, seed=0):
+    """Structures of two atoms with 1 energy and 6 components of forces."""
+    rng = np.random.default_rng(seed)
+    atoms = Atoms("Si2", positions=[[0, 0, 0], [0, 0, 2.3]])
+    return Dataset([Structure(atoms, rng.normal(), rng.normal(size=(2, 3)), None, "", "f") for _ in range(count)])
+
+
+def config(**tables):
+    return Config.parse({"data": {"train": "x"}, **tables})
+
+
+def test_labels_are_energies_and_components_of_forces():
+    data = dimers(5)
+    assert count_labels(data) == 35
+    assert count_labels(Dataset([replace(s, energy=None) for s in data])) == 30
+    assert count_labels(Dataset([replace(s, forces=None) for s in data])) == 5
+
+
+@pytest.mark.parametrize(("labels", "width"), [(7, 6), (8001, 10), (27006, 15), (63994, 20)])
+def test_width_grows_with_the_cube_root_of_the_labels(labels, width):
+    data = dimers(1)[:1]
+    assert hidden_width(Dataset([data[0]] * (labels // 7))) == width
+
+
+def test_width_has_a_largest_value():
+    data = dimers(1)[0]
+    assert hidden_width(Dataset([data] * 200_000)) == 40
+
+
+def test_l2_scales_as_the_loss_and_falls_with_the_number_of_labels():
+    data = dimers(40)
+    larger = Dataset([replace(s, energy=10 * s.energy, forces=10 * s.forces) for s in data])
+    twice = Dataset([*data, *data])
+    l2 = l2_weight(data, 0.01)
+    square = np.mean([np.mean(s.forces**2) for s in data])
+    assert l2 == pytest.approx(8 * 0.01 * square / 280, rel=0.05)  # rounded to two digits
+    assert l2_weight(larger, 0.01) == pytest.approx(100 * l2, rel=1e-12)
+    assert l2_weight(twice, 0.01) == pytest.approx(l2 / 2, rel=0.05)
+    assert l2_weight(data, 0.02) == pytest.approx(2 * l2, rel=0.05)
+
+
+def test_l2_of_energies_alone_follows_their_variance():
+    data = dimers(40)
+    alone = Dataset([replace(s, forces=None) for s in data])
+    variance = np.var([s.energy / 2 for s in data])
+    assert l2_weight(alone, 0.01) == pytest.approx(8 * variance / 40, rel=0.05)
+    assert l2_weight(data, 0.0) == pytest.approx(8 * variance / 280, rel=0.05)
+
+
+def test_what_is_settled_is_reported_and_what_is_given_stays():
+    heard = Listener()
+    found = settled(config(), dimers(40), heard)
+    assert found.network.hidden == [6, 6]
+    assert heard.said == [f"hidden [6, 6], l2 {found.training.l2} for 280 energies and force components"]
+    given = config(network={"hidden": [7]}, training={"l2": 0.5})
+    heard = Listener()
+    assert settled(given, dimers(40), heard) == given
+    assert heard.said == []
+    assert settled(config(training={"l2": 0.0}), dimers(40), heard).training.l2 == 0.0
+
+
+def test_a_recipe_of_the_paper_brings_its_functions_and_network():
+    paper = config(training={"recipe": "yoo2019-adam"})
+    assert (paper.symmetry_functions.preset, paper.network.hidden) == ("simple-nn", [30, 30])
+    assert settled(paper, dimers(2), Listener()) == paper
+    other = config(symmetry_functions={"preset": "fast"}, network={"hidden": [5]}, training={"recipe": "yoo2019-lbfgs"})
+    assert (other.symmetry_functions.preset, other.network.hidden) == ("fast", [5])
+
+
+@pytest.mark.slow
+def test_a_run_with_defaults_is_that_of_the_settings_that_it_writes(tmp_path, monkeypatch):
+    write(tmp_path / "train.xyz", silicon_frames(8))
+    monkeypatch.chdir(tmp_path)
+    tables = {"data": {"train": "train.xyz", "test": 0}, "training": {"iterations": 5}}
+    first = train(Config.parse(tables), tmp_path / "a", reporter=Reporter(quiet=True))
+    written = tomllib.loads((tmp_path / "a" / "training.toml").read_text())
+    del written["result"]
+    second = train(Config.parse(written), tmp_path / "b", reporter=Reporter(quiet=True))
+    assert isinstance(first, Potential)
+    assert written["network"]["hidden"] == [6, 6]
+    assert written["training"]["l2"] > 0
+    assert first.core.weights.tolist() == second.core.weights.tolist()
