@@ -48,7 +48,7 @@ RecipeName = Literal["default", "yoo2019-adam", "yoo2019-lbfgs", "seed-adam", "s
 # D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019). What a recipe lacks follows from the data, see
 # training/settled.py.
 RECIPES: dict[str, dict[str, Any]] = {
-    "default": {"optimizer": "gn-lbfgs", "iterations": 240, "force_weight": 0.01},
+    "default": {"optimizer": "gn-lbfgs", "iterations": 360, "force_weight": 0.01},
     "yoo2019-adam": {"optimizer": "adam", "iterations": 100_000, "force_weight": 0.03, "l2": 1e-6},
     "yoo2019-lbfgs": {"optimizer": "lbfgs", "iterations": 800, "force_weight": 0.03, "l2": 1e-6},
 }
