@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from checks import arrays, random_potential, silicon_potential, structures
-from sitewise import Error, _core
+from sitewise import Error, SymmetryFunctions, _core
 
 INPUT = """
 # two elements, given against their order
@@ -238,3 +238,13 @@ def test_functions_alone(tmp_path):
     assert functions.functions(1)[0].eta == 2.0
     with pytest.raises(Error, match="cannot be read"):
         _core.read_functions(str(tmp_path / "nothing.nn"))
+
+
+@pytest.mark.slow
+def test_contractions_of_too_many_products_are_refused(tmp_path):
+    lines = [
+        f"symfunction_short Si 34 Si Si Si {0.001 * k} 1 {0.002 * k} 2 {0.003 * k} 3 3 3 3 5\n" for k in range(1200)
+    ]
+    (tmp_path / "input.nn").write_text("number_of_elements 1\nelements Si\ncutoff_type 1\n" + "".join(lines))
+    with pytest.raises(Error, match=r"input\.nn.*: the symmetry functions of an element .* more than 1000000 products"):
+        SymmetryFunctions.from_input(tmp_path / "input.nn")

@@ -109,14 +109,25 @@ std::vector<int> numbers_of(const Words& elements) {
     return numbers;
 }
 
+// What is wrong with all functions together, after the checks of each line, is told of the whole file.
+SymmetryFunctions compile(const Input& input,
+                          const Words& elements,
+                          std::vector<SymmetryFunction> functions,
+                          Cutoff cutoff) {
+    try {
+        return {static_cast<int>(elements.size()), std::move(functions), cutoff, numbers_of(elements)};
+    } catch (const Error& error) {
+        input.whole().fail(error.what());
+    }
+}
+
 }  // namespace
 
 SymmetryFunctions read_symmetry_functions(const Input& input, const Words& elements, double length) {
     const Cutoff cutoff = read_cutoff(input);
     std::vector<SymmetryFunction> functions = all_functions(input, elements, length);
     convert_type_1(input, cutoff, functions);
-    SymmetryFunctions compiled(static_cast<int>(elements.size()), std::move(functions), cutoff,
-                               numbers_of(elements));
+    const SymmetryFunctions compiled = compile(input, elements, std::move(functions), cutoff);
     for (std::size_t e = 0; e < elements.size(); ++e)
         if (compiled.count(static_cast<int>(e)) == 0)
             input.whole().fail("element " + elements[e] + " has no symmetry functions");
