@@ -108,7 +108,7 @@ struct MomentOperator {
             tabulate(moment);
             for_each_component(moment, [&](int node, const Exponents& e) {
                 Real total = 0;
-                for (int k = begin_of(moment); k < end_of(moment); ++k) total += change(moment, k, e);
+                for (int k = begin_of(moment); k < end_of(moment); ++k) total += change(k, e);
                 op.t.bar[node] = total;
             });
         }
@@ -200,7 +200,7 @@ private:
     }
 
     // Of R times a monomial
-    __device__ Real change(const MomentRange& moment, int k, const Exponents& e) const {
+    __device__ Real change(int k, const Exponents& e) const {
         const UnitVector<Real> unit = unit_of(k);
         const Real v[3] = {op.t.gx[k], op.t.gy[k], op.t.gz[k]};
         const Real along = unit.u[0] * v[0] + unit.u[1] * v[1] + unit.u[2] * v[2];  // dr
