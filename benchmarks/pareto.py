@@ -1,0 +1,103 @@
+"""Error against time: presets, trained on a set of silicon and timed beside LAMMPS's Tersoff.
+
+    python benchmarks/pareto.py TRAIN TEST [--presets standard accurate ...] [--seeds 3] [--picture FILE]
+        [--cells 5] [--repeats 15] [--core 0] [--json FILE]
+
+Each preset is trained with the defaults for each seed, as `sitewise train` does it; errors and CPU seconds are medians
+over seeds. Then Tersoff and the potentials of the first seed take steps in turn on a rattled crystal of 8 cells^3
+atoms, in float64, with a neighbour list that has a skin of 1 Angstrom. The picture has the force RMSE of the test
+structures against the time of a step in units of Tersoff's.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+# isort: split
+import common  # before numpy
+from common import Unavailable, Work
+
+# isort: split
+import ours
+import training
+from alternatives import pair_style
+from sitewise.config import Config
+from sitewise.figures import panels, save_figure
+from sitewise.presets import PRESETS
+
+SKIN = 1.0  # Angstrom
+HEADER = ("preset", "E RMSE meV/atom", "E MAE", "F RMSE eV/A", "F MAE", "CPU s", "us/atom", "of Tersoff")
+
+
+def trained(preset: str, options: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Medians over seeds of the test errors and CPU seconds; the runs lie in `folder`."""
+    data = {"train": str(options.train.absolute()), "test": str(options.test.absolute())}
+    config = Config.parse({"data": data, "symmetry_functions": {"preset": preset}})
+    folder.mkdir()
+    runs = [training.run(config, seed, folder, options.core) for seed in range(options.seeds)]
+    errors = {kind: statistics.median(run["test"][kind] for run in runs) for kind in training.KINDS}
+    return {**errors, "cpu_seconds": statistics.median(run["cpu_seconds"] for run in runs)}
+
+
+def timed(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:
+    """Microseconds per atom and step of the potentials of the first seed, and their ratio to Tersoff's."""
+    atoms = common.silicon(options.cells)
+    sources = [ours.Source(preset, str(folder / preset / "seed-0" / "potential")) for preset in options.presets]
+    works = [Work(source.name, ours.step(source.load(), atoms, SKIN), len(atoms)) for source in sources]
+    tersoff, *samples = common.interleaved([pair_style(atoms, "tersoff", "", SKIN), *works], options.repeats)
+    return {
+        work.name: {"us_per_atom": statistics.median(of), "of_tersoff": common.ratio(of, tersoff)}
+        for work, of in zip(works, samples, strict=True)
+    }
+
+
+def draw(path: Path, results: dict[str, dict[str, float]]) -> None:
+    """Force errors against times."""
+    figure, (ax,) = panels(1)
+    for preset, found in results.items():
+        ax.plot(found["of_tersoff"], found["force_rmse"], "o")
+        ax.annotate(preset, (found["of_tersoff"], found["force_rmse"]), xytext=(6, 4), textcoords="offset points")
+    ax.set(xlabel="time of a step, Tersoff = 1", ylabel="test force RMSE (eV/Å)", xscale="log")
+    ax.margins(0.25)
+    save_figure(figure, path)
+
+
+def arguments() -> argparse.Namespace:
+    """Of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("train", type=Path)
+    parser.add_argument("test", type=Path)
+    parser.add_argument("--presets", nargs="+", choices=list(PRESETS), default=["standard", "accurate"])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--picture", type=Path, help="file for the errors against the times")
+    common.add_options(parser, repeats=15)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Prints the table."""
+    options = arguments()
+    common.pin(options.core)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        errors = {preset: trained(preset, options, folder / preset) for preset in options.presets}
+        results = {preset: {**errors[preset], **of} for preset, of in timed(options, folder).items()}
+    rows = [training.row(preset, found, _costs(found)) for preset, found in results.items()]
+    common.print_table(f"{options.seeds} seeds", HEADER, rows)
+    if options.picture:
+        draw(options.picture, results)
+    common.write_json(options.json, {"environment": common.environment(["lammps"]), "results": results})
+
+
+def _costs(found: dict[str, Any]) -> tuple[str, ...]:
+    return f"{found['cpu_seconds']:.1f}", f"{found['us_per_atom']:.2f}", f"{found['of_tersoff']:.2f}"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ImportError, Unavailable) as error:
+        sys.exit(str(error))
