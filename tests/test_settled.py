@@ -39,7 +39,7 @@ def test_labels_are_energies_and_components_of_forces():
     assert count_labels(Dataset([replace(s, forces=None) for s in data])) == 5
 
 
-@pytest.mark.parametrize(("labels", "width"), [(7, 10), (8001, 10), (27006, 15), (63994, 20)])
+@pytest.mark.parametrize(("labels", "width"), [(7, 15), (27006, 15), (63994, 20)])
 def test_width_grows_with_the_cube_root_of_the_labels(labels, width):
     data = dimers(1)[:1]
     assert hidden_width(Dataset([data[0]] * (labels // 7))) == width
@@ -73,8 +73,8 @@ def test_l2_of_energies_alone_follows_their_variance():
 def test_what_is_settled_is_reported_and_what_is_given_stays():
     heard = Listener()
     found = settled(config(), dimers(40), heard)
-    assert found.network.hidden == [10, 10]
-    assert heard.said == [f"hidden [10, 10], l2 {found.training.l2} for 280 energies and force components"]
+    assert found.network.hidden == [15, 15]
+    assert heard.said == [f"hidden [15, 15], l2 {found.training.l2} for 280 energies and force components"]
     given = config(network={"hidden": [7]}, training={"l2": 0.5})
     heard = Listener()
     assert settled(given, dimers(40), heard) == given
@@ -100,6 +100,6 @@ def test_a_run_with_defaults_is_that_of_the_settings_that_it_writes(tmp_path, mo
     del written["result"]
     second = train(Config.parse(written), tmp_path / "b", reporter=Reporter(quiet=True))
     assert isinstance(first, Potential)
-    assert written["network"]["hidden"] == [10, 10]
+    assert written["network"]["hidden"] == [15, 15]
     assert written["training"]["l2"] > 0
     assert first.core.weights.tolist() == second.core.weights.tolist()

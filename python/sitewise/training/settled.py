@@ -12,7 +12,7 @@ from ..progress import Reporter
 
 # Found by cross-validation on training sets alone, see "Defaults" in docs/development/tried.md.
 WIDTH = 0.5  # nodes of a hidden layer, over the cube root of the number of labels
-NARROWEST, WIDEST = 10, 40  # nodes
+NARROWEST, WIDEST = 15, 40  # nodes
 DECAY = 8.0  # weight of L2, over the mean square of the labels divided by their number
 
 
