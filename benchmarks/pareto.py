@@ -25,7 +25,7 @@ import ours
 import training
 from alternatives import pair_style
 from sitewise.config import Config
-from sitewise.figures import panels, save_figure
+from sitewise.figures import panels, plain_log_ticks, save_figure
 from sitewise.presets import PRESETS
 
 SKIN = 1.0  # Angstrom
@@ -59,9 +59,11 @@ def draw(path: Path, results: dict[str, dict[str, float]]) -> None:
     figure, (ax,) = panels(1)
     for preset, found in results.items():
         ax.plot(found["of_tersoff"], found["force_rmse"], "o")
-        ax.annotate(preset, (found["of_tersoff"], found["force_rmse"]), xytext=(6, 4), textcoords="offset points")
+        at = found["of_tersoff"], found["force_rmse"]
+        ax.annotate(preset, at, xytext=(0, 8), textcoords="offset points", ha="center")
     ax.set(xlabel="time of a step, Tersoff = 1", ylabel="test force RMSE (eV/Å)", xscale="log")
-    ax.margins(0.25)
+    ax.margins(0.3, 0.2)
+    plain_log_ticks(ax.xaxis)
     save_figure(figure, path)
 
 
