@@ -1,5 +1,7 @@
 """Weights of forces by the density of their environments."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -14,6 +16,7 @@ from sitewise.mapping.gdf import automatic_width, density, gdf_weights
 from sitewise.progress import Reporter
 from sitewise.structures import Structure
 from sitewise.training import optimizers
+from sitewise.training.curvature import FewRows, Whole
 from sitewise.training.inputs import make_inputs
 from sitewise.training.parameters import plain_parameters
 from sitewise.training.prepared import PreparedData
@@ -106,10 +109,51 @@ def test_curvature_of_a_perfect_fit_is_the_second_derivative(objective, monkeypa
     monkeypatch.setattr(optimizers, "SAMPLED_FORCES", 1.0)
     loss = objective(noise=0.0)
     theta = loss.potential.weights.copy()
-    matrix = loss.curvature(theta, np.random.default_rng(0))
+    monkeypatch.setattr(optimizers, "FEW", np.inf)  # the matrix is made
+    matrix = loss.curvature(theta, np.random.default_rng(0)).matrix
     direction = np.random.default_rng(1).normal(size=theta.size)
     expected = directional_derivative(lambda h: loss(theta + h * direction)[1], 1e-5)
     assert_close(matrix @ direction, expected, 1e-5)
+
+
+def test_few_rows_are_the_curvature_that_they_stand_for(objective, monkeypatch):
+    monkeypatch.setattr(optimizers, "SAMPLED_STRUCTURES", 4)
+    loss = objective(noise=1.0)
+    theta = loss.potential.weights.copy()
+
+    def curvature(few):
+        monkeypatch.setattr(optimizers, "FEW", few)
+        return loss.curvature(theta, np.random.default_rng(0))
+
+    rows, whole = curvature(0), curvature(np.inf)
+    assert isinstance(rows, FewRows)
+    assert isinstance(whole, Whole)
+    assert 4 < len(rows.rows) < theta.size
+    matrix = rows.rows.T.astype(float) @ rows.rows + np.diag(rows.ridge)
+    assert_close(whole.matrix, matrix, 1e-5)
+    vector = np.random.default_rng(1).normal(size=theta.size)
+    for damping, rounding in ((1e-2, 1e-9), (1e-7, 1e-5)):  # times the condition
+        damped = matrix + damping * np.mean(np.diag(matrix)) * np.eye(theta.size)
+        for product in (rows.inverse(damping)(vector), rows.solve(damping, vector)):
+            assert_close(damped @ product, vector, rounding)
+    assert_close(rows.inverse(1e-2)(vector), whole.inverse(1e-2)(vector), 1e-3)
+    assert_close(rows.solve(1e-2, vector), whole.solve(1e-2, vector), 1e-3)
+
+
+def test_few_rows_need_no_matrix():
+    n = 20_000
+    rows = np.random.default_rng(RNG_SEED).normal(size=(30, n)).astype(np.float32)
+    tracemalloc.start()
+    FewRows(rows, np.full(n, 1e-3)).inverse(1e-2)(np.ones(n))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * rows.size * 8 < n * n * 8 / 100
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_few_rows_that_cannot_be_inverted(value):
+    with pytest.raises(Error, match="its values are not finite"):
+        FewRows(np.full((2, 5), value, dtype=np.float32), np.zeros(5)).inverse(1e-2)
 
 
 def test_run_weighs_the_forces_of_training_structures_alone(tmp_path):

@@ -107,6 +107,10 @@ with all_ranks() as ranks:
         scales = [np.arange(1.0, 2 + len(c)) for c in components]
         matrices = [a.gauss_newton(potential, parameters, chosen, components, scales) for a in (shared, local)]
         assert_close(*matrices, 1e-6)
+        rows = [a.scaled_jacobian(potential, parameters, chosen, components, scales) for a in (shared, local)]
+        assert rows[0].shape == rows[1].shape == (6, parameters.size)
+        for J in rows:
+            assert_close(J.T @ J, matrices[1], 1e-6)
     close(random_potential(2), shared, local, everything)  # of another scaling
     each = [seconds for seconds, _ in ranks.gather(_usage, 0)]
     assert ranks.usage()[0] >= sum(each) > max(each)

@@ -26,6 +26,7 @@ from sitewise.progress import Reporter
 from sitewise.ranks import Usage
 from sitewise.signals import Interrupted, Stop
 from sitewise.structures import Structure
+from sitewise.training import optimizers
 from sitewise.training.checkpoint import State
 from sitewise.training.data import read_data
 from sitewise.training.inputs import make_inputs
@@ -156,9 +157,14 @@ def test_second_order_optimizers_lower_the_loss_at_each_iteration(folder, tmp_pa
     assert rows[-1]["learning_rate"] == ""
 
 
-@pytest.mark.parametrize("optimizer", ["lbfgs", "gn-lbfgs", "lm"])
-def test_any_checkpoint_leads_to_the_same_end(folder, tmp_path, optimizer, monkeypatch):
-    """The run stops at an iteration that is neither one of rebuilding nor a log point."""
+@pytest.mark.parametrize(
+    ("optimizer", "few"),
+    [("lbfgs", 0), ("gn-lbfgs", 0), ("gn-lbfgs", np.inf), ("lm", 0), ("lm", np.inf)],
+)
+def test_any_checkpoint_leads_to_the_same_end(folder, tmp_path, optimizer, few, monkeypatch):
+    """The run stops at an iteration that is neither one of rebuilding nor a log point. The Gauss-Newton matrix is its
+    rows (`few` = 0) or is made."""
+    monkeypatch.setattr(optimizers, "FEW", few)
     run = folder(iterations=70, optimizer=optimizer)
     train(run, tmp_path / "whole", reporter=QUIET)
 

@@ -9,7 +9,7 @@ import numpy as np
 from .. import _core
 from .._core import Error
 from ..io.dataset import Dataset
-from ..structures import Floats, core_arrays
+from ..structures import Floats, Floats32, core_arrays
 from .cache import StoredPart
 from .training_set import Coordinates
 
@@ -40,6 +40,20 @@ class LocalSet(_core.TrainingSet):
         for i, weight in enumerate(weights):
             self.set_weights(i, weight, None if of_forces is None else of_forces[i])
 
+    def scaled_jacobian(
+        self,
+        potential: _core.Potential,
+        coordinates: Coordinates,
+        structures: Sequence[int],
+        components: Sequence[Sequence[int]],
+        scales: Sequence[Floats],
+    ) -> Floats32:
+        if not structures:
+            return np.zeros((0, coordinates.size), dtype=np.float32)
+        rows = self.jacobian(potential, structures, components).astype(np.float32)
+        rows *= np.concatenate(scales).astype(np.float32)[:, None]
+        return coordinates.gradient(rows)
+
     def gauss_newton(
         self,
         potential: _core.Potential,
@@ -49,10 +63,6 @@ class LocalSet(_core.TrainingSet):
         scales: Sequence[Floats],
     ) -> Floats:
         """Return J^T J, see `TrainingSet`; the product is taken in single precision."""
-        if not structures:
-            return np.zeros((coordinates.size, coordinates.size))
-        rows = self.jacobian(potential, structures, components).astype(np.float32)
-        rows *= np.concatenate(scales).astype(np.float32)[:, None]
-        J = coordinates.gradient(rows)
+        J = self.scaled_jacobian(potential, coordinates, structures, components, scales)
         matrix: Floats = (J.T @ J).astype(np.float64)
         return matrix

@@ -12,7 +12,7 @@ import numpy as np
 from .. import _core
 from ..io.dataset import Dataset
 from ..ranks import Ranks
-from ..structures import Floats, Ints
+from ..structures import Floats, Floats32, Ints
 from ..symmetry import SymmetryFunctions
 from .local import LocalSet
 from .training_set import Coordinates
@@ -99,6 +99,18 @@ class SharedSet:
         )
         value, energy, force, stress = sums[:4].tolist()
         return {"value": value, "energy": energy, "force": force, "stress": stress}, sums[4:] if gradient else None
+
+    def scaled_jacobian(
+        self,
+        potential: _core.Potential,
+        coordinates: Coordinates,
+        structures: Sequence[int],
+        components: Sequence[Sequence[int]],
+        scales: Sequence[Floats],
+    ) -> Floats32:
+        rows = (coordinates, structures, components, scales)
+        parts = self._ranks.gather(_Part.scaled_jacobian, self._number, _sent(potential), potential.weights, *rows)
+        return np.concatenate(parts)
 
     def gauss_newton(
         self,
@@ -191,20 +203,21 @@ class _Part:
         errors = share * [loss["energy"], loss["force"], loss["stress"]]
         return np.concatenate([[unit * loss["value"]], errors, np.empty(0) if slope is None else unit * slope])
 
-    def gauss_newton(
-        self,
-        sent: bytes,
-        weights: Floats,
-        coordinates: Coordinates,
-        structures: Sequence[int],
-        components: Sequence[Sequence[int]],
-        scales: Sequence[Floats],
-    ) -> Floats:
+    def scaled_jacobian(self, sent: bytes, weights: Floats, coordinates: Coordinates, *rows: Any) -> Floats32:
+        """Return this rank's rows."""
+        return self.prepared.scaled_jacobian(self._received(sent, weights), coordinates, *self._here(*rows))
+
+    def gauss_newton(self, sent: bytes, weights: Floats, coordinates: Coordinates, *rows: Any) -> Floats:
         """Return this rank's part of the matrix."""
+        return self.prepared.gauss_newton(self._received(sent, weights), coordinates, *self._here(*rows))
+
+    def _here(
+        self, structures: Sequence[int], components: Sequence[Sequence[int]], scales: Sequence[Floats]
+    ) -> tuple[list[int], list[Sequence[int]], list[Floats]]:
+        """Return what belongs to the structures that are here, with their places here."""
         own = [k for k, i in enumerate(structures) if self._places[i] >= 0]
         here = [int(self._places[structures[k]]) for k in own]
-        rows = [components[k] for k in own], [scales[k] for k in own]
-        return self.prepared.gauss_newton(self._received(sent, weights), coordinates, here, *rows)
+        return here, [components[k] for k in own], [scales[k] for k in own]
 
     def _received(self, sent: bytes, weights: Floats) -> _core.Potential:
         """Return the potential of rank 0; it is made anew only where more than its weights has changed."""

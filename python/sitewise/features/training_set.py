@@ -55,6 +55,16 @@ class TrainingSet(Protocol):
     def weigh(self, weights: Sequence[float], of_forces: Sequence[Floats] | None = None) -> None:
         """Set the weights in the loss: of all structures and, beside them, of the forces on the atoms of each."""
 
+    def scaled_jacobian(
+        self,
+        potential: _core.Potential,
+        coordinates: Coordinates,
+        structures: Sequence[int],
+        components: Sequence[Sequence[int]],
+        scales: Sequence[Floats],
+    ) -> Floats32:
+        """Return the rows of J in `gauss_newton` [rows, n], in any order."""
+
     def gauss_newton(
         self,
         potential: _core.Potential,

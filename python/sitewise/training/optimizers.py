@@ -9,13 +9,12 @@ from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
 import scipy.optimize
 
 from .. import _core
-from .._core import Error
 from ..config import Training
-from ..structures import Floats, Floats32
+from ..structures import Floats
+from .curvature import Curvature, FewRows, Product, Whole
 from .parameters import Parameters
 from .prepared import PreparedData
 from .random_streams import Stream
@@ -28,6 +27,7 @@ TINY = 1e-250  # their least product, far above where squares become 0
 
 # The Gauss-Newton matrix is made of this many structures, and of this part of their force components.
 SAMPLED_STRUCTURES, SAMPLED_FORCES = 54, 0.2
+FEW = 2  # parameters for each of these rows, beyond which the matrix is not made: products with it take longer
 DAMPING = 1e-2  # of the mean diagonal element, added to the diagonal
 REBUILT = 25  # iterations between two matrices of `gn-lbfgs`
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-4, 1e-9, 1e6  # of `lm`
@@ -98,7 +98,7 @@ class Objective:
         assert gradient is not None
         return loss["value"] + float(ridge @ theta), self.parameters.gradient(gradient) + 2 * ridge
 
-    def curvature(self, theta: Floats, rng: np.random.Generator) -> Floats:
+    def curvature(self, theta: Floats, rng: np.random.Generator) -> Curvature:
         """Return the Gauss-Newton matrix of the loss [n, n], 2 J^T J of a random sample of energies and forces, with
         the second derivative of the L2 term. Stresses are left out. What weighs more is sampled more often and counts
         less each time, so the mean over samples is the matrix of all rows.
@@ -121,9 +121,12 @@ class Objective:
             components.append(chosen.tolist())
         self.potential.weights = self.parameters.weights(theta)
         rows = structures.tolist(), components, scales
+        ridge = 2 * self.weights.l2 * self.parameters.penalized
+        if FEW * sum(map(len, scales)) < self.parameters.size:
+            return FewRows(self.prepared.scaled_jacobian(self.potential, self.parameters, *rows), ridge)
         matrix = self.prepared.gauss_newton(self.potential, self.parameters, *rows)
-        matrix[np.diag_indices_from(matrix)] += 2 * self.weights.l2 * self.parameters.penalized
-        return matrix
+        matrix[np.diag_indices_from(matrix)] += ridge
+        return Whole(matrix)
 
     def _sampled_forces(self, structure: int, weights: Floats, rng: np.random.Generator) -> Sample:
         if self.data[structure].forces is None or self.weights.force == 0:
@@ -212,7 +215,7 @@ class LBFGS:
 
     def __init__(self, objective: Objective, random: Random, preconditioned: bool) -> None:
         self.objective, self.random, self.preconditioned = objective, random, preconditioned
-        self._inverted: tuple[int, Floats32] | None = None  # number of the matrix, its inverse
+        self._inverted: tuple[int, Product] | None = None  # number of the matrix, its inverse
 
     def start(self, theta: Floats) -> Memory:
         value, gradient = self.objective(theta)
@@ -257,15 +260,15 @@ class LBFGS:
             r += s * (part - (y @ r) / (s @ y))
         return -r
 
-    def _inverse(self, memory: Memory, iteration: int) -> Callable[[Floats], Floats]:
+    def _inverse(self, memory: Memory, iteration: int) -> Product:
         if not self.preconditioned:
             return np.copy
         number = iteration // REBUILT
         if self._inverted is None or self._inverted[0] != number:
+            self._inverted = None  # two would need twice the memory
             matrix = self.objective.curvature(memory["anchor"], self.random(Stream.CURVATURE, number))
-            self._inverted = number, inverse(damped_factor(matrix, DAMPING))
-        inverted = self._inverted[1]
-        return lambda x: (inverted @ x.astype(np.float32)).astype(np.float64)
+            self._inverted = number, matrix.inverse(DAMPING)
+        return self._inverted[1]
 
     def _search(self, start: Point, direction: Floats) -> Point | None:
         """Return a lower point in this direction; None if the line search finds none."""
@@ -312,9 +315,9 @@ class LevenbergMarquardt:
     def step(self, theta: Floats, memory: Memory, iteration: int) -> Step:
         value, gradient, damping = float(memory["value"]), memory["slope"], float(memory["damping"])
         matrix = self.objective.curvature(theta, self.random(Stream.CURVATURE, iteration))
-        move = -scipy.linalg.cho_solve(damped_factor(matrix, damping), gradient, check_finite=False)
+        move = -matrix.solve(damping, gradient)
         found, new_gradient = self.objective(theta + move)
-        gain = (value - found) / (-0.5 * (gradient @ move))
+        gain = (value - found) / float(-0.5 * (gradient @ move))
         if not gain > 0:
             memory["damping"] = np.array(min(damping * float(memory["growth"]), MOST_DAMPING))
             memory["growth"] = 2 * memory["growth"]
@@ -332,43 +335,6 @@ def silent_line_searches() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The line search algorithm did not converge")
         yield
-
-
-Factor = tuple[Floats, bool]
-
-
-def damped_factor(matrix: Floats, damping: float) -> Factor:
-    """Return the Cholesky factor of a matrix plus `damping` times its mean diagonal element, or more where rounding
-    errors make that indefinite.
-
-    Raises
-    ------
-    Error
-        The matrix is not finite.
-    """
-    diagonal = np.diag_indices_from(matrix)
-    mean = float(np.mean(matrix[diagonal]))
-    for _ in range(20):
-        damped = matrix.copy(order="F")
-        damped[diagonal] += damping * mean
-        try:
-            factor: Factor = scipy.linalg.cho_factor(damped, lower=True, overwrite_a=True, check_finite=True)
-        except (np.linalg.LinAlgError, ValueError):
-            damping *= 4
-        else:
-            return factor
-    raise Error("the Gauss-Newton matrix has no Cholesky factor, its values are not finite")
-
-
-def inverse(factor: Factor) -> Floats32:
-    """Return the inverse of a matrix from its Cholesky factor, in single precision: the speed of its products is that
-    of reading it."""
-    lower, info = scipy.linalg.lapack.dpotri(factor[0], lower=1)
-    if info:
-        raise Error("the Gauss-Newton matrix cannot be inverted")
-    result: Floats32 = np.tril(lower).astype(np.float32)
-    result += np.tril(result, -1).T
-    return result
 
 
 def make_optimizer(objective: Objective, random: Random, total: int) -> Optimizer:
