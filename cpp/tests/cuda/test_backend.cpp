@@ -84,18 +84,25 @@ std::vector<SymmetryFunction> functions(bool small) {
     return all;
 }
 
+// About the largest value of a function on these structures, so that no activation saturates
+double range(const SymmetryFunction& f) {
+    return f.type == 33 ? 1e4 : f.type == 34 ? 1e5 : f.type == 35 ? 1e6 : 2.0;
+}
+
 Potential potential(bool small, Cutoff cutoff = {}) {
     const SymmetryFunctions set(2, functions(small), cutoff, {8, 14});
     std::vector<FeatureStatistics> statistics;
     std::vector<Network> networks;
     for (int e : {0, 1}) {
         const std::size_t n = set.count(e);
-        statistics.push_back({std::vector<double>(n, 0.0), std::vector<double>(n, 2.0),
-                              std::vector<double>(n, 0.7), std::vector<double>(n, 0.5)});
+        std::vector<double> largest;
+        for (const SymmetryFunction& f : set.functions(e)) largest.push_back(range(f));
+        statistics.push_back(
+            {std::vector<double>(n, 0.0), largest, std::vector<double>(n, 0.7), std::vector<double>(n, 0.5)});
         Network network({static_cast<int>(n), 6, 5, 1},
                         {Activation::tanh, Activation::softplus, Activation::linear});
         std::vector<double> weights = normals(network.n_weights());
-        for (double& w : weights) w *= 0.3;
+        for (double& w : weights) w *= 0.1;
         network.set_weights(weights);
         networks.push_back(network);
     }
