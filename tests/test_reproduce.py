@@ -254,7 +254,7 @@ def test_stillinger_weber_of_lammps(name, tmp_path):
 
 def test_ad_hoc(tmp_path, shrink):
     """A short training gets totals right, and the crystal only if the data determine it."""
-    shrink("ad-hoc", ad_hoc.Settings(seeds=1, iterations=60))
+    shrink("ad-hoc", ad_hoc.Settings(seeds=1, iterations=120))
     outcome = reproduce("ad-hoc", tmp_path, reporter=QUIET)
     assert all(check.passed for check in outcome.checks), outcome.lines()
     result = result_of(tmp_path)
