@@ -362,7 +362,10 @@ def test_arrays_on_cuda(protocol):
     result = potential.compute_on_device(species, Foreign(array), cell, pbc)
     for key, values in result.items():
         assert values.shape == np.shape(np.atleast_1d(expected[key]))
-        assert np.array_equal(values.numpy(), np.atleast_1d(expected[key]))
+        if key == "energy":  # which the device sums in another order than the host
+            assert_close(values.numpy(), np.atleast_1d(expected[key]), 1e-14)
+        else:
+            assert np.array_equal(values.numpy(), np.atleast_1d(expected[key]))
     again = potential.compute_on_device(species, Foreign(_core.DeviceArray(positions)), cell, pbc)
     assert np.array_equal(again["forces"].numpy(), result["forces"].numpy())
     with pytest.raises(Error, match=r"positions has shape \(4, 3\), expected \(5, 3\)"):
