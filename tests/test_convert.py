@@ -126,10 +126,13 @@ b0 1.0
 """
 
 
+def cut(r, rc):
+    return 0.5 * (1 + np.cos(np.pi * r / rc)) * (r < rc)
+
+
 def by_hand(atoms):
     """Compute the atomic energies of POTENTIAL_SAVED for a cluster, from its definition."""
     energies = []
-    cut = lambda r, rc: 0.5 * (1 + np.cos(np.pi * r / rc)) * (r < rc)  # noqa: E731
     for i, a in enumerate(atoms):
         others = {
             symbol: [b.position - a.position for j, b in enumerate(atoms) if j != i and b.symbol == symbol]

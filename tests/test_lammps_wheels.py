@@ -14,7 +14,7 @@ from sitewise import Potential
 from sitewise import lammps as ours
 
 WHEELS = os.environ.get("SITEWISE_LAMMPS_WHEELS")  # a folder made by .ci/lammps
-PACKAGES = sorted(Path(WHEELS).glob("*/lammps")) if WHEELS else []
+PACKAGES = sorted(Path(WHEELS).resolve().glob("*/lammps")) if WHEELS else []
 INPUT = """
 units metal
 read_data structure.data
