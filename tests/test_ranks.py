@@ -46,6 +46,7 @@ import numpy as np
 from checks import RNG_SEED, assert_close, random_potential, rattled, structures
 from sitewise import Dataset, Error, SymmetryFunctions
 from sitewise.features.source import FeatureSource
+from sitewise.features.training_set import Rows
 from sitewise.ranks import _usage, all_ranks
 from sitewise.structures import Structure
 from sitewise.training.parameters import whitened_parameters
@@ -102,12 +103,11 @@ with all_ranks() as ranks:
             same(shared.weights(i)[1], local.weights(i)[1])
         parameters = whitened_parameters(potential, shared)
         same(parameters.transforms[1][0], whitened_parameters(potential, local).transforms[1][0])
-        chosen = [12, 3, 5]
         components = [[0, 2], [], [3]]
-        scales = [np.arange(1.0, 2 + len(c)) for c in components]
-        matrices = [a.gauss_newton(potential, parameters, chosen, components, scales) for a in (shared, local)]
+        chosen = Rows([12, 3, 5], components, [np.arange(1.0, 2 + len(c)) for c in components])
+        matrices = [a.gauss_newton(potential, parameters, chosen) for a in (shared, local)]
         assert_close(*matrices, 1e-6)
-        rows = [a.scaled_jacobian(potential, parameters, chosen, components, scales) for a in (shared, local)]
+        rows = [a.scaled_jacobian(potential, parameters, chosen) for a in (shared, local)]
         assert rows[0].shape == rows[1].shape == (6, parameters.size)
         for J in rows:
             assert_close(J.T @ J, matrices[1], 1e-6)

@@ -11,7 +11,7 @@ from .._core import Error
 from ..io.dataset import Dataset
 from ..structures import Floats, Floats32, core_arrays
 from .cache import StoredPart
-from .training_set import Coordinates
+from .training_set import Coordinates, Rows
 
 
 class LocalSet(_core.TrainingSet):
@@ -40,29 +40,15 @@ class LocalSet(_core.TrainingSet):
         for i, weight in enumerate(weights):
             self.set_weights(i, weight, None if of_forces is None else of_forces[i])
 
-    def scaled_jacobian(
-        self,
-        potential: _core.Potential,
-        coordinates: Coordinates,
-        structures: Sequence[int],
-        components: Sequence[Sequence[int]],
-        scales: Sequence[Floats],
-    ) -> Floats32:
-        if not structures:
+    def scaled_jacobian(self, potential: _core.Potential, coordinates: Coordinates, rows: Rows) -> Floats32:
+        if not rows.structures:
             return np.zeros((0, coordinates.size), dtype=np.float32)
-        rows = self.jacobian(potential, structures, components).astype(np.float32)
-        rows *= np.concatenate(scales).astype(np.float32)[:, None]
-        return coordinates.gradient(rows)
+        J = self.jacobian(potential, rows.structures, rows.components).astype(np.float32)
+        J *= np.concatenate(rows.scales).astype(np.float32)[:, None]
+        return coordinates.gradient(J)
 
-    def gauss_newton(
-        self,
-        potential: _core.Potential,
-        coordinates: Coordinates,
-        structures: Sequence[int],
-        components: Sequence[Sequence[int]],
-        scales: Sequence[Floats],
-    ) -> Floats:
+    def gauss_newton(self, potential: _core.Potential, coordinates: Coordinates, rows: Rows) -> Floats:
         """Return J^T J, see `TrainingSet`; the product is taken in single precision."""
-        J = self.scaled_jacobian(potential, coordinates, structures, components, scales)
+        J = self.scaled_jacobian(potential, coordinates, rows)
         matrix: Floats = (J.T @ J).astype(np.float64)
         return matrix

@@ -15,7 +15,7 @@ from ..ranks import Ranks
 from ..structures import Floats, Floats32, Ints
 from ..symmetry import SymmetryFunctions
 from .local import LocalSet
-from .training_set import Coordinates
+from .training_set import Coordinates, Rows
 
 FETCHED = 64  # structures whose features come from their ranks at once
 
@@ -100,28 +100,13 @@ class SharedSet:
         value, energy, force, stress = sums[:4].tolist()
         return {"value": value, "energy": energy, "force": force, "stress": stress}, sums[4:] if gradient else None
 
-    def scaled_jacobian(
-        self,
-        potential: _core.Potential,
-        coordinates: Coordinates,
-        structures: Sequence[int],
-        components: Sequence[Sequence[int]],
-        scales: Sequence[Floats],
-    ) -> Floats32:
-        rows = (coordinates, structures, components, scales)
-        parts = self._ranks.gather(_Part.scaled_jacobian, self._number, _sent(potential), potential.weights, *rows)
-        return np.concatenate(parts)
+    def scaled_jacobian(self, potential: _core.Potential, coordinates: Coordinates, rows: Rows) -> Floats32:
+        call = _sent(potential), potential.weights, coordinates, rows
+        return np.concatenate(self._ranks.gather(_Part.scaled_jacobian, self._number, *call))
 
-    def gauss_newton(
-        self,
-        potential: _core.Potential,
-        coordinates: Coordinates,
-        structures: Sequence[int],
-        components: Sequence[Sequence[int]],
-        scales: Sequence[Floats],
-    ) -> Floats:
-        rows = (coordinates, structures, components, scales)
-        return self._ranks.total(_Part.gauss_newton, self._number, _sent(potential), potential.weights, *rows)
+    def gauss_newton(self, potential: _core.Potential, coordinates: Coordinates, rows: Rows) -> Floats:
+        call = _sent(potential), potential.weights, coordinates, rows
+        return self._ranks.total(_Part.gauss_newton, self._number, *call)
 
     def _fetch(self, structure: int) -> _Atoms:
         first = structure - structure % FETCHED
@@ -203,21 +188,19 @@ class _Part:
         errors = share * [loss["energy"], loss["force"], loss["stress"]]
         return np.concatenate([[unit * loss["value"]], errors, np.empty(0) if slope is None else unit * slope])
 
-    def scaled_jacobian(self, sent: bytes, weights: Floats, coordinates: Coordinates, *rows: Any) -> Floats32:
+    def scaled_jacobian(self, sent: bytes, weights: Floats, coordinates: Coordinates, rows: Rows) -> Floats32:
         """Return this rank's rows."""
-        return self.prepared.scaled_jacobian(self._received(sent, weights), coordinates, *self._here(*rows))
+        return self.prepared.scaled_jacobian(self._received(sent, weights), coordinates, self._here(rows))
 
-    def gauss_newton(self, sent: bytes, weights: Floats, coordinates: Coordinates, *rows: Any) -> Floats:
+    def gauss_newton(self, sent: bytes, weights: Floats, coordinates: Coordinates, rows: Rows) -> Floats:
         """Return this rank's part of the matrix."""
-        return self.prepared.gauss_newton(self._received(sent, weights), coordinates, *self._here(*rows))
+        return self.prepared.gauss_newton(self._received(sent, weights), coordinates, self._here(rows))
 
-    def _here(
-        self, structures: Sequence[int], components: Sequence[Sequence[int]], scales: Sequence[Floats]
-    ) -> tuple[list[int], list[Sequence[int]], list[Floats]]:
-        """Return what belongs to the structures that are here, with their places here."""
-        own = [k for k, i in enumerate(structures) if self._places[i] >= 0]
-        here = [int(self._places[structures[k]]) for k in own]
-        return here, [components[k] for k in own], [scales[k] for k in own]
+    def _here(self, rows: Rows) -> Rows:
+        """Return the rows of the structures that are here, with the numbers that these have here."""
+        own = [k for k, i in enumerate(rows.structures) if self._places[i] >= 0]
+        here = [int(self._places[rows.structures[k]]) for k in own]
+        return Rows(here, [rows.components[k] for k in own], [rows.scales[k] for k in own])
 
     def _received(self, sent: bytes, weights: Floats) -> _core.Potential:
         """Return the potential of rank 0; it is made anew only where more than its weights has changed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from .. import _core
 from ..structures import Floats, Floats32, Ints
@@ -18,6 +18,29 @@ class Coordinates(Protocol):
 
     def gradient(self, weight_gradient: Floats32) -> Floats32:
         """Return d/d(theta) [..., n] from d/d(weights) [..., n_weights]."""
+
+
+class Rows(NamedTuple):
+    """Rows of a Jacobian J, which has the derivatives of energies and of some components of the forces.
+
+    Attributes
+    ----------
+    structures
+        Structures whose energies and forces have rows.
+    components
+        Components of the forces, 3 atom + axis, for each of these structures.
+    scales
+        Factor of each row, an array [1 + components] for each of these structures.
+    """
+
+    structures: list[int]
+    components: list[list[int]]
+    scales: list[Floats]
+
+    @property
+    def number(self) -> int:
+        """Number of rows."""
+        return sum(map(len, self.scales))
 
 
 class TrainingSet(Protocol):
@@ -55,36 +78,8 @@ class TrainingSet(Protocol):
     def weigh(self, weights: Sequence[float], of_forces: Sequence[Floats] | None = None) -> None:
         """Set the weights in the loss: of all structures and, beside them, of the forces on the atoms of each."""
 
-    def scaled_jacobian(
-        self,
-        potential: _core.Potential,
-        coordinates: Coordinates,
-        structures: Sequence[int],
-        components: Sequence[Sequence[int]],
-        scales: Sequence[Floats],
-    ) -> Floats32:
-        """Return the rows of J in `gauss_newton` [rows, n], in any order."""
+    def scaled_jacobian(self, potential: _core.Potential, coordinates: Coordinates, rows: Rows) -> Floats32:
+        """Return rows of J [number, n], the derivatives by theta at the weights of a potential, in any order."""
 
-    def gauss_newton(
-        self,
-        potential: _core.Potential,
-        coordinates: Coordinates,
-        structures: Sequence[int],
-        components: Sequence[Sequence[int]],
-        scales: Sequence[Floats],
-    ) -> Floats:
-        """Return J^T J [n, n], where J has the derivatives by theta of energies and of some components of the forces.
-
-        Parameters
-        ----------
-        potential
-            Its weights say where the derivatives are taken.
-        coordinates
-            Theta.
-        structures
-            Structures whose energies and forces have rows.
-        components
-            Components of the forces, 3 atom + axis, for each of these structures.
-        scales
-            Factor of each row, an array [1 + components] for each of these structures.
-        """
+    def gauss_newton(self, potential: _core.Potential, coordinates: Coordinates, rows: Rows) -> Floats:
+        """Return J^T J [n, n] of these rows."""

@@ -13,6 +13,7 @@ import scipy.optimize
 
 from .. import _core
 from ..config import Training
+from ..features.training_set import Rows
 from ..structures import Floats
 from .curvature import Curvature, FewRows, Product, Whole
 from .parameters import Parameters
@@ -99,9 +100,9 @@ class Objective:
         return loss["value"] + float(ridge @ theta), self.parameters.gradient(gradient) + 2 * ridge
 
     def curvature(self, theta: Floats, rng: np.random.Generator) -> Curvature:
-        """Return the Gauss-Newton matrix of the loss [n, n], 2 J^T J of a random sample of energies and forces, with
-        the second derivative of the L2 term. Stresses are left out. What weighs more is sampled more often and counts
-        less each time, so the mean over samples is the matrix of all rows.
+        """Return the Gauss-Newton matrix of the loss, 2 J^T J of a random sample of energies and forces, with the
+        second derivative of the L2 term; it is kept as its rows if these are few. Stresses are left out. What weighs
+        more is sampled more often and counts less each time, so the mean over samples is the matrix of all rows.
 
         Source: J. Martens, ICML 2010, section 4; the sample takes the place of all rows of J.
         """
@@ -120,11 +121,11 @@ class Objective:
             scales.append(np.append(of_energy, np.sqrt(2 * self.weights.force * forces)))
             components.append(chosen.tolist())
         self.potential.weights = self.parameters.weights(theta)
-        rows = structures.tolist(), components, scales
+        rows = Rows(structures.tolist(), components, scales)
         ridge = 2 * self.weights.l2 * self.parameters.penalized
-        if FEW * sum(map(len, scales)) < self.parameters.size:
-            return FewRows(self.prepared.scaled_jacobian(self.potential, self.parameters, *rows), ridge)
-        matrix = self.prepared.gauss_newton(self.potential, self.parameters, *rows)
+        if FEW * rows.number < self.parameters.size:
+            return FewRows(self.prepared.scaled_jacobian(self.potential, self.parameters, rows), ridge)
+        matrix = self.prepared.gauss_newton(self.potential, self.parameters, rows)
         matrix[np.diag_indices_from(matrix)] += ridge
         return Whole(matrix)
 
