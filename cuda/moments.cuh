@@ -41,28 +41,8 @@ struct MomentOperator {
     /// The nodes of all functions
     __device__ void compute() const {
         if (op.lane == 0) op.t.nodes[0] = 1;
-        for (const MomentRange& moment : plan.moments) {
-            tabulate(moment);
-            for_each_component(moment, [&](int node, const Exponents& e) {
-                Real total = 0;
-                for (int k = begin_of(moment); k < end_of(moment); ++k)
-                    total += op.t.R[k] * unit_of(k).value(e);
-                op.t.nodes[node] = total;
-            });
-        }
-        __syncwarp();
-        for (int level = 1; level < plan.levels.size; ++level) {
-            for_each_node(level, [&](int node) {
-                const Range products = products_of(node);
-                Real total = 0;
-                for (int q = products.begin; q < products.end; ++q) {
-                    const Product<Real>& p = plan.products[q];
-                    total += p.weight * op.t.nodes[p.a] * op.t.nodes[p.b];
-                }
-                op.t.nodes[node] = total;
-            });
-            __syncwarp();
-        }
+        sum_neighbors(op.t.nodes, [&](int k, const Exponents& e) { return op.t.R[k] * unit_of(k).value(e); });
+        sum_products(op.t.nodes, [&](const Product<Real>& p) { return op.t.nodes[p.a] * op.t.nodes[p.b]; });
     }
 
     /// Calls set(output, G).
@@ -104,27 +84,10 @@ struct MomentOperator {
     __device__ void jvp(const Set& set) const {
         compute();
         if (op.lane == 0) op.t.bar[0] = 0;
-        for (const MomentRange& moment : plan.moments) {
-            tabulate(moment);
-            for_each_component(moment, [&](int node, const Exponents& e) {
-                Real total = 0;
-                for (int k = begin_of(moment); k < end_of(moment); ++k) total += change(k, e);
-                op.t.bar[node] = total;
-            });
-        }
-        __syncwarp();
-        for (int level = 1; level < plan.levels.size; ++level) {
-            for_each_node(level, [&](int node) {
-                const Range products = products_of(node);
-                Real total = 0;
-                for (int q = products.begin; q < products.end; ++q) {
-                    const Product<Real>& p = plan.products[q];
-                    total += p.weight * (op.t.bar[p.a] * op.t.nodes[p.b] + op.t.nodes[p.a] * op.t.bar[p.b]);
-                }
-                op.t.bar[node] = total;
-            });
-            __syncwarp();
-        }
+        sum_neighbors(op.t.bar, [&](int k, const Exponents& e) { return change(k, e); });
+        sum_products(op.t.bar, [&](const Product<Real>& p) {
+            return op.t.bar[p.a] * op.t.nodes[p.b] + op.t.nodes[p.a] * op.t.bar[p.b];
+        });
         for (int o = op.lane; o < plan.outputs.size; o += warp_size)
             set(plan.outputs[o].output, op.t.bar[plan.outputs[o].node]);
     }
@@ -139,6 +102,35 @@ private:
     }
     __device__ int end_of(const MomentRange& moment) const {
         return moment.element == every_element ? op.neighbors() : op.end_of(moment.element);
+    }
+
+    // Sets the components of the moments, sums of term(neighbour, exponents).
+    template <class Term>
+    __device__ void sum_neighbors(Real* components, const Term& term) const {
+        for (const MomentRange& moment : plan.moments) {
+            tabulate(moment);
+            for_each_component(moment, [&](int node, const Exponents& e) {
+                Real total = 0;
+                for (int k = begin_of(moment); k < end_of(moment); ++k) total += term(k, e);
+                components[node] = total;
+            });
+        }
+        __syncwarp();
+    }
+
+    // Sets the nodes behind the components, weighted sums of term(product), level by level.
+    template <class Term>
+    __device__ void sum_products(Real* nodes, const Term& term) const {
+        for (int level = 1; level < plan.levels.size; ++level) {
+            for_each_node(level, [&](int node) {
+                const Range products = products_of(node);
+                Real total = 0;
+                for (int q = products.begin; q < products.end; ++q)
+                    total += plan.products[q].weight * term(plan.products[q]);
+                nodes[node] = total;
+            });
+            __syncwarp();
+        }
     }
 
     // The shell's values for the moment's neighbours

@@ -20,13 +20,15 @@ extern const Kernels table;
 
 namespace {
 
-// What this machine has, from the most to the least capable.
+// What this build and this machine have, from the most to the least capable.
 std::vector<const Kernels*> available() {
     std::vector<const Kernels*> list;
-#ifdef SITEWISE_X86
+#ifdef SITEWISE_HAS_AVX512
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
         list.push_back(&avx512::table);
+#endif
+#ifdef SITEWISE_HAS_AVX2
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list.push_back(&avx2::table);
 #endif
     list.push_back(&baseline::table);
@@ -42,7 +44,7 @@ const Kernels& choose() {
         if (std::string(k->name) == wanted) return *k;
         names += (names.empty() ? "" : ", ") + std::string(k->name);
     }
-    throw Error("SITEWISE_ISA is \"" + std::string(wanted) + "\", this machine has " + names);
+    throw Error("SITEWISE_ISA is \"" + std::string(wanted) + "\", expected one of " + names);
 }
 
 }  // namespace
