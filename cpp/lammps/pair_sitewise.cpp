@@ -257,7 +257,7 @@ void PairSitewise::load(const char* directory) {
     } catch (const std::exception& error) {
         failure = error.what();
     }
-    tell_failure(failure);
+    report_failure(failure);
     MPI_Allreduce(&hash, &low, 1, MPI_UINT64_T, MPI_MIN, world);
     MPI_Allreduce(&hash, &high, 1, MPI_UINT64_T, MPI_MAX, world);
     if (low != high) error->all(FLERR, "pair_style sitewise: {} changed while MPI ranks read it", directory);
@@ -267,7 +267,7 @@ void PairSitewise::load(const char* directory) {
 }
 
 // Ends the run with the message of the first rank that has one.
-void PairSitewise::tell_failure(std::string text) {
+void PairSitewise::report_failure(std::string text) {
     int mine = text.empty() ? comm->nprocs : comm->me, first = 0;
     MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, world);
     if (first == comm->nprocs) return;
@@ -432,7 +432,7 @@ void PairSitewise::check_list() {
     if (failure.empty()) failure = atom_left_out(GhostGroup::of(comm), "comm_modify group");
     if (failure.empty()) failure = overlap_;
     if (failure.empty() && gaps_) failure = neighbor_left_out();
-    tell_failure(failure);
+    report_failure(failure);
 }
 
 std::string PairSitewise::atom_left_out(int chosen, const char* command) const {

@@ -57,7 +57,7 @@ private:
     void forget_coeff();
     void find_units();
     void load(const char* directory);
-    void tell_failure(std::string text);
+    void report_failure(std::string text);
     void allocate();
     void check_ghosts();
     void read_exclusions();

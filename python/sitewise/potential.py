@@ -84,7 +84,7 @@ class Potential:
             Precision of the arithmetic: "float64", or the faster "float32", whose forces differ by about 1e-5 of the
             largest one. Sums of energies and forces over atoms are in float64 in any case.
         device
-            Where to compute: "cpu", or "cuda" for the first CUDA device.
+            What computes: "cpu", or "cuda" for the first CUDA device.
 
         Raises
         ------

@@ -64,7 +64,7 @@ def nearest_distances(data: Iterable[Structure], elements: Sequence[str]) -> Flo
     -------
     array [n, n]
         Angstrom, symmetric: the median over the atoms of one element of the distance to the nearest atom of the other,
-        the shorter one of both ways. Where no two such atoms are within 6 Angstrom, the sum of the covalent radii.
+        the shorter one of both ways. It is the sum of the covalent radii if no two such atoms are within 6 Angstrom.
 
     Raises
     ------
@@ -131,8 +131,8 @@ def _standard_cutoff(distances: Floats) -> float:
 
 
 def _accurate(elements: Sequence[str], distances: Floats, cutoff: float) -> _core.SymmetryFunctions:
-    """Contract moments of shells. Where there are several elements, the shells have all neighbours, once with weight 1
-    and once weighted by atomic numbers, so the number of contractions does not grow with the elements."""
+    """Contract moments of shells. With several elements the shells have all neighbours, once with weight 1 and once
+    weighted by atomic numbers, so the number of contractions does not grow with the elements."""
     from ase.data import atomic_numbers
 
     indices = range(len(elements))

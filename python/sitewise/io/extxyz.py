@@ -29,7 +29,7 @@ def parse_header(line: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        Where ASE raises it. Also for a stress that is not symmetric, of which ASE would use one triangle; for a name
+        If ASE raises it. Also for a stress that is not symmetric, of which ASE would use one triangle; for a name
         that ASE knows in other letters; and for a pbc that is not true or false, which ASE would take for true.
     """
     found = _words(line)

@@ -37,7 +37,7 @@ class Curvature(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Whole:
-    """A matrix as its elements [n, n]. Where rounding errors make it indefinite it is damped more."""
+    """A matrix as its elements [n, n]. It is damped more if rounding errors make it indefinite."""
 
     matrix: Floats
 

@@ -92,8 +92,8 @@ class Inputs:
 
     @property
     def at_once(self) -> int:
-        """Number of replicas that run at the same time. Where ranks share the structures, and on a device, all work on
-        one replica after the other."""
+        """Return how many replicas run at the same time: all of them, or one if ranks share the structures or a device
+        computes."""
         return self.config.training.replicas if self.ranks.size == 1 and self.potential.device == "cpu" else 1
 
 

@@ -208,7 +208,7 @@ class LBFGS:
     """L-BFGS on all structures, J. Nocedal and S. J. Wright, Numerical Optimization (2006), algorithms 7.4 and 7.5,
     with scipy's strong Wolfe line search.
 
-    Where it is `preconditioned`, the two loops start from the inverse of a sampled Gauss-Newton matrix instead of a
+    If it is `preconditioned`, the two loops start from the inverse of a sampled Gauss-Newton matrix instead of a
     multiple of 1.
     """
 

@@ -74,7 +74,7 @@ def train(
     ranks
         The ranks that share the structures, from `sitewise.ranks.all_ranks`; this process alone if not given.
     device
-        Where the loss and its gradient are computed, "cpu" or "cuda"; neighbour lists, features and the Gauss-Newton
+        "cpu" or "cuda", which computes the loss and its gradient; neighbour lists, features and the Gauss-Newton
         matrix of the preconditioner come from the processor.
 
     Returns
