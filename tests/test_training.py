@@ -514,10 +514,10 @@ def wait_for_iterations(out, process):
 @pytest.mark.parametrize(
     ("optimizer", "signum", "iterations"),
     [
-        ("adam", signal.SIGKILL, 6000),
-        ("adam", signal.SIGINT, 6000),
-        ("adam", signal.SIGTERM, 6000),
-        ("gn-lbfgs", signal.SIGKILL, 1000),
+        ("adam", signal.SIGKILL, 1500),
+        ("adam", signal.SIGINT, 1500),
+        ("adam", signal.SIGTERM, 1500),
+        ("gn-lbfgs", signal.SIGKILL, 300),
     ],
 )
 def test_interrupted_and_resumed_run_gives_the_same_numbers(folder, tmp_path, optimizer, signum, iterations):

@@ -64,7 +64,7 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 # Bytes of a file, and dots in a key: a larger file would take too long to read, or could not be read at all.
 SIZE, DOTS = 1 << 18, 50
 HIDDEN = 10**6  # weights between hidden layers
-MATRIX = {"gn-lbfgs": 10**5, "lm": 10**5}  # the same for optimisers with a matrix of all weights
+MATRIX = {"gn-lbfgs": 10**5, "lm": 10**5}  # the same for optimisers whose matrices have a column for each weight
 LONGEST = 50.0  # cutoff in Angstrom, within which there are some 30,000 neighbours
 PROBLEMS = 10  # reported at once
 

@@ -26,8 +26,9 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # D. P. Kingma and J. Ba, arXiv:1412.6
 PAIRS = 20  # steps and gradient differences that L-BFGS remembers
 TINY = 1e-250  # their least product, far above where squares become 0
 
-# The Gauss-Newton matrix is made of this many structures, and of this part of their force components.
-SAMPLED_STRUCTURES, SAMPLED_FORCES = 54, 0.2
+# The Gauss-Newton matrix is made of this many structures, and of this part of their force components, which are at most
+# MOST_FORCES. So its memory is bounded: with more than 2 MOST_FORCES parameters it is not made, see FEW.
+SAMPLED_STRUCTURES, SAMPLED_FORCES, MOST_FORCES = 54, 0.2, 5000
 FEW = 2  # parameters for each of these rows, beyond which the matrix is not made: products with it take longer
 DAMPING = 1e-2  # of the mean diagonal element, added to the diagonal
 REBUILT = 25  # iterations between two matrices of `gn-lbfgs`
@@ -110,12 +111,14 @@ class Objective:
         weight = np.array([self.prepared.weights(i)[0] for i in self.everything])
         importance = (weight + np.array([np.mean(of) for of in of_atoms])) / 2
         structures, chances = sample(importance, SAMPLED_STRUCTURES, rng)
+        there = sum(3 * len(of_atoms[i]) for i in structures)
+        part = min(SAMPLED_FORCES, MOST_FORCES / max(there, 1))
         components: list[list[int]] = []
         scales: list[Floats] = []  # square roots of twice the weights of the squares of its rows
         for i, chance in zip(structures, chances, strict=True):
             known = self.data[i].energy is not None
             energy = weight[i] / chance / self.energies if known else 0.0
-            chosen, chances_of_forces = self._sampled_forces(i, np.repeat(of_atoms[i], 3), rng)
+            chosen, chances_of_forces = self._sampled_forces(i, np.repeat(of_atoms[i], 3), part, rng)
             forces = of_atoms[i][chosen // 3] / (chance * chances_of_forces) / max(self.forces, 1)
             of_energy = np.sqrt(2 * energy) / len(self.data[i].atoms)
             scales.append(np.append(of_energy, np.sqrt(2 * self.weights.force * forces)))
@@ -129,10 +132,10 @@ class Objective:
         matrix[np.diag_indices_from(matrix)] += ridge
         return Whole(matrix)
 
-    def _sampled_forces(self, structure: int, weights: Floats, rng: np.random.Generator) -> Sample:
+    def _sampled_forces(self, structure: int, weights: Floats, part: float, rng: np.random.Generator) -> Sample:
         if self.data[structure].forces is None or self.weights.force == 0:
             return Sample(np.empty(0, dtype=np.int64), np.empty(0))
-        return sample(weights, max(1, round(SAMPLED_FORCES * weights.size)), rng)
+        return sample(weights, max(1, round(part * weights.size)), rng)
 
 
 def sample(importance: Floats, count: int, rng: np.random.Generator) -> Sample:
