@@ -379,7 +379,7 @@ def test_contractions_equal_the_sums_over_tuples(device, name, kind):
         mine = i == atom
         functions = plan.functions(species[atom])
         expected = [formula(f, kind, 0.0, species[j[mine]], vectors[mine]) for f in functions]
-        for f, value, right in zip(functions, G[atom], expected, strict=False):
+        for value, right in zip(G[atom], expected, strict=False):
             assert_close(value, right, 1e-11, floor=1e-6)
 
 
