@@ -386,11 +386,12 @@ def test_a_recipe_may_change_its_name(folder):
 
 
 def test_every_setting_is_part_of_a_runs_identity(folder):
-    """Two settings that change no numbers are the exception."""
+    """Settings that do not change the course of a run are the exception."""
     run = run_of(folder)
     for table in ("symmetry_functions", "network", "training"):
         expected = {f"[{table}] {key}" for key in run.inputs.config.tables()[table]}
-        assert expected - set(identity(run.inputs, run.replica)) <= {"[training] memory_budget", "[training] replicas"}
+        others = {f"[training] {key}" for key in ("memory_budget", "replicas", "posterior")}
+        assert expected - set(identity(run.inputs, run.replica)) <= others
 
 
 @pytest.mark.parametrize("other", [{"a": 1, "b": None, "c": None}, {"a": 1}, {"a": 2, "b": None}])

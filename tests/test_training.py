@@ -87,7 +87,8 @@ def test_outputs(folder, tmp_path):
     names = {"potential", "training.toml", "log.csv", "errors.json", "outliers.csv", "checkpoint.npz"}
     pictures = {"learning_curves.png", "error_distributions.png", "correlation.png"}
     assert {path.name for path in out.iterdir()} == names | pictures
-    assert {p.name for p in (out / "potential").iterdir()} == {"input.nn", "scaling.data", "weights.014.data"}
+    files = {"input.nn", "scaling.data", "weights.014.data", "posterior.data"}
+    assert {p.name for p in (out / "potential").iterdir()} == files
     errors = json.loads((out / "errors.json").read_text())
     assert {"train", "test", "cpu_seconds", "wall_seconds", "peak_memory_mb"} == set(errors)
     kinds = {f"{kind}_{measure}" for kind in ("energy", "force", "stress") for measure in ("rmse", "mae", "max")}

@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections.abc import Sequence
 from copy import copy, deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from ase.calculators.calculator import Calculator, all_changes, compare_atoms
 
 from . import _core
 from ._core import Error
+from .posterior import Bars
 from .structures import VOIGT, Floats, core_arrays
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Model(Protocol):
     @property
     def device(self) -> str: ...
     def outside(self, atoms: Atoms, atom: int) -> str: ...
+    def bars(self, atoms: Atoms) -> Bars: ...
 
 
 @dataclass
@@ -53,8 +55,9 @@ class SitewiseCalculator(Calculator):
     """A calculator of energy, free_energy, energies, forces, stress and stresses for ASE.
 
     `Potential.calculator` and `Ensemble.calculator` make calculators. `results` also has `extrapolation` [n], the
-    number of functions of each atom outside the training range, and for an ensemble `energy_spread` and
-    `energies_spread` [n] (eV). `stresses` are divided among the atoms as the heat current requires, and add up to
+    number of functions of each atom outside the training range, for an ensemble `energy_spread` and `energies_spread`
+    [n] (eV), and with `bars` the error bars `energy_bar`, `energies_bar` [n] (eV) and `forces_bar` [n, 3]
+    (eV/Angstrom). `stresses` are divided among the atoms as the heat current requires, and add up to
     `stress`; both exist for structures that are periodic in three directions.
 
     Threads may share a calculator: `atoms`, `results`, `extrapolations` and the neighbour list belong to each thread. A
@@ -73,18 +76,26 @@ class SitewiseCalculator(Calculator):
     stop_after
         Raise Error once more functions than this have been outside the training range, summed over atoms and a thread's
         calculations; None for no limit.
+    bars
+        Compute error bars in each calculation; only a potential with a posterior has them.
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]  # noqa: RUF012
     name = "sitewise"
 
     def __init__(
-        self, potential: Model, skin: float = 1.0, warn_every: int = 1000, stop_after: int | None = None
+        self,
+        potential: Model,
+        skin: float = 1.0,
+        warn_every: int = 1000,
+        stop_after: int | None = None,
+        bars: bool = False,
     ) -> None:
         self.potential = potential
         self.skin = skin
         self.warn_every = warn_every
         self.stop_after = stop_after
+        self.bars = bars
         self._last: tuple[Atoms | None, dict[str, Any]] = (None, {})
         self._threads = threading.local()
         super().__init__()  # type: ignore[no-untyped-call]
@@ -181,6 +192,9 @@ class SitewiseCalculator(Calculator):
             "extrapolation": result["extrapolations"],
             **{name: result[name] for name in ("energy_spread", "energies_spread") if name in result},
         }
+        if self.bars:
+            found = self.potential.bars(copied)
+            self.results |= {f"{field.name}_bar": getattr(found, field.name) for field in fields(found)}
         if copied.pbc.all():
             self.results["stress"] = _voigt(result["virial"]) / copied.cell.volume
             if wanted:

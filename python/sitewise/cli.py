@@ -70,6 +70,9 @@ KeepLearned = Annotated[
     bool, typer.Option("--keep-machine-learned", help="Keep steps that VASP's machine-learned force field made.")
 ]
 DeviceName = Annotated[Literal["cpu", "cuda"], typer.Option("--device", help="Where to compute.")]
+WithBars = Annotated[
+    bool, typer.Option("--bars", help="Also compute error bars, from the posterior that is stored with the potential.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results, warnings and errors.")]
 
 Recipe = Literal["default", "yoo2019-adam", "yoo2019-lbfgs", "seed-adam", "seed-lbfgs"]
@@ -171,6 +174,10 @@ def evaluate(
     data: DataPaths,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the errors to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw predictions against labels into this file.")] = None,
+    bars: WithBars = False,
+    reliability: Annotated[
+        Path | None, typer.Option(help="With --bars, draw the errors found against the bars into this file.")
+    ] = None,
     cflength: CfLength = 1.0,
     cfenergy: CfEnergy = 1.0,
     length_unit: LengthUnit = None,
@@ -186,14 +193,20 @@ def evaluate(
     device: DeviceName = "cpu",
     quiet: Quiet = False,
 ) -> None:
-    """Compare a potential with labelled structures, in total and by group."""
+    """Compare a potential with labelled structures, in total and by group.
+
+    With `--bars` the command prints which part of the errors is within one and two error bars.
+    """
     from .ensemble import load_potential
     from .evaluation.comparison import compare
+    from .evaluation.coverage import coverage_line, coverage_table, save_reliability
     from .evaluation.errors import error_table
     from .files import write_text
     from .io.dataset import Dataset
     from .training.plots import save_correlation
 
+    if reliability and not bars:
+        raise Error("--reliability needs --bars")
     reporter = Reporter(quiet)
     loaded = load_potential(potential, cflength, cfenergy, device, reporter)
     keys = {"energy": energy_key, "forces": forces_key, "stress": stress_key, "virial": virial_key}
@@ -201,13 +214,20 @@ def evaluate(
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
     options |= {"stress_unit": stress_unit, "mixed_labels": mixed_labels}
     structures = Dataset.read(data, keys=given, reporter=reporter, **options)
-    comparison = compare(loaded, structures, "evaluating", reporter)
+    comparison = compare(loaded, structures, "evaluating", reporter, bars)
     errors = error_table(comparison)
+    coverage = coverage_table(comparison)
+    if coverage:
+        errors["coverage"] = coverage
     for found in errors.get("suspicious_labels", []):
         reporter.warn(found["sentence"])
     _print_errors({"data": errors})
+    for kind, row in coverage.items():
+        print(coverage_line(kind, row))
     if json_file:
         write_text(json_file, json.dumps(errors, indent=2) + "\n")
+    if reliability:
+        save_reliability(reliability, comparison)
     if plot:
         save_correlation(plot, {"data": comparison})
 
@@ -217,6 +237,7 @@ def predict(
     potential: PotentialPath,
     data: DataPaths,
     output: Annotated[Path, typer.Option("--output", "-o", help="Extended XYZ to write.")],
+    bars: WithBars = False,
     cflength: CfLength = 1.0,
     cfenergy: CfEnergy = 1.0,
     length_unit: LengthUnit = None,
@@ -229,7 +250,8 @@ def predict(
     """Predict energy, forces, stress, atomic energies and extrapolation of structures, as extended XYZ.
 
     `energies` are the atomic energies (eV); `extrapolation` is the number of symmetry functions of each atom outside
-    the range of the training set.
+    the range of the training set. `--bars` adds the error bars `energy_bar`, `energies_bar` (eV) and `forces_bar`
+    (eV/Angstrom).
     """
     from .ensemble import load_potential
     from .evaluation.predictions import require_xyz_name, write_predictions
@@ -240,7 +262,75 @@ def predict(
     loaded = load_potential(potential, cflength, cfenergy, device, reporter)
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
     structures = Dataset.read(data, require_labels=False, mixed_labels=True, reporter=reporter, **options)
-    write_predictions(loaded, structures, output, reporter)
+    write_predictions(loaded, structures, output, reporter, bars)
+
+
+@command
+def posterior(
+    potential: PotentialPath,
+    data: Annotated[list[Path], typer.Argument(help="Files with the structures that it was trained on.")],
+    test: Annotated[
+        list[Path] | None, typer.Option(help="Held-out structures, whose errors scale the bars; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random draws.")] = 0,
+    cflength: CfLength = 1.0,
+    cfenergy: CfEnergy = 1.0,
+    length_unit: LengthUnit = None,
+    energy_unit: EnergyUnit = None,
+    keep_unconverged: KeepUnconverged = False,
+    keep_machine_learned: KeepLearned = False,
+    mixed_labels: MixedLabels = False,
+    quiet: Quiet = False,
+) -> None:
+    """Store a posterior distribution of the weights with a potential, from which error bars are computed.
+
+    `sitewise train` does the same at its end. This command is for potentials of other programs and of earlier runs.
+    """
+    from .io.dataset import Dataset
+    from .posterior import FILE
+    from .potential import Potential
+    from .symmetry import doubt_cutoff
+    from .training.posterior import posterior_of
+
+    reporter = Reporter(quiet)
+    loaded = Potential.load(potential, cflength, cfenergy)
+    doubt_cutoff(loaded.functions, potential, cflength, reporter)
+    options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
+    options["mixed_labels"] = mixed_labels
+    train, held_out = (
+        Dataset.read(paths, reporter=reporter, **options) if paths else Dataset([]) for paths in (data, test)
+    )
+    posterior_of(loaded, train, held_out, seed, reporter).save(potential)
+    print(f"{printable(potential / FILE, PATH)}: {(potential / FILE).stat().st_size / 1e6:.1f} MB")
+
+
+@command
+def compare_energies(
+    potential: PotentialPath,
+    data: DataPaths,
+    per_atom: Annotated[bool, typer.Option("--per-atom", help="Compare energies per atom.")] = False,
+    cflength: CfLength = 1.0,
+    cfenergy: CfEnergy = 1.0,
+    length_unit: LengthUnit = None,
+    energy_unit: EnergyUnit = None,
+    quiet: Quiet = False,
+) -> None:
+    """Print the energies of structures and their differences from the first one, with error bars.
+
+    Errors of like structures are alike and cancel: a difference may be far better known than the energies.
+    """
+    from .evaluation.differences import energy_differences
+    from .io.dataset import Dataset
+    from .potential import Potential
+
+    loaded = Potential.load(potential, cflength, cfenergy)
+    options = _reading(length_unit, energy_unit, False, False)
+    structures = Dataset.read(data, require_labels=False, mixed_labels=True, reporter=Reporter(quiet), **options)
+    unit = "eV/atom" if per_atom else "eV"
+    print(f"{'energy':>14} {'bar':>10} {'difference':>12} {'bar':>10}  {unit}")
+    for row in energy_differences(loaded, structures, per_atom):
+        numbers = f"{row.energy:14.6f} {row.bar:10.6f} {row.difference:12.6f} {row.difference_bar:10.6f}"
+        print(f"{numbers}  {printable(row.name)}")
 
 
 @command

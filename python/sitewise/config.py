@@ -249,6 +249,8 @@ class Training(_Table):
     """Seed of held-out structures, first weights, batches and samples."""
     replicas: Annotated[int, Field(ge=1, le=1000)] = 1
     """Number of potentials in an ensemble; the first weights of replica r are those of `seed` + r."""
+    posterior: bool = True
+    """Store a posterior distribution of the weights with the potential, from which error bars are computed."""
     early_stop: Count | None = None
     """Stop after this many iterations without a lower test loss, and keep the best potential."""
     memory_budget: Annotated[float, Field(ge=0, le=1e6)] = 4.0

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _core
 from ._core import Error
+from .posterior import Bars
 from .potential import Device, Evaluation, Potential, Precision
 from .structures import Floats
 from .symmetry import SymmetryFunctions, doubt_cutoff
@@ -147,6 +148,10 @@ class Ensemble:
         from .calculator import SitewiseCalculator
 
         return SitewiseCalculator(self, skin, warn_every, stop_after)
+
+    def bars(self, atoms: Atoms) -> Bars:
+        """Raise Error: an ensemble has no posterior; its members may have."""
+        raise Error("an ensemble has no error bars, only its spread; one of its members may have them")
 
     def outside(self, atoms: Atoms, atom: int) -> str:
         """Return how far an atom is outside the training range of the first member; see `Potential.outside`."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from . import _core
+from ._core import Error
 from .files import folder_beside
+from .posterior import FILE, Bars, Posterior
 from .structures import VOIGT, Floats, Ints, core_arrays
 from .symmetry import SymmetryFunctions
 from .text import printable_lines
@@ -43,6 +45,8 @@ class Evaluation:
         Network inputs (scaled symmetry functions) [n, max_count]; NaN behind the last function of an atom's element.
     extrapolation
         [n], the number of functions of each atom that are outside the range of the training set.
+    bars
+        Error bars; None unless asked for.
     """
 
     energy: float
@@ -51,16 +55,26 @@ class Evaluation:
     stress: Floats | None
     features: Floats
     extrapolation: Ints
+    bars: Bars | None = field(default=None, kw_only=True)
 
 
 class Potential:
     """A Behler-Parrinello potential, J. Behler, J. Chem. Phys. 134, 074106 (2011).
 
     `load` and training make potentials; `core` is the object of the extension.
+
+    Parameters
+    ----------
+    core
+        The object of the extension.
+    folder
+        The directory that it was read from, where its posterior is; None if there is none.
     """
 
-    def __init__(self, core: _core.Potential) -> None:
+    def __init__(self, core: _core.Potential, folder: Path | None = None) -> None:
         self.core = core
+        self._folder = folder
+        self._posterior: Posterior | None = None
 
     @classmethod
     def load(
@@ -95,13 +109,13 @@ class Potential:
         core = _core.Potential.load(str(path), cflength, cfenergy)
         core.precision = precision
         core.device = device
-        return cls(core)
+        return cls(core, Path(path))
 
     def save(self, path: str | Path, comments: str = "", units: str = "eV and Angstrom") -> None:
         """Write a directory that `load` reads, in eV and Angstrom.
 
         The potential that `load` returns computes identical numbers. A new directory appears whole or not at all; in an
-        existing one each file is replaced whole.
+        existing one each file is replaced whole. A posterior of the weights is written with it.
 
         Parameters
         ----------
@@ -118,14 +132,21 @@ class Potential:
             If the directory cannot be written.
         """
         path, comments = Path(path), printable_lines(comments)
+        posterior = self.posterior
         if path.is_dir():
-            self.core.save(str(path), comments, units)
+            (path / FILE).unlink(missing_ok=True)  # that of other weights
+            self._save(path, comments, units, posterior)
             return
         with folder_beside(path) as scratch:
-            self.core.save(str(scratch / path.name), comments, units)
+            self._save(scratch / path.name, comments, units, posterior)
             (scratch / path.name).rename(path)
 
-    def evaluate(self, atoms: Atoms, neighbors: _core.NeighborList | None = None) -> Evaluation:
+    def _save(self, path: Path, comments: str, units: str, posterior: Posterior | None) -> None:
+        self.core.save(str(path), comments, units)
+        if posterior is not None:
+            posterior.save(path)
+
+    def evaluate(self, atoms: Atoms, neighbors: _core.NeighborList | None = None, bars: bool = False) -> Evaluation:
         """Return energy, atomic energies, forces, stress, features and extrapolation of a structure.
 
         Parameters
@@ -134,15 +155,66 @@ class Potential:
             The structure.
         neighbors
             A neighbour list that is reused while the atoms move little from call to call. Without it, one is built.
+        bars
+            Whether to compute error bars of energy, atomic energies and forces, too.
 
         Raises
         ------
         Error
             If the structure has an element that the potential does not have, coordinates that are not finite, a
-            periodic cell without volume or overlapping atoms; if the cutoff of `neighbors` is below the potential's.
+            periodic cell without volume or overlapping atoms; if the cutoff of `neighbors` is below the potential's; if
+            there is no posterior to compute bars from.
         """
         arrays = core_arrays(atoms, self.elements, "the potential")
-        return self._evaluation(atoms, self.core.compute(*arrays, features=True, neighbors=neighbors))
+        result = self._evaluation(atoms, self.core.compute(*arrays, features=True, neighbors=neighbors))
+        return replace(result, bars=self.bars(atoms)) if bars else result
+
+    def bars(self, atoms: Atoms) -> Bars:
+        """Return the error bars of energy, atomic energies and forces of a structure.
+
+        Raises
+        ------
+        Error
+            As `evaluate`.
+        """
+        return self._required_posterior().bars(self.core, core_arrays(atoms, self.elements, "the potential"))
+
+    def energy_covariance(self, structures: Sequence[Atoms]) -> Floats:
+        """Return the covariance of the errors of total energies [m, m], eV^2.
+
+        The bar of a sum of these energies with factors c is sqrt(c @ covariance @ c). In differences of like structures
+        most of the errors cancel.
+
+        Raises
+        ------
+        Error
+            As `evaluate`.
+        """
+        each = [core_arrays(atoms, self.elements, "the potential") for atoms in structures]
+        return self._required_posterior().energy_covariance(self.core, each)
+
+    @property
+    def posterior(self) -> Posterior | None:
+        """Return the posterior of the weights, which is read when it is first used; None if there is none of these
+        weights.
+
+        Raises
+        ------
+        Error
+            Its file is damaged.
+        """
+        if self._posterior is None and self._folder is not None:
+            self._posterior = Posterior.load(self._folder)
+        found = self._posterior
+        return found if found is not None and np.array_equal(found.weights, self.core.weights) else None
+
+    def _required_posterior(self) -> Posterior:
+        """Return the posterior; raise Error if there is none."""
+        found = self.posterior
+        if found is None:
+            where = "the potential" if self._folder is None else str(self._folder)
+            raise Error(f"{where}: has no posterior of its weights, for error bars: `sitewise posterior` makes one")
+        return found
 
     def evaluate_many(self, structures: Sequence[Atoms]) -> list[Evaluation]:
         """Return the result of `evaluate` for each structure; a CUDA device computes them together.
@@ -195,7 +267,7 @@ class Potential:
         )
 
     def calculator(
-        self, skin: float = 1.0, warn_every: int = 1000, stop_after: int | None = None
+        self, skin: float = 1.0, warn_every: int = 1000, stop_after: int | None = None, bars: bool = False
     ) -> SitewiseCalculator:
         """Return a calculator for ASE that keeps its neighbour list while the atoms move little.
 
@@ -208,10 +280,12 @@ class Potential:
         stop_after
             Raise Error once more functions than this have been outside the training range, summed over atoms and
             calculations; None for no limit.
+        bars
+            Compute error bars in each calculation, as `energy_bar`, `energies_bar` and `forces_bar` of its results.
         """
         from .calculator import SitewiseCalculator
 
-        return SitewiseCalculator(self, skin, warn_every, stop_after)
+        return SitewiseCalculator(self, skin, warn_every, stop_after, bars)
 
     def outside(self, atoms: Atoms, atom: int) -> str:
         """Return a sentence on how far an atom is outside the training range.

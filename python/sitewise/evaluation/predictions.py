@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +14,20 @@ from ..files import atomic
 from ..io.dataset import Dataset
 from ..io.extxyz import write_extxyz
 from ..io.readers import XYZ
-from ..potential import Potential
+from ..potential import Evaluation, Potential
 from ..progress import Reporter
+from ..structures import Floats
 from .comparison import evaluate_all
 
 
-def write_predictions(potential: Potential | Ensemble, data: Dataset, output: Path, reporter: Reporter) -> None:
+def write_predictions(
+    potential: Potential | Ensemble, data: Dataset, output: Path, reporter: Reporter, bars: bool = False
+) -> None:
     """Write the structures as extended XYZ with energy, forces, and stress if they are periodic in three directions.
 
     Each atom has `energies` (eV) and `extrapolation` (the number of functions outside the training range). For an
-    ensemble the spreads are added. Other data of the structures are kept; labels that were read are not.
+    ensemble the spreads are added, with `bars` the error bars `energy_bar`, `energies_bar` and `forces_bar`. Other data
+    of the structures are kept; labels that were read are not.
 
     Raises
     ------
@@ -29,15 +35,23 @@ def write_predictions(potential: Potential | Ensemble, data: Dataset, output: Pa
         If a structure cannot be evaluated or the file cannot be written.
     """
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for structure, result in zip(data, evaluate_all(potential, data, "predicting", reporter), strict=True):
+        for structure, result in zip(data, evaluate_all(potential, data, "predicting", reporter, bars), strict=True):
             atoms = structure.atoms.copy()
             atoms.arrays["extrapolation"] = result.extrapolation
-            for name in SPREADS:
-                spread = getattr(result, name, None)
-                if spread is not None:
-                    (atoms.info if isinstance(spread, float) else atoms.arrays)[name] = spread
+            for name, value in _uncertainties(result):
+                (atoms.info if isinstance(value, float) else atoms.arrays)[name] = value
             values = {name: getattr(result, name) for name in ("energy", "energies", "forces", "stress")}
             write_extxyz(file, atoms, {name: value for name, value in values.items() if value is not None})
+
+
+def _uncertainties(result: Evaluation) -> Iterator[tuple[str, float | Floats]]:
+    """Yield the names and values of spreads or bars, whichever there are."""
+    for name in SPREADS:
+        if hasattr(result, name):
+            yield name, getattr(result, name)
+    if result.bars is not None:
+        for field in fields(result.bars):
+            yield f"{field.name}_bar", getattr(result.bars, field.name)
 
 
 def require_xyz_name(output: Path) -> None:

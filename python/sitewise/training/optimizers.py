@@ -102,17 +102,29 @@ class Objective:
 
     def curvature(self, theta: Floats, rng: np.random.Generator) -> Curvature:
         """Return the Gauss-Newton matrix of the loss, 2 J^T J of a random sample of energies and forces, with the
-        second derivative of the L2 term; it is kept as its rows if these are few. Stresses are left out. What weighs
-        more is sampled more often and counts less each time, so the mean over samples is the matrix of all rows.
+        second derivative of the L2 term; it is kept as its rows if these are few. Stresses are left out.
 
         Source: J. Martens, ICML 2010, section 4; the sample takes the place of all rows of J.
         """
+        rows = self.sampled_rows(SAMPLED_STRUCTURES, SAMPLED_FORCES, MOST_FORCES, rng)
+        self.potential.weights = self.parameters.weights(theta)
+        ridge = 2 * self.weights.l2 * self.parameters.penalized
+        if FEW * rows.number < self.parameters.size:
+            return FewRows(self.prepared.scaled_jacobian(self.potential, self.parameters, rows), ridge)
+        matrix = self.prepared.gauss_newton(self.potential, self.parameters, rows)
+        matrix[np.diag_indices_from(matrix)] += ridge
+        return Whole(matrix)
+
+    def sampled_rows(self, count: int, part: float, most: int, rng: np.random.Generator) -> Rows:
+        """Return the rows of the energies of `count` structures and of a part of their force components, about `most`
+        at most, chosen at random and with the scales of the Gauss-Newton matrix. What weighs more is sampled more often
+        and counts less each time, so the mean of J^T J over samples is the matrix of all rows."""
         of_atoms = [self.prepared.weights(i)[1] for i in self.everything]
         weight = np.array([self.prepared.weights(i)[0] for i in self.everything])
         importance = (weight + np.array([np.mean(of) for of in of_atoms])) / 2
-        structures, chances = sample(importance, SAMPLED_STRUCTURES, rng)
+        structures, chances = sample(importance, count, rng)
         there = sum(3 * len(of_atoms[i]) for i in structures)
-        part = min(SAMPLED_FORCES, MOST_FORCES / max(there, 1))
+        part = min(part, most / max(there, 1))
         components: list[list[int]] = []
         scales: list[Floats] = []  # square roots of twice the weights of the squares of its rows
         for i, chance in zip(structures, chances, strict=True):
@@ -123,14 +135,7 @@ class Objective:
             of_energy = np.sqrt(2 * energy) / len(self.data[i].atoms)
             scales.append(np.append(of_energy, np.sqrt(2 * self.weights.force * forces)))
             components.append(chosen.tolist())
-        self.potential.weights = self.parameters.weights(theta)
-        rows = Rows(structures.tolist(), components, scales)
-        ridge = 2 * self.weights.l2 * self.parameters.penalized
-        if FEW * rows.number < self.parameters.size:
-            return FewRows(self.prepared.scaled_jacobian(self.potential, self.parameters, rows), ridge)
-        matrix = self.prepared.gauss_newton(self.potential, self.parameters, rows)
-        matrix[np.diag_indices_from(matrix)] += ridge
-        return Whole(matrix)
+        return Rows(structures.tolist(), components, scales)
 
     def _sampled_forces(self, structure: int, weights: Floats, part: float, rng: np.random.Generator) -> Sample:
         if self.data[structure].forces is None or self.weights.force == 0:

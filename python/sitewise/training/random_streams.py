@@ -15,6 +15,7 @@ class Stream(IntEnum):
     BATCHES = 2
     LOGGED = 3
     CURVATURE = 4
+    POSTERIOR = 5
     SUBSET = 100  # of the structures of a learning curve
 
 

@@ -21,6 +21,7 @@ from .. import _core
 from .._core import Error
 from ..config import OLD_NAMES, Config
 from ..ensemble import Ensemble
+from ..evaluation.comparison import Comparison
 from ..files import run_folder
 from ..io.dataset import Dataset
 from ..potential import Device, Potential
@@ -33,6 +34,7 @@ from .inputs import Inputs, make_inputs
 from .log import LOG_COLUMNS, log_interval, write_log
 from .monitoring import AdHocWatch
 from .optimizers import Objective, Optimizer, make_optimizer, silent_line_searches
+from .posterior import WIDEST, make_posterior
 from .prepared import Losses, PreparedData
 from .random_streams import Stream, random_numbers
 from .results import Results, compare_with_labels, error_tables, provenance, write_results
@@ -156,6 +158,7 @@ def identity(inputs: Inputs, replica: int) -> dict[str, Any]:
     recipe = inputs.config.training.recipe
     tables["training"]["recipe"] = OLD_NAMES.get(recipe, recipe)
     del tables["data"], tables["invariants"], tables["training"]["memory_budget"], tables["training"]["replicas"]
+    del tables["training"]["posterior"]
     flat = {f"[{table}] {key}": value for table, keys in tables.items() for key, value in keys.items()}
     functions = hashlib.sha256(str(inputs.functions).encode()).hexdigest()
     return {**flat, "replica": replica, **inputs.hashes, "symmetry functions": functions}
@@ -235,6 +238,7 @@ class Run:
         self._save_potential(state.best_theta if inputs.config.training.early_stop else state.theta)
         potential = Potential.load(self.out / "potential")
         comparisons = compare_with_labels(inputs, potential)
+        self._save_posterior(comparisons)
         self.save()
         errors = error_tables(inputs, comparisons, Seconds(state.wall_seconds, state.cpu_seconds))
         if inputs.monitor:
@@ -302,6 +306,15 @@ class Run:
 
     def _set_weights(self, theta: Floats) -> None:
         self.potential.weights = self.inputs.parameters.weights(theta)
+
+    def _save_posterior(self, comparisons: dict[str, Comparison]) -> None:
+        """Save the posterior of the weights with the potential, if it is wanted and not too large."""
+        inputs, settings = self.inputs, self.inputs.config.training
+        if settings.posterior and inputs.parameters.size <= WIDEST:
+            objective = Objective(inputs.train, self.potential, inputs.parameters, settings)
+            rng = random_numbers(settings.seed + self.replica, Stream.POSTERIOR)
+            posterior = make_posterior(objective, inputs.test, comparisons, rng, inputs.reporter)
+            posterior.save(self.out / "potential")
 
     def _save_potential(self, theta: Floats) -> None:
         self._set_weights(theta)

@@ -1,0 +1,270 @@
+"""The posterior distribution of the weights after training, scaled by the errors of held-out data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..config import Training
+from ..evaluation.comparison import Comparison, Pairs, compare
+from ..evaluation.coverage import by_symmetry
+from ..features.source import FeatureSource
+from ..features.training_set import Rows, TrainingSet
+from ..io.dataset import Dataset
+from ..posterior import Posterior
+from ..potential import Potential
+from ..progress import Reporter
+from ..structures import Floats
+from .optimizers import Objective
+from .parameters import whitened_parameters
+from .prepared import PreparedData
+from .random_streams import Stream, random_numbers
+
+DRAWS = 64
+PRIOR = 3.0  # standard deviation of each parameter before any data, see "Error bars" in docs/development/tried.md
+COVERED = 0.683  # of the errors are within one bar, as in a normal distribution
+LARGEST = 3000  # parameters or rows whose matrix is diagonalised
+ROWS = 10_000  # of energies and forces at most
+MOST = 30_000_000  # numbers in rows that are kept
+WIDEST = 100_000  # parameters that a posterior is made for
+TOGETHER = 2000  # rows that are in memory at once
+COMPONENTS = 3000  # of held-out forces at most
+FEW = 8  # held-out energies, below which they say little
+EXACT = 1e-9  # eV/atom or eV/Angstrom, below which an error counts as this
+ROUNDS = 6  # until the scale no longer changes by the prior
+TINY = 1e-9  # of the largest eigenvalue, the ridge that these begin with
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spectrum:
+    """Eigenvalues [r] and eigenvectors [n, r] of a symmetric matrix [n, n], which is 0 on what they do not span."""
+
+    values: Floats
+    vectors: Floats
+
+    @classmethod
+    def of_rows(cls, rows: Floats) -> Spectrum:
+        """Diagonalise J^T J for the rows of J [m, n]."""
+        if len(rows) >= rows.shape[1]:
+            return cls.of_matrix(rows.T @ rows)
+        values, left = np.linalg.eigh(rows @ rows.T)
+        kept = values > 1e-14 * values[-1]
+        return cls(values[kept], rows.T @ (left[:, kept] / np.sqrt(values[kept])))
+
+    @classmethod
+    def of_matrix(cls, matrix: Floats) -> Spectrum:
+        """Diagonalise a matrix without negative eigenvalues."""
+        values, vectors = np.linalg.eigh(matrix)
+        return cls(np.maximum(values, 0.0), vectors)
+
+    def solve(self, vector: Floats, ridge: float) -> Floats:
+        """Return (A + ridge)^-1 times a vector [n] that A's eigenvectors span."""
+        return np.asarray(self.vectors @ (vector @ self.vectors / (self.values + ridge)))
+
+    def bars(self, rows: Floats, ridge: float) -> Floats:
+        """Return sqrt(g^T (A + ridge)^-1 g) of each row g [m, n]."""
+        along = (rows @ self.vectors) ** 2
+        beside = np.maximum(np.einsum("ij,ij->i", rows, rows) - along.sum(axis=1), 0.0)
+        return np.asarray(np.sqrt(along @ (1 / (self.values + ridge)) + beside / ridge))
+
+    def draws(self, count: int, ridge: float, rng: np.random.Generator) -> Floats:
+        """Return random vectors with the covariance (A + ridge)^-1 [count, n]."""
+        z = rng.normal(size=(count, len(self.vectors)))
+        change = 1 / np.sqrt(self.values + ridge) - 1 / np.sqrt(ridge)
+        return np.asarray(z / np.sqrt(ridge) + (z @ self.vectors * change) @ self.vectors.T)
+
+
+def make_posterior(
+    objective: Objective,
+    test: PreparedData,
+    comparisons: Mapping[str, Comparison],
+    rng: np.random.Generator,
+    reporter: Reporter,
+) -> Posterior:
+    """Return the posterior of the weights of a trained potential.
+
+    Its covariance is s^2 (H + ridge)^-1 with the Gauss-Newton matrix H of the loss without L2. The ridge stands for a
+    prior in which each parameter has the standard deviation PRIOR, far wider than the L2 of training: offsets that the
+    data leave free are free here. With this prior the mean of the distribution is not the trained weights but one
+    Gauss-Newton step from them; the errors that L2 causes are in that shift. The errors of held-out data set s, then a
+    factor for bars of energies and one for bars of forces, so that 68 % of the errors are within one bar.
+
+    Source: D. J. C. MacKay, Neural Comput. 4, 448 (1992); scales from held-out data take the place of the noise.
+
+    Parameters
+    ----------
+    objective
+        The loss of the training data; the potential in it has the trained weights.
+    test
+        Held-out data; there may be none.
+    comparisons
+        Predictions and labels: "train" and, where there are held-out data, "test".
+    rng
+        Random numbers for samples and draws.
+    reporter
+        Told of the progress, and of held-out data that are too few.
+    """
+    name = "test" if "test" in comparisons else "train"
+    if name == "train":
+        reporter.warn("no data are held out: training errors scale the error bars, which are too small")
+        test = PreparedData(objective.data, objective.prepared)
+    with reporter.task("posterior of the weights", 1) as advance:
+        slope, spectrum = _slope_and_spectrum(objective, comparisons["train"], rng)
+        energies = _over_errors(objective, test, _energy_rows(test, comparisons[name].energy))
+        forces = _over_errors(objective, test, _force_rows(comparisons[name].force, rng))
+        fit = _Fit.to(energies if len(energies) else forces, slope, spectrum)
+        factor = _quantile(fit.bars(energies)) if len(energies) else 1.0
+        deviations = factor * np.vstack([fit.shift, fit.scale * spectrum.draws(DRAWS, fit.ridge, rng)])
+        of_forces = _quantile(fit.bars(forces)) / factor if len(forces) else 1.0
+        advance()
+    if len(energies) < FEW:
+        reporter.say(f"only {len(energies)} energies scale the error bars, {FEW} or more are better")
+    weights = np.array([objective.parameters.weights(deviation) for deviation in deviations])
+    return Posterior(objective.potential.weights, weights[0], weights[1:], of_forces)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    """The posterior of the parameters: its shift from the trained ones, and its covariance scale^2 (H + ridge)^-1."""
+
+    spectrum: Spectrum
+    shift: Floats
+    scale: float
+    ridge: float
+
+    @classmethod
+    def to(cls, rows: Floats, slope: Floats, spectrum: Spectrum) -> _Fit:
+        """Find the scale from rows of held-out data divided by their errors, and the shift from the gradient of the
+        loss. The scale and the ridge (scale/PRIOR)^2 depend on each other a little."""
+        ridge = TINY * float(spectrum.values[-1])
+        for _ in range(ROUNDS):
+            shift = -spectrum.solve(slope, ridge)
+            scale = _quantile(spectrum.bars(rows, ridge) / np.abs(1 + rows @ shift))
+            ridge = (scale / PRIOR) ** 2
+        return cls(spectrum, shift, scale, ridge)
+
+    def bars(self, rows: Floats) -> Floats:
+        """Return the root mean square deviation of each row."""
+        return np.asarray(np.hypot(self.scale * self.spectrum.bars(rows, self.ridge), rows @ self.shift))
+
+
+def _quantile(bars_over_errors: Floats) -> float:
+    """Return the factor that makes COVERED of the errors lie within one bar."""
+    return float(1 / np.quantile(bars_over_errors, 1 - COVERED))
+
+
+def posterior_of(potential: Potential, train: Dataset, test: Dataset, seed: int, reporter: Reporter) -> Posterior:
+    """Return the posterior of a potential that was trained elsewhere or without one, with the default recipe's weights
+    of the loss.
+
+    Parameters
+    ----------
+    potential
+        The potential.
+    train, test
+        What it was trained on, and held-out data; the latter may be empty.
+    seed
+        Seed of samples and draws.
+    reporter
+        Receives the progress.
+
+    Raises
+    ------
+    Error
+        A structure cannot be evaluated.
+    """
+    settings = Training.model_validate({"l2": 0.0})
+    source = FeatureSource(round(settings.memory_budget * 1e9), reporter=reporter)
+    sets = {"train": train, "test": test}
+    prepared = [PreparedData(d, source.prepare(d, potential.functions, f"{name} data")) for name, d in sets.items()]
+    comparisons = {name: compare(potential, d, f"{name} errors", reporter) for name, d in sets.items() if len(d)}
+    parameters = whitened_parameters(potential.core, prepared[0].prepared)
+    objective = Objective(prepared[0], potential.core, parameters, settings)
+    return make_posterior(objective, prepared[1], comparisons, random_numbers(seed, Stream.POSTERIOR), reporter)
+
+
+def _slope_and_spectrum(
+    objective: Objective, comparison: Comparison, rng: np.random.Generator
+) -> tuple[Floats, Spectrum]:
+    """Return the gradient of the loss without L2, and its Gauss-Newton matrix diagonalised. Both are those of all rows
+    or, where there are many, of the same sample."""
+    n = objective.parameters.size
+    limit = ROWS if n <= LARGEST else min(LARGEST, MOST // n)
+    count = min(len(objective.data), limit // 2)
+    rows = objective.sampled_rows(count, 1.0, limit - count, rng)
+    slope, matrix, kept = np.zeros(n), np.zeros((n, n) if n <= LARGEST else 0), []
+    for some in _parts(rows):
+        errors = Rows(some.structures, some.components, _squares_times_errors(some, comparison))
+        slope += _jacobian(objective, objective.prepared, errors).sum(axis=0)
+        J = _jacobian(objective, objective.prepared, some)
+        if n <= LARGEST:
+            matrix += J.T @ J  # in single precision, small eigenvalues would be noise
+        else:
+            kept.append(J)
+    return slope, Spectrum.of_matrix(matrix) if n <= LARGEST else Spectrum.of_rows(np.concatenate(kept))
+
+
+def _squares_times_errors(rows: Rows, comparison: Comparison) -> list[Floats]:
+    """Return the scales of rows whose sum is the gradient of the loss: squares of scales times errors."""
+    scales = []
+    for structure, components, own in zip(*rows, strict=True):
+        atoms = len(comparison.data[structure].atoms)
+        energy, forces = (_errors_of(pairs, structure) for pairs in (comparison.energy, comparison.force))
+        total = energy * atoms if energy.size else np.zeros(1)
+        scales.append(own**2 * np.concatenate([total, forces[components]]))
+    return scales
+
+
+def _errors_of(pairs: Pairs, structure: int) -> Floats:
+    first, last = np.searchsorted(pairs.structure, [structure, structure + 1])
+    return pairs.errors[first:last]
+
+
+def _jacobian(objective: Objective, prepared: TrainingSet, rows: Rows) -> Floats:
+    """Return rows of the Jacobian by the parameters, in any order."""
+    return prepared.scaled_jacobian(objective.potential, objective.parameters, rows).astype(np.float64)
+
+
+def _parts(rows: Rows) -> Iterator[Rows]:
+    """Divide rows into parts of about TOGETHER."""
+    first = 0
+    sizes = np.cumsum([len(scales) for scales in rows.scales])
+    while first < len(sizes):
+        before = sizes[first - 1] if first else 0
+        last = max(first + 1, int(np.searchsorted(sizes, before + TOGETHER, side="right")))
+        yield Rows(rows.structures[first:last], rows.components[first:last], rows.scales[first:last])
+        first = last
+
+
+def _energy_rows(data: PreparedData, pairs: Pairs) -> Rows:
+    """Return the rows of energies per atom, each divided by its error."""
+    scales = [
+        np.array([1 / (len(data.data[i].atoms) * error)])
+        for i, error in zip(pairs.structure.tolist(), _not_exact(pairs.errors).tolist(), strict=True)
+    ]
+    return Rows(pairs.structure.tolist(), [[] for _ in scales], scales)
+
+
+def _force_rows(pairs: Pairs, rng: np.random.Generator) -> Rows:
+    """Return the rows of some force components, each divided by its error; those of the energies are 0."""
+    chosen = np.sort(rng.permutation(np.flatnonzero(~by_symmetry(pairs)))[:COMPONENTS])
+    of = pairs.structure[chosen]
+    rows = Rows([], [], [])
+    for structure in np.unique(of).tolist():
+        mine = chosen[of == structure]
+        rows.structures.append(structure)
+        rows.components.append((mine - np.searchsorted(pairs.structure, structure)).tolist())
+        rows.scales.append(np.append(0.0, 1 / _not_exact(pairs.errors[mine])))
+    return rows
+
+
+def _not_exact(errors: Floats) -> Floats:
+    return np.where(np.abs(errors) < EXACT, EXACT, errors)
+
+
+def _over_errors(objective: Objective, data: PreparedData, rows: Rows) -> Floats:
+    """Return these rows of the Jacobian without those that are 0 [m, n]."""
+    J = _jacobian(objective, data.prepared, rows)
+    return J[np.any(J, axis=1)]
