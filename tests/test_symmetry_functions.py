@@ -232,3 +232,16 @@ def test_powers_of_the_standard_set_span_polynomials_of_degree_four():
 def test_standard_set_is_computed_from_moments():
     functions = SymmetryFunctions.preset("standard", ["Si"])
     assert functions.core.moments == [20]
+
+
+def test_standard_set_of_many_elements_sums_over_the_neighbours_of_all():
+    elements = ["H", "C", "O", "Cu", "Au"]
+    three, five = (SymmetryFunctions.preset("standard", some, 6.0) for some in (elements[:3], elements))
+    assert {f.type for f in three.of("C")} == {2, 9}
+    types = [f.type for f in five.of("C")]
+    assert types.count(2) == 8 * 5
+    contractions = [f for f in five.of("C") if f.type == 33]
+    assert len(types) == 40 + len(contractions)
+    assert len({(f.neighbor1, f.eta, f.rs, f.power1) for f in contractions}) == len(contractions) == 2 * 4 * 4
+    assert {f.neighbor1 for f in contractions} == {SymmetryFunction.all, SymmetryFunction.all_by_number}
+    assert all((f.neighbor1, f.eta, f.rs) == (f.neighbor2, f.eta2, f.rs2) for f in contractions)

@@ -46,8 +46,15 @@ STANDARD_CUTOFF, STANDARD_LEAST_CUTOFF = 2.0, 5.0
 STANDARD_RADIAL = (0.02, 0.2, 0.4, 0.7, 1.1, 1.9, 3.8, 7.6)
 STANDARD_SHELLS, STANDARD_FIRST_SHELL, STANDARD_WIDTH = 3, 0.85, 0.85
 STANDARD_POWERS = ((1, -1), (1, 1), (2, 1), (4, -1), (4, 1))
+PAIRWISE = 3  # elements; with more of them angular functions sum over the neighbours of all elements
+
+# Neighbours of all elements, with weight 1 and weighted by atomic numbers
+TOGETHER = (SymmetryFunction.all, SymmetryFunction.all_by_number)
 
 REACH = 6.0  # Angstrom, beyond which atoms are not each other's nearest neighbours
+
+
+Shell = tuple[float, float]  # eta (1/Angstrom^2) and r_s (Angstrom) of a Gaussian
 
 
 def nearest_distances(data: Iterable[Structure], elements: Sequence[str]) -> Floats:
@@ -93,9 +100,9 @@ def nearest_distances(data: Iterable[Structure], elements: Sequence[str]) -> Flo
 
 def covalent_distances(elements: Sequence[str]) -> Floats:
     """Return the sums of the covalent radii of each pair of elements [n, n], Angstrom."""
-    from ase.data import atomic_numbers, covalent_radii
+    from ase.data import covalent_radii
 
-    radii: Floats = np.array([covalent_radii[atomic_numbers[symbol]] for symbol in elements])
+    radii: Floats = covalent_radii[_numbers(elements)]
     return np.asarray(radii[:, None] + radii)
 
 
@@ -116,14 +123,20 @@ class Preset(NamedTuple):
 
 
 def _standard(elements: Sequence[str], distances: Floats, cutoff: float) -> _core.SymmetryFunctions:
-    def radial(center: int, neighbor: int) -> Iterator[tuple[float, float]]:
+    def radial(center: int, neighbor: int) -> Iterator[Shell]:
         return ((ratio / float(distances[center, neighbor]) ** 2, 0.0) for ratio in STANDARD_RADIAL)
 
     first = min(STANDARD_FIRST_SHELL * float(distances.min()), cutoff / 2)
     spacing = (cutoff - first) / STANDARD_SHELLS
     shells = [(1 / (STANDARD_WIDTH * spacing) ** 2, first + k * spacing) for k in range(STANDARD_SHELLS)]
-    angular = [(*shell, *power) for shell in [(0.0, 0.0), *shells] for power in STANDARD_POWERS]
-    return _build(len(elements), radial, angular, cutoff, WIDE_ANGULAR)
+    shells.insert(0, (0.0, 0.0))
+    if len(elements) <= PAIRWISE:
+        angular = [(*shell, *power) for shell in shells for power in STANDARD_POWERS]
+        return _build(len(elements), radial, angular, cutoff, WIDE_ANGULAR)
+    functions = [*_radial(len(elements), radial, cutoff)]
+    for center, neighbor, shell in product(range(len(elements)), TOGETHER, shells):
+        functions += _two_shells(center, neighbor, (shell, shell), cutoff)
+    return _core.SymmetryFunctions(len(elements), functions, atomic_numbers=_numbers(elements))
 
 
 def _standard_cutoff(distances: Floats) -> float:
@@ -133,22 +146,18 @@ def _standard_cutoff(distances: Floats) -> float:
 def _accurate(elements: Sequence[str], distances: Floats, cutoff: float) -> _core.SymmetryFunctions:
     """Contract moments of shells. With several elements the shells have all neighbours, once with weight 1 and once
     weighted by atomic numbers, so the number of contractions does not grow with the elements."""
-    from ase.data import atomic_numbers
 
-    indices = range(len(elements))
-    together = (SymmetryFunction.all, SymmetryFunction.all_by_number) if len(elements) > 1 else indices
-    functions = [
-        SymmetryFunction(RADIAL, center, neighbor, eta=eta, rs=rs, cutoff=cutoff)
-        for center in indices
-        for neighbor in indices
-        for eta, rs in _accurate_shells(distances[center, neighbor], cutoff, ACCURATE_RADIAL)
-    ]
-    for center in indices:
+    def radial(center: int, neighbor: int) -> Iterator[Shell]:
+        return iter(_accurate_shells(distances[center, neighbor], cutoff, ACCURATE_RADIAL))
+
+    functions = [*_radial(len(elements), radial, cutoff)]
+    for center in range(len(elements)):
         shells = _accurate_shells(distances[center].min(), cutoff, ACCURATE_SHELLS)
-        for neighbor in together:
-            functions += _contractions(center, neighbor, shells, cutoff)
-    numbers = [atomic_numbers[element] for element in elements]
-    return _core.SymmetryFunctions(len(elements), functions, atomic_numbers=numbers)
+        for neighbor in TOGETHER if len(elements) > 1 else (center,):
+            for pair in combinations_with_replacement(shells, 2):
+                functions += _two_shells(center, neighbor, pair, cutoff)
+            functions += _three_shells(center, neighbor, shells, cutoff)
+    return _core.SymmetryFunctions(len(elements), functions, atomic_numbers=_numbers(elements))
 
 
 def _accurate_cutoff(distances: Floats) -> float:
@@ -156,19 +165,22 @@ def _accurate_cutoff(distances: Floats) -> float:
     return max(ACCURATE_LEAST, ACCURATE_CUTOFF * float(distances.min(axis=1).max()))
 
 
-def _accurate_shells(distance: float, cutoff: float, count: int) -> list[tuple[float, float]]:
+def _accurate_shells(distance: float, cutoff: float, count: int) -> list[Shell]:
     """Begin below the nearest neighbours; where the cutoff hardly reaches these, at half of it."""
     return list(_equispaced(min(ACCURATE_FIRST * distance, cutoff / 2), cutoff, count))
 
 
-def _contractions(
-    center: int, neighbor: int, shells: Sequence[tuple[float, float]], cutoff: float
-) -> Iterator[SymmetryFunction]:
-    """Yield the functions of two shells (eta, r_s), for all pairs of them, and of three equal shells."""
-    for ((eta, rs), (eta2, rs2)), p in product(combinations_with_replacement(shells, 2), PAIR_POWERS):
-        f = SymmetryFunction(TWO_SHELLS, center, neighbor, neighbor, eta=eta, rs=rs, power1=p, cutoff=cutoff)
+def _two_shells(center: int, neighbor: int, pair: tuple[Shell, Shell], cutoff: float) -> Iterator[SymmetryFunction]:
+    """Yield the contractions of two shells (eta, r_s), with all powers."""
+    (eta, rs), (eta2, rs2) = pair
+    for power in PAIR_POWERS:
+        f = SymmetryFunction(TWO_SHELLS, center, neighbor, neighbor, eta=eta, rs=rs, power1=power, cutoff=cutoff)
         f.eta2, f.rs2 = eta2, rs2
         yield f
+
+
+def _three_shells(center: int, neighbor: int, shells: Sequence[Shell], cutoff: float) -> Iterator[SymmetryFunction]:
+    """Yield the contractions of three equal shells (eta, r_s), with all powers."""
     for (eta, rs), powers in product(shells, TRIPLE_POWERS):
         f = SymmetryFunction(THREE_SHELLS, center, neighbor, neighbor, eta=eta, rs=rs, cutoff=cutoff)
         f.neighbor3 = neighbor
@@ -178,7 +190,7 @@ def _contractions(
         yield f
 
 
-def _equispaced(first: float, cutoff: float, count: int) -> Iterator[tuple[float, float]]:
+def _equispaced(first: float, cutoff: float, count: int) -> Iterator[Shell]:
     """Yield eta and r_s of Gaussians from r_s = `first` to one spacing before the cutoff; 1/sqrt(eta) is 1.5
     spacings."""
     spacing = (cutoff - first) / count
@@ -193,7 +205,7 @@ def _fast(elements: Sequence[str], _distances: Floats, cutoff: float) -> _core.S
     return _build(len(elements), _simple_nn_radial, FAST_ANGULAR, cutoff, WIDE_ANGULAR)
 
 
-def _simple_nn_radial(_center: int, _neighbor: int) -> Iterator[tuple[float, float]]:
+def _simple_nn_radial(_center: int, _neighbor: int) -> Iterator[Shell]:
     return ((eta, 0.0) for eta in SIMPLE_NN_RADIAL)
 
 
@@ -202,7 +214,7 @@ def _auto(elements: Sequence[str], _distances: Floats, cutoff: float) -> _core.S
     radii to one spacing D before the cutoff, with eta = 1/(2 D^2)."""
     bonds = covalent_distances(elements)
 
-    def radial(center: int, neighbor: int) -> Iterator[tuple[float, float]]:
+    def radial(center: int, neighbor: int) -> Iterator[Shell]:
         first = 0.8 * float(bonds[center, neighbor])
         if cutoff < 1.5 * first:
             raise Error(
@@ -226,7 +238,7 @@ def _pool(elements: Sequence[str], _distances: Floats, cutoff: float) -> _core.S
     lengths = [cutoff / POOL_LENGTHS ** (m / POOL_LENGTHS) for m in range(POOL_LENGTHS + 1)]
     shifted = [(1 / (longer - length) ** 2, length) for longer, length in pairwise(lengths)]
 
-    def radial(_center: int, _neighbor: int) -> Iterator[tuple[float, float]]:
+    def radial(_center: int, _neighbor: int) -> Iterator[Shell]:
         return iter([*((1 / length**2, 0.0) for length in lengths), *shifted])
 
     angular = [(1 / length**2, 0.0, zeta, lambda_) for length in lengths for zeta in (1, 4, 16) for lambda_ in (-1, 1)]
@@ -235,7 +247,7 @@ def _pool(elements: Sequence[str], _distances: Floats, cutoff: float) -> _core.S
 
 def _build(
     n_elements: int,
-    radial: Callable[[int, int], Iterator[tuple[float, float]]],
+    radial: Callable[[int, int], Iterator[Shell]],
     angular: Sequence[tuple[float, float, float, float]],
     cutoff: float,
     angular_type: int = ANGULAR,
@@ -243,19 +255,28 @@ def _build(
     """Make the functions of every centre: (eta, r_s) of each neighbour element, (eta, r_s, zeta, lambda) of each
     pair."""
     indices = range(n_elements)
-    functions = [
-        SymmetryFunction(RADIAL, center, neighbor, eta=eta, rs=rs, cutoff=cutoff)
-        for center in indices
-        for neighbor in indices
-        for eta, rs in radial(center, neighbor)
-    ]
-    functions += [
+    angular_functions = (
         SymmetryFunction(angular_type, center, j, k, eta=eta, rs=rs, zeta=zeta, lambda_=lambda_, cutoff=cutoff)
         for center in indices
         for j, k in combinations_with_replacement(indices, 2)
         for eta, rs, zeta, lambda_ in angular
-    ]
-    return _core.SymmetryFunctions(n_elements, functions)
+    )
+    return _core.SymmetryFunctions(n_elements, [*_radial(n_elements, radial, cutoff), *angular_functions])
+
+
+def _radial(
+    n_elements: int, radial: Callable[[int, int], Iterator[Shell]], cutoff: float
+) -> Iterator[SymmetryFunction]:
+    """Yield the functions of type 2: (eta, r_s) of each neighbour element of every centre."""
+    for center, neighbor in product(range(n_elements), repeat=2):
+        for eta, rs in radial(center, neighbor):
+            yield SymmetryFunction(RADIAL, center, neighbor, eta=eta, rs=rs, cutoff=cutoff)
+
+
+def _numbers(elements: Sequence[str]) -> list[int]:
+    from ase.data import atomic_numbers
+
+    return [atomic_numbers[element] for element in elements]
 
 
 DEFAULT_PRESET = "standard"
