@@ -321,7 +321,7 @@ def test_a_target_far_from_all_data_is_not_determined(thicknesses):
     (found,) = diagnose(known.data, known.functions, None, None, aim, reporter=QUIET).judgement.targets
     assert found.null_fraction == pytest.approx(0, abs=1e-9)
     assert found.unknown_energy > 0.9
-    assert not found.determined
+    assert found.open
 
 
 def test_candidates_are_ranked_by_what_they_tell(thicknesses):

@@ -71,7 +71,8 @@ def test_targets(crystals, tmp_path):
     assert run.returncode == 0, run.stderr
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["undetermined_targets"] == [f"{tmp_path / 'aim.xyz'}, structure 1"]
-    assert [row["determined"] for row in found["targets"]] == [True, False]
+    assert [row["open"] for row in found["targets"]] == [False, True]
+    assert [(row["bar"], row["bar_atoms"], row["cause"]) for row in found["targets"]] == [(None, None, None)] * 2
     assert "1 of 2 targets are not determined" in run.stdout
 
 
@@ -360,6 +361,6 @@ def test_candidates_are_ranked_for_the_targets(tmp_path, aim):
     assert found[0].name.endswith("structure 4") is (aim == "bcc")
 
 
-def test_a_target_is_determined_where_clusters_and_gaussian_process_say_so():
+def test_without_labels_a_target_is_determined_where_clusters_and_gaussian_process_say_so():
     parts = [OpenPart("", a, b, 0.0) for a, b in ((0.5, 0.001), (0.001, 0.5), (0.001, 0.001))]
-    assert [judge_target(part).determined for part in parts] == [False, False, True]
+    assert [judge_target(part, None).open for part in parts] == [True, True, False]

@@ -455,6 +455,10 @@ def diagnose(
         int | None,
         typer.Option(min=1, help="Least number of atoms of a big cluster; by default 1/20 of each element's atoms."),
     ] = None,
+    accuracy: Annotated[
+        str,
+        typer.Option(help='Error bar per atom up to which a target is determined: "5 meV", or a number of eV.'),
+    ] = "10 meV",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the diagnosis to this file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for pictures and report.html.")] = None,
     cflength: CfLength = 1.0,
@@ -473,7 +477,9 @@ def diagnose(
     from .mapping.verdict import verdict
     from .potential import Potential
     from .symmetry import doubt_cutoff
+    from .units import energy
 
+    limit = energy(accuracy, "--accuracy")
     if potential and config:
         raise Error("--potential and --config exclude each other")
     if compare and not potential:
@@ -491,7 +497,9 @@ def diagnose(
         for paths in (candidates, target)
     )
     functions = diagnosis.functions_of(potentials[0], config, structures, reporter)
-    found = diagnosis.diagnose(structures, functions, potentials[0], added, wanted, potentials[1], n_big, reporter)
+    found = diagnosis.diagnose(
+        structures, functions, potentials[0], added, wanted, potentials[1], n_big, reporter, limit
+    )
     for line in verdict(found):
         print(printable_lines(line))
     if json_file:

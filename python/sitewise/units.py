@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -78,6 +79,25 @@ class Units:
     def __str__(self) -> str:
         stress = "" if self.pressure is None else f", stress in {_name(self.pressure, STRESSES)}"
         return " and ".join(self.names) + stress
+
+
+def energy(text: str, what: str) -> float:
+    """Return an energy in eV from a number with a unit, as in "5 meV"; a number alone is in eV.
+
+    Raises
+    ------
+    Error
+        If `text` is not a positive energy; `what` names it.
+    """
+    found = re.fullmatch(r"\s*([0-9.]+(?:e[-+]?[0-9]+)?)\s*([a-z/]*)\s*", text, flags=re.IGNORECASE)
+    sizes = {name.lower(): size for name, size in {"": 1.0, "meV": 1e-3, **ENERGIES}.items()}
+    try:
+        value = float(found[1]) * sizes[found[2].lower().removesuffix("/atom")] if found else 0.0
+    except (ValueError, KeyError):
+        value = 0.0
+    if not (isfinite(value) and value > 0):
+        raise Error(f'{what} is {printable(text)}, expected a positive energy such as "5 meV" or 0.005 (eV)')
+    return value
 
 
 def _size(unit: str | float, known: Mapping[str, float], what: str) -> float:

@@ -15,11 +15,14 @@ from ..progress import Reporter
 from ..structures import Floats, Structure
 from ..symmetry import SymmetryFunctions
 from .accuracy import Accuracy, atomic_energies, compare, energy_rmse, find_crystals, invariant_points
+from .bars import ACCURACY
 from .clustering import JointClustering
 from .clusters import Partition, cluster_atoms, partition
 from .contents import Contents, contents
 from .determinability import LENGTHS, MAIN_LENGTH, AtomDeterminability, atom_determinability, sum_processes
 from .diagnostic import Diagnostic
+from .energy_process import LENGTHS as SMOOTH_LENGTHS
+from .energy_process import EnergyProcess, Measurements
 from .gspace import Embedding, Integers, Placed
 from .judgement import Judgement, judge
 from .rigidity import last_layer_rigidity
@@ -88,6 +91,7 @@ def diagnose(
     other: Potential | None = None,
     n_big: int | None = None,
     reporter: Reporter | None = None,
+    accuracy: float = ACCURACY,
 ) -> Diagnosis:
     """Diagnose a data set and, if given, a potential.
 
@@ -103,13 +107,15 @@ def diagnose(
     candidates
         Structures that might be added, ranked by the information in their energies.
     target
-        Structures that the potential is made for.
+        Structures that the potential is made for. Their labels do not enter the error bars.
     other
         A potential to compare with.
     n_big
         Least number of atoms of a big cluster; by default a twentieth of each element's.
     reporter
         Receives the progress; by default it writes to stderr.
+    accuracy
+        Error bar up to which a target is determined, eV/atom.
 
     Raises
     ------
@@ -129,10 +135,11 @@ def diagnose(
     with reporter.task("determinability", len(LENGTHS) * (training.n_atoms + placed.n_atoms), lines=True) as advance:
         processes = sum_processes(training, [part.placed for part in sets], advance)
         determinability = atom_determinability(placed, processes, advance)
-    judgement = judge(embedding, atoms, processes[MAIN_LENGTH], added, wanted)
+    fitted = _energy_process(embedding, wanted, reporter) if wanted else None
+    judgement = judge(embedding, atoms, processes[MAIN_LENGTH], added, wanted, fitted, accuracy)
     energies: Floats | None = None
     crystals: list[Structure] = []
-    accuracy: Accuracy | None = None
+    mapped: Accuracy | None = None
     if potential is not None:
         energies = atomic_energies(potential, data, reporter)
         crystals = find_crystals(sets)
@@ -141,7 +148,7 @@ def diagnose(
         compared = None
         if other is not None:
             compared = compare(atoms, found.names, atomic_energies(other, data, reporter) - energies)
-        accuracy = Accuracy(energy_rmse(embedding, energies), points, rigidity, compared)
+        mapped = Accuracy(energy_rmse(embedding, energies), points, rigidity, compared)
     return Diagnosis(
         data=data,
         functions=functions,
@@ -154,8 +161,17 @@ def diagnose(
         partition=found,
         determinability=determinability,
         judgement=judgement,
-        accuracy=accuracy,
+        accuracy=mapped,
     )
+
+
+def _energy_process(data: Embedding, targets: Embedding, reporter: Reporter) -> EnergyProcess | None:
+    """Return the atomic energies as far as the data determine them; None without energies."""
+    if not data.data.count("energy"):
+        return None
+    measured = Measurements.of(data)
+    with reporter.task("error bars", len(SMOOTH_LENGTHS)) as advance:
+        return EnergyProcess(measured, [data.placed, targets.placed], advance)
 
 
 def functions_of(

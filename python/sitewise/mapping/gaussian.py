@@ -58,30 +58,26 @@ class SumProcess:
     ) -> None:
         from scipy.linalg import cho_factor
 
-        if not length > 0:
-            raise Error(f"the length scale must be positive, found {length}")
-        self.length = length
-        self._bases = [_Basis(points, length) for points in representatives]
-        self._starts = np.concatenate([[0], np.cumsum([basis.size for basis in self._bases])]).astype(int)
-        rows, own = self._sums(training, advance)
+        self._span = Span(representatives, length)
+        rows, own = self._span.means(training, advance)
         weighted = rows / (NOISE + own)[:, None]
-        self._precision = cho_factor(np.eye(self._starts[-1]) + rows.T @ weighted, lower=True)
+        self._precision = cho_factor(np.eye(self._span.size) + rows.T @ weighted, lower=True)
 
     def determinability(self, atoms: Placed, advance: Advance | None = None) -> Floats:
         """Return d_i = 1 - var_i/prior of each atom [n], between 0 (nothing is known) and 1."""
         from scipy.linalg import solve_triangular
 
         known = np.zeros(atoms.n_atoms)
-        for element, rows, phi in self._blocks(atoms, advance):
-            whole = np.zeros((self._starts[-1], len(phi)))
-            whole[self._part(element)] = phi.T
+        for element, rows, phi in self._span.blocks(atoms, advance):
+            whole = np.zeros((self._span.size, len(phi)))
+            whole[self._span.part(element)] = phi.T
             left = solve_triangular(self._precision[0], whole, lower=True, check_finite=False)
             known[rows] = (phi**2).sum(axis=1) - (left**2).sum(axis=0)
         return np.clip(known, 0.0, 1.0)
 
     def energy_determinability(self, structures: Placed) -> Floats:
         """Return 1 - var/prior of the energy per atom of each structure [s]."""
-        rows, own = self._sums(structures)
+        rows, own = self._span.means(structures)
         prior = (rows**2).sum(axis=1)
         return np.asarray(np.clip((prior - (rows * self._solve(rows)).sum(axis=1)) / (prior + own), 0.0, 1.0))
 
@@ -95,7 +91,7 @@ class SumProcess:
         would add to these. The variance is the mean over the structures of the pool of the mean over their atoms: a
         large cell counts as much as a small one.
         """
-        rows, own = self._sums(candidates)
+        rows, own = self._span.means(candidates)
         moments, unknown = self._moments(pool)
         change = self._solve(rows)  # of the energies' coordinates, by the energy of each candidate
         seen = change @ moments
@@ -115,10 +111,10 @@ class SumProcess:
 
     def _moments(self, pool: Placed) -> tuple[Floats, float]:
         """Return sums of phi phi^T and of the unknown variance over the atoms of a pool; structures weigh the same."""
-        total = np.zeros((self._starts[-1], self._starts[-1]))
+        total = np.zeros((self._span.size, self._span.size))
         weights = 1 / np.bincount(pool.structure, minlength=pool.n_structures)[pool.structure]
-        for element, atoms, phi in self._blocks(pool):
-            part = self._part(element)
+        for element, atoms, phi in self._span.blocks(pool):
+            part = self._span.part(element)
             total[part, part] += phi.T @ (weights[atoms, None] * phi)
         return total, max(float(weights @ (1 - self.determinability(pool))), NOISE)
 
@@ -127,21 +123,58 @@ class SumProcess:
 
         return np.asarray(cho_solve(self._precision, rows.T).T)
 
-    def _part(self, element: int) -> slice:
+
+class Span:
+    """Coordinates phi of the atoms of all elements, in which the kernel of a Gaussian process is phi . phi.
+
+    Parameters
+    ----------
+    representatives
+        Coordinates in G space of some atoms for each element, see `farthest_points`.
+    length
+        Length scale of the squared-exponential kernel, a distance in G space.
+
+    Attributes
+    ----------
+    size
+        Number of coordinates of all elements together; those of other elements than an atom's are 0.
+
+    Raises
+    ------
+    Error
+        For a length scale that is not positive.
+    """
+
+    def __init__(self, representatives: Sequence[Floats], length: float) -> None:
+        if not length > 0:
+            raise Error(f"the length scale must be positive, found {length}")
+        self._bases = [_Basis(points, length) for points in representatives]
+        self._starts = np.concatenate([[0], np.cumsum([basis.size for basis in self._bases])]).astype(int)
+        self.size = int(self._starts[-1])
+
+    def part(self, element: int) -> slice:
+        """Return which coordinates are those of an element."""
         return slice(int(self._starts[element]), int(self._starts[element + 1]))
 
-    def _sums(self, structures: Placed, advance: Advance | None = None) -> tuple[Floats, Floats]:
+    def means(self, structures: Placed, advance: Advance | None = None) -> tuple[Floats, Floats]:
         """Return the mean of phi over the atoms of each structure, and the variance of the mean of what phi leaves."""
         sizes = np.bincount(structures.structure, minlength=structures.n_structures)
-        rows, own = np.zeros((len(sizes), self._starts[-1])), np.zeros(len(sizes))
-        for element, atoms, phi in self._blocks(structures, advance):
+        rows, own = np.zeros((len(sizes), self.size)), np.zeros(len(sizes))
+        for element, atoms, phi in self.blocks(structures, advance):
             owner = structures.structure[atoms]
-            np.add.at(rows[:, self._part(element)], owner, phi / sizes[owner, None])
+            np.add.at(rows[:, self.part(element)], owner, phi / sizes[owner, None])
             np.add.at(own, owner, np.clip(1 - (phi**2).sum(axis=1), 0, None) / sizes[owner] ** 2)
         return rows, own
 
-    def _blocks(self, atoms: Placed, advance: Advance | None = None) -> Iterator[tuple[int, Integers, Floats]]:
-        """Yield element, indices of the atoms and phi [m, size] of each block of atoms."""
+    def changes(self, element: int, points: Floats, along: Floats) -> Floats:
+        """Return the change [k, size] of the sum of phi over atoms of an element as their points [n, d] change by each
+        of `along` [k, n, d]."""
+        rows = np.zeros((len(along), self.size))
+        rows[:, self.part(element)] = self._bases[element].changes(points, along)
+        return rows
+
+    def blocks(self, atoms: Placed, advance: Advance | None = None) -> Iterator[tuple[int, Integers, Floats]]:
+        """Yield element, indices of the atoms and their own coordinates [m, size of the part] of blocks of atoms."""
         for element, (rows, points) in enumerate(zip(atoms.rows, atoms.points, strict=True)):
             for first in range(0, len(rows), BLOCK):
                 chosen = slice(first, first + BLOCK)
@@ -171,6 +204,18 @@ class _Basis:
             return np.zeros((len(points), 0))
         kernel = _kernel(self.points, points, self.length)
         return np.asarray(solve_triangular(self.factor, kernel, lower=True, check_finite=False).T)
+
+    def changes(self, points: Floats, along: Floats) -> Floats:
+        """Return the change [k, size] of the sum of the coordinates of points [n, d] along each of `along` [k, n, d]:
+        L^-1 sum_i k(z, x_i) (z - x_i) . dx_i / length^2."""
+        from scipy.linalg import solve_triangular
+
+        if not self.size:
+            return np.zeros((len(along), 0))
+        kernel = _kernel(self.points, points, self.length)
+        towards = np.einsum("mkd,md->km", np.tensordot(kernel, along, axes=(1, 1)), self.points)
+        inner = (towards - np.einsum("nd,knd->kn", points, along) @ kernel.T) / self.length**2
+        return np.asarray(solve_triangular(self.factor, inner.T, lower=True, check_finite=False).T)
 
 
 def farthest_points(points: Floats, at_most: int = REPRESENTATIVES) -> Floats:

@@ -122,6 +122,10 @@ class Placed:
             int(structures.sum()),
         )
 
+    def single(self) -> Placed:
+        """Return the same atoms, each as a structure of its own."""
+        return Placed(self.points, self.rows, np.arange(self.n_atoms), self.n_atoms)
+
     def joined(self, other: Placed) -> Placed:
         """Return these atoms, then those of other structures."""
         pairs = zip(self.points, other.points, strict=True)
@@ -163,14 +167,22 @@ class GSpace:
         Error
             If the training set has no atom of the element.
         """
-        limits, count = self.ranges[element], self.counts[element]
+        low, high = self._limits(element)
+        mine = environments.features[environments.species == element, : self.counts[element]]
+        return self.changes(mine - (low + high) / 2, element)
+
+    def changes(self, changes: Floats, element: int) -> Floats:
+        """Return the changes [..., count] of coordinates for changes of the functions [..., at least count]."""
+        low, high = self._limits(element)
+        count = self.counts[element]
+        width = np.where(high - low > CONSTANT * np.maximum(np.abs(low), np.abs(high)), high - low, np.inf)
+        return np.asarray(2 * changes[..., :count] / width / np.sqrt(count))
+
+    def _limits(self, element: int) -> tuple[Floats, Floats]:
+        limits = self.ranges[element]
         if limits is None:
             raise Error(f"the training set has no atom of element number {element}")
-        low, high = limits
-        mine = environments.features[environments.species == element, :count]
-        width = np.where(high - low > CONSTANT * np.maximum(np.abs(low), np.abs(high)), high - low, np.inf)
-        centred = (2 * mine - low - high) / width
-        return np.asarray(centred / np.sqrt(count))
+        return limits
 
     def place(self, environments: Environments) -> Placed:
         """Place all atoms of some structures; their elements must be in the training set."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+from .bars import ACCURACY, Bar, Cause, error_bars
 from .clusters import ClusteredAtoms, cluster_counts
 from .counts import null_fraction
 from .diagnostic import Diagnostic
+from .energy_process import EnergyProcess
 from .gaussian import SumProcess
 from .gspace import Embedding
 
-UNDETERMINED = 0.01  # part of a target that the data leave open, from which on it is undetermined
+UNDETERMINED = 0.01  # part of a target that is left open, from which on it is undetermined if there are no labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,25 @@ class OpenPart:
 
 @dataclass(frozen=True, slots=True)
 class Target(OpenPart):
-    """A structure that the potential is made for; determined if clusters and Gaussian process both say so."""
+    """A structure that the potential is made for.
 
-    determined: bool
+    Attributes
+    ----------
+    bar
+        Error bar of its energy, eV/atom; None without labels.
+    bar_atoms
+        Error bars of its atomic energies, eV; None without labels.
+    open
+        Whether the bar is above the accuracy. Without labels: whether clusters or the Gaussian process leave open
+        UNDETERMINED or more.
+    cause
+        Why it is open, see `Bar`; None if it is not, and without labels.
+    """
+
+    bar: float | None
+    bar_atoms: list[float] | None
+    open: bool
+    cause: Cause | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +74,17 @@ class Judgement(Diagnostic):
 
     Attributes
     ----------
+    accuracy
+        Up to this error bar targets are determined, eV/atom.
     undetermined_targets
-        Names of the targets that are not determined.
+        Names of the targets that are open.
     candidates
         The candidates, the best first.
     targets
         The targets, in the order of the data; None if none are given.
     """
 
+    accuracy: float
     undetermined_targets: list[str]
     candidates: list[Candidate]
     targets: list[Target] | None = None
@@ -75,22 +96,32 @@ def judge(
     process: SumProcess,
     candidates: Embedding | None,
     targets: Embedding | None,
+    energies: EnergyProcess | None = None,
+    accuracy: float = ACCURACY,
 ) -> Judgement:
-    """Judge targets, and rank candidates by their information on the targets or, without targets, on all structures."""
+    """Judge targets, and rank candidates by their information on the targets or, without targets, on all structures.
+
+    `energies` gives the error bars of targets; without it, for lack of labels, they are judged by parts of variances.
+    """
     judged = None
     if targets is not None:
-        judged = [judge_target(part) for part in _open_parts(embedding, atoms, process, targets)]
+        parts = list(_open_parts(embedding, atoms, process, targets))
+        bars = error_bars(energies, targets.placed, accuracy) if energies else [None] * len(parts)
+        judged = [judge_target(part, bar) for part, bar in zip(parts, bars, strict=True)]
     ranked: list[Candidate] = []
     if candidates is not None:
         pool = targets.placed if targets else embedding.placed.joined(candidates.placed)
-        parts = list(_open_parts(embedding, atoms, process, candidates))
-        ranked = [Candidate(**asdict(parts[k]), gain=gain) for k, gain in process.ranked(candidates.placed, pool)]
-    return Judgement([target.name for target in judged or () if not target.determined], ranked, judged)
+        open_parts = list(_open_parts(embedding, atoms, process, candidates))
+        ranked = [Candidate(**asdict(open_parts[k]), gain=gain) for k, gain in process.ranked(candidates.placed, pool)]
+    return Judgement(accuracy, [target.name for target in judged or () if target.open], ranked, judged)
 
 
-def judge_target(part: OpenPart) -> Target:
-    """Return the target, determined if clusters and Gaussian process both find its energy determined."""
-    return Target(**asdict(part), determined=max(part.null_fraction, part.unknown_energy) < UNDETERMINED)
+def judge_target(part: OpenPart, bar: Bar | None) -> Target:
+    """Return the target, open if its bar has a cause or, without bar, if clusters or Gaussian process leave it open."""
+    if bar is not None:
+        return Target(**asdict(part), bar=bar.energy, bar_atoms=bar.atoms, open=bar.cause is not None, cause=bar.cause)
+    left = max(part.null_fraction, part.unknown_energy) >= UNDETERMINED
+    return Target(**asdict(part), bar=None, bar_atoms=None, open=left, cause=None)
 
 
 def _open_parts(

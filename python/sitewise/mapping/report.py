@@ -17,8 +17,9 @@ from ..files import write_text
 from ..structures import Floats
 from ..text import MESSAGE, PATH, for_html, for_script, printable
 from .diagnosis import Diagnosis
+from .judgement import Target
 from .plots import principal_components, save_diagnosis, types
-from .verdict import percent, verdict
+from .verdict import meV, percent, verdict
 
 ATOMS = 6_000  # of the structures that can be turned, at most
 ROWS = 20  # of a table
@@ -89,9 +90,7 @@ def _tables(diagnosis: Diagnosis) -> list[str]:
     judgement, accuracy = diagnosis.judgement, diagnosis.accuracy
     tables = []
     if judgement.targets:
-        targets = sorted(judgement.targets, key=lambda target: -target.unknown_energy)
-        rows = [(t.name, percent(t.unknown_energy), percent(t.null_fraction)) for t in targets]
-        tables.append(_table("Targets", ("structure", "open part of its energy", "by clusters"), rows))
+        tables.append(_target_table(judgement.targets))
     if judgement.candidates:
         rows = [(c.name, percent(c.gain), percent(c.unknown)) for c in judgement.candidates]
         head = ("structure, in the order in which to add them", "expected gain", "open part of an atom")
@@ -101,6 +100,18 @@ def _tables(diagnosis: Diagnosis) -> list[str]:
         rows = [(p.name, f"{1e3 * p.delta:+.1f}", "yes" if p.extrapolation else "") for p in points]
         tables.append(_table("Invariant points", ("crystal", "atomic energy - E/N (meV)", "extrapolation"), rows))
     return tables
+
+
+def _target_table(targets: Sequence[Target]) -> str:
+    """Return the table of error bars or, without labels, of the open parts of variances."""
+    if targets[0].bar is None:
+        ranked = sorted(targets, key=lambda target: -target.unknown_energy)
+        rows = [(t.name, percent(t.unknown_energy), percent(t.null_fraction)) for t in ranked]
+        return _table("Targets", ("structure", "open part of its energy", "by clusters"), rows)
+    head = ("structure", "error bar (meV/atom)", "least known atom (meV)", "open because of")
+    ranked = sorted(targets, key=lambda target: -(target.bar or 0))
+    bars = [(t.name, meV(t.bar or 0), meV(max(t.bar_atoms or (0,))), str(t.cause or "")) for t in ranked]
+    return _table("Targets", head, bars)
 
 
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -14,6 +14,11 @@ from .judgement import Judgement, Target
 
 SHOWN = 3  # candidates and targets
 NAMED = 6  # clusters whose free combinations are written out
+BECAUSE = {
+    "mapping": "the ratio of its environments to others hardly changes in the data",
+    "extrapolation": "nothing in the data is like some of its environments",
+    "data": "there are too few data",
+}
 
 
 def verdict(diagnosis: Diagnosis) -> list[str]:
@@ -23,7 +28,7 @@ def verdict(diagnosis: Diagnosis) -> list[str]:
         *_cluster_lines(diagnosis),
         *_composition_lines(diagnosis),
         _atom_line(diagnosis),
-        *_target_lines(diagnosis.judgement.targets),
+        *_target_lines(diagnosis.judgement),
         *_candidate_lines(diagnosis.judgement),
         *(_accuracy_lines(diagnosis.accuracy) if diagnosis.accuracy else ()),
     ]
@@ -100,13 +105,39 @@ def _atom_line(diagnosis: Diagnosis) -> str:
     )
 
 
-def _target_lines(targets: Sequence[Target] | None) -> list[str]:
+def _target_lines(judgement: Judgement) -> list[str]:
+    targets = judgement.targets
     if targets is None:
         return ["what of this matters depends on what you simulate: name such structures by --target"]
-    bad = [target for target in targets if not target.determined]
+    bars = [target.bar for target in targets if target.bar is not None]
+    if not bars:
+        return _unlabelled_lines(targets)
+    limit = f"{meV(judgement.accuracy)} meV/atom"
+    bad = sorted((target for target in targets if target.open), key=lambda target: -(target.bar or 0))
+    if not bad:
+        known = "the target is" if len(targets) == 1 else f"all {len(targets)} targets are"
+        return [f"{known} determined: error bars of at most {meV(max(bars))} meV/atom, below {limit}"]
+    return [
+        f"{len(bad)} of {len(targets)} targets are open: their error bars are above {limit}",
+        *(_open_line(target) for target in bad[:SHOWN]),
+    ]
+
+
+def _open_line(target: Target) -> str:
+    return f"target {target.name}: open by {meV(target.bar or 0)} meV/atom because {BECAUSE[target.cause or 'data']}"
+
+
+def meV(energy: float) -> str:
+    """Return an energy in eV as a number of meV."""
+    return f"{1e3 * energy:.3g}" if energy < 0.1 else f"{1e3 * energy:.0f}"
+
+
+def _unlabelled_lines(targets: Sequence[Target]) -> list[str]:
+    """Say what is open of targets as parts of variances, for lack of labels."""
+    bad = [target for target in targets if target.open]
     if not bad:
         return ["the target is determined" if len(targets) == 1 else f"all {len(targets)} targets are determined"]
-    lines = [f"{len(bad)} of {len(targets)} targets are not determined by the data"]
+    lines = [f"{len(bad)} of {len(targets)} targets are not determined by the data (with energies: error bars in eV)"]
     for target in sorted(bad, key=lambda target: -max(target.unknown_energy, target.null_fraction))[:SHOWN]:
         line = f"target {target.name}: {percent(target.unknown_energy)} of its energy's variance is open"
         free = target.null_fraction

@@ -1,0 +1,68 @@
+"""Error bars of the energies of structures in eV, whether they are open at an accuracy, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .._core import Error
+from .energy_process import EnergyProcess
+from .gspace import Placed
+
+ACCURACY = 0.010  # eV/atom
+FAR = 0.25  # part of a bar that is left if all atomic energies of the data were known, from which on it extrapolates
+Cause = Literal["mapping", "extrapolation", "data"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Error bar of a structure, one standard deviation.
+
+    Attributes
+    ----------
+    energy
+        Of its energy, eV/atom.
+    atoms
+        Of its atomic energies, eV.
+    cause
+        Why the energy is open; None if its bar is not above the accuracy. It is "extrapolation" if knowing all atomic
+        energies of the data would leave FAR of the bar, and above the accuracy. Else it is "mapping" if ten times as
+        many data of the same kinds would leave it open, and "data" if they would not.
+    """
+
+    energy: float
+    atoms: list[float]
+    cause: Cause | None
+
+
+def error_bars(process: EnergyProcess, structures: Placed, accuracy: float) -> list[Bar]:
+    """Return the error bar of each structure.
+
+    Parameters
+    ----------
+    process
+        Atomic energies as the data determine them.
+    structures
+        Atoms in G space.
+    accuracy
+        eV/atom.
+
+    Raises
+    ------
+    Error
+        For an accuracy that is not positive.
+    """
+    if not accuracy > 0:
+        raise Error(f"the accuracy is {accuracy} eV/atom, expected a positive number")
+    energies, atoms = process.deviations(structures), process.deviations(structures.single())
+    known, more = process.with_atomic_energies(structures), process.with_more(structures)
+    rows = zip(energies.tolist(), structures.split(atoms), known.tolist(), more.tolist(), strict=True)
+    return [Bar(bar, own, _cause(accuracy, bar, *others)) for bar, own, *others in rows]
+
+
+def _cause(accuracy: float, bar: float, known: float, more: float) -> Cause | None:
+    if bar <= accuracy:
+        return None
+    if known > max(accuracy, FAR * bar):
+        return "extrapolation"
+    return "mapping" if more > accuracy else "data"
