@@ -512,7 +512,7 @@ def test_diagnosis_counts_the_energies_that_exist(tmp_path):
     assert result.exit_code == 0, result.output
     assert "4 of 8 structures have no energy" in result.stdout
     assert "no structure with Au has an energy" in result.stdout
-    assert "2 of 2 targets are not determined by the data" in result.stdout
+    assert "2 of 2 targets are open" in result.stdout
     found = json.loads((tmp_path / "d.json").read_text())
     assert (found["n_energies"], found["elements_without_energy"]) == (4, ["Au"])
     assert found["composition_nullity"] == 1
