@@ -14,6 +14,7 @@ from sitewise.mapping import energy_process
 from sitewise.mapping.bars import error_bars
 from sitewise.mapping.diagnosis import diagnose
 from sitewise.mapping.energy_process import EnergyProcess, Measurements, Parts, Posterior, Scales, fitted
+from sitewise.mapping.gaussian import farthest_points
 from sitewise.mapping.gspace import Embedding
 from sitewise.mapping.verdict import verdict
 from sitewise.progress import Reporter
@@ -113,7 +114,7 @@ def test_forces_are_slopes_of_the_energy():
     """Rows of slopes are the differences of rows of energies of displaced atoms."""
     (structure,) = slabs(1)
     embedding = Embedding.of(Dataset([structure, crystal()]), FUNCTIONS)
-    parts = Parts([embedding.placed], 0.5)
+    parts = Parts([farthest_points(own, 300) for own in embedding.placed.points], 0.5)
     measured = Measurements.of(embedding)
     rows = parts.of_measurements(measured.placed, measured.slopes)
     n = len(structure.atoms)
@@ -184,6 +185,14 @@ def test_fit_prefers_the_true_noise(process):
     assert scales == found.scales
     assert isinstance(scales, Scales)
     assert np.isfinite(likelihood)
+
+
+def test_blocks_change_nothing(process, monkeypatch):
+    found, placed = process
+    atoms = placed.single()
+    together = found.deviations(atoms)
+    monkeypatch.setattr(energy_process, "BLOCK", 5)
+    np.testing.assert_allclose(found.deviations(atoms), together, rtol=1e-9)
 
 
 def test_bars_of_atoms_add_up_at_most(process):

@@ -27,6 +27,7 @@ BOUNDS = np.log([(1e-3, 100.0), (1e-5, 10.0), (1e-5, 1.0), (1e-4, 10.0)])
 ENERGY_NOISE, SLOPE_NOISE = 0.001, 0.1  # eV/atom, eV/Angstrom: networks follow no data more closely
 STRUCTURES, FITTED = 800, 60  # at most: those that are measured, and of these the ones that scales are fitted to
 SLOPES, DIRECTIONS = 1_000, 12  # of all structures, and of one, at most
+ATOMS, BLOCK = 4_000, 2_000  # most atoms whose energies are taken as known; structures in memory at once
 EVALUATIONS = 60  # of the likelihood at a length, at most
 MORE = 10.0  # times as many data, of the same kinds
 
@@ -113,16 +114,14 @@ class Parts:
 
     Parameters
     ----------
-    spanning
-        Sets of atoms among which representatives are chosen.
+    representatives
+        Coordinates in G space of some atoms for each element, see `farthest_points`.
     length
         Length scale of the smooth part, a distance in G space.
     """
 
-    def __init__(self, spanning: Sequence[Placed], length: float) -> None:
-        points = zip(*(placed.points for placed in spanning), strict=True)
-        chosen = [farthest_points(np.concatenate(own), REPRESENTATIVES) for own in points]
-        self._smooth, self._rough = Span(chosen, length), Span(chosen, length / ROUGHER)
+    def __init__(self, representatives: Sequence[Floats], length: float) -> None:
+        self._smooth, self._rough = Span(representatives, length), Span(representatives, length / ROUGHER)
 
     def of_energies(self, placed: Placed) -> Rows:
         """Return the rows of the energy per atom of each structure."""
@@ -226,8 +225,10 @@ class EnergyProcess:
 
     def __init__(self, measured: Measurements, spanning: Sequence[Placed], advance: Advance) -> None:
         best = -np.inf
+        points = zip(*(placed.points for placed in spanning), strict=True)
+        representatives = [farthest_points(np.concatenate(own), REPRESENTATIVES) for own in points]
         for length in LENGTHS:
-            parts = Parts(spanning, length)
+            parts = Parts(representatives, length)
             rows = parts.of_measurements(measured.placed, measured.slopes)
             likelihood, scales = fitted(measured, rows)
             if likelihood > best:
@@ -247,15 +248,20 @@ class EnergyProcess:
         return self._deviations(self._given(MORE), structures)
 
     def with_atomic_energies(self, structures: Placed) -> Floats:
-        """Return the deviations [s] if the energy of each atom of the data were known."""
-        rows = self._parts.of_energies(self._measured.placed.single())
+        """Return the deviations [s] if the energies of the atoms of the data were known: of ATOMS atoms, equally
+        spaced."""
+        atoms = self._measured.placed.single()
+        spacing = -(-atoms.n_atoms // ATOMS)
+        rows = self._parts.of_energies(atoms.of(np.arange(atoms.n_atoms) % spacing == 0))
         noise = ENERGY_NOISE**2 + rows.own_variance(self._assumed)
         return self._deviations(Posterior(rows.columns(self._assumed), noise), structures)
 
     def _deviations(self, posterior: Posterior, structures: Placed) -> Floats:
-        rows = self._parts.of_energies(structures)
-        variances = posterior.variances(rows.columns(self._assumed)) + rows.own_variance(self._assumed)
-        return np.asarray(self.calibration * np.sqrt(variances))
+        numbers = np.arange(structures.n_structures)
+        blocks = [structures.of(numbers // BLOCK == k) for k in range(-(-len(numbers) // BLOCK))]
+        rows = (self._parts.of_energies(block) for block in blocks)
+        variances = [posterior.variances(r.columns(self._assumed)) + r.own_variance(self._assumed) for r in rows]
+        return np.asarray(self.calibration * np.sqrt(np.concatenate(variances)))
 
     def _given(self, times: float) -> Posterior:
         noise = self._measured.noise(self._assumed) + self._rows.own_variance(self._assumed)
