@@ -39,6 +39,7 @@ from sitewise import Dataset, Error, Potential
 from sitewise.config import Config
 from sitewise.features.cache import Sizes, read_features, write_features
 from sitewise.io.simple_nn import read_params, read_potential, write_params, write_potential
+from sitewise.posterior import Posterior
 from sitewise.progress import Silent
 from sitewise.symmetry import SymmetryFunctions
 from sitewise.text import printable_lines
@@ -161,6 +162,13 @@ def _make_params(folder: Path) -> None:
     write_params(SymmetryFunctions.preset("simple-nn", ["Si", "O"]), folder)
 
 
+def _make_posterior(folder: Path) -> None:
+    potential = Potential(silicon_potential())
+    potential.save(folder)
+    weights = potential.core.weights
+    Posterior(weights, 0.1 * weights, np.outer([0.1, -0.2], weights), 1.5).save(folder)
+
+
 def _read_potential(folder: Path) -> Any:
     return _computed(Potential.load(folder / "potential"))
 
@@ -169,7 +177,8 @@ def _computed(potential: Potential) -> Any:
     """What a potential finds for two atoms."""
     from ase import Atoms
 
-    found = potential.evaluate(Atoms([potential.elements[0]] * 2, positions=[[0, 0, 0], [0, 0, 2.2]]))
+    atoms = Atoms([potential.elements[0]] * 2, positions=[[0, 0, 0], [0, 0, 2.2]])
+    found = potential.evaluate(atoms, bars=potential.posterior is not None)
     assert np.isfinite(found.energies).all() or not np.isfinite(found.energy), "an energy hides what is not finite"
     return found
 
@@ -193,6 +202,7 @@ READERS = {
     "params": Reader(
         _make_params, lambda folder: read_params([folder / "params_O", folder / "params_Si"]), ("params_Si",)
     ),
+    "posterior": Reader(_make_posterior, lambda folder: _computed(Potential.load(folder)).bars, ("posterior.data",)),
     "potential": Reader(
         lambda folder: Potential(silicon_potential()).save(folder / "potential"),
         _read_potential,

@@ -122,6 +122,8 @@ PROOFS = {
     "Rows of weights must have one form.": """keywords: rows_of_weights_that_are_cut_or_hold_other_numbers
         weights_with_their_places""",
     "Energies and forces must be finite.": "keywords: numbers_too_large_for_results_are_an_error",
+    "Error bars belong to the weights they were made for.": """posterior: a_posterior_of_other_weights_is_not_used
+        a_damaged_file_is_refused""",
     "An ensemble must be whole.": """keywords: committees_that_are_not_whole;
         ensemble: members_that_do_not_belong_together_are_refused""",
     "An element that the potential does not know is refused.": "evaluate: bad_structures",

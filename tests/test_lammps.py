@@ -21,6 +21,7 @@ from checks import BOHR, HARTREE, assert_close, random_potential, rattled, silic
 from sitewise import Ensemble, Error, Potential, _core
 from sitewise import lammps as ours
 from sitewise.io.convert import convert
+from sitewise.posterior import Posterior
 from sitewise.progress import Reporter
 
 pytestmark = [
@@ -564,6 +565,57 @@ def test_an_ensemble(environment, tmp_path, ranks):
     output, status = lammps(environment, tmp_path, single)
     assert status != 0
     assert "energies_spread" in output  # of one member there is none, says fix pair
+
+
+BARS = """
+compute bar all pair sitewise
+fix bars all pair 1 sitewise energies_bar 0
+compute worst all reduce max f_bars
+variable worst equal c_worst
+fix stop all halt 1 v_worst > {most} error soft
+dump results all custom 1 results.dump id f_bars fx fy fz
+dump_modify results sort id format float %.17g
+thermo_style custom step pe c_bar[1] c_worst
+thermo_modify format float %.17g
+run {steps}
+"""
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_error_bars(environment, tmp_path, ranks):
+    """They are those of Python with as many draws, in any unit, and can stop a run."""
+    atoms, potential = in_lammps(silicon("slab")), Potential(silicon_potential())
+    text = script(atoms, tmp_path, potential, ["Si"], "bars 3", BARS.format(most=1e9, steps=0))
+    weights = potential.core.weights
+    shift, *draws = np.random.default_rng(1).normal(0, 0.01, (6, weights.size))
+    Posterior(weights, shift, np.array(draws), 1.0).save(tmp_path / "potential")
+    expected = Posterior(weights, shift, np.array(draws[:3]), 1.0).bars(potential.core, arrays_of(potential, atoms))
+    forces = potential.evaluate(atoms).forces
+    for units, unit, tolerance in (("metal", 1.0, 1e-6), ("real", UNITS["real"][1], 1e-6)):
+        output, status = lammps(environment, tmp_path, text.replace("units metal", f"units {units}"), ranks)
+        assert status == 0, output
+        values, table = thermo(output), np.loadtxt(tmp_path / "results.dump", skiprows=9)
+        assert_close(values["c_bar[1]"], expected.energy * unit, tolerance)
+        assert_close(table[:, 1], expected.energies * unit, tolerance)
+        assert_close(table[:, 2:], forces * unit, tolerance)
+    assert values["c_worst"] == table[:, 1].max()
+    most = 0.5 * expected.energies.max()
+    stopped = text.replace("1000000000.0", str(most)).replace("run 0", "run 10")
+    output, status = lammps(environment, tmp_path, stopped, ranks)
+    assert status == 0, output
+    assert "Fix halt" in output
+    for old, new, sentence in (
+        ("bars 3", "bars 9", "the posterior has 5 draws, asked for are 9"),
+        ("bars 3", "bars -1", "bars is -1, expected a number of 0 or more"),
+        ("energies_bar", "energies_spread", "energies_spread"),
+    ):
+        output, status = lammps(environment, tmp_path, text.replace(old, new), ranks)
+        assert status != 0
+        assert sentence in output
+    (tmp_path / "potential" / "posterior.data").unlink()
+    output, status = lammps(environment, tmp_path, text, ranks)
+    assert status != 0
+    assert "posterior.data" in output
 
 
 @pytest.mark.parametrize("ranks", [1, 2])

@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.io import read, write
 from typer.testing import CliRunner
 
-from checks import Listener, assert_close, directional_derivative, random_potential, silicon_frames, structures
+from checks import Listener, arrays, assert_close, directional_derivative, random_potential, silicon_frames, structures
 from sitewise import Ensemble, Error, Potential, _core, train
 from sitewise.cli import app
 from sitewise.config import Config
@@ -58,6 +58,46 @@ def test_bars_are_those_of_finite_differences(potential, name):
         shift, *draws = deviations(potential, atoms, of) ** 2
         expected = factor * np.sqrt(shift + np.mean(draws, axis=0))
         assert_close(found, expected, 1e-6, floor=1e-2)
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_bars_of_each_step(potential, precision):
+    """The library computes those of energies beside energies and forces, which do not change."""
+    core = _core.Potential.load(str(potential.folder))
+    core.precision = precision
+    core.set_posterior(_core.Posterior.load(str(potential.folder)), DRAWS)
+    for atoms in structures().values():
+        expected, plain = potential.bars(atoms), core.compute(*arrays(atoms))
+        found = core.compute(*arrays(atoms), bars=True)
+        tolerance = 1e-10 if precision == "float64" else 1e-4
+        assert_close(found["energy_bar"], expected.energy, tolerance)
+        assert_close(found["energies_bar"], expected.energies, tolerance)
+        assert found["energy"] == plain["energy"]
+        assert np.array_equal(found["forces"], plain["forces"])
+
+
+def test_fewer_draws_are_the_first_ones(potential):
+    core, posterior = _core.Potential.load(str(potential.folder)), potential.posterior
+    core.set_posterior(_core.Posterior.load(str(potential.folder)), 2)
+    few = Posterior(posterior.weights, posterior.shift, posterior.draws[:2], 1.0)
+    for atoms in structures().values():
+        found = core.compute(*arrays(atoms), bars=True)
+        assert_close(found["energies_bar"], few.bars(core, arrays(atoms)).energies, 1e-10)
+
+
+def test_bars_that_cannot_be_computed(potential):
+    core, posterior = random_potential(), _core.Posterior.load(str(potential.folder))
+    with pytest.raises(Error, match="need a posterior"):
+        core.compute(*arrays(structures()["cluster"]), bars=True)
+    for draws in (0, DRAWS + 1):
+        with pytest.raises(Error, match=f"has {DRAWS} draws, asked for are {draws}"):
+            core.set_posterior(posterior, draws)
+    with pytest.raises(Error, match="other weights"):
+        random_potential(seed=3).set_posterior(posterior, DRAWS)
+    core.set_posterior(posterior, DRAWS)
+    core.weights = 2 * core.weights
+    with pytest.raises(Error, match="need a posterior"):
+        core.compute(*arrays(structures()["cluster"]), bars=True)
 
 
 def test_bars_do_not_depend_on_orientation_and_order(potential):
@@ -110,15 +150,15 @@ def test_a_damaged_file_is_refused(potential, tmp_path):
     path = tmp_path / "copy" / FILE
     text = path.read_text()
     line = text.splitlines(keepends=True)[3]
-    for size in [*range(0, len(text), 1009), len(text) - len(line), *range(len(text) - 20, len(text))]:
+    for size in [*range(0, len(text), 1009), len(text) - len(line), *range(len(text) - 20, len(text) - 1)]:
         path.write_text(text[:size])
         loaded = Potential.load(tmp_path / "copy")
         loaded.evaluate(structures()["cluster"])  # needs no bars
         with pytest.raises(Error, match=FILE):
             loaded.bars(structures()["cluster"])
-    for wrong in (line.replace("e", "x"), " " * 20 + "nan" + line[23:]):
+    for wrong in (line.replace("e", "x"), "nan" + line[23:], line + "0\n", line.replace(" ", " 1e+00 ", 1)):
         path.write_text(text.replace(line, wrong))
-        with pytest.raises(Error, match="line 4: expected 7 numbers"):
+        with pytest.raises(Error, match=f"{FILE}:[45]: "):
             Potential.load(tmp_path / "copy").bars(structures()["cluster"])
 
 

@@ -2,6 +2,8 @@
 
 // Computes energies and their derivatives for a potential or an ensemble.
 
+#include <cmath>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -22,7 +24,8 @@ py::dict compute(const Shared<Model>& model,
                  const py::object& pbc,
                  bool features,
                  bool virials,
-                 Shared<VerletList>* neighbors) {
+                 Shared<VerletList>* neighbors,
+                 bool bars) {
     const Structure structure(species, positions, cell, pbc);
     const std::size_t n = structure.size();
     if (neighbors && neighbors->cutoff() < model.cutoff())
@@ -61,6 +64,15 @@ py::dict compute(const Shared<Model>& model,
         out.virials = parts.mutable_data();
         result["virials"] = parts;
     }
+    std::vector<double> bar_parts;
+    if constexpr (std::is_same_v<Model, Potential>)
+        if (bars) {
+            Floats of_atoms(n);
+            out.energies_bar = of_atoms.mutable_data();
+            result["energies_bar"] = of_atoms;
+            bar_parts.assign(model.bar_parts(), 0.0);
+            out.energy_bar_parts = bar_parts.data();
+        }
     {
         py::gil_scoped_release release;
         if (kept)
@@ -73,6 +85,9 @@ py::dict compute(const Shared<Model>& model,
     result["forces"] = forces;
     result["virial"] = virial;
     result["extrapolations"] = extrapolations;
+    if (!bar_parts.empty())
+        result["energy_bar"] =
+            std::sqrt(std::inner_product(bar_parts.begin(), bar_parts.end(), bar_parts.begin(), 0.0));
     if (!member_energies.empty()) result["energy_spread"] = spread(member_energies);
     return result;
 }

@@ -121,6 +121,21 @@ Shared<Potential> unpickled_potential(const py::tuple& state) {
 }  // namespace
 
 void export_potential(py::module_& m) {
+    py::class_<Posterior>(m, "Posterior")
+        .def_static("load", &Posterior::load, py::arg("directory"))
+        .def_property_readonly(
+            "weights", [](const Posterior& p) { return array({py::ssize_t(p.weights.size())}, p.weights); })
+        .def_property_readonly(
+            "shift", [](const Posterior& p) { return array({py::ssize_t(p.shift.size())}, p.shift); })
+        .def_property_readonly("draws",
+                               [](const Posterior& p) {
+                                   Floats rows({p.draws.size(), p.shift.size()});
+                                   double* to = rows.mutable_data();
+                                   for (const auto& draw : p.draws)
+                                       to = std::copy(draw.begin(), draw.end(), to);
+                                   return rows;
+                               })
+        .def_readonly("force_factor", &Posterior::force_factor);
     py::class_<Shared<Potential>>(m, "Potential")
         .def(py::init([](std::vector<std::string> elements, const SymmetryFunctions& functions,
                          const Scaling& scaling, std::vector<Network> networks,
@@ -169,7 +184,14 @@ void export_potential(py::module_& m) {
             })
         .def("compute", &compute<Potential>, py::arg("species"), py::arg("positions"), py::arg("cell"),
              py::arg("pbc"), py::arg("features") = false, py::arg("virials") = false,
-             py::arg("neighbors") = nullptr)
+             py::arg("neighbors") = nullptr, py::arg("bars") = false)
+        .def(
+            "set_posterior",
+            [](Shared<Potential>& p, const Posterior& posterior, std::size_t draws) {
+                require_unused(p);
+                p.set_posterior(posterior, draws);
+            },
+            py::arg("posterior"), py::arg("draws"))
         .def("compute_many", &compute_many, py::arg("structures"))
         .def("compute_on_device", &compute_on_device, py::arg("species"), py::arg("positions"),
              py::arg("cell"), py::arg("pbc"))

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <numeric>
 #include <sitewise/ensemble.hpp>
 #include <sitewise/error.hpp>
 
@@ -102,6 +103,7 @@ private:
             const int element = static_cast<int>(e);
             mix({double(potential.atomic_numbers()[e]),
                  double(potential.network(element).normalize_nodes())});
+            if (potential.bar_parts() > 0) mix(potential.deviations(element));
             for (auto activation : potential.network(element).activations()) mix({double(activation)});
             const auto& statistics = scaling.statistics(element);
             for (const auto* values : {&statistics.min, &statistics.max, &statistics.mean, &statistics.sigma})
@@ -192,6 +194,8 @@ void PairSitewise::settings(int argc, char** argv) {
             settings_.interval = count("showewsum", value);
         else if (keyword == "maxew")
             settings_.most = count("maxew", value);
+        else if (keyword == "bars")
+            settings_.draws = count("bars", value);
         else if (keyword == "precision" && (!strcmp(value, "float64") || !strcmp(value, "float32")))
             settings_.single = !strcmp(value, "float32");
         else if (keyword == "precision")
@@ -199,7 +203,7 @@ void PairSitewise::settings(int argc, char** argv) {
         else
             error->all(FLERR,
                        "pair_style sitewise: keyword {} is unknown, expected cflength, cfenergy, precision, "
-                       "showewsum or maxew",
+                       "showewsum, maxew or bars",
                        keyword);
     }
 }
@@ -250,8 +254,7 @@ void PairSitewise::load(const char* directory) {
     const double cflength = settings_.cflength ? *settings_.cflength * angstrom_ : 1.0;
     const double cfenergy = settings_.cfenergy ? *settings_.cfenergy * electronvolt_ : 1.0;
     try {
-        ensemble_ =
-            std::make_unique<sitewise::Ensemble>(sitewise::Ensemble::load(directory, cflength, cfenergy));
+        ensemble_ = std::make_unique<sitewise::Ensemble>(read(directory, cflength, cfenergy));
         if (settings_.single) ensemble_->set_precision(sitewise::Precision::float32);
         hash = Fingerprint(*ensemble_).value();
     } catch (const std::exception& error) {
@@ -262,8 +265,17 @@ void PairSitewise::load(const char* directory) {
     MPI_Allreduce(&hash, &high, 1, MPI_UINT64_T, MPI_MAX, world);
     if (low != high) error->all(FLERR, "pair_style sitewise: {} changed while MPI ranks read it", directory);
     ready_ = false;
-    nextra = ensemble_->members().size() > 1 ? 1 : 0;
+    nextra = settings_.draws > 0 || ensemble_->members().size() > 1 ? 1 : 0;
     if (!pvector) pvector = new double[1]();
+}
+
+sitewise::Ensemble PairSitewise::read(const char* directory, double cflength, double cfenergy) const {
+    if (settings_.draws == 0) return sitewise::Ensemble::load(directory, cflength, cfenergy);
+    if (!sitewise::ensemble_members(directory).empty())
+        throw sitewise::Error(std::string(directory) + ": an ensemble has no error bars, only its spread");
+    sitewise::Potential potential = sitewise::Potential::load(directory, cflength, cfenergy);
+    potential.set_posterior(sitewise::Posterior::load(directory), settings_.draws);
+    return sitewise::Ensemble({potential});
 }
 
 // Ends the run with the message of the first rank that has one.
@@ -317,8 +329,8 @@ void PairSitewise::compute(int eflag, int vflag) {
     if (neighbor->ago == 0) check_list();
     if (!overlap_.empty()) error->one(FLERR, "pair_style sitewise: {}", overlap_);
     energies_.assign(first_.size() - 1, 0.0);
-    spreads_.assign(first_.size() - 1, 0.0);
-    member_energies_.assign(ensemble_->members().size(), 0.0);
+    uncertainties_.assign(first_.size() - 1, 0.0);
+    parts_.assign(settings_.draws > 0 ? settings_.draws + 1 : ensemble_->members().size(), 0.0);
     extrapolations_.assign(first_.size() - 1, 0);
     forces_.assign(3 * atoms_.size(), 0.0);
     virials_.assign(vflag_atom || cvflag_atom ? 9 * atoms_.size() : 0, 0.0);
@@ -330,8 +342,10 @@ void PairSitewise::compute(int eflag, int vflag) {
     out.virial = strain;
     out.virials = virials_.empty() ? nullptr : virials_.data();
     out.extrapolations = extrapolations_.data();
-    out.energies_spread = nextra ? spreads_.data() : nullptr;
-    out.member_energies = nextra ? member_energies_.data() : nullptr;
+    if (nextra) {
+        (settings_.draws > 0 ? out.energies_bar : out.energies_spread) = uncertainties_.data();
+        (settings_.draws > 0 ? out.energy_bar_parts : out.member_energies) = parts_.data();
+    }
 #ifdef _OPENMP
     omp_set_num_threads(comm->nthreads);  // LAMMPS may bring an OpenMP library of its own
 #endif
@@ -342,7 +356,7 @@ void PairSitewise::compute(int eflag, int vflag) {
         error->one(FLERR, "pair_style sitewise: {}", failure.what());
     }
     if (eflag_global) eng_vdwl += energy * electronvolt_;
-    if (eflag_global && nextra) add_energy_spread();
+    if (eflag_global && nextra) add_uncertainty();
     if (vflag_global)
         for (int a = 0; a < 6; ++a)
             virial[a] -=
@@ -514,9 +528,9 @@ void PairSitewise::add_results() {
     if (eflag_atom)
         for (std::size_t k = 0; k < energies_.size(); ++k) eatom[atoms_[k]] += energies_[k] * electronvolt_;
     if (nextra) {
-        energies_spread_.assign(std::max(atom->nmax, 1), 0.0);
-        for (std::size_t k = 0; k < spreads_.size(); ++k)
-            energies_spread_[atoms_[k]] = spreads_[k] * electronvolt_;
+        uncertainty_.assign(std::max(atom->nmax, 1), 0.0);
+        for (std::size_t k = 0; k < uncertainties_.size(); ++k)
+            uncertainty_[atoms_[k]] = uncertainties_[k] * electronvolt_;
     }
     if (virials_.empty()) return;
     for (std::size_t k = 0; k < atoms_.size(); ++k) {
@@ -530,12 +544,15 @@ void PairSitewise::add_results() {
     }
 }
 
-// Sets the spread of the ensemble's energy on the first rank; compute pair sums over ranks.
-void PairSitewise::add_energy_spread() {
-    std::vector<double> sums(member_energies_.size());
-    MPI_Reduce(member_energies_.data(), sums.data(), static_cast<int>(sums.size()), MPI_DOUBLE, MPI_SUM, 0,
-               world);
-    pvector[0] = comm->me == 0 ? sitewise::spread(sums) * electronvolt_ : 0.0;
+// Sets the energy's error bar, or its spread over an ensemble, on the first rank; compute pair sums over
+// ranks.
+void PairSitewise::add_uncertainty() {
+    std::vector<double> sums(parts_.size());
+    MPI_Reduce(parts_.data(), sums.data(), static_cast<int>(sums.size()), MPI_DOUBLE, MPI_SUM, 0, world);
+    const double found = settings_.draws > 0
+                             ? std::sqrt(std::inner_product(sums.begin(), sums.end(), sums.begin(), 0.0))
+                             : sitewise::spread(sums);
+    pvector[0] = comm->me == 0 ? found * electronvolt_ : 0.0;
 }
 
 void PairSitewise::count_extrapolations() {
@@ -602,9 +619,9 @@ void PairSitewise::finish() {
 }
 
 void* PairSitewise::extract_peratom(const char* name, int& columns) {
-    const bool spread = !strcmp(name, "energies_spread");
-    if (spread ? !nextra : strcmp(name, "extrapolation") != 0) return nullptr;
-    std::vector<double>& values = spread ? energies_spread_ : extrapolation_;
+    const bool uncertainty = !strcmp(name, settings_.draws > 0 ? "energies_bar" : "energies_spread");
+    if (uncertainty ? !nextra : strcmp(name, "extrapolation") != 0) return nullptr;
+    std::vector<double>& values = uncertainty ? uncertainty_ : extrapolation_;
     columns = 0;
     values.resize(std::max<std::size_t>(values.size(), atom->nmax));
     return values.data();
@@ -613,5 +630,5 @@ void* PairSitewise::extract_peratom(const char* name, int& columns) {
 double PairSitewise::memory_usage() {
     const auto bytes = [](const auto& values) { return double(values.capacity() * sizeof(values[0])); };
     return Pair::memory_usage() + bytes(index_) + bytes(vectors_) + bytes(forces_) + bytes(virials_) +
-           bytes(energies_) + bytes(spreads_) + bytes(extrapolation_) + bytes(energies_spread_);
+           bytes(energies_) + bytes(uncertainties_) + bytes(extrapolation_) + bytes(uncertainty_);
 }

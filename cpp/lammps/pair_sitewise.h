@@ -27,13 +27,15 @@ namespace LAMMPS_NS {
 ///     showewsum N          every N steps, warn once of the extrapolations since the last warning and name
 ///                          the worst; 1000 by default, 0 for no warning
 ///     maxew N              stop after more than N extrapolations (functions, summed over atoms and steps)
+///     bars N               compute error bars of energies from N draws of the potential's posterior
 /// pair_coeff * * DIRECTORY element ...   one element or NULL for each atom type; the directory may be an
 ///                          ensemble, whose mean moves the atoms
 ///
 /// Computes pe/atom, stress/atom and centroid/stress/atom use the energies and virials of atoms.
 /// `fix ID all pair N sitewise extrapolation 0 energies_spread 0` provides, as f_ID, the number of functions
-/// outside the training range and, for an ensemble, the spread of the atomic energies. The spread of the
-/// energy is c_ID[1] of `compute ID all pair sitewise`. All values are in LAMMPS's units.
+/// outside the training range and, for an ensemble, the spread of the atomic energies; with bars it is
+/// energies_bar, the error bar of the atomic energies. The spread or bar of the energy is c_ID[1] of `compute
+/// ID all pair sitewise`. All values are in LAMMPS's units.
 ///
 /// An atom in a group that is excluded from all (neigh_modify exclude group ID all, as fix gcmc excludes the
 /// atoms that it tries to delete) has no energy and is in no environment. The run ends if LAMMPS's list lacks
@@ -57,6 +59,7 @@ private:
     void forget_coeff();
     void find_units();
     void load(const char* directory);
+    sitewise::Ensemble read(const char* directory, double cflength, double cfenergy) const;
     void report_failure(std::string text);
     void allocate();
     void check_ghosts();
@@ -72,7 +75,7 @@ private:
     void fill_rows();
     void note_overlap(int i, int j, double distance);
     void add_results();
-    void add_energy_spread();
+    void add_uncertainty();
     void count_extrapolations();
     void find_worst(std::size_t k);
     void report_extrapolations(bool due);
@@ -81,7 +84,7 @@ private:
     struct Settings {
         std::optional<double> cflength, cfenergy;
         bool single = false;
-        bigint interval = 1000, most = -1;
+        bigint interval = 1000, most = -1, draws = 0;
     } settings_;
     std::unique_ptr<sitewise::Ensemble> ensemble_;
     bool ready_ = false;                          // LAMMPS has read this ensemble's cutoff and elements
@@ -95,10 +98,11 @@ private:
     std::vector<int> atoms_, place_, species_;
     std::vector<std::size_t> first_;
     std::vector<int> index_;
-    std::vector<double> vectors_, energies_, forces_, virials_, spreads_, member_energies_;
+    std::vector<double> vectors_, energies_, forces_, virials_;
+    std::vector<double> uncertainties_, parts_;  // bars or spreads of atoms, and parts of that of the energy
     std::vector<int> extrapolations_;
-    std::vector<double> extrapolation_, energies_spread_;  // of LAMMPS's own atoms, for fix pair
-    bigint reported_ = 0;                                  // step of the last report
+    std::vector<double> extrapolation_, uncertainty_;  // of LAMMPS's own atoms, for fix pair
+    bigint reported_ = 0;                              // step of the last report
     bigint sum_ = 0, total_ = 0;  // functions outside the range, since and before the last report
     struct {
         int count, element, function, functions;

@@ -33,6 +33,7 @@ constexpr Operators<Real> operators_of{load_environment<Real>,
                                        vjp<Real>,
                                        jvp<Real>,
                                        network<Real>,
+                                       network_changes<Real>,
                                        activate<Real>};
 
 }  // namespace

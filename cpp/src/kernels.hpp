@@ -52,6 +52,14 @@ struct Operators {
     /// Sets energies [batch_size] and, unless null, dedx [n][batch_size] for inputs x [n][batch_size].
     /// scratch is [3 nodes][batch_size].
     void (*network)(const NetworkView<Real>&, const Real* x, Real* energies, Real* dedx, Real* scratch);
+    /// After network() with dedx: the changes [count][batch_size] of the energies with deviations of the
+    /// weights [count][weights], to first order, from what network() has left in scratch.
+    void (*network_changes)(const NetworkView<Real>&,
+                            const Real* x,
+                            const Real* scratch,
+                            int count,
+                            const Real* deviations,
+                            Real* changes);
     /// Computes f and f' of n values. Reads and writes up to a vector beyond the end.
     void (*activate)(Activation activation, int n, const Real* z, Real* value, Real* slope);
 };

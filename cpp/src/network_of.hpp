@@ -34,6 +34,12 @@ public:
         operators<Real>().network(view(), x, energies, dedx, scratch_.data());
     }
 
+    /// See Operators::network_changes; `x` is that of the last evaluate().
+    void changes(const Real* x, const std::vector<Real>& deviations, std::size_t count, Real* changes) const {
+        operators<Real>().network_changes(view(), x, scratch_.data(), static_cast<int>(count),
+                                          deviations.data(), changes);
+    }
+
     std::size_t inputs() const { return layers_.front().in; }
     std::size_t nodes() const { return nodes_; }  ///< of all layers except the inputs
     /// For the kernels trace and weight_gradient.

@@ -17,6 +17,13 @@ void check(const Potential& potential, const int* species, std::size_t n_atoms) 
     check_species(species, n_atoms, static_cast<int>(potential.elements().size()), "the potential has");
 }
 
+void check_bars(const Members& members, const Potential::Output& out) {
+    if (!out.energies_bar && !out.energy_bar_parts) return;
+    if (members.size() > 1) throw Error("an ensemble has no error bars, only its spread");
+    if (members.front()->bar_parts() == 0) throw Error("error bars need a posterior of the weights");
+    if (members.front()->device() != Device::cpu) throw Error("error bars need device cpu");
+}
+
 }  // namespace
 
 std::vector<double> compute_members(const Members& members,
@@ -25,11 +32,13 @@ std::vector<double> compute_members(const Members& members,
                                     std::size_t n_atoms,
                                     Potential::Output out) {
     check(*members.front(), species, n_atoms);
+    check_bars(members, out);
     return BackendAccess::of(*members.front()).compute(members, neighbors, species, n_atoms, out);
 }
 
 std::vector<double> compute_members(const Members& members, const Atoms& atoms, Potential::Output out) {
     check(*members.front(), atoms.species, atoms.size);
+    check_bars(members, out);
     return BackendAccess::of(*members.front()).compute(members, {atoms}, {out});
 }
 
@@ -88,11 +97,31 @@ std::vector<double> Potential::weights() const {
 }
 
 void Potential::set_weights(const double* weights) {
+    bar_parts_ = 0;
     for (Network& network : networks_) {
         const std::size_t n = network.n_weights();
         network.set_weights({weights, weights + n});
         weights += n;
     }
+}
+
+void Potential::set_posterior(const Posterior& posterior, std::size_t draws) {
+    if (posterior.weights != weights()) throw Error("the posterior belongs to other weights");
+    if (draws < 1 || draws > posterior.draws.size())
+        throw Error("the posterior has " + std::to_string(posterior.draws.size()) + " draws, asked for are " +
+                    std::to_string(draws));
+    const double scale = 1.0 / std::sqrt(static_cast<double>(draws));
+    deviations_.assign(networks_.size(), {});
+    std::size_t first = 0;
+    for (std::size_t e = 0; e < networks_.size(); ++e) {
+        const std::size_t last = first + networks_[e].n_weights();
+        deviations_[e].assign(posterior.shift.begin() + first, posterior.shift.begin() + last);
+        for (std::size_t d = 0; d < draws; ++d)
+            for (std::size_t w = first; w < last; ++w)
+                deviations_[e].push_back(scale * posterior.draws[d][w]);
+        first = last;
+    }
+    bar_parts_ = 1 + draws;
 }
 
 void Potential::compute(const NeighborView& neighbors,
@@ -111,6 +140,7 @@ void Potential::compute(const std::vector<Atoms>& structures, const std::vector<
         throw Error(std::to_string(out.size()) + " outputs for " + std::to_string(structures.size()) +
                     " structures");
     for (const Atoms& atoms : structures) check(*this, atoms.species, atoms.size);
+    for (const Output& each : out) check_bars({this}, each);
     BackendAccess::of(*this).compute({this}, structures, out);
 }
 

@@ -1,6 +1,7 @@
 #include "step.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <utility>
@@ -38,7 +39,7 @@ std::vector<AtomBlock> make_blocks(const Neighbors& neighbors, const int* specie
 
 // Sums of one thread. They are added in the order of the threads, so the result is reproducible.
 struct Partial {
-    std::vector<double> forces, virials;
+    std::vector<double> forces, virials, bar_parts;
     double virial[9] = {};
 };
 
@@ -64,6 +65,12 @@ public:
         row_.resize(width);
         u_.resize(batch_size * width);
         for (const Potential* potential : members) members_.emplace_back(*potential, width);
+        if (!out.energies_bar && !out.energy_bar_parts) return;
+        for (std::size_t e = 0; e < potential_.elements().size(); ++e) {
+            const std::vector<double>& of = potential_.deviations(static_cast<int>(e));
+            deviations_.emplace_back(of.begin(), of.end());
+        }
+        changes_.resize(potential_.bar_parts() * batch_size);
     }
 
     // Computes network inputs of the block's atoms.
@@ -101,10 +108,28 @@ public:
     void networks(const AtomBlock& block, bool gradients, double* energies) {
         Real e[batch_size];
         for (Member& member : members_) {
-            Real* dedx = gradients ? member.dedx.data() : nullptr;
+            Real* dedx = gradients || !changes_.empty() ? member.dedx.data() : nullptr;
             member.networks[block.element].evaluate(member.x.data(), e, dedx);
             for (std::size_t b = 0; b < block.atoms.size(); ++b) energies[block.atoms[b]] = e[b];
             energies += neighbors_.centers();
+        }
+    }
+
+    // Computes error bars after networks(). An ensemble has none, so there is one member.
+    void bars(const AtomBlock& block, Partial& sum) {
+        const Member& member = members_.front();
+        const double unit = 1.0 / potential_.normalization().conv_energy;
+        const std::size_t parts = potential_.bar_parts();
+        member.networks[block.element].changes(member.x.data(), deviations_[block.element], parts,
+                                               changes_.data());
+        for (std::size_t b = 0; b < block.atoms.size(); ++b) {
+            double square = 0.0;
+            for (std::size_t p = 0; p < parts; ++p) {
+                const double change = unit * changes_[p * batch_size + b];
+                sum.bar_parts[p] += change;
+                square += change * change;
+            }
+            if (out_.energies_bar) out_.energies_bar[block.atoms[b]] = std::sqrt(square);
         }
     }
 
@@ -182,6 +207,8 @@ private:
     std::vector<EnvironmentOf<Real>> environments_;
     std::vector<Member> members_;
     std::vector<Real> G_, u_, bars_;
+    std::vector<std::vector<Real>> deviations_;  // of the weights of each element, for error bars
+    std::vector<Real, LineAligned<Real>> changes_;
     std::vector<Real, LineAligned<Real>> values_, scratch_;  // of the block's atoms in contract_atoms
     std::vector<double> row_, gradient_;
 };
@@ -197,6 +224,7 @@ void compute_blocks(const Members& members,
     const std::vector<AtomBlock> blocks =
         make_blocks(neighbors, species, static_cast<int>(members.front()->elements().size()));
     const bool gradients = out.forces || out.virial || out.virials;
+    const bool bars = out.energies_bar || out.energy_bar_parts;
     FirstError error;
 #pragma omp parallel num_threads(max_threads())
     {
@@ -206,12 +234,14 @@ void compute_blocks(const Members& members,
             worker = std::make_unique<Worker<Real>>(members, neighbors, species, out);
             if (gradients) sum.forces.assign(3 * n_atoms, 0.0);
             if (out.virials) sum.virials.assign(9 * n_atoms, 0.0);
+            if (bars) sum.bar_parts.assign(members.front()->bar_parts(), 0.0);
         });
 #pragma omp for schedule(static)
         for (std::size_t q = 0; q < blocks.size(); ++q)
             error.run([&] {
                 worker->features(blocks[q]);
                 worker->networks(blocks[q], gradients, energies.data());
+                if (bars) worker->bars(blocks[q], sum);
                 if (gradients) worker->forces(blocks[q], sum);
             });
     }
@@ -259,6 +289,7 @@ std::vector<double> compute_step(const Members& members,
     for (const Partial& sum : partial) {
         add(sum.forces, out.forces);
         add(sum.virials, out.virials);
+        add(sum.bar_parts, out.energy_bar_parts);
         if (out.virial)
             for (int a = 0; a < 9; ++a) out.virial[a] += sum.virial[a];
     }

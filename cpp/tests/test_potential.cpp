@@ -109,6 +109,48 @@ void check_ensemble() {
                  "potential 1 of the ensemble has other elements or functions");
 }
 
+// Error bars against differences of energies as the weights move along shift and draws
+void check_bars() {
+    Potential p = potential();
+    const Liquid liquid(3);
+    const std::size_t n = liquid.atoms.size;
+    std::normal_distribution<double> normal;
+    Posterior posterior;
+    posterior.weights = p.weights();
+    posterior.draws.resize(3);
+    for (auto* deviation : {&posterior.shift, &posterior.draws[0], &posterior.draws[1], &posterior.draws[2]})
+        for (std::size_t w = 0; w < p.n_weights(); ++w) deviation->push_back(0.1 * normal(samples::source));
+    std::vector<double> bars(n), expected(n), parts(3);
+    Potential::Output out;
+    out.energies_bar = bars.data();
+    out.energy_bar_parts = parts.data();
+    CHECK_THROWS(p.compute(liquid.atoms, out), "need a posterior");
+    CHECK_THROWS(p.set_posterior(posterior, 4), "has 3 draws, asked for are 4");
+    p.set_posterior(posterior, 2);
+    CHECK(p.bar_parts() == 3);
+    p.compute(liquid.atoms, out);
+    const auto moved = [&](const std::vector<double>& deviation, double h) {
+        std::vector<double> weights = posterior.weights;
+        for (std::size_t w = 0; w < weights.size(); ++w) weights[w] += h * deviation[w];
+        Potential q = p;
+        q.set_weights(weights.data());
+        return compute(q, liquid.atoms, nullptr);
+    };
+    constexpr double h = 1e-5;
+    for (int part = 0; part < 3; ++part) {
+        const auto& deviation = part == 0 ? posterior.shift : posterior.draws[part - 1];
+        const double scale = part == 0 ? 1.0 : std::sqrt(0.5);
+        const Result up = moved(deviation, h), down = moved(deviation, -h);
+        CHECK_CLOSE(parts[part], scale * (up.energy - down.energy) / (2 * h), 1e-6);
+        for (std::size_t i = 0; i < n; ++i)
+            expected[i] += std::pow(scale * (up.energies[i] - down.energies[i]) / (2 * h), 2);
+    }
+    for (std::size_t i = 0; i < n; ++i) CHECK_CLOSE(bars[i], std::sqrt(expected[i]), 1e-6);
+    p.set_weights(posterior.weights.data());
+    CHECK(p.bar_parts() == 0);
+    CHECK_THROWS(Ensemble({p, p}).compute(liquid.atoms, {out}), "an ensemble has no error bars");
+}
+
 // A rank of a parallel program may own no atom, and an atom may have no neighbour.
 void check_nothing() {
     const Potential p = potential();
@@ -156,6 +198,7 @@ int main(int argc, char** argv) {
     check_threads_and_precisions();
     check_kept_list();
     check_ensemble();
+    check_bars();
     check_nothing();
     return check::failures() == 0 ? 0 : 1;
 }

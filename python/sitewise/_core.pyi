@@ -26,6 +26,8 @@ class Result(TypedDict, total=False):
     extrapolations: Ints  # [n]
     energy_spread: float  # of an ensemble
     energies_spread: Floats  # [n], of an ensemble
+    energy_bar: float  # with bars
+    energies_bar: Floats  # [n], with bars
 
 class SymmetryFunction:
     def __init__(
@@ -221,6 +223,19 @@ class DeviceResult(TypedDict):
     forces: DeviceArray  # [n, 3]
     virial: DeviceArray  # [3, 3], dE/d(strain)
 
+class Posterior:
+    @staticmethod
+    def load(directory: str) -> Posterior:
+        """Read posterior.data of a directory."""
+    @property
+    def weights(self) -> Floats: ...
+    @property
+    def shift(self) -> Floats: ...
+    @property
+    def draws(self) -> Floats: ...
+    @property
+    def force_factor(self) -> float: ...
+
 class Potential:
     def __init__(
         self,
@@ -270,7 +285,10 @@ class Potential:
         features: bool = False,
         virials: bool = False,
         neighbors: NeighborList | None = None,
+        bars: bool = False,
     ) -> Result: ...
+    def set_posterior(self, posterior: Posterior, draws: int) -> None:
+        """Set the posterior of the weights, whose first draws give the error bars of `compute`."""
 
 class Ensemble:
     def __init__(self, members: Sequence[Potential]) -> None: ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from . import _core
-from ._core import Error
 from .files import write_text
 from .structures import Arrays, Floats
 
 FILE = "posterior.data"  # in the directory of a potential
-HEADER = re.compile(r"# weights (\d{1,9}) draws (\d{1,4}) force_factor (\d\.\d{6}e[+-]\d\d)\n")
 TEXT = """\
 # Posterior distribution of the weights, for error bars; made by sitewise, other programs do not read it.
 # A line for each weight, in the order of the files of weights: the weight, the shift of the mean, then the draws.
@@ -77,19 +74,10 @@ class Posterior:
         Error
             The file is damaged.
         """
-        path = folder / FILE
-        if not path.exists():
+        if not (folder / FILE).exists():
             return None
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-        header = HEADER.fullmatch(lines[2]) if len(lines) > 2 else None
-        if header is None:
-            raise Error(f"{path}: has no header with the numbers of weights and draws")
-        n, columns = int(header[1]), 2 + int(header[2])
-        rows = lines[3:]
-        if len(rows) != n:
-            raise Error(f"{path}: has {len(rows)} lines of weights, expected {n}")
-        table = np.array([_numbers(path, number, row, columns) for number, row in enumerate(rows, 4)])
-        return cls(table[:, 0], table[:, 1], np.ascontiguousarray(table[:, 2:].T), float(header[3]))
+        found = _core.Posterior.load(str(folder))
+        return cls(found.weights, found.shift, found.draws, found.force_factor)
 
     def save(self, folder: Path) -> None:
         """Write the file that `load` reads into the directory of the potential; raise Error if that fails."""
@@ -100,7 +88,7 @@ class Posterior:
             f"{weight: .16e}" + "".join(f" {x: .6e}" for x in row) + "\n"
             for weight, row in zip(self.weights.tolist(), deviations.tolist(), strict=True)
         )
-        head = f"{TEXT}# weights {n} draws {count} force_factor {self.force_factor:.6e}\n"
+        head = f"{TEXT}weights {n} draws {count} force_factor {self.force_factor:.6e}\n"
         write_text(folder / FILE, head + "".join(rows))
 
     def bars(self, core: _core.Potential, arrays: Arrays) -> Bars:
@@ -133,18 +121,6 @@ class Posterior:
     def _factor(self) -> Floats:
         """Return D [1 + draws, n]; the mean square deviation of the weights is D^T D."""
         return np.vstack([self.shift, self.draws / np.sqrt(len(self.draws))])
-
-
-def _numbers(path: Path, line: int, text: str, count: int) -> Floats:
-    """Read a line of so many numbers, all of which have the form that `save` writes."""
-    width = 24 + 14 * (count - 1)
-    try:
-        numbers = np.array(text.split(), dtype=np.float64)
-    except ValueError:
-        numbers = np.empty(0)
-    if len(text) != width or not text.endswith("\n") or len(numbers) != count or not np.isfinite(numbers).all():
-        raise Error(f"{path}, line {line}: expected {count} numbers in {width - 1} characters, the file is damaged")
-    return numbers
 
 
 def _prepared(core: _core.Potential, arrays: Arrays) -> _core.TrainingSet:

@@ -73,7 +73,7 @@ class Potential:
 
     def __init__(self, core: _core.Potential, folder: Path | None = None) -> None:
         self.core = core
-        self._folder = folder
+        self.folder = folder
         self._posterior: Posterior | None = None
 
     @classmethod
@@ -203,8 +203,8 @@ class Potential:
         Error
             Its file is damaged.
         """
-        if self._posterior is None and self._folder is not None:
-            self._posterior = Posterior.load(self._folder)
+        if self._posterior is None and self.folder is not None:
+            self._posterior = Posterior.load(self.folder)
         found = self._posterior
         return found if found is not None and np.array_equal(found.weights, self.core.weights) else None
 
@@ -212,7 +212,7 @@ class Potential:
         """Return the posterior; raise Error if there is none."""
         found = self.posterior
         if found is None:
-            where = "the potential" if self._folder is None else str(self._folder)
+            where = "the potential" if self.folder is None else str(self.folder)
             raise Error(f"{where}: has no posterior of its weights, for error bars: `sitewise posterior` makes one")
         return found
 

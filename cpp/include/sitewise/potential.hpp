@@ -9,6 +9,7 @@
 #include "sitewise/device.hpp"
 #include "sitewise/neighbors.hpp"
 #include "sitewise/network.hpp"
+#include "sitewise/posterior.hpp"
 #include "sitewise/scaling.hpp"
 #include "sitewise/symmetry.hpp"
 #include "sitewise/types.hpp"
@@ -78,8 +79,19 @@ public:
 
     std::size_t n_weights() const;        ///< of all elements
     std::vector<double> weights() const;  ///< concatenated in the order of the elements
-    /// Set the weights [n_weights()], in that order. Throws Error if one is not finite.
+    /// Set the weights [n_weights()], in that order, and forget the posterior. Throws Error if one is not
+    /// finite.
     void set_weights(const double* weights);
+
+    /// Set the posterior of the weights, of which the shift and the first `draws` draws give error bars of
+    /// energies. Throws Error if it belongs to other weights or has fewer draws.
+    void set_posterior(const Posterior& posterior, std::size_t draws);
+    /// Return the number of parts of an error bar: 1 and the number of draws; 0 without a posterior.
+    std::size_t bar_parts() const { return bar_parts_; }
+    /// Return the deviations of the weights of an element's network, [bar_parts()][its weights]: the shift,
+    /// and the draws divided by the root of their number. The squares of the changes of a prediction with
+    /// them add up to the square of its bar.
+    const std::vector<double>& deviations(int element) const { return deviations_[element]; }
 
     /// Precision of the arithmetic, float64 unless set; float32 is faster, with errors of about 1e-5 of the
     /// largest force.
@@ -104,7 +116,10 @@ public:
                                      ///< heat current needs (Z. Fan et al., Phys. Rev. B 92, 094301 (2015))
         double* features = nullptr;  ///< [centers][max_count], network inputs x; overwritten, NaN behind
                                      ///< the last function of an element
-        int* extrapolations = nullptr;  ///< [centers], functions outside the training range; overwritten
+        int* extrapolations = nullptr;       ///< [centers], functions outside the training range; overwritten
+        double* energies_bar = nullptr;      ///< [centers], error bars of atomic energies, eV; overwritten
+        double* energy_bar_parts = nullptr;  ///< [bar_parts()], eV; the sum of their squares, after parts of
+                                             ///< all processes were added, is the square of the bar of E
     };
 
     /// Compute energies and their derivatives from a neighbour list. It must have all pairs within cutoff()
@@ -115,7 +130,8 @@ public:
     ///
     /// Throws Error for an element index out of range, for vectors that are not finite or shorter than 1e-6
     /// Angstrom, and for energies or virials that are not finite or above 1e30 eV; nothing is added then.
-    /// Indices of neighbours must be below n_atoms, which is not checked.
+    /// Throws Error also for error bars of an ensemble, without a posterior or on a device. Indices of
+    /// neighbours must be below n_atoms, which is not checked.
     void compute(const NeighborView& neighbors, const int* species, std::size_t n_atoms, Output out) const;
 
     /// The same with a neighbour list that is built here; every atom is a centre. Throws Error also as
@@ -142,6 +158,8 @@ private:
     Normalization normalization_;
     std::vector<std::string> assumed_;
     Precision precision_ = Precision::float64;
+    std::size_t bar_parts_ = 0;
+    std::vector<std::vector<double>> deviations_;
 
     friend struct BackendAccess;
     std::shared_ptr<Backend> backend_;

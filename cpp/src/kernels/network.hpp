@@ -113,5 +113,49 @@ void network(const NetworkView<Real>& net, const Real* x, Real* energies, Real* 
     }
 }
 
+// The change of an energy with a deviation W', b' of the weights is the sum over layers of zbar . (h W' +
+// b'), where h are the values of the layer below and zbar = dE/dz.
+template <class Real>
+void network_changes(const NetworkView<Real>& net,
+                     const Real* x,
+                     const Real* scratch,
+                     int count,
+                     const Real* deviations,
+                     Real* changes) {
+    using B = Batch<Real>;
+    using V = Vector<Real>;
+    int nodes = 0;
+    for (const Layer<Real>& l : net.layers) nodes += l.out;
+    for (int d = 0; d < count; ++d) {
+        V sum[B::vectors] = {};
+        const Real* h = x;
+        int before = 0;  // nodes of the layers below
+        for (const Layer<Real>& l : net.layers) {
+            // zbar of the last layer is its slope. The others lie behind all values and slopes, the top
+            // first.
+            const bool top = before + l.out == nodes;
+            const Real* zbar = scratch + (top ? 2 * before : 3 * nodes - 1 - before - l.out) * batch_size;
+            const Real* b = deviations + l.in * l.out;
+            const auto add = [&](auto rows, int o) __attribute__((always_inline)) {
+                constexpr int n = decltype(rows)::value;
+                V z[n][B::vectors];
+                for (int r = 0; r < n; ++r)
+                    for (int v = 0; v < B::vectors; ++v) z[r][v] = broadcast(b[o + r]);
+                B::template product<n>(l.in, deviations + o, l.out, 1, h, z);
+                for (int r = 0; r < n; ++r)
+                    for (int v = 0; v < B::vectors; ++v)
+                        sum[v] += z[r][v] * load(zbar + (o + r) * batch_size + v * B::L);
+            };
+            int o = 0;
+            for (; o + B::rows <= l.out; o += B::rows) add(Count<B::rows>{}, o);
+            for (; o < l.out; ++o) add(Count<1>{}, o);
+            deviations = b + l.out;
+            h = scratch + (2 * before + l.out) * batch_size;
+            before += l.out;
+        }
+        for (int v = 0; v < B::vectors; ++v) store(changes + d * batch_size + v * B::L, sum[v]);
+    }
+}
+
 }  // namespace
 }  // namespace sitewise::SITEWISE_ISA

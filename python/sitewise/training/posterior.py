@@ -96,7 +96,7 @@ def make_posterior(
     Parameters
     ----------
     objective
-        The loss of the training data; the potential in it has the trained weights.
+        The loss of the training data, with the trained potential.
     test
         Held-out data; there may be none.
     comparisons
