@@ -41,7 +41,7 @@ def config_of(setting: str, data: dict[str, str]) -> Config:
     if setting in PRESETS:
         return Config.parse({"data": data, "symmetry_functions": {"preset": setting}})
     if setting.endswith(".toml"):
-        tables = Config.read(Path(setting)).tables()
+        tables = Config.load(setting).tables()
         return Config.parse({**tables, "data": data})
     return Config.parse({"data": data, "symmetry_functions": {"file": str(Path(setting).absolute())}})
 
