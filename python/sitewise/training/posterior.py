@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._core import Error
 from ..config import Training
 from ..evaluation.comparison import Comparison, Pairs, compare
 from ..evaluation.coverage import by_symmetry
@@ -32,6 +33,7 @@ WIDEST = 100_000  # parameters that a posterior is made for
 TOGETHER = 2000  # rows that are in memory at once
 COMPONENTS = 3000  # of held-out forces at most
 FEW = 8  # held-out energies, below which they say little
+ALIKE = 10  # energies whose factor is known as well as it follows from that of forces
 EXACT = 1e-9  # eV/atom or eV/Angstrom, below which an error counts as this
 ROUNDS = 6  # until the scale no longer changes by the prior
 TINY = 1e-9  # of the largest eigenvalue, the ridge that these begin with
@@ -82,8 +84,8 @@ def make_posterior(
     comparisons: Mapping[str, Comparison],
     rng: np.random.Generator,
     reporter: Reporter,
-) -> Posterior:
-    """Return the posterior of the weights of a trained potential.
+) -> Posterior | None:
+    """Return the posterior of the weights of a trained potential; None without energies and forces to scale it.
 
     Its covariance is s^2 (H + ridge)^-1 with the Gauss-Newton matrix H of the loss without L2. The ridge stands for a
     prior in which each parameter has the standard deviation PRIOR, far wider than the L2 of training: offsets that the
@@ -106,7 +108,9 @@ def make_posterior(
     reporter
         Told of the progress, and of held-out data that are too few.
     """
-    name = "test" if "test" in comparisons else "train"
+    name = next((name for name in ("test", "train") if _has_scale(comparisons.get(name))), None)
+    if name is None:
+        return None
     if name == "train":
         reporter.warn("no data are held out: training errors scale the error bars, which are too small")
         test = PreparedData(objective.data, objective.prepared)
@@ -114,8 +118,8 @@ def make_posterior(
         slope, spectrum = _slope_and_spectrum(objective, comparisons["train"], rng)
         energies = _over_errors(objective, test, _energy_rows(test, comparisons[name].energy))
         forces = _over_errors(objective, test, _force_rows(comparisons[name].force, rng))
-        fit = _Fit.to(energies if len(energies) else forces, slope, spectrum)
-        factor = _quantile(fit.bars(energies)) if len(energies) else 1.0
+        fit = _Fit.to(energies, forces, slope, spectrum)
+        factor = _factor(fit.bars(energies), fit.bars(forces))
         deviations = factor * np.vstack([fit.shift, fit.scale * spectrum.draws(DRAWS, fit.ridge, rng)])
         of_forces = _quantile(fit.bars(forces)) / factor if len(forces) else 1.0
         advance()
@@ -123,6 +127,11 @@ def make_posterior(
         reporter.say(f"only {len(energies)} energies scale the error bars, {FEW} or more are better")
     weights = np.array([objective.parameters.weights(deviation) for deviation in deviations])
     return Posterior(objective.potential.weights, weights[0], weights[1:], of_forces)
+
+
+def _has_scale(comparison: Comparison | None) -> bool:
+    """Return whether there are errors of energies, or of forces that are not 0 by symmetry."""
+    return comparison is not None and bool(comparison.energy.errors.size or not by_symmetry(comparison.force).all())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,19 +144,32 @@ class _Fit:
     ridge: float
 
     @classmethod
-    def to(cls, rows: Floats, slope: Floats, spectrum: Spectrum) -> _Fit:
+    def to(cls, energies: Floats, forces: Floats, slope: Floats, spectrum: Spectrum) -> _Fit:
         """Find the scale from rows of held-out data divided by their errors, and the shift from the gradient of the
         loss. The scale and the ridge (scale/PRIOR)^2 depend on each other a little."""
         ridge = TINY * float(spectrum.values[-1])
         for _ in range(ROUNDS):
             shift = -spectrum.solve(slope, ridge)
-            scale = _quantile(spectrum.bars(rows, ridge) / np.abs(1 + rows @ shift))
+            left = (spectrum.bars(rows, ridge) / np.abs(1 + rows @ shift) for rows in (energies, forces))
+            scale = _factor(*left)
             ridge = (scale / PRIOR) ** 2
         return cls(spectrum, shift, scale, ridge)
 
     def bars(self, rows: Floats) -> Floats:
         """Return the root mean square deviation of each row."""
         return np.asarray(np.hypot(self.scale * self.spectrum.bars(rows, self.ridge), rows @ self.shift))
+
+
+def _factor(of_energies: Floats, of_forces: Floats) -> float:
+    """Return the factor that bars of energies need, from the bars of energies and of forces divided by their errors.
+
+    Both need about the same factor. Few energies tell it worse than the forces do, so its logarithm is a mean: n
+    energies have the weight n, forces the weight ALIKE.
+    """
+    if not of_energies.size or not of_forces.size:
+        return _quantile(of_energies if of_energies.size else of_forces)
+    weight = of_energies.size / (of_energies.size + ALIKE)
+    return float(_quantile(of_energies) ** weight * _quantile(of_forces) ** (1 - weight))
 
 
 def _quantile(bars_over_errors: Floats) -> float:
@@ -173,7 +195,7 @@ def posterior_of(potential: Potential, train: Dataset, test: Dataset, seed: int,
     Raises
     ------
     Error
-        A structure cannot be evaluated.
+        A structure cannot be evaluated, or no structure has energy or forces.
     """
     settings = Training.model_validate({"l2": 0.0})
     source = FeatureSource(round(settings.memory_budget * 1e9), reporter=reporter)
@@ -182,7 +204,11 @@ def posterior_of(potential: Potential, train: Dataset, test: Dataset, seed: int,
     comparisons = {name: compare(potential, d, f"{name} errors", reporter) for name, d in sets.items() if len(d)}
     parameters = whitened_parameters(potential.core, prepared[0].prepared)
     objective = Objective(prepared[0], potential.core, parameters, settings)
-    return make_posterior(objective, prepared[1], comparisons, random_numbers(seed, Stream.POSTERIOR), reporter)
+    rng = random_numbers(seed, Stream.POSTERIOR)
+    found = make_posterior(objective, prepared[1], comparisons, rng, reporter)
+    if found is None:
+        raise Error("no structure has an energy or forces, which scale the error bars")
+    return found
 
 
 def _slope_and_spectrum(

@@ -314,7 +314,8 @@ class Run:
             objective = Objective(inputs.train, self.potential, inputs.parameters, settings)
             rng = random_numbers(settings.seed + self.replica, Stream.POSTERIOR)
             posterior = make_posterior(objective, inputs.test, comparisons, rng, inputs.reporter)
-            posterior.save(self.out / "potential")
+            if posterior is not None:
+                posterior.save(self.out / "potential")
 
     def _save_potential(self, theta: Floats) -> None:
         self._set_weights(theta)
