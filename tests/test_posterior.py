@@ -9,11 +9,11 @@ from ase.io import read, write
 from typer.testing import CliRunner
 
 from checks import Listener, arrays, assert_close, directional_derivative, random_potential, silicon_frames, structures
-from sitewise import Ensemble, Error, Potential, _core, train
+from sitewise import Dataset, Ensemble, Error, Potential, _core, train
 from sitewise.cli import app
 from sitewise.config import Config
-from sitewise.evaluation.comparison import Pairs
-from sitewise.evaluation.coverage import reliability
+from sitewise.evaluation.comparison import Comparison, Pairs
+from sitewise.evaluation.coverage import coverage_table, reliability
 from sitewise.posterior import FILE, Posterior
 from sitewise.progress import Reporter
 from sitewise.training.posterior import Spectrum
@@ -194,6 +194,19 @@ def test_the_bins_of_a_reliability_diagram():
     assert [b.number for b in bins] == [400] * 10
     assert np.all(np.diff([b.bar for b in bins]) > 0)
     assert_close([b.error for b in bins], [b.bar for b in bins], 0.15)
+
+
+def test_forces_that_are_zero_by_symmetry_do_not_count():
+    """They have no bar, and an error of rounded positions."""
+    reference, predicted = np.array([1.0, -1.0, 1e-4, 0.0]), np.array([1.2, -1.1, 1e-5, 0.0])
+    force = Pairs(reference, predicted, np.zeros(4, dtype=np.int32), np.array([0.15, 0.15, 1e-9, 0.0]))
+    none = Pairs(np.empty(0), np.empty(0), np.empty(0, dtype=np.int32))
+    table = coverage_table(Comparison(Dataset([]), none, force, none))
+    assert {name: table["force"][name] for name in ("within_one", "within_two")} == {
+        "within_one": 0.5,
+        "within_two": 1.0,
+    }
+    assert table["force"]["bins"][0]["number"] == 2
 
 
 RUN = """
