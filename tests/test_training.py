@@ -17,11 +17,12 @@ from ase.io import read, write
 
 from checks import DEVICES, assert_close, directional_derivative, rattled, silicon_frames
 from sitewise import Dataset, Ensemble, Error, Potential, SymmetryFunctions, _core, train
-from sitewise.config import Config
+from sitewise.config import Config, tomllib
 from sitewise.evaluation.comparison import Comparison, Pairs, compare
 from sitewise.evaluation.errors import error_table, outliers
 from sitewise.features.selection import choose_functions, useless_functions
 from sitewise.features.source import FeatureSource
+from sitewise.presets import nearest_distances
 from sitewise.progress import Reporter
 from sitewise.ranks import Usage
 from sitewise.signals import Interrupted, Stop
@@ -35,6 +36,7 @@ from sitewise.training.parameters import atomic_offsets, initial_potential, whit
 from sitewise.training.prepared import Losses
 from sitewise.training.run import Run, begin_run
 from sitewise.training.seconds import Seconds, Stopwatch
+from sitewise.training.student import lessons
 
 pytestmark = pytest.mark.slow
 
@@ -411,6 +413,88 @@ def test_replicas_stop_and_go_on_together(folder, tmp_path, monkeypatch):
     errors = json.loads((tmp_path / "out" / "errors.json").read_text())
     each = [json.loads((tmp_path / "out" / f"replica-{r}" / "errors.json").read_text()) for r in range(2)]
     assert errors["cpu_seconds"] == pytest.approx(sum(e["cpu_seconds"] for e in each), abs=0.1)
+
+
+STUDENT = "replicas = 2\nstudent = true"
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Save time."""
+    monkeypatch.setattr("sitewise.training.plots.save_pictures", lambda *_: None)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_student_takes_the_place_of_the_ensemble(folder, tmp_path):
+    run = folder(iterations=30, more=STUDENT, optimizer="gn-lbfgs")
+    student = train(run, tmp_path / "out", reporter=QUIET)
+    assert isinstance(student, Potential)
+    ensemble = Ensemble.load(tmp_path / "out" / "ensemble" / "potential")
+    assert [weights(tmp_path / f"out/ensemble/replica-{r}").tolist() for r in range(2)] == [
+        member.core.weights.tolist() for member in ensemble.members
+    ]
+    frames = silicon_frames(12)
+    each = [np.array([p.evaluate(atoms).forces for atoms in frames]) for p in (student, ensemble, *ensemble.members)]
+    assert np.std(each[0] - each[1]) < np.std(each[2] - each[3])
+    data = Dataset.read(tmp_path / "train.xyz", reporter=QUIET)
+    train_data, _ = data.split(0.25, np.random.default_rng([0, 0]))
+    errors = json.loads((tmp_path / "out" / "errors.json").read_text())
+    assert errors["train"] == error_table(compare(student, train_data, "", QUIET))  # with the true labels
+    settings = tomllib.loads((tmp_path / "out" / "training.toml").read_text())
+    assert settings["result"]["student_of"] == settings["training"]["replicas"] == 2
+    assert settings["network"]["hidden"] == ensemble.members[0].core.networks[0].nodes[1:-1]
+    assert student.core.scaling.statistics(0).tolist() == ensemble.members[0].core.scaling.statistics(0).tolist()
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_student_learns_from_distorted_copies_with_the_labels_of_the_ensemble(folder, tmp_path):
+    ensemble = train(folder(iterations=1, more="replicas = 2"), tmp_path / "out", reporter=QUIET)
+    data = Dataset.read(tmp_path / "train.xyz", reporter=QUIET)
+    found = lessons(data, ensemble, np.random.default_rng(0))
+    assert len(found) == 2 * len(data)
+    for structure in found:
+        expected = ensemble.evaluate(structure.atoms)
+        assert structure.energy == expected.energy
+        assert np.array_equal(structure.forces, expected.forces)
+        assert np.array_equal(structure.stress, expected.stress)
+    moves, strains = [], []
+    for before, after in zip(data, found[len(data) :], strict=True):
+        assert found[len(strains)].atoms == before.atoms
+        deformation = np.linalg.solve(before.atoms.cell.array, after.atoms.cell.array)
+        assert_close(deformation, deformation.T, 1e-12)
+        strains.append(deformation[0, 0] - 1)
+        moves.append(after.atoms.positions - before.atoms.positions @ deformation)
+    nearest = nearest_distances(data, data.elements)[0, 0]
+    assert np.std(np.concatenate(moves)) == pytest.approx(0.02 * nearest, rel=0.2)
+    assert np.std(strains) == pytest.approx(0.01, rel=0.6)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_student_and_its_teachers_stop_and_go_on(folder, tmp_path, monkeypatch):
+    run = folder(iterations=6, more=STUDENT, optimizer="gn-lbfgs")
+    train(run, tmp_path / "whole", reporter=QUIET)
+    iterate = Run.iterate
+    for replica in (1, 2):  # a teacher, the student
+
+        def stopping(self, replica=replica):
+            if self.replica == replica and self.state.iteration == 3:
+                self.stop(signal.SIGTERM, None)
+            iterate(self)
+
+        monkeypatch.setattr(Run, "iterate", stopping)
+        with pytest.raises(Interrupted, match="of 6; continue with --resume"):
+            train(run, tmp_path / "out", resume=replica == 2, reporter=QUIET)
+    monkeypatch.setattr(Run, "iterate", iterate)
+    assert not (tmp_path / "out" / "potential").exists()
+    with pytest.raises(Error, match="holds a run already"):
+        train(run, tmp_path / "out", reporter=QUIET)
+    train(run, tmp_path / "out", resume=True, reporter=QUIET)
+    assert np.array_equal(weights(tmp_path / "out"), weights(tmp_path / "whole"))
+
+
+def test_a_student_without_teachers_is_refused(folder):
+    with pytest.raises(Error, match=r"student learns from an ensemble, expected at least 2 replicas, found 1"):
+        Config.load(folder(more="student = true"))
 
 
 def test_functions_that_tell_nothing_are_dropped(folder, tmp_path):

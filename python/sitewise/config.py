@@ -249,6 +249,8 @@ class Training(_Table):
     """Seed of held-out structures, first weights, batches and samples."""
     replicas: Annotated[int, Field(ge=1, le=1000)] = 1
     """Number of potentials in an ensemble; the first weights of replica r are those of `seed` + r."""
+    student: bool = False
+    """Train one network on the energies and forces of the ensemble of `replicas`; it is the potential of the run."""
     posterior: bool = True
     """Store a posterior distribution of the weights with the potential, from which error bars are computed."""
     early_stop: Count | None = None
@@ -283,6 +285,8 @@ class Training(_Table):
             raise ValueError("iterations and epochs exclude each other")
         if self.gdf and self.force_weight == 0:
             raise ValueError("gdf weighs forces, but force_weight is 0")
+        if self.student and self.replicas == 1:
+            raise ValueError("student learns from an ensemble, expected at least 2 replicas, found 1")
         if self.gdf_width and not self.gdf:
             raise ValueError("gdf_width belongs to gdf, which is false")
         for key in ADAM:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import _core
-from ..config import Config, Functions
+from ..config import Config, Functions, Training
 from ..features.selection import choose_functions, unselected_functions, useless_functions
 from ..features.source import FeatureSource
 from ..features.training_set import TrainingSet
@@ -20,7 +20,7 @@ from ..symmetry import SymmetryFunctions
 from .data import check_data, read_data
 from .log import LOG_COLUMNS
 from .monitoring import Monitor, make_monitor
-from .parameters import Parameters, atomic_offsets, initial_potential, plain_parameters, whitened_parameters
+from .parameters import Parameters, atomic_offsets, first_parameters, initial_potential
 from .prepared import PreparedData
 from .random_streams import Stream, random_numbers
 from .seconds import Seconds
@@ -123,13 +123,11 @@ def make_inputs(
     suspicious = check_data(train_data, test_data, config.training, reporter)
     config = settled(config, train_data, reporter)
     settings, table = config.training, config.symmetry_functions
-    cache = Path(config.data.cache) if config.data.cache else None
-    source = FeatureSource(round(settings.memory_budget * 1e9), cache, reporter, ranks)
+    source = feature_source(config, reporter, ranks)
     functions, train = _prepare_to_train(train_data, table, source)
     left = replace(source, budget=source.budget - train.prepared.cached_bytes)
     test = PreparedData(test_data, left.prepare(test_data, functions, "test structures"))
-    gdf = gdf_weights(train_data, train.prepared, functions, settings.gdf_width, reporter) if settings.gdf else None
-    train.weigh(settings.weight, gdf)
+    weigh_to_train(train, functions, settings, reporter)
     test.weigh(settings.weight)
     offsets = atomic_offsets(train_data, functions.elements)
     potential = initial_potential(functions, table.scaling, config.network, train.prepared, offsets)
@@ -145,13 +143,19 @@ def make_inputs(
         train=train,
         test=test,
         potential=potential,
-        parameters=whitened_parameters(potential, train.prepared) if table.whiten else plain_parameters(potential),
+        parameters=first_parameters(potential, train.prepared, table.whiten),
         hashes=_hashes(train_data, test_data, points),
         logged=Logged(
             _subset(settings.seed, len(train_data), LOGGED_TRAIN), _subset(settings.seed, len(test_data), LOGGED_TEST)
         ),
         monitor=_monitor(config, points, train, test_data, functions, reporter),
     )
+
+
+def feature_source(config: Config, reporter: Reporter, ranks: Ranks) -> FeatureSource:
+    """Return where the features of a run come from."""
+    cache = Path(config.data.cache) if config.data.cache else None
+    return FeatureSource(round(config.training.memory_budget * 1e9), cache, reporter, ranks)
 
 
 def _prepare_to_train(data: Dataset, table: Functions, source: FeatureSource) -> tuple[SymmetryFunctions, PreparedData]:
@@ -165,6 +169,12 @@ def _prepare_to_train(data: Dataset, table: Functions, source: FeatureSource) ->
         return functions, PreparedData(data, prepared)
     del prepared  # both sets of derivatives would be twice the budget
     return functions, PreparedData(data, source.prepare(data, functions, "training structures again"))
+
+
+def weigh_to_train(train: PreparedData, functions: SymmetryFunctions, settings: Training, reporter: Reporter) -> None:
+    """Set the weights in the loss that the settings ask for."""
+    gdf = gdf_weights(train.data, train.prepared, functions, settings.gdf_width, reporter) if settings.gdf else None
+    train.weigh(settings.weight, gdf)
 
 
 def _chosen_functions(

@@ -173,6 +173,11 @@ class Parameters:
         return parts
 
 
+def first_parameters(potential: _core.Potential, training_set: TrainingSet, whiten: bool) -> Parameters:
+    """Return the coordinates in which a potential is trained, whitened or plain."""
+    return whitened_parameters(potential, training_set) if whiten else plain_parameters(potential)
+
+
 def whitened_parameters(potential: _core.Potential, training_set: TrainingSet) -> Parameters:
     """Return parameters on principal components of the inputs, standardised and of about unit variance.
 

@@ -16,6 +16,7 @@ class Stream(IntEnum):
     LOGGED = 3
     CURVATURE = 4
     POSTERIOR = 5
+    COPIES = 6  # of structures that a student learns from
     SUBSET = 100  # of the structures of a learning curve
 
 

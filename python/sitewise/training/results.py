@@ -31,7 +31,8 @@ class Results:
     errors
         Content of `errors.json`.
     origin
-        How the potential was made: iterations and number of the replica, or number of replicas.
+        How the potential was made: iterations and number of the replica, the same and number of a student's teachers,
+        or number of replicas.
     log
         Rows of `log.csv`.
     """

@@ -39,6 +39,7 @@ from .prepared import Losses, PreparedData
 from .random_streams import Stream, random_numbers
 from .results import Results, compare_with_labels, error_tables, provenance, write_results
 from .seconds import Seconds, Stopwatch
+from .student import student_inputs
 
 CHECKPOINT = "checkpoint.npz"
 OUTPUTS = (CHECKPOINT, "potential", "training.toml", "log.csv", "errors.json", "outliers.csv")
@@ -83,7 +84,7 @@ def train(
     -------
     Potential or Ensemble
         As loaded from `out/potential`; an Ensemble with `replicas` in the configuration, whose runs are in
-        `out/replica-0` and so on.
+        `out/replica-0` and so on. With `student` a Potential, and the same of the ensemble is in `out/ensemble`.
 
     Raises
     ------
@@ -97,15 +98,34 @@ def train(
     if not isinstance(config, Config):
         config = Config.load(config)
     with run_folder(out, reporter), stop_signals() as stop:
-        if not resume and any((out / name).exists() for name in (*OUTPUTS, "replica-0")):
+        if not resume and any((out / name).exists() for name in (*OUTPUTS, "replica-0", "ensemble")):
             raise Error(f"{out}: holds a run already; continue with --resume or choose another folder")
         inputs = make_inputs(config, reporter, data, ranks, device)
-        replicas = range(config.training.replicas)
-        folders = [out] if len(replicas) == 1 else [out / f"replica-{r}" for r in replicas]
-        runs = [begin_run(inputs, folder, stop, r, resume) for r, folder in enumerate(folders)]
-        optimize_all(inputs, runs, stop)
-        potentials = [run.finish() for run in runs]
-        return potentials[0] if len(runs) == 1 else finish_ensemble(inputs, out, runs)
+        if not config.training.student:
+            return train_replicas(inputs, out, stop, resume)
+        ensemble = train_replicas(inputs, out / "ensemble", stop, resume)
+        assert isinstance(ensemble, Ensemble)
+        return train_student(inputs, ensemble, out, stop, resume)
+
+
+def train_replicas(inputs: Inputs, out: Path, stop: Stop, resume: bool) -> Potential | Ensemble:
+    """Train the replicas and, unless there is only one, write their ensemble; see `train`."""
+    out.mkdir(exist_ok=True)
+    replicas = range(inputs.config.training.replicas)
+    folders = [out] if len(replicas) == 1 else [out / f"replica-{r}" for r in replicas]
+    runs = [begin_run(inputs, folder, stop, r, resume) for r, folder in enumerate(folders)]
+    optimize_all(inputs, runs, stop)
+    potentials = [run.finish(inputs, replica=run.replica) for run in runs]
+    return potentials[0] if len(runs) == 1 else finish_ensemble(inputs, out, runs)
+
+
+def train_student(inputs: Inputs, ensemble: Ensemble, out: Path, stop: Stop, resume: bool) -> Potential:
+    """Train one network on the energies and forces of an ensemble; its results are those on the data of `inputs`."""
+    lessons = student_inputs(inputs, ensemble)
+    teachers = len(ensemble.members)
+    run = begin_run(lessons, out, stop, teachers, resume)
+    optimize_all(lessons, [run], stop)
+    return run.finish(inputs, student_of=teachers)
 
 
 def begin_run(inputs: Inputs, out: Path, stop: Stop, replica: int = 0, resume: bool = False) -> Run:
@@ -232,9 +252,17 @@ class Run:
         self.state.wall_seconds, self.state.cpu_seconds = self.stopwatch.wall(), self.stopwatch.cpu()
         self.state.save(self.out / CHECKPOINT, identity(self.inputs, self.replica))
 
-    def finish(self) -> Potential:
-        """Write potential and results; the errors are those of the potential as it was written."""
-        inputs, state = self.inputs, self.state
+    def finish(self, inputs: Inputs, **origin: int) -> Potential:
+        """Write potential and results; the errors are those of the potential as it was written.
+
+        Parameters
+        ----------
+        inputs
+            The settings and data that the results are about: those of the run or, for a student, of its teachers.
+        origin
+            How the potential was made, beside the number of iterations.
+        """
+        state = self.state
         self._save_potential(state.best_theta if inputs.config.training.early_stop else state.theta)
         potential = Potential.load(self.out / "potential")
         comparisons = compare_with_labels(inputs, potential)
@@ -244,7 +272,7 @@ class Run:
         if inputs.monitor:
             errors["invariants"] = inputs.monitor.table(potential.core)
             inputs.reporter.say(inputs.monitor.summary(inputs.monitor.deltas(potential.core)))
-        origin = {"iterations": state.iteration, "replica": self.replica}
+        origin = {"iterations": state.iteration, **origin}
         write_results(inputs, self.out, Results(comparisons, errors, origin, state.log))
         return potential
 
