@@ -134,7 +134,7 @@ def _make_config(folder: Path) -> None:
         '[data]\ntrain = ["a.xyz", "b/*.xyz"]\ntest = 0.1\nlength_unit = "Bohr"\n[data.keys]\nenergy = "E"\n'
         '[symmetry_functions]\npreset = "fast"\ncutoff = 5.0\n[network]\nhidden = [20, 20]\nactivation = "tanh"\n'
         '[training]\nrecipe = "seed-adam"\nepochs = 10\nbatch_size = 4\nlearning_rate = [0.01, 1e-4]\nl2 = 1e-6\n'
-        'group_weights = { "a b" = 2.0 }\nseed = 3\nreplicas = 2\n[invariants]\ndata = "auto"\n'
+        'group_weights = { "a b" = 2.0 }\nseed = 3\nreplicas = 2\nstudent = true\n[invariants]\ndata = "auto"\n'
     )
 
 

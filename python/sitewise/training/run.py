@@ -266,7 +266,7 @@ class Run:
         self._save_potential(state.best_theta if inputs.config.training.early_stop else state.theta)
         potential = Potential.load(self.out / "potential")
         comparisons = compare_with_labels(inputs, potential)
-        self._save_posterior(comparisons)
+        self._save_posterior(inputs, comparisons)
         self.save()
         errors = error_tables(inputs, comparisons, Seconds(state.wall_seconds, state.cpu_seconds))
         if inputs.monitor:
@@ -335,11 +335,12 @@ class Run:
     def _set_weights(self, theta: Floats) -> None:
         self.potential.weights = self.inputs.parameters.weights(theta)
 
-    def _save_posterior(self, comparisons: dict[str, Comparison]) -> None:
-        """Save the posterior of the weights with the potential, if it is wanted and not too large."""
-        inputs, settings = self.inputs, self.inputs.config.training
-        if settings.posterior and inputs.parameters.size <= WIDEST:
-            objective = Objective(inputs.train, self.potential, inputs.parameters, settings)
+    def _save_posterior(self, inputs: Inputs, comparisons: dict[str, Comparison]) -> None:
+        """Save the posterior of the weights with the potential, if it is wanted and not too large; that of a student is
+        of the data that its teachers learnt from."""
+        settings, parameters = inputs.config.training, self.inputs.parameters
+        if settings.posterior and parameters.size <= WIDEST:
+            objective = Objective(inputs.train, self.potential, parameters, settings)
             rng = random_numbers(settings.seed + self.replica, Stream.POSTERIOR)
             posterior = make_posterior(objective, inputs.test, comparisons, rng, inputs.reporter)
             if posterior is not None:

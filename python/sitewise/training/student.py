@@ -35,8 +35,8 @@ DECAY = 0.05  # weight of L2, over that of a teacher: the labels of an ensemble 
 def student_inputs(inputs: Inputs, ensemble: Ensemble) -> Inputs:
     """Return what a student of an ensemble starts from.
 
-    It learns from the training structures and one distorted copy of each, with the labels of the ensemble. Scaling and
-    whitening are those of the training structures, so that warnings of extrapolation refer to these.
+    It learns from the training structures and one distorted copy of each, with the labels of the ensemble. The scaling
+    is that of the training structures, so that warnings of extrapolation refer to these.
     """
     began, config, original = Seconds.now(inputs.ranks), _student_config(inputs.config), inputs.train.prepared
     data = lessons(inputs.train.data, ensemble, random_numbers(config.training.seed, Stream.COPIES))
@@ -49,7 +49,7 @@ def student_inputs(inputs: Inputs, ensemble: Ensemble) -> Inputs:
     table, offsets = config.symmetry_functions, inputs.potential.atom_energies
     potential = initial_potential(inputs.functions, table.scaling, config.network, original, offsets)
     potential.device = inputs.potential.device
-    parameters = first_parameters(potential, original, table.whiten)
+    parameters = first_parameters(potential, train.prepared, table.whiten)
     return replace(inputs, config=config, began=began, train=train, potential=potential, parameters=parameters)
 
 
