@@ -433,6 +433,7 @@ def test_a_student_takes_the_place_of_the_ensemble(folder, tmp_path):
     assert [weights(tmp_path / f"out/ensemble/replica-{r}").tolist() for r in range(2)] == [
         member.core.weights.tolist() for member in ensemble.members
     ]
+    assert (tmp_path / "out" / "potential" / "posterior.data").exists()
     frames = silicon_frames(12)
     each = [np.array([p.evaluate(atoms).forces for atoms in frames]) for p in (student, ensemble, *ensemble.members)]
     assert np.std(each[0] - each[1]) < np.std(each[2] - each[3])
