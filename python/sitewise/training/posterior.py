@@ -26,12 +26,12 @@ from .random_streams import Stream, random_numbers
 DRAWS = 64
 PRIOR = 3.0  # standard deviation of each parameter before any data, see "Error bars" in docs/development/tried.md
 COVERED = 0.683  # of the errors are within one bar, as in a normal distribution
-LARGEST = 3000  # parameters or rows whose matrix is diagonalised
-ROWS = 10_000  # of energies and forces at most
-MOST = 30_000_000  # numbers in rows that are kept
+LARGEST = 2000  # parameters whose matrix is diagonalised
+ROWS, FEW_ROWS = 10_000, 1500  # of energies and forces at most, with up to LARGEST parameters and with more
+MOST = 30_000_000  # numbers in these rows
 WIDEST = 100_000  # parameters that a posterior is made for
 TOGETHER = 2000  # rows that are in memory at once
-COMPONENTS = 3000  # of held-out forces at most
+COMPONENTS = 1000  # of held-out forces at most
 FEW = 8  # held-out energies, below which they say little
 ALIKE = 10  # energies whose factor is known as well as it follows from that of forces
 EXACT = 1e-9  # eV/atom or eV/Angstrom, below which an error counts as this
@@ -217,7 +217,7 @@ def _slope_and_spectrum(
     """Return the gradient of the loss without L2, and its Gauss-Newton matrix diagonalised. Both are those of all rows
     or, where there are many, of the same sample."""
     n = objective.parameters.size
-    limit = ROWS if n <= LARGEST else min(LARGEST, MOST // n)
+    limit = ROWS if n <= LARGEST else min(FEW_ROWS, MOST // n)
     count = min(len(objective.data), limit // 2)
     rows = objective.sampled_rows(count, 1.0, limit - count, rng)
     slope, matrix, kept = np.zeros(n), np.zeros((n, n) if n <= LARGEST else 0), []
