@@ -124,7 +124,7 @@ def _one(config: Config, out: Path, size: int, seed: int) -> list[float]:
     quiet = Silent()
     data, test = _read_data(config, quiet)
     order = random_numbers(config.training.seed + seed, Stream.SUBSET).permutation(len(data))
-    training = config.training.model_copy(update={"seed": config.training.seed + seed})
+    training = config.training.model_copy(update={"seed": config.training.seed + seed, "posterior": False})
     chosen = data.chosen(sorted(order[:size].tolist()))
     try:
         train(config.model_copy(update={"training": training}), out, resume=True, reporter=quiet, data=(chosen, test))
