@@ -24,7 +24,7 @@ import common  # noqa: F401  # before numpy: one thread
 # isort: split
 import numpy as np
 from ase import Atoms
-from ase.build import bulk, diamond100, diamond111, fcc100, fcc111, molecule
+from ase.build import bulk, diamond100, diamond111, fcc100, fcc110, fcc111, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.neighborlist import neighbor_list
@@ -280,7 +280,7 @@ def _fcc_slab(symbol: str, a: float, face: str, layers: int) -> Atoms:
     return periodic(make(symbol, (2, 2, layers), a=a, vacuum=VACUUM))
 
 
-def _choice() -> dict[str, System]:
+def _first() -> dict[str, System]:
     copper, copper4 = metal("Cu", 3.61)
     aluminium, aluminium4 = metal("Al", 4.0)
     silver, silver4 = metal("Ag", 4.07)
@@ -413,7 +413,7 @@ def _choice() -> dict[str, System]:
     }
 
 
-def _kept() -> dict[str, System]:
+def _second() -> dict[str, System]:
     pd, pd4 = metal("Pd", 3.89)
     pt, pt4 = metal("Pt", 3.92)
     au, _ = metal("Au", 4.06)
@@ -496,7 +496,95 @@ def _kept() -> dict[str, System]:
     }
 
 
-SETS = {"choice": _choice, "kept": _kept}
+def _kept() -> dict[str, System]:
+    pd, pd4 = metal("Pd", 3.89)
+    ag, ag4 = metal("Ag", 4.07)
+    ni, _ = metal("Ni", 3.52)
+    al, al4 = metal("Al", 4.0)
+    return {
+        "si-slab-cell": system(
+            several(lambda _: [DIAMOND.copy()], many(lambda: slab111(6), 16, 0.05)),
+            silicon,
+            lambda rng: {**strains(DIAMOND), "12 layers": rattled(slab111(12), rng, 0.05)},
+        ),
+        "si-two-wires": system(
+            several(many(lambda: wire(CUBE, 4.6, 1), 10, 0.06), many(lambda: wire(CUBE, 6.2, 1), 6, 0.06)),
+            silicon,
+            lambda rng: {**strains(DIAMOND, (0.98, 1.0, 1.02)), "thick": rattled(wire(CUBE, 7.2, 1), rng, 0.06)},
+        ),
+        "si-divacancy": system(
+            many(lambda: vacant(CUBE * (2, 2, 1), 0, 1), 16, 0.06),
+            silicon,
+            lambda rng: {**strains(DIAMOND), "one": rattled(vacant(CUBE * 2, 0), rng, 0.06)},
+        ),
+        "pd-slab": system(
+            many(lambda: periodic(fcc110("Pd", (2, 2, 7), a=3.89, vacuum=VACUUM)), 14, 0.07),
+            emt,
+            lambda rng: {
+                **strains(pd, (0.95, 1.0, 1.05)),
+                "11 layers": rattled(periodic(fcc110("Pd", (2, 2, 11), a=3.89, vacuum=VACUUM)), rng, 0.07),
+                "111": rattled(_fcc_slab("Pd", 3.89, "111", 5), rng, 0.07),
+            },
+        ),
+        "ag-cluster": system(
+            many(lambda: ball(ag4, 45), 14, 0.08),
+            emt,
+            lambda rng: {**strains(ag, (0.98, 1.0, 1.02)), "62": rattled(ball(ag4, 62), rng, 0.08)},
+        ),
+        "cu-ag": system(
+            each(alloy("Cu-Ag", 3.85, None), 30, 0.1),
+            emt,
+            lambda rng: {
+                "AB": ordered("Cu-Ag", 3.85, "AB"),
+                "A3B": ordered("Cu-Ag", 3.75, "A3B"),
+                "Ag": ag,
+                "stretched": strained(rattled(alloy("Cu-Ag", 3.85, 0.5)(rng), rng, 0.1), 1.05),
+            },
+        ),
+        "pt-au": system(
+            each(alloy("Pt-Au", 3.98, 0.5), 24, 0.06),
+            emt,
+            lambda rng: {
+                "AB": ordered("Pt-Au", 3.98, "AB"),
+                "rich": rattled(alloy("Pt-Au", 3.98, 0.7)(rng), rng, 0.06),
+                "stretched": strained(rattled(alloy("Pt-Au", 3.98, 0.5)(rng), rng, 0.06), 1.05),
+            },
+        ),
+        "small-water": system(
+            each(waters(8, True), 40, 0.03),
+            water,
+            lambda rng: {
+                "27": rattled(waters(27, True)(rng), rng, 0.03),
+                "cluster": waters(12, False)(rng),
+                "one": waters(1, False)(rng),
+            },
+        ),
+        "al-hot": system(
+            several(*(many(lambda f=f: strained(al4 * 2, f), 5, 0.15) for f in (0.98, 1.0, 1.02))),
+            emt,
+            lambda rng: {
+                **strains(al),
+                "vacancy": rattled(vacant(al4 * 2, 0), rng, 0.1),
+                "slab": rattled(_fcc_slab("Al", 4.0, "111", 5), rng, 0.1),
+            },
+        ),
+        "ni-two-slabs": system(
+            several(
+                many(lambda: _fcc_slab("Ni", 3.52, "111", 5), 12, 0.06),
+                many(lambda: _fcc_slab("Ni", 3.52, "111", 8), 5, 0.06),
+            ),
+            emt,
+            lambda rng: {**strains(ni), "100": rattled(_fcc_slab("Ni", 3.52, "100", 6), rng, 0.06)},
+        ),
+        "pd-hot-vacancy": system(
+            several(many(lambda: vacant(pd4 * 2, 0), 12, 0.1), many(lambda: pd4 * 2, 6, 0.1)),
+            emt,
+            lambda rng: {**strains(pd), "two": rattled(vacant(pd4 * 2, 0, 9), rng, 0.1)},
+        ),
+    }
+
+
+SETS = {"choice": lambda: {**_first(), **_second()}, "kept": _kept}
 
 
 def made(name: str, system: System) -> tuple[list[Structure], list[Structure]]:

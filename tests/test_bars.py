@@ -13,7 +13,7 @@ from sitewise import Dataset, Error, SymmetryFunctions
 from sitewise.mapping import energy_process
 from sitewise.mapping.bars import error_bars
 from sitewise.mapping.diagnosis import diagnose
-from sitewise.mapping.energy_process import EnergyProcess, Measurements, Parts, Posterior, Scales, fitted
+from sitewise.mapping.energy_process import EnergyProcess, Measurements, Parts, Posterior
 from sitewise.mapping.gaussian import farthest_points
 from sitewise.mapping.gspace import Embedding
 from sitewise.mapping.verdict import verdict
@@ -105,8 +105,9 @@ def test_noise_of_labels_is_found_and_widens_the_bars(process):
         Structure(s.atoms, s.energy + len(s.atoms) * rng.normal(0, 0.05), s.forces, None, "", s.source) for s in data
     ]
     found, _ = process_of(noisy, [crystal(), *slabs(1, seed=1)])
-    misfit = np.hypot(found.scales.energy_noise, found.scales.rough / np.sqrt(16))
-    assert misfit == pytest.approx(0.05, rel=0.6)
+    for model in found.models:
+        misfit = np.hypot(model.scales.energy_noise, model.scales.rough / np.sqrt(16))
+        assert misfit == pytest.approx(0.05, rel=0.6)
     assert found.deviations(placed)[1] > 3 * clean.deviations(placed)[1]
 
 
@@ -158,15 +159,17 @@ def test_likelihood_and_its_gradient(process):
 def test_posterior_is_that_of_a_dense_covariance():
     rng = np.random.default_rng(1)
     columns, wanted, noise = rng.normal(size=(9, 20)), rng.normal(size=(4, 20)), rng.uniform(0.1, 1, 9)
-    shared = wanted @ columns.T
-    covariance = wanted @ wanted.T - shared @ np.linalg.solve(columns @ columns.T + np.diag(noise), shared.T)
-    np.testing.assert_allclose(Posterior(columns, noise).variances(wanted), np.diag(covariance))
+    values, shared = rng.normal(size=9), wanted @ columns.T
+    weights = np.linalg.solve(columns @ columns.T + np.diag(noise), np.column_stack([values, shared.T]))
+    found = Posterior(columns, noise, values)
+    np.testing.assert_allclose(found.means(wanted), shared @ weights[:, 0])
+    np.testing.assert_allclose(found.variances(wanted), np.diag(wanted @ wanted.T - shared @ weights[:, 1:]))
 
 
 def test_left_out_errors_are_those_of_data_without_the_structure(process):
-    found, _ = process
-    measured, rows, scales = found._measured, found._rows, found._assumed
-    errors = found._left_out()
+    model = process[0].models[1]
+    measured, rows, scales = model._measured, model._rows, model._assumed
+    errors = model.left_out()
     columns = rows.columns(scales)
     noise = measured.noise(scales) + rows.own_variance(scales)
     for s in (0, 3):
@@ -178,13 +181,13 @@ def test_left_out_errors_are_those_of_data_without_the_structure(process):
         assert errors[s] == pytest.approx((measured.values[k] - mean) / np.sqrt(variance), rel=1e-3)
 
 
-def test_fit_prefers_the_true_noise(process):
-    """The likelihood of what is found is the highest of those nearby."""
-    found, _ = process
-    likelihood, scales = fitted(found._measured, found._rows)
-    assert scales == found.scales
-    assert isinstance(scales, Scales)
-    assert np.isfinite(likelihood)
+def test_deviations_mix_those_of_all_lengths(process):
+    found, placed = process
+    judged = [model.judge(model.posterior(), placed) for model in found.models]
+    means, variances = np.array(judged).transpose(1, 0, 2)
+    assert len(means) == 3
+    expected = np.sqrt(0.25 * variances.mean(axis=0) + means.var(axis=0))
+    np.testing.assert_allclose(found.deviations(placed), found.calibration * expected)
 
 
 def test_blocks_change_nothing(process, monkeypatch):

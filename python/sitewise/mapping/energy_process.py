@@ -18,6 +18,7 @@ from .gspace import Embedding, Integers, Placed
 
 # Chosen on made-up systems by the errors of networks, see "Error bars" in docs/development/tried.md.
 LENGTHS = (0.6, 1.2, 2.4)  # of the smooth part, distances in G space
+WITHIN = 0.5  # factor of the standard deviation of each length, beside the deviation between lengths
 ROUGHER = 4.0  # length of the smooth part in units of that of the rough part
 REPRESENTATIVES = 300  # atoms of an element at most, for each part
 ELEMENT = 1.0  # eV, standard deviation of an element's energy about the least squares fit
@@ -185,13 +186,18 @@ class Measurements:
 
 
 class Posterior:
-    """What measurements leave open of linear functions of coordinates whose prior is of variance 1."""
+    """What measurements say of linear functions of coordinates whose prior is of mean 0 and variance 1."""
 
-    def __init__(self, columns: Floats, noise: Floats) -> None:
-        from scipy.linalg import cholesky
+    def __init__(self, columns: Floats, noise: Floats, values: Floats) -> None:
+        from scipy.linalg import cho_solve, cholesky
 
         weighted = columns / noise[:, None]
         self._factor = cholesky(np.eye(columns.shape[1]) + columns.T @ weighted, lower=True)
+        self._mean = cho_solve((self._factor, True), weighted.T @ values)
+
+    def means(self, columns: Floats) -> Floats:
+        """Return the expectation of each row [k]."""
+        return np.asarray(columns @ self._mean)
 
     def variances(self, columns: Floats) -> Floats:
         """Return the variance of each row [k]."""
@@ -200,8 +206,69 @@ class Posterior:
         return np.asarray((solve_triangular(self._factor, columns.T, lower=True) ** 2).sum(axis=0))
 
 
+class Model:
+    """Gaussian process of atomic energies with one length, whose other scales are fitted.
+
+    Attributes
+    ----------
+    scales
+        The scales with the highest posterior density.
+    """
+
+    def __init__(self, measured: Measurements, representatives: Sequence[Floats], length: float) -> None:
+        self._measured, self._parts = measured, Parts(representatives, length)
+        self._rows = self._parts.of_measurements(measured.placed, measured.slopes)
+        self.scales = fitted(measured, self._rows)
+        self._assumed = self.scales.of_networks()
+
+    def posterior(self, times: float = 1.0) -> Posterior:
+        """Return the posterior if there were so many times as many data, of the same kinds."""
+        return Posterior(self._rows.columns(self._assumed), self._noise() / times, self._measured.values)
+
+    def posterior_of_atoms(self) -> Posterior:
+        """Return the posterior if the energies of the data's atoms were known: of ATOMS atoms, equally spaced."""
+        atoms = self._measured.placed.single()
+        spacing = -(-atoms.n_atoms // ATOMS)
+        rows = self._parts.of_energies(atoms.of(np.arange(atoms.n_atoms) % spacing == 0))
+        noise = ENERGY_NOISE**2 + rows.own_variance(self._assumed)
+        return Posterior(rows.columns(self._assumed), noise, np.zeros(len(noise)))
+
+    def judge(self, posterior: Posterior, structures: Placed) -> Floats:
+        """Return expectation and variance of the energy per atom of each structure [2, s]."""
+        numbers = np.arange(structures.n_structures)
+        blocks = (structures.of(numbers // BLOCK == k) for k in range(-(-len(numbers) // BLOCK)))
+        return np.concatenate([self._judge(posterior, block) for block in blocks], axis=1)
+
+    def _judge(self, posterior: Posterior, structures: Placed) -> Floats:
+        rows = self._parts.of_energies(structures)
+        columns = rows.columns(self._assumed)
+        return np.array([posterior.means(columns), posterior.variances(columns) + rows.own_variance(self._assumed)])
+
+    def left_out(self) -> Floats:
+        """Return the error of each structure's energy [s] in units of its deviation, its energy and forces left out.
+
+        In closed form, with K the covariance of the measurements (C. Rasmussen and C. Williams, Gaussian Processes for
+        Machine Learning, eq. 5.12, for blocks).
+        """
+        columns, measured = self._rows.columns(self._assumed), self._measured
+        inverse = np.linalg.inv(columns @ columns.T + np.diag(self._noise()))
+        weighted = inverse @ measured.values
+        errors = []
+        for s in range(measured.placed.n_structures):
+            mine = np.flatnonzero(measured.structure == s)
+            block = np.linalg.inv(inverse[np.ix_(mine, mine)])
+            errors.append(block[0] @ weighted[mine] / np.sqrt(block[0, 0]))
+        return np.array(errors)
+
+    def _noise(self) -> Floats:
+        return self._measured.noise(self._assumed) + self._rows.own_variance(self._assumed)
+
+
 class EnergyProcess:
     """Atomic energies as far as energies and forces determine them for a network.
+
+    It is a mixture of a Gaussian process for each of LENGTHS. Its variance is the mean of theirs, times WITHIN^2, and
+    the variance of their expectations: what the data determine does not depend on the length.
 
     Parameters
     ----------
@@ -214,84 +281,44 @@ class EnergyProcess:
 
     Attributes
     ----------
-    length
-        The length of the smooth part, of LENGTHS, with the highest marginal likelihood.
-    scales
-        The other scales at this length.
+    models
+        The processes.
     calibration
         Factor of all standard deviations: RMS of the errors of energies whose structure is left out, in units of their
         standard deviation, if that is above 1.
     """
 
     def __init__(self, measured: Measurements, spanning: Sequence[Placed], advance: Advance) -> None:
-        best = -np.inf
         points = zip(*(placed.points for placed in spanning), strict=True)
         representatives = [farthest_points(np.concatenate(own), REPRESENTATIVES) for own in points]
+        self.models, errors = [], []
         for length in LENGTHS:
-            parts = Parts(representatives, length)
-            rows = parts.of_measurements(measured.placed, measured.slopes)
-            likelihood, scales = fitted(measured, rows)
-            if likelihood > best:
-                best, self.length, self.scales, self._parts, self._rows = likelihood, length, scales, parts, rows
+            self.models.append(Model(measured, representatives, length))
+            errors.append(self.models[-1].left_out())
             advance()
-        self._measured = measured
-        self._assumed = self.scales.of_networks()
-        self.calibration = max(1.0, float(np.sqrt(np.mean(self._left_out() ** 2))))
-        self._posterior = self._given(1.0)
+        self.calibration = max(1.0, float(np.sqrt(np.mean(np.square(errors)))))
 
     def deviations(self, structures: Placed) -> Floats:
         """Return the standard deviation of the energy per atom of each structure [s], eV."""
-        return self._deviations(self._posterior, structures)
+        return self._mixed([model.judge(model.posterior(), structures) for model in self.models])
 
     def with_more(self, structures: Placed) -> Floats:
-        """Return the deviations [s] if the data were MORE times as many, of the same structures."""
-        return self._deviations(self._given(MORE), structures)
+        """Return the deviations [s] if the data were MORE times as many, of the same kinds."""
+        return self._mixed([model.judge(model.posterior(MORE), structures) for model in self.models])
 
     def with_atomic_energies(self, structures: Placed) -> Floats:
-        """Return the deviations [s] if the energies of the atoms of the data were known: of ATOMS atoms, equally
-        spaced."""
-        atoms = self._measured.placed.single()
-        spacing = -(-atoms.n_atoms // ATOMS)
-        rows = self._parts.of_energies(atoms.of(np.arange(atoms.n_atoms) % spacing == 0))
-        noise = ENERGY_NOISE**2 + rows.own_variance(self._assumed)
-        return self._deviations(Posterior(rows.columns(self._assumed), noise), structures)
+        """Return the deviations [s] if the energy of each atom of the data were known."""
+        return self._mixed([model.judge(model.posterior_of_atoms(), structures) for model in self.models])
 
-    def _deviations(self, posterior: Posterior, structures: Placed) -> Floats:
-        numbers = np.arange(structures.n_structures)
-        blocks = [structures.of(numbers // BLOCK == k) for k in range(-(-len(numbers) // BLOCK))]
-        rows = (self._parts.of_energies(block) for block in blocks)
-        variances = [posterior.variances(r.columns(self._assumed)) + r.own_variance(self._assumed) for r in rows]
-        return np.asarray(self.calibration * np.sqrt(np.concatenate(variances)))
-
-    def _given(self, times: float) -> Posterior:
-        noise = self._measured.noise(self._assumed) + self._rows.own_variance(self._assumed)
-        return Posterior(self._rows.columns(self._assumed), noise / times)
-
-    def _left_out(self) -> Floats:
-        """Return the error of each structure's energy [s] in units of its deviation, its energy and forces left out.
-
-        In closed form, with K the covariance of the measurements (C. Rasmussen and C. Williams, Gaussian Processes for
-        Machine Learning, eq. 5.12, for blocks).
-        """
-        columns, measured = self._rows.columns(self._assumed), self._measured
-        covariance = columns @ columns.T
-        noise = measured.noise(self._assumed) + self._rows.own_variance(self._assumed)
-        covariance[np.diag_indices_from(covariance)] += noise
-        inverse = np.linalg.inv(covariance)
-        weighted = inverse @ measured.values
-        errors = []
-        for s in range(measured.placed.n_structures):
-            mine = np.flatnonzero(measured.structure == s)
-            block = np.linalg.inv(inverse[np.ix_(mine, mine)])
-            errors.append(block[0] @ weighted[mine] / np.sqrt(block[0, 0]))
-        return np.array(errors)
+    def _mixed(self, judged: Sequence[Floats]) -> Floats:
+        means, variances = np.moveaxis(np.array(judged), 1, 0)
+        mixed = WITHIN**2 * variances.mean(axis=0) + means.var(axis=0)
+        return np.asarray(self.calibration * np.sqrt(mixed))
 
 
-def fitted(measured: Measurements, rows: Rows) -> tuple[float, Scales]:
-    """Return the logarithm of the highest posterior density of scales, up to a constant, and these scales.
-
-    It is that of the first FITTED structures, with log-normal priors.
-    """
+def fitted(measured: Measurements, rows: Rows) -> Scales:
+    """Return the scales with the highest posterior density: marginal likelihood of the first FITTED structures, times
+    log-normal priors."""
     from scipy.optimize import minimize
 
     chosen = np.flatnonzero(measured.structure < FITTED)
@@ -306,7 +333,7 @@ def fitted(measured: Measurements, rows: Rows) -> tuple[float, Scales]:
         return _evidence(logs, values, products, diagonals[2:], fixed)
 
     found = minimize(loss, LIKELY, jac=True, method="L-BFGS-B", bounds=BOUNDS, options={"maxfun": EVALUATIONS})
-    return -float(found.fun), Scales(*np.exp(found.x).tolist())
+    return Scales(*np.exp(found.x).tolist())
 
 
 def _evidence(
