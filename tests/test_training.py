@@ -15,9 +15,9 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
-from checks import DEVICES, assert_close, directional_derivative, rattled, silicon_frames
+from checks import DEVICES, Listener, assert_close, directional_derivative, rattled, silicon_frames
 from sitewise import Dataset, Ensemble, Error, Potential, SymmetryFunctions, _core, train
-from sitewise.config import Config, tomllib
+from sitewise.config import Config, Functions, tomllib
 from sitewise.evaluation.comparison import Comparison, Pairs, compare
 from sitewise.evaluation.errors import error_table, outliers
 from sitewise.features.selection import choose_functions, useless_functions
@@ -580,6 +580,15 @@ def test_functions_of_two_elements_are_dropped_and_chosen(tmp_path):
         assert np.linalg.cond(np.corrcoef(G.T)) < 1e8
         assert np.ptp(G, axis=0).min() > 1e-8
     assert prepared.cached_bytes > 0
+
+
+@pytest.mark.parametrize(("preset", "refused"), [("standard", False), ("accurate", True)])
+def test_a_potential_that_other_codes_refuse_is_announced(folder, preset, refused):
+    config = Config.load(folder())
+    listener = Listener()
+    make_inputs(config.model_copy(update={"symmetry_functions": Functions(preset=preset)}), listener)
+    words = "n2p2, RuNNer and pair_style hdnnp cannot read this potential: it has types 33 to 35"
+    assert (words in listener.said) == refused
 
 
 def start(run, out, *options):

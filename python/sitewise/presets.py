@@ -13,7 +13,8 @@ from ._core import Error, SymmetryFunction
 from .structures import Floats, Structure, core_arrays
 
 RADIAL, ANGULAR, WIDE_ANGULAR = 2, 3, 9  # not weighted, not compact
-TWO_SHELLS, THREE_SHELLS = 33, 34  # contractions of moments
+TWO_SHELLS, THREE_SHELLS = 33, 34
+CONTRACTIONS = (TWO_SHELLS, THREE_SHELLS, 35)  # of moments; no other code has them
 
 # The stock set of SIMPLE-NN (K. Lee et al., Comput. Phys. Commun. 242, 95 (2019)); eta in 1/Angstrom^2.
 SIMPLE_NN_CUTOFF = 6.0

@@ -14,6 +14,7 @@ from ..features.training_set import TrainingSet
 from ..io.dataset import Dataset
 from ..mapping.gdf import gdf_weights
 from ..potential import Device
+from ..presets import CONTRACTIONS
 from ..progress import Reporter
 from ..ranks import Ranks
 from ..symmetry import SymmetryFunctions
@@ -161,6 +162,8 @@ def feature_source(config: Config, reporter: Reporter, ranks: Ranks) -> FeatureS
 def _prepare_to_train(data: Dataset, table: Functions, source: FeatureSource) -> tuple[SymmetryFunctions, PreparedData]:
     """Prepare training structures with the functions that the configuration asks for and that carry information."""
     pool = choose_functions(table, data, source.reporter)
+    if any(f.type in CONTRACTIONS for element in pool.elements for f in pool.of(element)):
+        source.reporter.say("n2p2, RuNNer and pair_style hdnnp cannot read this potential: it has types 33 to 35")
     # The derivatives of a pool are not needed, and may be larger than the memory.
     first = source if table.select is None else replace(source, budget=0, cache=None)
     prepared = first.prepare(data, pool, "training structures")
