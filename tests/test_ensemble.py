@@ -5,6 +5,8 @@ import pytest
 
 from checks import arrays, assert_close, compiled, random_potential, silicon_potential, structures
 from sitewise import Ensemble, Error, NeighborList, Potential, _core
+from sitewise.io.convert import convert
+from sitewise.progress import Silent
 
 SEEDS = (1, 2, 3)  # other weights, other scaling
 
@@ -31,6 +33,40 @@ def test_means_and_spreads_are_those_of_the_members(ensemble, name):
     virials = [member.core.compute(*arrays(atoms), virials=True)["virials"] for member in ensemble.members]
     assert_close(found["virials"], np.mean(virials, axis=0), 1e-11, floor=1.0)
     assert_close(found["virials"].sum(axis=0), found["virial"], 1e-11, floor=1.0)
+
+
+@pytest.mark.parametrize("name", structures())
+def test_merged_into_one(ensemble, name, tmp_path):
+    atoms = structures()[name]
+    expected = ensemble.evaluate(atoms)
+    ensemble.merged().save(tmp_path / "one")
+    found = Potential.load(tmp_path / "one").evaluate(atoms)
+    assert_close(found.energies, expected.energies, 1e-11)
+    assert_close(found.forces, expected.forces, 1e-10, floor=1.0)
+    assert_close(found.features, expected.features, 1e-13)
+
+
+def test_the_command_merges_what_has_normalized_energies(ensemble, tmp_path):
+    atoms, names = structures()["mixed"], ("0", "1")
+    Ensemble(ensemble.members[:2]).save(tmp_path / "both")
+    for name in names:
+        with (tmp_path / "both" / name / "input.nn").open("a") as file:
+            file.write(f"\nmean_energy {name}\nconv_energy {name}.5\nconv_length 1\n")
+    convert([tmp_path / "both"], tmp_path / "one", None, 1.0, 1.0, Silent())
+    members = [Potential.load(tmp_path / "both" / name) for name in names]
+    assert [m.core.normalization for m in members] == [(0.0, 0.5), (1.0, 1.5)]
+    expected = np.mean([m.evaluate(atoms).energies for m in members], axis=0)
+    assert_close(Potential.load(tmp_path / "one").evaluate(atoms).energies, expected, 1e-11)
+
+
+def test_what_cannot_be_merged(ensemble):
+    other = random_potential(1)
+    nodes = other.networks[0].nodes
+    for letters, normalized, words in (("tpl", False, "activations differ"), ("ttl", True, "normalize_nodes")):
+        networks = [_core.Network(nodes, letters, normalized) for _ in other.networks]
+        strange = _core.Potential(other.elements, other.functions, other.scaling, networks, other.atom_energies)
+        with pytest.raises(Error, match=words):
+            Ensemble([ensemble.members[0], Potential(strange)]).merged()
 
 
 def test_the_calculator(ensemble):

@@ -408,8 +408,8 @@ def convert(
 ) -> None:
     """Convert a potential or structures.
 
-    Potentials: n2p2, CP2K, SIMPLE-NN. Structures: RuNNer's input.data, LAMMPS's data files, and all that ASE reads and
-    writes.
+    Potentials: n2p2, CP2K, SIMPLE-NN; an ensemble becomes one potential, its mean. Structures: RuNNer's input.data,
+    LAMMPS's data files, and all that ASE reads and writes.
     """
     from .io.convert import Format
     from .io.convert import convert as convert_files

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._core import Error
+from ..ensemble import Ensemble, load_potential
 from ..files import atomic, write_text
-from ..potential import Potential
 from ..progress import Reporter, Silent
 from ..structures import Structure
-from ..symmetry import SymmetryFunctions, doubt_cutoff
+from ..symmetry import SymmetryFunctions
 from ..units import Units
 from .cp2k import write_cp2k
 from .dataset import Dataset
@@ -57,7 +57,8 @@ def convert(
     Parameters
     ----------
     sources
-        - A potential: a directory of n2p2 or a `potential_saved` of SIMPLE-NN.
+        - A potential: a directory of n2p2, an ensemble of them, which is merged into one, or a `potential_saved` of
+          SIMPLE-NN.
         - Symmetry functions: SIMPLE-NN's `params_XX` of all elements in the order of their indices, which become an
           `input.nn` to train with.
         - Files of structures: RuNNer's `input.data`, or any format that ASE reads.
@@ -123,9 +124,13 @@ def _is_simple_nn(path: Path) -> bool:
 def _convert_potential(
     source: Path, output: Path, to: Format, cflength: float, cfenergy: float, reporter: Reporter
 ) -> None:
-    potential = Potential.load(source, cflength, cfenergy) if source.is_dir() else read_potential(source)
     if source.is_dir():
-        doubt_cutoff(potential.functions, source, cflength, reporter)
+        potential = load_potential(source, cflength, cfenergy, reporter=reporter)
+    else:
+        potential = read_potential(source)
+    if isinstance(potential, Ensemble):
+        reporter.say(f"the networks of {len(potential.members)} potentials are side by side in one, their mean")
+        potential = potential.merged()
     if to is Format.n2p2:
         potential.save(output, f"converted from {source}")
     elif to is Format.cp2k:
