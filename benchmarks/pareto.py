@@ -13,6 +13,7 @@ import argparse
 import statistics
 import sys
 import tempfile
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,11 @@ def timed(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, floa
 def draw(path: Path, results: dict[str, dict[str, float]]) -> None:
     """Force errors against times."""
     figure, (ax,) = panels(1)
-    for preset, found in results.items():
-        ax.plot(found["of_tersoff"], found["force_rmse"], "o")
+    by_time = sorted(results.items(), key=lambda item: item[1]["of_tersoff"])
+    for (preset, found), above in zip(by_time, cycle([True, False])):  # labels of neighbours do not overlap
         at = found["of_tersoff"], found["force_rmse"]
-        ax.annotate(preset, at, xytext=(0, 8), textcoords="offset points", ha="center")
+        ax.plot(*at, "o")
+        ax.annotate(preset, at, xytext=(0, 8 if above else -18), textcoords="offset points", ha="center")
     ax.set(xlabel="time of a step, Tersoff = 1", ylabel="test force RMSE (eV/Å)", xscale="log")
     ax.margins(0.3, 0.2)
     plain_log_ticks(ax.xaxis)
