@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 # isort: split
-import common  # noqa: F401  # before numpy: one thread
+import common  # noqa: F401  # sets one thread, which works before numpy is imported alone
 
 # isort: split
 import numpy as np

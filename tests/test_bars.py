@@ -13,7 +13,7 @@ from sitewise import Dataset, Error, SymmetryFunctions
 from sitewise.mapping import energy_process
 from sitewise.mapping.bars import error_bars
 from sitewise.mapping.diagnosis import diagnose
-from sitewise.mapping.energy_process import EnergyProcess, Measurements, Parts, Posterior
+from sitewise.mapping.energy_process import BayesianRegression, EnergyProcess, Measurements, Parts
 from sitewise.mapping.gaussian import farthest_points
 from sitewise.mapping.gspace import Embedding
 from sitewise.mapping.verdict import verdict
@@ -164,7 +164,7 @@ def test_posterior_is_that_of_a_dense_covariance():
     columns, wanted, noise = rng.normal(size=(9, 20)), rng.normal(size=(4, 20)), rng.uniform(0.1, 1, 9)
     values, shared = rng.normal(size=9), wanted @ columns.T
     weights = np.linalg.solve(columns @ columns.T + np.diag(noise), np.column_stack([values, shared.T]))
-    found = Posterior(columns, noise, values)
+    found = BayesianRegression(columns, noise, values)
     np.testing.assert_allclose(found.means(wanted), shared @ weights[:, 0])
     np.testing.assert_allclose(found.variances(wanted), np.diag(wanted @ wanted.T - shared @ weights[:, 1:]))
 

@@ -116,6 +116,17 @@ def test_curvature_of_a_perfect_fit_is_the_second_derivative(objective, monkeypa
     assert_close(matrix @ direction, expected, 1e-5)
 
 
+def test_the_sampled_forces_are_bounded_and_stand_for_all(objective):
+    """The mean of the sum of squares over samples is that of all rows."""
+    loss = objective(noise=1.0)
+    every = loss.sampled_rows(len(loss.data), 1.0, 10**9, np.random.default_rng(0))
+    most = every.number // 4
+    samples = [loss.sampled_rows(len(loss.data), 1.0, most, np.random.default_rng(seed)) for seed in range(20)]
+    squares = [np.square(np.concatenate(rows.scales)).sum() for rows in (every, *samples)]
+    assert all(most / 2 < rows.number <= most + 2 * len(loss.data) for rows in samples)
+    assert_close([np.mean(squares[1:])], [squares[0]], 0.05)
+
+
 def test_few_rows_are_the_curvature_that_they_stand_for(objective, monkeypatch):
     monkeypatch.setattr(optimizers, "SAMPLED_STRUCTURES", 4)
     loss = objective(noise=1.0)

@@ -185,7 +185,7 @@ class Measurements:
         return np.where(energies, scales.energy_noise, scales.slope_noise) ** 2
 
 
-class Posterior:
+class BayesianRegression:
     """What measurements say of linear functions of coordinates whose prior is of mean 0 and variance 1."""
 
     def __init__(self, columns: Floats, noise: Floats, values: Floats) -> None:
@@ -221,25 +221,25 @@ class Model:
         self.scales = fitted(measured, self._rows)
         self._assumed = self.scales.of_networks()
 
-    def posterior(self, times: float = 1.0) -> Posterior:
+    def posterior(self, times: float = 1.0) -> BayesianRegression:
         """Return the posterior if there were so many times as many data, of the same kinds."""
-        return Posterior(self._rows.columns(self._assumed), self._noise() / times, self._measured.values)
+        return BayesianRegression(self._rows.columns(self._assumed), self._noise() / times, self._measured.values)
 
-    def posterior_of_atoms(self) -> Posterior:
+    def posterior_of_atoms(self) -> BayesianRegression:
         """Return the posterior if the energies of the data's atoms were known: of ATOMS atoms, equally spaced."""
         atoms = self._measured.placed.single()
         spacing = -(-atoms.n_atoms // ATOMS)
         rows = self._parts.of_energies(atoms.of(np.arange(atoms.n_atoms) % spacing == 0))
         noise = ENERGY_NOISE**2 + rows.own_variance(self._assumed)
-        return Posterior(rows.columns(self._assumed), noise, np.zeros(len(noise)))
+        return BayesianRegression(rows.columns(self._assumed), noise, np.zeros(len(noise)))
 
-    def judge(self, posterior: Posterior, structures: Placed) -> Floats:
+    def judge(self, posterior: BayesianRegression, structures: Placed) -> Floats:
         """Return expectation and variance of the energy per atom of each structure [2, s]."""
         numbers = np.arange(structures.n_structures)
         blocks = (structures.of(numbers // BLOCK == k) for k in range(-(-len(numbers) // BLOCK)))
         return np.concatenate([self._judge(posterior, block) for block in blocks], axis=1)
 
-    def _judge(self, posterior: Posterior, structures: Placed) -> Floats:
+    def _judge(self, posterior: BayesianRegression, structures: Placed) -> Floats:
         rows = self._parts.of_energies(structures)
         columns = rows.columns(self._assumed)
         return np.array([posterior.means(columns), posterior.variances(columns) + rows.own_variance(self._assumed)])
