@@ -24,7 +24,6 @@ double whole_number(const std::string& word, const Place& place) {
 }
 
 struct Header {
-    Place place;
     std::size_t weights = 0, draws = 0;
     double force_factor = 0.0;
 };
@@ -38,7 +37,7 @@ Header read_header(LineReader& reader, const Place& file) {
     const int weights = parse_integer(w[1], line.place), draws = parse_integer(w[3], line.place);
     if (weights < 1 || draws < 1 || draws > most_draws)
         line.place.fail("expected at least one weight, and 1 to " + std::to_string(most_draws) + " draws");
-    return {line.place, static_cast<std::size_t>(weights), static_cast<std::size_t>(draws),
+    return {static_cast<std::size_t>(weights), static_cast<std::size_t>(draws),
             whole_number(w[5], line.place)};
 }
 
