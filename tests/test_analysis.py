@@ -7,7 +7,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.io import write
-from scipy.cluster.hierarchy import linkage
+from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial import cKDTree
 
 from checks import random_potential, silicon_frames, silicon_potential, structures
@@ -138,11 +138,27 @@ def test_bad_counts(counts):
         determine(np.array(counts))
 
 
-def test_single_linkage_equals_scipy():
-    points = np.random.default_rng(0).normal(size=(300, 26))
-    reference = linkage(points, "single")
-    merges = single_linkage(points).merges
-    np.testing.assert_allclose(merges[:, 2:], reference[:, 2:], rtol=1e-12)
+def points_to_link(kind):
+    """Make points without structure, on a grid, in copies, in clouds, on a line, or two of them."""
+    rng = np.random.default_rng(0)
+    return {
+        "random": rng.normal(size=(300, 26)),
+        "grid": rng.integers(0, 4, (500, 4)) * 1.0,
+        "copies": np.repeat(rng.normal(size=(40, 5)), 30, axis=0),
+        "clouds": np.concatenate([rng.normal(size=(200, 3)) + [0, 0, z] for z in (0, 30, 130)]),
+        "line": rng.normal(size=(100, 1)),
+        "two": rng.normal(size=(2, 3)),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["random", "grid", "copies", "clouds", "line", "two"])
+def test_single_linkage_equals_scipy(kind):
+    points = points_to_link(kind)
+    reference, found = linkage(points, "single"), single_linkage(points)
+    np.testing.assert_allclose(found.merges[:, 2], reference[:, 2], rtol=1e-12)
+    for cut in np.unique(reference[:, 2])[:: max(1, len(points) // 20)] * (1 + 1e-9):
+        ours, theirs = found.labels(cut, 1), fcluster(reference, cut, "distance")
+        assert len({*zip(ours, theirs, strict=True)}) == len(set(ours)) == len(set(theirs))
 
 
 def test_two_blobs_and_dust_have_the_gap_as_r_g():
@@ -443,13 +459,12 @@ def test_farthest_points():
     assert farthest_points(np.zeros((0, 3))).shape == (0, 3)
 
 
-def test_clustering_of_many_atoms_tells_its_progress(monkeypatch, capsys):
-    monkeypatch.setattr(clustering, "LONG", 100)
+def test_clustering_tells_its_progress(monkeypatch, capsys):
     monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
     points = np.random.default_rng(0).normal(size=(300, 3))
     merges = single_linkage(points, progress.Reporter()).merges
     np.testing.assert_array_equal(merges, single_linkage(points).merges)
-    assert "seconds of clustering 300 atoms" in capsys.readouterr().err
+    assert "clustering 300 atoms" in capsys.readouterr().err
 
 
 def test_elements_are_coupled_by_total_energies():

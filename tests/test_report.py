@@ -18,7 +18,7 @@ from sitewise import Dataset, Potential
 from sitewise.mapping import plots as mapping_plots
 from sitewise.mapping import report
 from sitewise.mapping.diagnosis import diagnose, functions_of
-from sitewise.mapping.plots import principal_components, save_diagnosis
+from sitewise.mapping.plots import on_plane, save_diagnosis
 from sitewise.progress import Reporter
 from sitewise.structures import Structure
 
@@ -164,13 +164,13 @@ def test_identical_atoms_are_drawn(tmp_path):
     assert {path.stem for path in save_diagnosis(tmp_path, diagnosis)} == {"dendrogram", "merges", "map"}
 
 
-def test_principal_components():
+def test_principal_components_on_a_plane():
     rng = np.random.default_rng(0)
     points = rng.normal(size=(200, 5)) * np.array([3.0, 2.0, 0.1, 0.1, 0.0])
-    found = principal_components(points)
+    found = on_plane(points)
     assert found.std(axis=0) == pytest.approx([3, 2], rel=0.2)
     np.testing.assert_allclose(np.abs(found[:, 0]), np.abs(points[:, 0] - points[:, 0].mean()), atol=0.5)
-    assert principal_components(points[:, :1]).shape == (200, 2)
+    assert on_plane(points[:, :1]).shape == (200, 2)
 
 
 @pytest.fixture(scope="module")

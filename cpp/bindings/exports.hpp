@@ -14,6 +14,7 @@ void export_neighbors(pybind11::module_& m);
 void export_device_array(pybind11::module_& m);
 void export_potential(pybind11::module_& m);
 void export_ensemble(pybind11::module_& m);
+void export_spanning_tree(pybind11::module_& m);
 void export_stored_file(pybind11::module_& m);
 void export_training_set(pybind11::module_& m);
 void export_runtime(pybind11::module_& m);  // devices and threads

@@ -14,6 +14,7 @@ PYBIND11_MODULE(_core, m) {
     export_device_array(m);
     export_potential(m);
     export_ensemble(m);
+    export_spanning_tree(m);
     export_stored_file(m);
     export_training_set(m);
     export_runtime(m);

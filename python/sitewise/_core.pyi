@@ -378,6 +378,16 @@ def neighbor_list(
 ) -> tuple[Ints, Ints, Floats, Ints]:
     """Return i [m], j [m], vectors r_ij [m, 3] and shifts S [m, 3] of all pairs closer than the cutoff."""
 
+class SpanningTree:
+    """A minimum spanning tree of points [n, d] with the Euclidean distance; fast if the first coordinates vary most."""
+
+    def __init__(self, points: Floats) -> None: ...
+    def grow(self) -> int:
+        """Do one round of Boruvka's algorithm, and return how many trees are left."""
+
+    def edges(self) -> Ints:
+        """Return the edges until now [m, 2]."""
+
 def info() -> dict[str, str]:
     """Return version, compiler, instruction set and the status of CUDA."""
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from .._core import Error
-from ..progress import Reporter
-from ..structures import Floats
-from .gspace import Integers
-
-LONG, SAMPLE = 20_000, 5_000  # atoms from which on clustering reports its progress, and by which it is estimated
+from .._core import Error, SpanningTree
+from ..progress import Reporter, Silent
+from ..structures import Floats, Ints
+from .gspace import Integers, principal_components
 
 
 class Merge(NamedTuple):
@@ -88,7 +84,8 @@ class Clustering:
             return np.zeros(len(raw), dtype=np.int64)
         inside = np.isin(raw, big)
         if not inside.all():
-            nearest = cKDTree(self.points[inside]).query(self.points[~inside])[1]
+            places = principal_components(self.points)  # a tree of these is searched much faster
+            nearest = cKDTree(places[inside]).query(places[~inside])[1]
             raw[~inside] = raw[inside][nearest]
         return np.asarray(np.searchsorted(big, raw))
 
@@ -129,48 +126,56 @@ class JointClustering:
 def single_linkage(points: Floats, reporter: Reporter | None = None) -> Clustering:
     """Return the exact single linkage, in memory linear in the number of points.
 
-    The algorithm is that of D. Muellner, J. Stat. Softw. 53 (9), 2013.
+    Its merges are the edges of the minimum spanning tree, in order of their length (J. Gower and G. Ross, J. R. Stat.
+    Soc. C 18, 54 (1969)).
 
     Parameters
     ----------
     points
         Coordinates [n, d].
     reporter
-        Receives the progress where there are many points, in seconds estimated from a few: time grows with n^2.
+        Receives the progress.
 
     Raises
     ------
     Error
         For fewer than two points or values that are not finite.
     """
-    if len(points) < 2:
-        raise Error(f"clustering needs at least two atoms of an element, found {len(points)}")
+    n = len(points)
+    if n < 2:
+        raise Error(f"clustering needs at least two atoms of an element, found {n}")
     if not np.isfinite(points).all():
         raise Error("clustering needs finite symmetry functions")
-    if reporter is None or len(points) < LONG:
-        return Clustering(points, _linkage(points))
-    start = time.perf_counter()
-    _linkage(points[:SAMPLE])
-    seconds = (time.perf_counter() - start) * (len(points) / SAMPLE) ** 2
-    merges: list[Floats] = []
-    # The library releases the interpreter, and Ctrl-C does not wait for a daemon thread.
-    worker = threading.Thread(target=lambda: merges.append(_linkage(points)), daemon=True)
-    worker.start()
-    with reporter.task(f"seconds of clustering {len(points)} atoms", round(seconds), lines=True) as advance:
-        alive = True
-        while alive:
-            worker.join(1.0)
-            alive = worker.is_alive()
-            advance()
-    if not merges:
-        raise MemoryError
-    return Clustering(points, merges[0])
+    tree = SpanningTree(principal_components(points))
+    with (reporter or Silent()).task(f"clustering {n} atoms", n - 1, lines=True) as advance:
+        left = n
+        while left > 1:
+            before, left = left, tree.grow()
+            advance(before - left)
+    edges = tree.edges()
+    # Rounding makes copies of a point unequal as they are turned: distances are those of the points themselves.
+    lengths = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
+    order = np.argsort(lengths, kind="stable")
+    return Clustering(points, _merges(edges[order], lengths[order]))
 
 
-def _linkage(points: Floats) -> Floats:
-    import fastcluster
+def _merges(edges: Ints, lengths: Floats) -> Floats:
+    """Return the merge history of a spanning tree whose edges [n - 1, 2] are in order of their lengths [n - 1]."""
+    n = len(edges) + 1
+    parent, size = list(range(2 * n - 1)), [1] * n
+    merges = []
+    for node, ((a, b), length) in enumerate(zip(edges.tolist(), lengths.tolist(), strict=True), n):
+        first, second = sorted((_root(parent, a), _root(parent, b)))
+        parent[first] = parent[second] = node
+        size.append(size[first] + size[second])
+        merges.append((first, second, length, size[node]))
+    return np.array(merges, dtype=np.float64)
 
-    return np.asarray(fastcluster.linkage_vector(points, method="single", metric="euclidean"), dtype=np.float64)
+
+def _root(parent: list[int], node: int) -> int:
+    while parent[node] != node:
+        parent[node] = node = parent[parent[node]]
+    return node
 
 
 def default_n_big(n: int) -> int:

@@ -113,13 +113,11 @@ def cluster_atoms(embedding: Embedding, n_big: int | None, reporter: Reporter) -
     rows = [placed.rows[e] for e in placed.elements]
     sizes = [n_big or default_n_big(len(own)) for own in rows]
     parts: list[Clustering] = []
-    with reporter.task("clustering", len(rows)) as advance:
-        for e in placed.elements:
-            if len(placed.points[e]) < 2:
-                element = embedding.functions.elements[e]
-                raise Error(f"the data have a single atom of {element}, at least two are needed")
-            parts.append(single_linkage(placed.points[e], reporter))
-            advance()
+    for e in placed.elements:
+        if len(placed.points[e]) < 2:
+            element = embedding.functions.elements[e]
+            raise Error(f"the data have a single atom of {element}, at least two are needed")
+        parts.append(single_linkage(placed.points[e], reporter))
     clustering = JointClustering(parts, rows, sizes)
     barcode = joint_barcode(clustering, placed.structure, embedding.informing)
     chosen = longest(barcode)

@@ -72,7 +72,7 @@ class SumProcess:
             whole = np.zeros((self._span.size, len(phi)))
             whole[self._span.part(element)] = phi.T
             left = solve_triangular(self._precision[0], whole, lower=True, check_finite=False)
-            known[rows] = (phi**2).sum(axis=1) - (left**2).sum(axis=0)
+            known[rows] = np.einsum("ij,ij->i", phi, phi) - np.einsum("ij,ij->j", left, left)
         return np.clip(known, 0.0, 1.0)
 
     def energy_determinability(self, structures: Placed) -> Floats:
@@ -158,12 +158,17 @@ class Span:
 
     def means(self, structures: Placed, advance: Advance | None = None) -> tuple[Floats, Floats]:
         """Return the mean of phi over the atoms of each structure, and the variance of the mean of what phi leaves."""
+        from scipy.sparse import csr_matrix
+
         sizes = np.bincount(structures.structure, minlength=structures.n_structures)
         rows, own = np.zeros((len(sizes), self.size)), np.zeros(len(sizes))
         for element, atoms, phi in self.blocks(structures, advance):
             owner = structures.structure[atoms]
-            np.add.at(rows[:, self.part(element)], owner, phi / sizes[owner, None])
-            np.add.at(own, owner, np.clip(1 - (phi**2).sum(axis=1), 0, None) / sizes[owner] ** 2)
+            here, place = np.unique(owner, return_inverse=True)
+            weights = csr_matrix((1 / sizes[owner], (place, np.arange(len(phi)))))
+            rows[here, self.part(element)] += weights @ phi
+            left = np.clip(1 - np.einsum("ij,ij->i", phi, phi), 0, None) / sizes[owner] ** 2
+            own += np.bincount(owner, left, len(sizes))
         return rows, own
 
     def changes(self, element: int, points: Floats, along: Floats) -> Floats:
@@ -226,15 +231,24 @@ def farthest_points(points: Floats, at_most: int = REPRESENTATIVES) -> Floats:
     """
     if not len(points):
         return points
-    chosen = [int(((points - points.mean(axis=0)) ** 2).sum(axis=1).argmin())]
+    chosen = [int(_squares(points, points.mean(axis=0)).argmin())]
     nearest = np.full(len(points), np.inf)
     while len(chosen) < min(at_most, len(points)):
-        nearest = np.minimum(nearest, ((points - points[chosen[-1]]) ** 2).sum(axis=1))
+        nearest = np.minimum(nearest, _squares(points, points[chosen[-1]]))
         farthest = int(nearest.argmax())
         if not nearest[farthest] > 0:
             break
         chosen.append(farthest)
     return points[chosen]
+
+
+def _squares(points: Floats, point: Floats) -> Floats:
+    """Return the square of the distance of each of some points [n, d], block by block: these stay in the cache."""
+    found = np.empty(len(points))
+    for first in range(0, len(points), BLOCK):
+        away = points[first : first + BLOCK] - point
+        np.einsum("ij,ij->i", away, away, out=found[first : first + BLOCK])
+    return found
 
 
 def gaussian_determinability(points: Floats, structure: Integers, targets: Floats, length: float) -> Floats:

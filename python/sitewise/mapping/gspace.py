@@ -244,3 +244,11 @@ class Embedding:
                 raise Error(f"{s.source}: has {', '.join(sorted(unknown))}, which no structure of the data has")
         placed = self.space.place(Environments.of(structures, self.functions))
         return Embedding(structures, self.functions, self.space, placed)
+
+
+def principal_components(points: Floats) -> Floats:
+    """Return the components [n, d], each with the sign that makes its largest weight positive."""
+    centred = points - points.mean(axis=0)
+    vectors = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
+    vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
+    return np.asarray(centred @ vectors)

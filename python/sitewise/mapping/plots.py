@@ -13,6 +13,7 @@ from ..structures import Floats
 from ..text import for_picture
 from .clustering import Clustering
 from .diagnosis import Diagnosis
+from .gspace import principal_components
 from .invariants import invariant_energy
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def save_map(path: Path, diagnosis: Diagnosis) -> bool:
     for row, e in enumerate(placed.elements):
         atoms = placed.rows[e]
         chosen = np.random.default_rng(0).permutation(len(atoms))[:SHOWN]
-        places = principal_components(placed.points[e])[chosen]
+        places = on_plane(placed.points[e])[chosen]
         atoms, mine = atoms[chosen], axes[row * columns : (row + 1) * columns]
         unknown = np.clip(1 - known[atoms], LEAST_UNKNOWN, 1)
         _coloured(mine[0], places, unknown, "1 - determinability (1: free)", LogNorm(LEAST_UNKNOWN, 1))
@@ -259,12 +260,9 @@ def _is_curve(volumes: Floats) -> bool:
     return len(volumes) > 3 and bool(np.diff(volumes).min() > 1e-3 * volumes.mean())
 
 
-def principal_components(points: Floats) -> Floats:
-    """Return the first two [n, 2], each with the sign that makes its largest weight positive."""
-    centred = points - points.mean(axis=0)
-    vectors = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :2]
-    vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
-    found = centred @ vectors
+def on_plane(points: Floats) -> Floats:
+    """Return the first two principal components [n, 2]."""
+    found = principal_components(points)[:, :2]
     return np.pad(found, ((0, 0), (0, 2 - found.shape[1])))
 
 

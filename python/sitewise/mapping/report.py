@@ -18,7 +18,7 @@ from ..structures import Floats
 from ..text import MESSAGE, PATH, for_html, for_script, printable
 from .diagnosis import Diagnosis
 from .judgement import Target
-from .plots import principal_components, save_diagnosis, types
+from .plots import on_plane, save_diagnosis, types
 from .verdict import meV, percent, verdict
 
 ATOMS = 6_000  # of the structures that can be turned, at most
@@ -160,7 +160,7 @@ def _dataset(diagnosis: Diagnosis) -> dict[str, Any]:
     atoms = np.concatenate([np.arange(starts[s], starts[s + 1]) for s in chosen])
     places = np.zeros((len(known), 2))
     for e in placed.elements:
-        places[placed.rows[e]] = principal_components(placed.points[e])
+        places[placed.rows[e]] = on_plane(placed.points[e])
     kinds = types(diagnosis)
     values: dict[str, Any] = {
         "PC 1": places[atoms, 0],

@@ -17,7 +17,7 @@ from ..figures import COLORS, panels, save_figure
 from ..io.dataset import Dataset
 from ..mapping.clustering import Clustering, CurvePoint, default_n_big, single_linkage
 from ..mapping.gspace import Environments, GSpace, Integers
-from ..mapping.plots import principal_components
+from ..mapping.plots import on_plane
 from ..progress import Silent
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions
@@ -158,7 +158,7 @@ def draw(folder: Folder, clusterings: dict[str, Clustering]) -> None:
         "last": "last: the two last large ones merge",
     }
     for row, (name, clustering) in enumerate(clusterings.items()):
-        places = clustering.points if name == "plane" else principal_components(clustering.points)
+        places = clustering.points if name == "plane" else on_plane(clustering.points)
         n_big = default_n_big(len(places))
         for ax, (step, cut) in zip(axes[3 * row :], cuts(clustering, n_big).items(), strict=False):
             _draw_step(ax, clustering, places, cut, n_big)
