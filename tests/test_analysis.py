@@ -145,7 +145,7 @@ def points_to_link(kind):
         "random": rng.normal(size=(300, 26)),
         "grid": rng.integers(0, 4, (500, 4)) * 1.0,
         "copies": np.repeat(rng.normal(size=(40, 5)), 30, axis=0),
-        "clouds": np.concatenate([rng.normal(size=(200, 3)) + [0, 0, z] for z in (0, 30, 130)]),
+        "clouds": np.concatenate([rng.normal(z, 1, size=(200, 3)) for z in (0, 30, 130)]),
         "line": rng.normal(size=(100, 1)),
         "two": rng.normal(size=(2, 3)),
     }[kind]

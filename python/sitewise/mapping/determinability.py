@@ -41,20 +41,24 @@ class AtomDeterminability(Diagnostic):
         return np.concatenate(self.determinability)
 
 
-def sum_processes(training: Placed, spanning: Sequence[Placed], advance: Advance) -> dict[float, SumProcess]:
+def representatives(spanning: Sequence[Placed]) -> list[Floats]:
+    """Return coordinates of some of the atoms of all sets, for each element."""
+    points = zip(*(placed.points for placed in spanning), strict=True)
+    return [farthest_points(np.concatenate(own)) for own in points]
+
+
+def sum_processes(training: Placed, representatives: Sequence[Floats], advance: Advance) -> dict[float, SumProcess]:
     """Return the Gaussian process for each of LENGTHS.
 
     Parameters
     ----------
     training
         Atoms of the structures whose energies are known.
-    spanning
-        Sets of atoms among which the representatives are chosen.
+    representatives
+        Coordinates of some atoms for each element.
     advance
         Called for each atom that is done.
     """
-    points = zip(*(placed.points for placed in spanning), strict=True)
-    representatives = [farthest_points(np.concatenate(own)) for own in points]
     return {length: SumProcess(training, representatives, length, advance) for length in LENGTHS}
 
 

@@ -19,7 +19,14 @@ from .bars import ACCURACY
 from .clustering import JointClustering
 from .clusters import Partition, cluster_atoms, partition
 from .contents import Contents, contents
-from .determinability import LENGTHS, MAIN_LENGTH, AtomDeterminability, atom_determinability, sum_processes
+from .determinability import (
+    LENGTHS,
+    MAIN_LENGTH,
+    AtomDeterminability,
+    atom_determinability,
+    representatives,
+    sum_processes,
+)
 from .diagnostic import Diagnostic
 from .energy_process import LENGTHS as SMOOTH_LENGTHS
 from .energy_process import EnergyProcess, Measurements
@@ -132,8 +139,9 @@ def diagnose(
     atoms = cluster_atoms(embedding, n_big, reporter)
     found = partition(embedding, atoms)
     placed, training = embedding.placed, embedding.placed.of(embedding.informing)
+    chosen = representatives([part.placed for part in sets])
     with reporter.task("determinability", len(LENGTHS) * (training.n_atoms + placed.n_atoms), lines=True) as advance:
-        processes = sum_processes(training, [part.placed for part in sets], advance)
+        processes = sum_processes(training, chosen, advance)
         determinability = atom_determinability(placed, processes, advance)
     fitted = _energy_process(embedding, wanted, reporter) if wanted else None
     judgement = judge(embedding, atoms, processes[MAIN_LENGTH], added, wanted, fitted, accuracy)
