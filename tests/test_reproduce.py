@@ -24,14 +24,17 @@ from sitewise.reproduce import (
     Folder,
     Outcome,
     ad_hoc,
+    alloy,
     clustering,
+    consequences,
     known_energies,
     reproduce,
     silicon,
     size,
     spline,
 )
-from sitewise.reproduce.stillinger_weber import stillinger_weber
+from sitewise.reproduce.elements import Problem
+from sitewise.reproduce.stillinger_weber import StillingerWeber, stillinger_weber
 
 pytestmark = pytest.mark.slow
 
@@ -274,6 +277,58 @@ def test_slabs_have_layers():
         assert len(atoms) == 4 * layers
         assert len(np.unique(atoms.positions[:, 2].round(3))) == layers
         assert atoms.pbc.all()
+
+
+def test_consequences(tmp_path, shrink):
+    """Surfaces cost too little only with the wrong mapping; the slab is too cold to melt in so few steps."""
+    shrink("consequences", consequences.Settings(seeds=1, iterations=80, steps=120))
+    outcome = reproduce("consequences", tmp_path, reporter=QUIET)
+    assert all(check.passed for check in outcome.checks if "surface" in check.name), outcome.lines()
+    result = result_of(tmp_path)
+    assert "consequences.png" in result["pictures"]
+    truth, wrong, right = (row["surface energy J/m²"] for row in result["table"])
+    assert truth == pytest.approx(2.356, abs=0.001)
+    assert right == pytest.approx(truth, rel=0.03)
+    assert wrong < 0.7 * truth
+
+
+def test_a_heated_slab():
+    """A slab starts in its places, is heated to the end, and melts where its atoms have left them."""
+    found = consequences.heat(StillingerWeber(), 120, 0)
+    assert found["temperatures"][:: consequences.REPORTS - 1] == [consequences.COLD, consequences.HOT]
+    assert 0 < found["displacements"][0] < found["displacements"][-1] < 1.0
+    assert np.shape(found["shown"]) == (64, 3)
+    assert found["thickness"][0] == pytest.approx(15 * ad_hoc.LATTICE / 4, abs=0.5)
+    assert consequences.melting_temperature(found) == np.inf
+    made = {"temperatures": [300.0, 400.0, 500.0], "displacements": [0.2, 1.1, 0.9]}
+    assert consequences.melting_temperature(made) == 400.0
+
+
+def test_alloy(tmp_path, shrink, monkeypatch):
+    """One composition leaves the elements' energies free, which bars before and after training say."""
+    monkeypatch.setattr(alloy, "SETS", {name: alloy.SETS[name] for name in ("one-composition", "many-compositions")})
+    monkeypatch.setattr(alloy, "TARGETS", (0, 16, 32))
+    shrink("alloy", alloy.Settings(structures=8, seeds=1, iterations=40))
+    reproduce("alloy", tmp_path, reporter=QUIET)
+    result = result_of(tmp_path)
+    assert "alloy.png" in result["pictures"]
+    assert [result[name]["composition_nullity"] for name in alloy.SETS] == [1, 0]
+    one, many = (result[name]["targets"] for name in ("one-composition", "many-compositions"))
+    for bar in ("bar_before", "bars_after"):
+        assert np.min(one["100 %"][bar]) > 5 * np.max(many["100 %"][bar])
+        assert np.min(one["100 %"][bar]) > 50 * np.max(one["50 %"][bar])
+
+
+def test_labels_of_alloys():
+    """Energies are those from free atoms, and the mixing energy does not change with the zero of an element."""
+    problem = alloy.targets()
+    assert problem.targets["0 %"].energy / 32 == pytest.approx(-3.51, abs=0.02)
+    assert problem.targets["100 %"].energy / 32 == pytest.approx(-3.80, abs=0.02)
+    counts = np.array([[s.atoms.symbols.count(e) for e in ("Cu", "Au")] for s in problem.targets.values()])
+    assert problem.coefficients() @ counts == pytest.approx(np.zeros((1, 2)), abs=1e-12)
+    assert problem.sizes() == pytest.approx(np.full(9, 32.0))
+    other = Problem(problem.targets, {"none": {}})
+    assert not other.coefficients().any()
 
 
 SLABS = {"alone": ("slabs of 6 layers",), "two": ("slabs of 6 layers", "slabs of 8 layers")}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, islice
@@ -16,9 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._core import Error, get_threads, neighbor_list, set_threads
+from .._core import Error, neighbor_list
 from ..structures import Flags, Floats, Ints
 from ..text import PATH, printable
+from ..threads import one_thread
 from ..units import Units
 
 if TYPE_CHECKING:
@@ -67,20 +67,9 @@ def implausible(structures: Sequence[Structure], path: str, units: Units) -> Ite
     units
         The units in which it was read.
     """
-    with _one_thread():
+    with one_thread():
         found = [*_doubts(structures, units)]
     yield from (f"{printable(path, PATH)}: {text}" for text in found)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Use one thread: neighbour lists of small structures cost less than the start of other threads."""
-    threads = get_threads()
-    set_threads(1)
-    try:
-        yield
-    finally:
-        set_threads(threads)
 
 
 def _doubts(structures: Sequence[Structure], units: Units) -> Iterator[str]:

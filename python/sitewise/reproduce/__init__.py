@@ -15,7 +15,7 @@ from .._core import Error
 from ..files import run_folder
 from ..progress import Reporter
 from ..signals import Interrupted, stop_signals
-from . import ad_hoc, clustering, known_energies, silicon, size, spline
+from . import ad_hoc, alloy, clustering, consequences, known_energies, silicon, size, spline
 from .frame import Check, Folder, Outcome
 
 __all__ = ["EXPERIMENTS", "Check", "Experiment", "Folder", "Outcome", "reproduce"]
@@ -50,6 +50,18 @@ EXPERIMENTS = {
         ad_hoc.run,
         ad_hoc.Settings(),
         ad_hoc.Settings(seeds=2, iterations=120),
+    ),
+    "consequences": Experiment(
+        "surface energies and melting of silicon with right and wrong mapping",
+        consequences.run,
+        consequences.Settings(),
+        consequences.Settings(seeds=1, iterations=120, steps=6000),
+    ),
+    "alloy": Experiment(
+        "copper and gold: energies of other compositions from one composition, and from several",
+        alloy.run,
+        alloy.Settings(),
+        alloy.Settings(seeds=1, iterations=120),
     ),
     "known-energies": Experiment(
         "a network finds a teacher's atomic energies from totals where these are unique",

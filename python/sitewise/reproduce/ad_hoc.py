@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..config import Config
 from ..figures import COLORS, panels, save_figure
 from ..io.dataset import Dataset
 from ..potential import Potential
@@ -22,7 +21,7 @@ from ..structures import Floats, Structure
 from .before_training import diagnose_crystal, draw_barcodes
 from .frame import Check, Folder, Outcome
 from .pictures import draw_totals_and_crystal
-from .runs import trained, write_structures
+from .runs import networks, write_structures
 from .stillinger_weber import stillinger_weber
 
 if TYPE_CHECKING:
@@ -86,20 +85,20 @@ def run(settings: Settings, folder: Folder) -> Outcome:
 
 
 def _finding(folder: Folder, name: str, settings: Settings, crystals: Sequence[Structure]) -> Finding:
-    data = made(SETS[name], TRAIN)
-    files = {"train": f"{name}.xyz", "test": f"{name}-test.xyz"}
-    write_structures(folder.path / files["train"], data)
-    write_structures(folder.path / files["test"], made(dict.fromkeys(SETS[name], TESTED), TEST))
+    data, found = learned(folder, name, settings)
     diagnosis = folder.part(f"diagnosis-{name}", partial(diagnose_crystal, Dataset(data), crystals[PERFECT]))
-    totals, forces, deltas = [], [], []
-    for seed in range(settings.seeds):
-        training = {"iterations": settings.iterations, "seed": seed}
-        config = Config.parse({"data": files, "training": training}).relative_to(folder.path)
-        potential, errors = trained(folder, f"{name}-{seed}", config)
-        totals.append(1e3 * errors["test"]["energy_rmse"])
-        forces.append(errors["test"]["force_rmse"])
-        deltas.append([1e3 * _error(potential, crystal) for crystal in crystals])
+    totals = [1e3 * errors["test"]["energy_rmse"] for _, errors in found]
+    forces = [errors["test"]["force_rmse"] for _, errors in found]
+    deltas = [[1e3 * _error(potential, crystal) for crystal in crystals] for potential, _ in found]
     return Finding(diagnosis, np.array(totals), np.array(forces), np.array(deltas))
+
+
+def learned(
+    folder: Folder, name: str, settings: Settings
+) -> tuple[list[Structure], list[tuple[Potential, dict[str, Any]]]]:
+    """Return the training set, and its networks with their errors."""
+    data, test = made(SETS[name], TRAIN), made(dict.fromkeys(SETS[name], TESTED), TEST)
+    return data, networks(folder, name, data, test, settings.seeds, settings.iterations)
 
 
 def _error(potential: Potential, crystal: Structure) -> float:

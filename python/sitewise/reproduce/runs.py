@@ -28,6 +28,18 @@ def trained(folder: Folder, name: str, config: Config) -> tuple[Potential, dict[
     return Potential.load(out / "potential"), errors
 
 
+def networks(
+    folder: Folder, name: str, data: Sequence[Structure], test: Sequence[Structure], seeds: int, iterations: int
+) -> list[tuple[Potential, dict[str, Any]]]:
+    """Write training and test set to `NAME.xyz` and `NAME-test.xyz`, and return what `trained` does for each seed."""
+    files = {"train": f"{name}.xyz", "test": f"{name}-test.xyz"}
+    for file, structures in zip(files.values(), (data, test), strict=True):
+        write_structures(folder.path / file, structures)
+    tables = [{"data": files, "training": {"iterations": iterations, "seed": seed}} for seed in range(seeds)]
+    configs = [Config.parse(table).relative_to(folder.path) for table in tables]
+    return [trained(folder, f"{name}-{seed}", config) for seed, config in enumerate(configs)]
+
+
 def write_structures(path: Path, structures: Sequence[Structure]) -> None:
     """Write extended XYZ with the labels, and the group as `config_type`."""
     from ase.calculators.singlepoint import SinglePointCalculator

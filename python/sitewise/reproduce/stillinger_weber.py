@@ -6,9 +6,11 @@ makes atomic energies known, as far as they have a meaning.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ase.calculators.calculator import Calculator, all_changes
 
 from .. import _core
 from ..structures import Floats, Ints, core_arrays
@@ -34,12 +36,34 @@ def stillinger_weber(atoms: Atoms) -> tuple[Floats, Floats]:
     first, second = _pairs_of_neighbors(i, len(atoms))
     e, d_first, d_second = _triple(vectors[first], vectors[second], r[first], r[second])
     energies += np.bincount(i[first], e, len(atoms))
-    np.add.at(pulls, first, d_first)
-    np.add.at(pulls, second, d_second)
-    forces = np.zeros((len(atoms), 3))
-    np.add.at(forces, i, pulls)
-    np.add.at(forces, j, -pulls)
-    return energies, forces
+    pulls += _summed(first, d_first, len(r)) + _summed(second, d_second, len(r))
+    return energies, _summed(i, pulls, len(atoms)) - _summed(j, pulls, len(atoms))
+
+
+def _summed(owner: Ints, vectors: Floats, n: int) -> Floats:
+    """Return the sum of the vectors of each owner [n, 3]."""
+    return np.stack([np.bincount(owner, vectors[:, k], n) for k in range(3)], axis=1)
+
+
+class StillingerWeber(Calculator):
+    """A calculator of energy, energies and forces for ASE."""
+
+    implemented_properties = ["energy", "energies", "forces"]  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Compute everything."""
+        assert atoms is not None
+        Calculator.calculate(self, atoms, properties, system_changes)
+        energies, forces = stillinger_weber(atoms)
+        self.results = {"energy": float(energies.sum()), "energies": energies, "forces": forces}
 
 
 def _pair(r: Floats) -> tuple[Floats, Floats]:
@@ -68,9 +92,8 @@ def _triple(u: Floats, v: Floats, ru: Floats, rv: Floats) -> tuple[Floats, Float
 def _pairs_of_neighbors(i: Ints, n: int) -> tuple[Ints, Ints]:
     """Return the indices in the neighbour list of both members of all pairs of neighbours of an atom."""
     order = np.argsort(i, kind="stable")
-    firsts, seconds = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-    for mine in np.split(order, np.searchsorted(i[order], np.arange(1, n))):
-        a, b = np.triu_indices(len(mine), 1)
-        firsts.append(mine[a])
-        seconds.append(mine[b])
-    return np.concatenate(firsts), np.concatenate(seconds)
+    ends = np.cumsum(np.bincount(i, minlength=n))
+    partners = ends[i[order]] - np.arange(len(i)) - 1  # the later neighbours of the same atom
+    first = np.repeat(np.arange(len(i)), partners)
+    second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(partners) - partners, partners)
+    return np.asarray(order[first]), np.asarray(order[second])
