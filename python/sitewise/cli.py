@@ -516,7 +516,13 @@ def reproduce(
     name: Annotated[str | None, typer.Argument(help="Name of the experiment; without it, list all.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Run a smaller version, of a few minutes at most.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the results; by default reproduce-NAME or reproduce-NAME-quick.")
+        Path | None, typer.Option(help="Folder for the results; by default reproduce-NAME[-LABELS][-quick].")
+    ] = None,
+    labels: Annotated[
+        Literal["pbe", "stillinger-weber"] | None,
+        typer.Option(
+            help="Labels: PBE (default), or Stillinger-Weber for as many and as large structures as the paper's."
+        ),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -532,8 +538,8 @@ def reproduce(
         for each, experiment in EXPERIMENTS.items():
             print(f"{each:15} {experiment.title}")
         return
-    out = out or Path(f"reproduce-{name}{'-quick' if quick else ''}")
-    outcome = do(name, out, quick, Reporter(quiet))
+    out = out or Path("-".join(["reproduce", name, *([labels] if labels else []), *(["quick"] if quick else [])]))
+    outcome = do(name, out, quick, Reporter(quiet), labels)
     print("\n".join([*outcome.lines(), "", f"results in {printable(out, PATH)}"]))
     if not outcome.passed:
         raise typer.Exit(1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .._core import Error
 from ..files import run_folder
@@ -17,18 +17,36 @@ from ..progress import Reporter
 from ..signals import Interrupted, stop_signals
 from . import ad_hoc, alloy, clustering, consequences, known_energies, silicon, size, spline
 from .frame import Check, Folder, Outcome
+from .sampled import Sampling
 
 __all__ = ["EXPERIMENTS", "Check", "Experiment", "Folder", "Outcome", "reproduce"]
 
 
+Labels = Literal["pbe", "stillinger-weber"]
+
+
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """An experiment, its settings, and its quick settings, which take a few minutes at most."""
+    """An experiment, its settings, and its quick settings, which take a minute or two at most.
+
+    `sampled` and `quick_sampled` are settings with labels of Stillinger and Weber, if there is a choice.
+    """
 
     title: str
     run: Callable[[Any, Folder], Outcome]
     full: Any
     quick: Any
+    sampled: Any = None
+    quick_sampled: Any = None
+
+    def settings(self, labels: Labels | None, quick: bool) -> Any:
+        """Return the settings with these labels; raise Error if there is no choice."""
+        if labels is not None and self.sampled is None:
+            choice = [name for name, other in EXPERIMENTS.items() if other.sampled is not None]
+            raise Error(f"this experiment has labels of one kind only, --labels is for {' and '.join(choice)}")
+        if labels == "stillinger-weber":
+            return self.quick_sampled if quick else self.sampled
+        return self.quick if quick else self.full
 
 
 SLABS = {
@@ -86,12 +104,16 @@ EXPERIMENTS = {
         silicon.run,
         silicon.Settings(CLUSTERS, "seed-lbfgs", 800),
         silicon.Settings(CLUSTERS, "seed-lbfgs", 200, seeds=1),
+        silicon.Settings(CLUSTERS, "seed-lbfgs", 800, seeds=1, sampled=Sampling(16, 52)),
+        silicon.Settings(CLUSTERS, "seed-lbfgs", 150, seeds=1, sampled=Sampling(2, 20)),
     ),
     "size": Experiment(
         "errors against the number of training structures (Fig. S3)",
         size.run,
         size.Settings(),
         size.Settings(sizes=(5, 20, 102), seeds=1, iterations=10_000),
+        size.Settings((5, 20, 70, 175, 350, 700), seeds=2, iterations=100_000, sampled=Sampling(20, 35)),
+        size.Settings((2, 10, 100), seeds=1, iterations=5_000, sampled=Sampling(5, 20)),
     ),
     "clustering": Experiment(
         "single-linkage clustering step by step to r_g (Fig. S5)",
@@ -102,7 +124,9 @@ EXPERIMENTS = {
 }
 
 
-def reproduce(name: str, out: Path, quick: bool = False, reporter: Reporter | None = None) -> Outcome:
+def reproduce(
+    name: str, out: Path, quick: bool = False, reporter: Reporter | None = None, labels: Labels | None = None
+) -> Outcome:
     """Run an experiment, or continue an interrupted one.
 
     Parameters
@@ -115,18 +139,20 @@ def reproduce(name: str, out: Path, quick: bool = False, reporter: Reporter | No
         Whether to take the quick settings.
     reporter
         Receives the progress; by default it writes to stderr.
+    labels
+        Labels of the structures; by default those of the experiment, or PBE.
 
     Raises
     ------
     Error
-        If there is no such experiment, or `out` holds another one.
+        If there is no such experiment, it has no choice of labels, or `out` holds another one.
     Interrupted
         On Ctrl-C or SIGTERM.
     """
     if name not in EXPERIMENTS:
         raise Error(f"there is no experiment {name}, expected {', '.join(EXPERIMENTS)}")
     experiment = EXPERIMENTS[name]
-    settings = experiment.quick if quick else experiment.full
+    settings = experiment.settings(labels, quick)
     reporter = reporter or Reporter()
     with run_folder(out, reporter):
         folder = Folder(out, {"experiment": name, **asdict(settings)}, reporter)

@@ -121,12 +121,12 @@ def made(counts: Mapping[str, int], stream: int) -> list[Structure]:
     return structures
 
 
-def slab(layers: int) -> Atoms:
-    """Return a slab of Si(001) as cut from the crystal, 2x2 atoms per layer, with 15 Angstrom of vacuum."""
+def slab(layers: int, repeats: tuple[int, int] = (2, 2)) -> Atoms:
+    """Return a slab of Si(001) as cut from the crystal, with `repeats` atoms per layer and 15 Angstrom of vacuum."""
     from ase import Atoms
     from ase.build import diamond100
 
-    cut = diamond100("Si", (2, 2, layers), a=LATTICE, vacuum=7.5)
+    cut = diamond100("Si", (*repeats, layers), a=LATTICE, vacuum=7.5)
     return Atoms(cut.symbols, cut.positions, cell=cut.cell, pbc=True)
 
 

@@ -48,7 +48,8 @@ def write_structures(path: Path, structures: Sequence[Structure]) -> None:
     frames = []
     for s in structures:
         atoms = s.atoms.copy()
-        atoms.info["config_type"] = s.group
+        if s.group:  # an empty one could not be read again
+            atoms.info["config_type"] = s.group
         atoms.calc = SinglePointCalculator(atoms, energy=s.energy, forces=s.forces, stress=s.stress)
         frames.append(atoms)
     with atomic(path) as temporary:

@@ -1,4 +1,7 @@
-"""The paper's three models of silicon, with PBE data that come with the package: Figs. S1 and S2, E(V), r_g.
+"""The paper's three models of silicon: Figs. S1 and S2, E(V), r_g.
+
+Labels are PBE, of the data that come with the package, or those of Stillinger and Weber for as many and as large
+structures as the paper's.
 
 Crystals contain the environment of the perfect crystal. Slabs of one thickness and clusters do not determine its
 energy. Networks learn them alone, and with a second thickness or crystals added. The test is the atomic energy of
@@ -26,12 +29,13 @@ from .before_training import diagnose_crystal, extrapolations
 from .frame import Check, Folder, Outcome
 from .pictures import draw_totals_and_crystal
 from .runs import trained, write_structures
+from .sampled import Sampling, relabelled, sample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DATA = Path(_core.__file__).parent / "share" / "sitewise" / "si-dft"
-POINTS = DATA / "invariants.xyz.xz"
+POINTS, INVARIANTS = DATA / "invariants.xyz.xz", "invariants.xyz"
 # File and number of layers of each kind of structure.
 KINDS = {
     "crystals": ("crystal", None),
@@ -47,12 +51,16 @@ QUIET = Silent()
 
 @dataclass(frozen=True)
 class Settings:
-    """Training sets with their kinds of structures, the first of which is the model, and settings of the networks."""
+    """Training sets with their kinds of structures, the first of which is the model, and settings of the networks.
+
+    `sampled` is the size of data with labels of Stillinger and Weber; without it the PBE data are taken.
+    """
 
     sets: Mapping[str, Sequence[str]]
     recipe: str
     iterations: int
     seeds: int = 3
+    sampled: Sampling | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,8 +91,7 @@ class Finding:
 
 def run(settings: Settings, folder: Folder) -> Outcome:
     """Diagnose each training set, then train on it."""
-    parts = read_kinds()
-    points = list(Dataset.read(POINTS, reporter=QUIET))
+    parts, points = _structures(settings, folder)
     perfect = next(k for k, s in enumerate(points) if _kind(s) == CURVE and s.atoms.info["strain"] == 0)
     found = {name: _finding(folder, name, settings, parts, points, perfect) for name in settings.sets}
     draw_invariants(folder, found, points)
@@ -97,6 +104,21 @@ def run(settings: Settings, folder: Folder) -> Outcome:
     return Outcome(
         columns, rows, checks(settings, found, perfect), {"points": [short_name(s) for s in points], **values}
     )
+
+
+def _structures(
+    settings: Settings, folder: Folder
+) -> tuple[Mapping[str, tuple[Dataset, Dataset]], Sequence[Structure]]:
+    """Return training and test structures of each kind, and the invariant points, which are written to INVARIANTS."""
+    points, file = Dataset.read(POINTS, reporter=QUIET), folder.path / INVARIANTS
+    if settings.sampled is None:
+        write_structures(file, list(points))
+        parts = read_kinds()
+    else:
+        write_structures(file, relabelled(points))
+        kinds = dict.fromkeys(kind for kinds in settings.sets.values() for kind in kinds)
+        parts = {kind: sample(kind, settings.sampled, folder) for kind in kinds}
+    return parts, list(Dataset.read(file, reporter=QUIET))
 
 
 def read_kinds() -> dict[str, tuple[Dataset, Dataset]]:
@@ -127,7 +149,7 @@ def _finding(
     totals, forces, deltas = [], [], []
     for seed in range(settings.seeds):
         training = {"recipe": settings.recipe, "iterations": settings.iterations, "seed": seed}
-        tables = {"data": files, "training": training, "invariants": {"data": str(POINTS)}}
+        tables = {"data": files, "training": training, "invariants": {"data": INVARIANTS}}
         potential, errors = trained(folder, f"{name}-{seed}", Config.parse(tables).relative_to(folder.path))
         mine = errors["test"]["groups"][kinds[0]]
         totals.append(1e3 * mine["energy_rmse"])
@@ -208,7 +230,7 @@ def _draw_curve(ax: Axes, f: Finding, points: Sequence[Structure]) -> None:
     volumes = np.array([points[k].atoms.get_volume() / len(points[k].atoms) for k in curve])
     energies = np.array([invariant_energy(points[k]) for k in curve])
     order = np.argsort(volumes)
-    ax.plot(volumes[order], energies[order], "x-", color="black", markersize=5, linewidth=1.0, label="DFT, E/N")
+    ax.plot(volumes[order], energies[order], "x-", color="black", markersize=5, linewidth=1.0, label="labels, E/N")
     for seed, deltas in enumerate(f.deltas):
         learnt = energies + 1e-3 * deltas[curve]
         ax.plot(volumes[order], learnt[order], color=COLORS[0], linewidth=0.7, alpha=0.6)

@@ -17,6 +17,8 @@ from ..figures import COLORS, panels, plain_log_ticks, save_figure
 from ..structures import Floats
 from ..training.learning_curve import learning_curve
 from .frame import Check, Folder, Outcome
+from .runs import write_structures
+from .sampled import Sampling, sample
 from .silicon import DATA, HELD_OUT
 
 if TYPE_CHECKING:
@@ -28,11 +30,15 @@ KINDS = {"energy_rmse": ("energy RMSE (meV/atom)", 1e3), "force_rmse": ("force R
 
 @dataclass(frozen=True)
 class Settings:
-    """Numbers of structures, number of random choices for each, and iterations."""
+    """Numbers of structures, number of random choices for each, and iterations.
+
+    `sampled` is the size of data with labels of Stillinger and Weber; without it the PBE data are taken.
+    """
 
     sizes: tuple[int, ...] = (5, 10, 20, 40, 70, 102)
     seeds: int = 3
     iterations: int = 40_000
+    sampled: Sampling | None = None
 
 
 def run(settings: Settings, folder: Folder) -> Outcome:
@@ -49,8 +55,13 @@ def run(settings: Settings, folder: Folder) -> Outcome:
 
 def learn(settings: Settings, folder: Folder) -> dict[str, dict[str, list[list[float]]]]:
     """Return the errors of all runs, eV and Angstrom, by set and kind [sizes][choices]."""
-    data = {"train": str(DATA / "slab.xyz.xz"), "test": HELD_OUT}
-    config = Config.parse({"data": data, "training": {"recipe": "seed-adam", "iterations": settings.iterations}})
+    data: dict[str, Any] = {"train": str(DATA / "slab.xyz.xz"), "test": HELD_OUT}
+    if settings.sampled is not None:
+        data = {"train": "slabs.xyz", "test": "slabs-test.xyz"}
+        for file, structures in zip(data.values(), sample("slabs", settings.sampled, folder), strict=True):
+            write_structures(folder.path / file, list(structures))
+    training = {"recipe": "seed-adam", "iterations": settings.iterations}
+    config = Config.parse({"data": data, "training": training}).relative_to(folder.path)
     runs = folder.path / "runs"
     learning_curve(config, runs, settings.sizes, settings.seeds, get_threads(), folder.reporter)
     tables = [[_errors(runs / f"{n}-{seed}") for seed in range(settings.seeds)] for n in settings.sizes]
