@@ -79,7 +79,7 @@ def test_what_is_far_is_extrapolation_and_accuracy_is_the_threshold():
     assert found.judgement.undetermined_targets == ["fcc"]
     text = "\n".join(verdict(found))
     assert "1 of 2 targets are open: their error bars are above 10 meV/atom" in text
-    assert f"target fcc: open by {1e3 * far.bar:.0f} meV/atom because nothing in the data is like" in text
+    assert f"target fcc (Si): open by {1e3 * far.bar:.0f} meV/atom because nothing in the data is like" in text
 
 
 def test_accuracy_is_the_threshold(process):

@@ -442,7 +442,13 @@ def lammps(
 @command
 def diagnose(
     data: DataPaths,
-    potential: Annotated[Path | None, typer.Option(help="Directory of a potential to test.")] = None,
+    potential: Annotated[
+        str | None,
+        typer.Option(
+            help="Model to test: directory of a potential, MODULE:NAME of an ASE calculator with `energies` (or what "
+            "makes it), or name of a column of atomic energies."
+        ),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="RUN.toml with the symmetry functions.")] = None,
     target: Annotated[
         list[Path] | None, typer.Option(help="Structures that the potential is made for; may be repeated.")
@@ -450,7 +456,9 @@ def diagnose(
     candidates: Annotated[
         list[Path] | None, typer.Option(help="Structures that may be added to the data, to rank; may be repeated.")
     ] = None,
-    compare: Annotated[Path | None, typer.Option(help="Directory of another potential to compare with.")] = None,
+    compare: Annotated[
+        str | None, typer.Option(help="Another model to compare with, named as for --potential.")
+    ] = None,
     n_big: Annotated[
         int | None,
         typer.Option(min=1, help="Least number of atoms of a big cluster; by default 1/20 of each element's atoms."),
@@ -474,21 +482,23 @@ def diagnose(
     from .files import write_text
     from .io.dataset import Dataset
     from .mapping import diagnosis
+    from .mapping.models import PotentialModel, load_model
     from .mapping.verdict import verdict
-    from .potential import Potential
     from .symmetry import doubt_cutoff
-    from .units import energy
+    from .units import Units, energy
 
     limit = energy(accuracy, "--accuracy")
-    if potential and config:
-        raise Error("--potential and --config exclude each other")
     if compare and not potential:
         raise Error("--compare needs --potential")
     reporter = Reporter(quiet)
-    potentials = [Potential.load(path, cflength, cfenergy) if path else None for path in (potential, compare)]
-    for path, loaded in zip((potential, compare), potentials, strict=True):
-        if path and loaded:
-            doubt_cutoff(loaded.functions, path, cflength, reporter)
+    unit = Units.of("Angstrom", energy_unit or "eV").energy
+    loaded = [load_model(given, cflength, cfenergy, unit) if given else None for given in (potential, compare)]
+    for model in loaded:
+        if isinstance(model, PotentialModel):
+            doubt_cutoff(model.potential.functions, model.name, cflength, reporter)
+    own = loaded[0].potential if isinstance(loaded[0], PotentialModel) else None
+    if own and config:
+        raise Error("--config and a potential exclude each other: it has symmetry functions of its own")
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
     options["mixed_labels"] = mixed_labels
     structures = Dataset.read(data, require_labels=False, reporter=reporter, **options)
@@ -496,10 +506,8 @@ def diagnose(
         Dataset.read(paths, require_labels=False, reporter=reporter, **options) if paths else None
         for paths in (candidates, target)
     )
-    functions = diagnosis.functions_of(potentials[0], config, structures, reporter)
-    found = diagnosis.diagnose(
-        structures, functions, potentials[0], added, wanted, potentials[1], n_big, reporter, limit
-    )
+    functions = diagnosis.functions_of(own, config, structures, reporter)
+    found = diagnosis.diagnose(structures, functions, loaded[0], added, wanted, loaded[1], n_big, reporter, limit)
     for line in verdict(found):
         print(printable_lines(line))
     if json_file:

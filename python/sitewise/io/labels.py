@@ -108,8 +108,13 @@ class LabelReader:
         return Labels(None if energy is None else float(energy), **values, sources=sources)
 
     def without_labels(self, atoms: Atoms) -> Atoms:
-        """Return a copy without calculator and without the values that are read as labels."""
+        """Return a copy without calculator and without the values that are read as labels.
+
+        Atomic energies that ASE takes for a result of the calculator stay a column.
+        """
         bare: Atoms = atoms.copy()
+        if atoms.calc is not None and np.shape(atoms.calc.results.get("energies")) == (len(atoms),):
+            bare.arrays.setdefault("energies", np.array(atoms.calc.results["energies"]))
         bare.calc = None
         given = {label: self.keys.get(label, f"REF_{label}") for label in LABELS}
         for name in {*given.values(), *self.keys.values()} - {"numbers", "positions"}:

@@ -1,4 +1,4 @@
-"""How well a potential maps the data to atomic energies."""
+"""How well a model maps the data to atomic energies."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..evaluation.comparison import evaluate_all
 from ..io.dataset import Dataset
-from ..potential import Potential
-from ..progress import Reporter
 from ..structures import Flags, Floats, Structure
 from .clusters import ClusteredAtoms
-from .counts import comparison
+from .counts import comparison, compositions
 from .diagnostic import Diagnostic
 from .gspace import Embedding, Placed
 from .invariants import extrapolated, invariant_energy, is_invariant
+from .models import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class InvariantPoint:
 
 @dataclass(frozen=True, slots=True)
 class ClusterDifference:
-    """Difference of two potentials' means over a cluster, eV: what the data determine of it, and what they do not."""
+    """Difference of two models' means over a cluster, eV: what the data determine of it, and what they do not."""
 
     name: str
     determined: float
@@ -51,8 +49,8 @@ class ClusterDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class PotentialDifference:
-    """Difference of two potentials, eV: RMS over atomic energies, RMS of both parts of the clusters' means."""
+class ModelDifference:
+    """Difference of two models, eV: RMS over atomic energies, RMS of both parts of the clusters' means."""
 
     rms: float
     determined_rms: float
@@ -62,7 +60,7 @@ class PotentialDifference:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy(Diagnostic):
-    """How well a potential maps the data.
+    """How well a model maps the data.
 
     Attributes
     ----------
@@ -70,22 +68,23 @@ class Accuracy(Diagnostic):
         RMSE of the total energies of the data, eV/atom; None without labels.
     invariants
         Errors at crystals of equivalent atoms.
+    unlabelled_crystals
+        Names of such crystals that lack an energy, or atomic energies of the model.
+    split
+        Difference from the elements' energies that fit the model's totals best: of the energies of the clusters, what
+        the data determine and what they leave free.
     rigidity
-        For each structure the last-layer rigidity of its atoms, without unit.
+        For each structure the last-layer rigidity of its atoms, without unit; None if the model is no potential.
     comparison
-        Difference from another potential; None without one.
+        Difference from another model; None without one.
     """
 
     energy_rmse: float | None
     invariants: list[InvariantPoint]
-    rigidity: list[list[float]]
-    comparison: PotentialDifference | None = None
-
-
-def atomic_energies(potential: Potential, data: Dataset, reporter: Reporter) -> Floats:
-    """Return the energies of all atoms [n], eV."""
-    results = evaluate_all(potential, data, "atomic energies", reporter)
-    return np.concatenate([result.energies for result in results])
+    unlabelled_crystals: list[str]
+    split: ModelDifference
+    rigidity: list[list[float]] | None
+    comparison: ModelDifference | None = None
 
 
 def energy_rmse(embedding: Embedding, energies: Floats) -> float | None:
@@ -96,16 +95,16 @@ def energy_rmse(embedding: Embedding, energies: Floats) -> float | None:
 
 
 def find_crystals(sets: Iterable[Embedding]) -> list[Structure]:
-    """Return the structures of some sets that are crystals of equivalent atoms and have an energy."""
-    return [s for part in sets for s in part.data if s.energy is not None and is_invariant(s.atoms)]
+    """Return the structures of some sets that are crystals of equivalent atoms."""
+    return [s for part in sets for s in part.data if is_invariant(s.atoms)]
 
 
-def invariant_points(embedding: Embedding, crystals: Sequence[Structure], potential: Potential) -> list[InvariantPoint]:
+def invariant_points(embedding: Embedding, crystals: Sequence[Structure], model: Model) -> list[InvariantPoint]:
     """Return the error of the atomic energy of each crystal."""
     far = _far_from_data(embedding, crystals)
     points = []
     for s, outside in zip(crystals, far.tolist(), strict=True):
-        delta = float(potential.evaluate(s.atoms).energies[0]) - invariant_energy(s)
+        delta = float(model.energies(s)[0]) - invariant_energy(s)
         points.append(InvariantPoint(s.source, delta, outside, float(s.atoms.cell.volume) / len(s.atoms)))
     return points
 
@@ -122,7 +121,19 @@ def _far_from_data(embedding: Embedding, crystals: Sequence[Structure]) -> Flags
     return far
 
 
-def compare(atoms: ClusteredAtoms, names: Sequence[str], difference: Floats) -> PotentialDifference:
+def of_elements(placed: Placed, energies: Floats) -> Floats:
+    """Return for each atom [n] the energy of its element that fits the sums of atomic energies [n] best, eV."""
+    counts = compositions(placed)
+    sums = np.bincount(placed.structure, energies, placed.n_structures)
+    sizes = np.sqrt(counts.sum(axis=1))
+    fitted = np.linalg.lstsq(counts / sizes[:, None], sums / sizes, rcond=1e-8)[0]
+    found = np.zeros(placed.n_atoms)
+    for e, energy in zip(placed.elements, fitted.tolist(), strict=True):
+        found[placed.rows[e]] = energy
+    return found
+
+
+def compare(atoms: ClusteredAtoms, names: Sequence[str], difference: Floats) -> ModelDifference:
     """Return what the data determine of a difference of atomic energies [n], eV, and what they leave free."""
     sizes = atoms.sizes
     parts = comparison(atoms.null_space, np.bincount(atoms.labels, weights=difference) / sizes)
@@ -131,7 +142,7 @@ def compare(atoms: ClusteredAtoms, names: Sequence[str], difference: Floats) -> 
         return float(np.sqrt((sizes * values**2).sum() / sizes.sum()))
 
     rows = zip(names, parts.determined.tolist(), parts.undetermined.tolist(), strict=True)
-    return PotentialDifference(
+    return ModelDifference(
         rms=float(np.sqrt(np.mean(difference**2))),
         determined_rms=rms(parts.determined),
         undetermined_rms=rms(parts.undetermined),

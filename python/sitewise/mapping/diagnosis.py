@@ -14,7 +14,7 @@ from ..potential import Potential
 from ..progress import Reporter
 from ..structures import Floats, Structure
 from ..symmetry import SymmetryFunctions
-from .accuracy import Accuracy, atomic_energies, compare, energy_rmse, find_crystals, invariant_points
+from .accuracy import Accuracy, compare, energy_rmse, find_crystals, invariant_points, of_elements
 from .bars import ACCURACY
 from .clustering import JointClustering
 from .clusters import Partition, cluster_atoms, partition
@@ -32,7 +32,10 @@ from .energy_process import LENGTHS as SMOOTH_LENGTHS
 from .energy_process import EnergyProcess, Measurements
 from .gspace import Embedding, Integers, Placed
 from .judgement import Judgement, judge
+from .models import Model, PotentialModel, as_model
 from .rigidity import last_layer_rigidity
+
+UNRELATED = 1.0  # eV/atom: with larger errors atomic energies are of something else than the data
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +60,10 @@ class Diagnosis:
         Atomic energies [n] of the potential, eV; None without one.
     crystals
         Structures of `accuracy.invariants`; empty without a potential.
+    targets
+        Targets in G space; None without any.
+    formulas
+        Formula of each structure of data, targets and candidates, by its source.
     contents
         What the data hold.
     partition
@@ -76,6 +83,8 @@ class Diagnosis:
     labels: Integers
     energies: Floats | None
     crystals: list[Structure]
+    targets: Embedding | None
+    formulas: dict[str, str]
     contents: Contents
     partition: Partition
     determinability: AtomDeterminability
@@ -92,10 +101,10 @@ class Diagnosis:
 def diagnose(
     data: Dataset,
     functions: SymmetryFunctions,
-    potential: Potential | None = None,
+    potential: Potential | Model | None = None,
     candidates: Dataset | None = None,
     target: Dataset | None = None,
-    other: Potential | None = None,
+    other: Potential | Model | None = None,
     n_big: int | None = None,
     reporter: Reporter | None = None,
     accuracy: float = ACCURACY,
@@ -110,13 +119,13 @@ def diagnose(
     functions
         Symmetry functions that span G space.
     potential
-        Potential to judge, at the invariant points among all structures.
+        Potential or other model to judge, at the invariant points among all structures.
     candidates
         Structures that might be added, ranked by the information in their energies.
     target
         Structures that the potential is made for. Their labels do not enter the error bars.
     other
-        A potential to compare with.
+        A model to compare with.
     n_big
         Least number of atoms of a big cluster; by default a twentieth of each element's.
     reporter
@@ -127,8 +136,8 @@ def diagnose(
     Raises
     ------
     Error
-        For an element without functions or with one atom only, and for candidates or targets with an element that the
-        data do not have.
+        For an element without functions or with one atom only, for candidates or targets with an element that the
+        data do not have, and for a model whose atomic energies are not given or sum to other energies.
     """
     if other is not None and potential is None:
         raise Error("a potential to compare with needs another potential")
@@ -149,14 +158,26 @@ def diagnose(
     crystals: list[Structure] = []
     mapped: Accuracy | None = None
     if potential is not None:
-        energies = atomic_energies(potential, data, reporter)
-        crystals = find_crystals(sets)
-        points = invariant_points(embedding, crystals, potential)
-        rigidity = last_layer_rigidity(potential.core, data, functions, reporter)
+        model = as_model(potential)
+        energies = model.of_all(data, reporter)
+        rmse = energy_rmse(embedding, energies)
+        if not isinstance(model, PotentialModel) and rmse is not None and rmse > UNRELATED:
+            raise Error(
+                f"the atomic energies of {model.name} sum to energies that differ from those of the data by {rmse:.3g} "
+                "eV/atom (RMS): are they in eV, of the method of the data, and with the energies of the free atoms?"
+            )
+        found_crystals = find_crystals(sets)
+        crystals = [s for s in found_crystals if s.energy is not None and model.knows(s)]
+        rest = [s.source for s in found_crystals if s.energy is None or not model.knows(s)]
+        points = invariant_points(embedding, crystals, model)
+        split = compare(atoms, found.names, energies - of_elements(placed, energies))
+        rigidity = None
+        if isinstance(model, PotentialModel):
+            rigidity = last_layer_rigidity(model.potential.core, data, functions, reporter)
         compared = None
         if other is not None:
-            compared = compare(atoms, found.names, atomic_energies(other, data, reporter) - energies)
-        mapped = Accuracy(energy_rmse(embedding, energies), points, rigidity, compared)
+            compared = compare(atoms, found.names, as_model(other).of_all(data, reporter) - energies)
+        mapped = Accuracy(rmse, points, rest, split, rigidity, compared)
     return Diagnosis(
         data=data,
         functions=functions,
@@ -165,6 +186,8 @@ def diagnose(
         labels=atoms.labels,
         energies=energies,
         crystals=crystals,
+        targets=wanted,
+        formulas={s.source: s.atoms.get_chemical_formula() for part in sets for s in part.data},
         contents=contents(embedding),
         partition=found,
         determinability=determinability,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .accuracy import Accuracy, InvariantPoint
+from .accuracy import Accuracy, InvariantPoint, ModelDifference
 from .contents import Contents
 from .diagnosis import Diagnosis
 from .invariants import is_adhoc
@@ -22,16 +22,24 @@ BECAUSE = {
 
 
 def verdict(diagnosis: Diagnosis) -> list[str]:
-    """Say what the data determine, what of it matters to targets, what to add, and how well the potential maps."""
+    """Answer whether atomic energies can be trusted, say what to do next and, last, how this was found."""
+    accuracy = diagnosis.accuracy
     return [
-        *_contents_lines(diagnosis.contents),
-        *_cluster_lines(diagnosis),
-        *_composition_lines(diagnosis),
-        _atom_line(diagnosis),
-        *_target_lines(diagnosis.judgement),
+        *(_adhoc_lines(accuracy) if accuracy else ()),
+        *_target_lines(diagnosis),
         *_candidate_lines(diagnosis.judgement),
-        *(_accuracy_lines(diagnosis.accuracy) if diagnosis.accuracy else ()),
+        *(_accuracy_lines(diagnosis, accuracy) if accuracy else ()),
+        *_contents_lines(diagnosis.contents),
+        *_composition_lines(diagnosis),
+        *_cluster_lines(diagnosis),
+        _atom_line(diagnosis),
     ]
+
+
+def titled(diagnosis: Diagnosis, name: str) -> str:
+    """Return the source and the formula of a structure of data, targets or candidates."""
+    formula = diagnosis.formulas.get(name)
+    return f"{name} ({formula})" if formula else name
 
 
 def _contents_lines(found: Contents) -> list[str]:
@@ -105,26 +113,30 @@ def _atom_line(diagnosis: Diagnosis) -> str:
     )
 
 
-def _target_lines(judgement: Judgement) -> list[str]:
-    targets = judgement.targets
+def _target_lines(diagnosis: Diagnosis) -> list[str]:
+    judgement, targets = diagnosis.judgement, diagnosis.judgement.targets
     if targets is None:
-        return ["what of this matters depends on what you simulate: name such structures by --target"]
+        return ["whether you can trust atomic energies depends on what you simulate: name such structures by --target"]
     bars = [target.bar for target in targets if target.bar is not None]
     if not bars:
-        return _unlabelled_lines(targets)
+        return _unlabelled_lines(diagnosis, targets)
     limit = f"{meV(judgement.accuracy)} meV/atom"
     bad = sorted((target for target in targets if target.open), key=lambda target: -(target.bar or 0))
     if not bad:
         known = "the target is" if len(targets) == 1 else f"all {len(targets)} targets are"
-        return [f"{known} determined: error bars of at most {meV(max(bars))} meV/atom, below {limit}"]
+        trust = "a potential that fits the data can be trusted there within that"
+        return [f"{known} determined: error bars of at most {meV(max(bars))} meV/atom, below {limit}; {trust}"]
     return [
-        f"{len(bad)} of {len(targets)} targets are open: their error bars are above {limit}",
-        *(_open_line(target) for target in bad[:SHOWN]),
+        f"{len(bad)} of {len(targets)} targets are open: their error bars are above {limit}, up to {meV(max(bars))} "
+        f"meV/atom; do not trust the energies of a potential there, however small its test errors are",
+        *(_open_line(diagnosis, target) for target in bad[:SHOWN]),
+        *([f"and {len(bad) - SHOWN} more targets"] if len(bad) > SHOWN else ()),
     ]
 
 
-def _open_line(target: Target) -> str:
-    return f"target {target.name}: open by {meV(target.bar or 0)} meV/atom because {BECAUSE[target.cause or 'data']}"
+def _open_line(diagnosis: Diagnosis, target: Target) -> str:
+    name, because = titled(diagnosis, target.name), BECAUSE[target.cause or "data"]
+    return f"target {name}: open by {meV(target.bar or 0)} meV/atom because {because}"
 
 
 def meV(energy: float) -> str:
@@ -132,14 +144,15 @@ def meV(energy: float) -> str:
     return f"{1e3 * energy:.3g}" if energy < 0.1 else f"{1e3 * energy:.0f}"
 
 
-def _unlabelled_lines(targets: Sequence[Target]) -> list[str]:
+def _unlabelled_lines(diagnosis: Diagnosis, targets: Sequence[Target]) -> list[str]:
     """Say what is open of targets as parts of variances, for lack of labels."""
     bad = [target for target in targets if target.open]
     if not bad:
         return ["the target is determined" if len(targets) == 1 else f"all {len(targets)} targets are determined"]
     lines = [f"{len(bad)} of {len(targets)} targets are not determined by the data (with energies: error bars in eV)"]
     for target in sorted(bad, key=lambda target: -max(target.unknown_energy, target.null_fraction))[:SHOWN]:
-        line = f"target {target.name}: {percent(target.unknown_energy)} of its energy's variance is open"
+        name, part = titled(diagnosis, target.name), percent(target.unknown_energy)
+        line = f"target {name}: {part} of its energy's variance is open"
         free = target.null_fraction
         lines.append(f"{line}, {percent(free)} of its counts lie in free combinations" if free > 1e-6 else line)
     return lines
@@ -156,7 +169,7 @@ def _candidate_lines(judgement: Judgement) -> list[str]:
     return lines
 
 
-def _accuracy_lines(accuracy: Accuracy) -> list[str]:
+def _accuracy_lines(diagnosis: Diagnosis, accuracy: Accuracy) -> list[str]:
     lines = []
     rmse = accuracy.energy_rmse
     if rmse is not None:
@@ -164,35 +177,59 @@ def _accuracy_lines(accuracy: Accuracy) -> list[str]:
             ": are its units (--cflength, --cfenergy) right, and is it of the method of the data?" if rmse > 1 else ""
         )
         lines.append(f"total energies of the data: wrong by {1e3 * rmse:.1f} meV/atom (RMS){other}")
-    points = accuracy.invariants
+    points, lacking = accuracy.invariants, accuracy.unlabelled_crystals
     counted = [point for point in points if not point.extrapolation]
     if counted:
-        lines += _invariant_lines(counted, rmse)
+        lines.append(_invariant_line(diagnosis, counted))
     if len(counted) < len(points):
         lines.append(f"{len(points) - len(counted)} invariant points are extrapolation and do not count")
-    if not points:
+    if lacking:
+        them = "it lacks" if len(lacking) == 1 else "they lack"
+        lines.append(
+            f"{len(lacking)} crystal{'' if len(lacking) == 1 else 's'} with equivalent atoms would test the atomic "
+            f"energies, but {them} an energy: {titled(diagnosis, lacking[0])}{', ...' if len(lacking) > 1 else ''}"
+        )
+    elif not points:
         lines.append("no crystal with equivalent atoms is among the structures: nothing tests the atomic energies")
+    if diagnosis.partition.undetermined_offsets:
+        lines.append(_split_line(accuracy.split))
     if accuracy.comparison:
         found = accuracy.comparison
         lines.append(
-            f"the potentials differ by {1e3 * found.determined_rms:.1f} meV in what the data determine of the "
-            f"clusters' means, and by {1e3 * found.undetermined_rms:.1f} meV in what they leave free"
+            f"the models differ by {1e3 * found.rms:.1f} meV (RMS); in the clusters' means, by "
+            f"{1e3 * found.determined_rms:.1f} meV of what the data determine, and by "
+            f"{1e3 * found.undetermined_rms:.1f} meV of what they leave free, where neither is more right"
         )
     return lines
 
 
-def _invariant_lines(counted: Sequence[InvariantPoint], rmse: float | None) -> list[str]:
-    """Say how large the errors at the invariant points that count are, and whether they show an ad hoc mapping."""
+def _split_line(split: ModelDifference) -> str:
+    """Say how much of the clusters' energies has a meaning."""
+    return (
+        f"of the clusters' energies, less their element's, the data determine {1e3 * split.determined_rms:.1f} meV "
+        f"(RMS) and leave {1e3 * split.undetermined_rms:.1f} meV free: any other free part gives the same totals"
+    )
+
+
+def _invariant_line(diagnosis: Diagnosis, counted: Sequence[InvariantPoint]) -> str:
+    """Say how large the errors at the invariant points that count are."""
     worst = max(counted, key=lambda point: abs(point.delta))
     rms = 1e3 * float(np.sqrt(np.mean([point.delta**2 for point in counted])))
-    lines = [
+    return (
         f"{len(counted)} invariant points: atomic energies wrong by {rms:.1f} meV (RMS), "
-        f"at most {1e3 * worst.delta:+.1f} meV at {worst.name}"
+        f"at most {1e3 * worst.delta:+.1f} meV at {titled(diagnosis, worst.name)}"
+    )
+
+
+def _adhoc_lines(accuracy: Accuracy) -> list[str]:
+    """Say whether the invariant points that count show an ad hoc mapping."""
+    rmse = accuracy.energy_rmse
+    if rmse is None:
+        return []
+    bad = [p for p in accuracy.invariants if not p.extrapolation and is_adhoc(p.delta, rmse)]
+    if not bad:
+        return []
+    return [
+        f"ad hoc mapping: totals are right and the atomic energies of {len(bad)} of the crystals are wrong; add "
+        "structures with another ratio of these atoms to others (--target, --candidates)"
     ]
-    bad = sum(is_adhoc(point.delta, rmse) for point in counted) if rmse is not None else 0
-    if bad:
-        lines.append(
-            f"ad hoc mapping: totals are right and the atomic energies of {bad} of these crystals are wrong; add "
-            "structures with another ratio of these atoms to others (--target, --candidates)"
-        )
-    return lines
