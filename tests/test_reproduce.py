@@ -28,6 +28,7 @@ from sitewise.reproduce import (
     clustering,
     consequences,
     known_energies,
+    molecule,
     reproduce,
     sampled,
     silicon,
@@ -329,6 +330,42 @@ def test_labels_of_alloys():
     assert problem.sizes() == pytest.approx(np.full(9, 32.0))
     other = Problem(problem.targets, {"none": {}})
     assert not other.coefficients().any()
+
+
+def test_molecule(tmp_path, shrink, monkeypatch):
+    """A fixed stoichiometry leaves energies of molecules free, and not those of reactions."""
+    monkeypatch.setattr(molecule, "SETS", {"one-stoichiometry": molecule.SETS["one-stoichiometry"]})
+    shrink("molecule", molecule.Settings(structures=30, seeds=1, iterations=60))
+    outcome = reproduce("molecule", tmp_path, reporter=QUIET)
+    result = result_of(tmp_path)
+    assert "molecule.png" in result["pictures"]
+    assert result["one-stoichiometry"]["composition_nullity"] == 1
+    rows = {row["of"]: row for row in result["table"]}
+    assert rows["H2"]["cause"] == "mapping"
+    errors = {name: 1e-3 * rows[name]["RMS error"] for name in ("H2", "O2", "OH")}
+    assert errors["O2"] == pytest.approx(2 * errors["H2"], rel=0.1)  # H2 + 2 s, O2 - 4 s, OH - s
+    assert errors["H2"] == pytest.approx(2 * errors["OH"], rel=0.1)
+    assert errors["H2"] > 0.1
+    for reaction in molecule.CHANGES:
+        assert rows[reaction]["RMS error"] < 100
+        assert rows[reaction]["bar after"] < 0.1 * rows["H2"]["bar after"]
+    assert all("one-stoichiometry" in check.name for check in outcome.checks)
+
+
+@pytest.mark.parametrize("name", molecule.PAIRS)
+def test_labels_of_molecules(name):
+    """Forces vanish at the lowest energy, and are the gradient elsewhere; mixtures add up."""
+    positions = molecule.shape(name)
+    energy, forces = molecule.labels(name, positions)
+    assert energy == pytest.approx(-sum(pair.depth for pair in molecule.PAIRS[name]))
+    assert np.abs(forces).max() < 1e-12
+    rng = np.random.default_rng(4)
+    moved, direction = positions + rng.normal(0, 0.1, positions.shape), rng.normal(size=positions.shape)
+    slope = directional_derivative(lambda h: molecule.labels(name, moved + h * direction)[0], 1e-4)
+    assert_close(-(molecule.labels(name, moved)[1] * direction).sum(), slope, 1e-8)
+    both = molecule.mixture((name, "H2"), rng, 0.0)
+    assert both.energy == pytest.approx(energy - 4.6)
+    assert both.atoms.get_distance(0, len(positions)) > 10
 
 
 SLABS = {"alone": ("slabs of 6 layers",), "two": ("slabs of 6 layers", "slabs of 8 layers")}

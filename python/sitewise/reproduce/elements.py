@@ -210,4 +210,4 @@ def _draw(
     ax.set_xticks(places, [name.replace(" -> ", "\n→ ") for name in names])
     for place in places[1:]:
         ax.axvline(place - 0.5, color="#cccccc", linewidth=0.7)
-    ax.legend(frameon=False, fontsize="small")
+    ax.legend(frameon=False, fontsize="small", ncols=3, loc="lower left", bbox_to_anchor=(0.0, 1.0))
