@@ -40,6 +40,7 @@ QUEUE = ROOT / "queue.xyz.xz"
 RESULTS = ROOT / "results"
 SCRATCH = ROOT / "scratch"
 STOP = ROOT / "STOP"
+LEFT_OUT = "left_out"  # key of queued structures that are not calculated; its value is the reason
 README = ROOT / "README.md"
 
 GROUPS = ("crystal", "slab", "nanocluster", "invariants")
@@ -324,10 +325,10 @@ def read_structures(path):
 
 
 def read_queue():
-    """All planned structures, in the order of the run."""
+    """All planned structures, in the order of the run, without those that are left out."""
     if not QUEUE.exists():
         sys.exit(f"{QUEUE} is missing: make it with the command build")
-    return read_structures(QUEUE)
+    return [atoms for atoms in read_structures(QUEUE) if LEFT_OUT not in atoms.info]
 
 
 def collected_path(group):
@@ -631,7 +632,8 @@ def beta_tin(scale):
 def other_crystals():
     """Lonsdaleite and three metals."""
     for s in (-0.02, 0.0, 0.02, 0.04):
-        yield labelled(lonsdaleite(1 + s), "lonsdaleite", strain=s)
+        reason = "its k-points put it 4 meV/atom too low against diamond"
+        yield labelled(lonsdaleite(1 + s), "lonsdaleite", strain=s, **{LEFT_OUT: reason})
     for s in (-0.03, 0.0, 0.03):
         yield labelled(beta_tin(1 + s), "beta_tin", strain=s, metal=True)
     for a in (2.50, 2.60):

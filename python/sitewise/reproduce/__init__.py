@@ -118,7 +118,7 @@ EXPERIMENTS = {
         size.run,
         size.Settings(),
         size.Settings(sizes=(5, 20, 102), seeds=1, iterations=10_000),
-        size.Settings((5, 20, 70, 175, 350, 700), seeds=2, iterations=100_000, sampled=Sampling(20, 35)),
+        size.Settings((5, 20, 70, 175, 350, 700), seeds=1, iterations=100_000, sampled=Sampling(20, 35)),
         size.Settings((2, 10, 100), seeds=1, iterations=5_000, sampled=Sampling(5, 20)),
     ),
     "clustering": Experiment(
