@@ -144,6 +144,10 @@ Ensemble::Ensemble(std::vector<Potential> members) : members_(std::move(members)
             !same(members_[m].functions(), members_[0].functions()))
             throw Error("potential " + std::to_string(m) +
                         " of the ensemble has other elements or functions than potential 0");
+    for (const Potential& member : members_)
+        if (member.baseline().inner() != members_[0].baseline().inner() ||
+            member.baseline().outer() != members_[0].baseline().outer())
+            throw Error("the potentials of the ensemble have different baselines");
 }
 
 std::vector<std::string> ensemble_members(const std::string& directory) {

@@ -16,6 +16,7 @@ constexpr auto refused = KeywordStatus::refused;
 constexpr auto n2p2 = KeywordOwner::n2p2;
 constexpr auto runner = KeywordOwner::runner;
 constexpr auto both = KeywordOwner::both;
+constexpr auto none = KeywordOwner::none;
 
 struct Group {
     KeywordStatus status;
@@ -60,6 +61,9 @@ constexpr Group groups[] = {
     {used, runner, "use_short_nn", "must not be switched off"},
     {used, both, "committee_mode committee_size",
      "in the folder of an ensemble, whose numbered subfolders are the members"},
+    {used, none, "baseline_zbl",
+     "the screened repulsion of nuclei that the networks are added to, with the distances between which it "
+     "is switched off; only sitewise knows it, LAMMPS's pair_style zbl adds the same"},
 
     {refused, runner, "use_electrostatics",
      "electrostatic energies are not computed: evaluate this potential with RuNNer; if it was trained "

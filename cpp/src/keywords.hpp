@@ -1,7 +1,7 @@
 #pragma once
 
-// The table of the keywords that n2p2 and RuNNer know in input.nn, and of how sitewise treats them. The
-// reader, its messages and the documentation use it.
+// The table of the keywords that n2p2, RuNNer and sitewise know in input.nn, and of how sitewise treats them.
+// The reader, its messages and the documentation use it.
 
 #include <string>
 #include <vector>
@@ -10,7 +10,7 @@ namespace sitewise {
 
 enum class KeywordStatus { used, without_effect, refused };
 
-enum class KeywordOwner { n2p2, runner, both };  // the program that knows it
+enum class KeywordOwner { n2p2, runner, both, none };  // the program beside sitewise that knows it
 
 struct Keyword {
     std::string name;

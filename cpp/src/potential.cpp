@@ -24,6 +24,11 @@ void check_bars(const Members& members, const Potential::Output& out) {
     if (members.front()->device() != Device::cpu) throw Error("error bars need device cpu");
 }
 
+void check_baseline(const Potential& potential) {
+    if (!potential.baseline().empty() && potential.device() != Device::cpu)
+        throw Error("a potential with baseline_zbl needs device cpu");
+}
+
 }  // namespace
 
 std::vector<double> compute_members(const Members& members,
@@ -33,12 +38,14 @@ std::vector<double> compute_members(const Members& members,
                                     Potential::Output out) {
     check(*members.front(), species, n_atoms);
     check_bars(members, out);
+    check_baseline(*members.front());
     return BackendAccess::of(*members.front()).compute(members, neighbors, species, n_atoms, out);
 }
 
 std::vector<double> compute_members(const Members& members, const Atoms& atoms, Potential::Output out) {
     check(*members.front(), atoms.species, atoms.size);
     check_bars(members, out);
+    check_baseline(*members.front());
     return BackendAccess::of(*members.front()).compute(members, {atoms}, {out});
 }
 
@@ -81,6 +88,13 @@ Potential::Potential(std::vector<std::string> elements,
         if (!std::isfinite(atom_energies_[e]))
             throw Error("potential: the atom energy of " + elements_[e] + " is not finite");
     }
+}
+
+void Potential::set_zbl(double inner, double outer) {
+    if (outer > cutoff())
+        throw Error("the repulsion of nuclei reaches " + exact(outer) + " Angstrom, expected at most the " +
+                    exact(cutoff()) + " of the symmetry functions");
+    baseline_ = Baseline(atomic_numbers_, inner, outer);
 }
 
 std::size_t Potential::n_weights() const {
@@ -141,11 +155,13 @@ void Potential::compute(const std::vector<Atoms>& structures, const std::vector<
                     " structures");
     for (const Atoms& atoms : structures) check(*this, atoms.species, atoms.size);
     for (const Output& each : out) check_bars({this}, each);
+    check_baseline(*this);
     BackendAccess::of(*this).compute({this}, structures, out);
 }
 
 void Potential::compute_on_device(const Atoms& atoms, Output out, void* stream) const {
     check(*this, atoms.species, atoms.size);
+    check_baseline(*this);
     BackendAccess::of(*this).compute_on_device({this}, atoms, out, stream);
 }
 

@@ -43,6 +43,13 @@ struct Partial {
     double virial[9] = {};
 };
 
+// The neighbours of an atom that the baseline acts on, and the derivatives of the atom's energy.
+struct Close {
+    std::vector<int> index;
+    std::vector<double> vectors, gradient;
+    RowView view() const { return {index.size(), index.data(), vectors.data()}; }
+};
+
 void add(const std::vector<double>& values, double* sum) {
     if (!sum) return;
     for (std::size_t i = 0; i < values.size(); ++i) sum[i] += values[i];
@@ -133,6 +140,17 @@ public:
         }
     }
 
+    // Computes the baseline of the block's atoms after features(): its energies [centers], eV, and, if
+    // `gradients`, their derivatives.
+    void baseline(const AtomBlock& block, bool gradients, double* energies, Partial& sum) {
+        const Baseline& of = potential_.baseline();
+        for (std::size_t b = 0; b < block.atoms.size(); ++b) {
+            const std::size_t i = block.atoms[b];
+            energies[i] = add_close_pairs(of, block.element, rows_[b]);
+            if (gradients && !close_.index.empty()) add_forces(i, close_.view(), close_.gradient.data(), sum);
+        }
+    }
+
     void forces(const AtomBlock& block, Partial& sum) {
         const auto& plan = PlanAccess::plan<Real>(potential_.functions(), block.element);
         const std::size_t n = plan.outputs, inputs = plan.polynomials.inputs;
@@ -151,7 +169,7 @@ public:
             const Tables<Real>& t = environments_[b].tables();
             operators<Real>().gradient(plan, t, scratch_of_thread(plan, t.stride), u_.data() + b * n,
                                        bars_.data() + b * inputs, gradient_.data());
-            add_forces(block.atoms[b], row, sum);
+            add_forces(block.atoms[b], row, gradient_.data(), sum);
         }
     }
 
@@ -189,12 +207,33 @@ private:
         return {found.size, found.index.data(), found.vectors.data()};
     }
 
-    void add_forces(std::size_t i, const RowView& row, Partial& sum) const {
+    // Sets close_, and returns half of the energies of the pairs.
+    double add_close_pairs(const Baseline& of, int element, const RowView& row) {
+        double energy = 0.0;
+        close_.index.clear();
+        close_.vectors.clear();
+        close_.gradient.clear();
+        for (std::size_t k = 0; k < row.size; ++k) {
+            const double *v = row.vectors + 3 * k, square = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
+            if (!(square < of.outer() * of.outer())) continue;
+            const double r = std::sqrt(square);
+            const PairEnergy pair = of.pair(element, species_[row.index[k]], r);
+            energy += 0.5 * pair.energy;
+            close_.index.push_back(row.index[k]);
+            for (int a = 0; a < 3; ++a) {
+                close_.vectors.push_back(v[a]);
+                close_.gradient.push_back(0.5 * pair.slope / r * v[a]);
+            }
+        }
+        return energy;
+    }
+
+    void add_forces(std::size_t i, const RowView& row, const double* gradient, Partial& sum) const {
         double virial[9] = {};
-        scatter_forces(i, row, gradient_.data(), sum.forces.data());
-        add_virial(row, gradient_.data(), virial);
+        scatter_forces(i, row, gradient, sum.forces.data());
+        add_virial(row, gradient, virial);
         for (int a = 0; a < 9; ++a) sum.virial[a] += virial[a];
-        if (!sum.virials.empty()) scatter_virials(row, gradient_.data(), sum.virials.data());
+        if (!sum.virials.empty()) scatter_virials(row, gradient, sum.virials.data());
     }
 
     const Potential& potential_;  // the first member
@@ -211,6 +250,7 @@ private:
     std::vector<Real, LineAligned<Real>> changes_;
     std::vector<Real, LineAligned<Real>> values_, scratch_;  // of the block's atoms in contract_atoms
     std::vector<double> row_, gradient_;
+    Close close_;
 };
 
 template <class Real>
@@ -220,6 +260,7 @@ void compute_blocks(const Members& members,
                     std::size_t n_atoms,
                     Potential::Output out,
                     std::vector<double>& energies,
+                    std::vector<double>& baseline,
                     std::vector<Partial>& partial) {
     const std::vector<AtomBlock> blocks =
         make_blocks(neighbors, species, static_cast<int>(members.front()->elements().size()));
@@ -240,6 +281,7 @@ void compute_blocks(const Members& members,
         for (std::size_t q = 0; q < blocks.size(); ++q)
             error.run([&] {
                 worker->features(blocks[q]);
+                if (!baseline.empty()) worker->baseline(blocks[q], gradients, baseline.data(), sum);
                 worker->networks(blocks[q], gradients, energies.data());
                 if (bars) worker->bars(blocks[q], sum);
                 if (gradients) worker->forces(blocks[q], sum);
@@ -272,12 +314,16 @@ std::vector<double> compute_step(const Members& members,
                                  Potential::Output out) {
     const std::size_t centers = neighbors.centers();
     std::vector<double> energies(members.size() * centers);
+    std::vector<double> baseline(members.front()->baseline().empty() ? 0 : centers);
     std::vector<Partial> partial(max_threads());
     const auto run =
         members.front()->precision() == Precision::float32 ? compute_blocks<float> : compute_blocks<double>;
-    run(members, neighbors, species, n_atoms, out, energies, partial);
-    for (std::size_t m = 0; m < members.size(); ++m)
-        to_eV(*members[m], centers, species, energies.data() + m * centers);
+    run(members, neighbors, species, n_atoms, out, energies, baseline, partial);
+    for (std::size_t m = 0; m < members.size(); ++m) {
+        double* of_member = energies.data() + m * centers;
+        to_eV(*members[m], centers, species, of_member);
+        for (std::size_t i = 0; i < baseline.size(); ++i) of_member[i] += baseline[i];
+    }
     require_finite(energies, centers, partial);
     for (std::size_t i = 0; i < centers; ++i) {
         double mean = 0.0;

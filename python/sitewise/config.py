@@ -322,6 +322,21 @@ class Training(_Table):
         return float(first * (last / first) ** progress)
 
 
+class Baseline(_Table):
+    """What the network is added to."""
+
+    zbl: Annotated[list[Positive], Field(min_length=2, max_length=2)] | Literal["auto"] | None = None
+    """Screened repulsion of nuclei (J. F. Ziegler et al., 1985): the distances in Å between which it is switched off;
+    `"auto"` ends at the shortest of the nearest distances in the data, and begins at half of it. None if not given."""
+
+    @field_validator("zbl")
+    @classmethod
+    def _ascending(cls, zbl: Any) -> Any:
+        if isinstance(zbl, list) and not zbl[0] < zbl[1]:
+            raise ValueError(f"expected a distance and a longer one, found {_shown(zbl)}")
+        return zbl
+
+
 class Invariants(_Table):
     """Crystals of equivalent atoms that are followed during training."""
 
@@ -341,6 +356,7 @@ class Config(_Table):
     data: Data
     symmetry_functions: Functions = Functions()
     network: NetworkShape = NetworkShape()
+    baseline: Baseline = Baseline()
     training: Training = Training.model_validate({})
     invariants: Invariants = Invariants()
 

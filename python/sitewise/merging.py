@@ -39,7 +39,10 @@ def merged(members: Sequence[_core.Potential]) -> _core.Potential:
     first = members[0]
     networks = [_side_by_side(members, element) for element in range(len(first.elements))]
     offsets = np.mean([np.add(core.atom_energies, core.normalization[0]) for core in members], axis=0)
-    return _core.Potential(first.elements, first.functions, first.scaling, networks, offsets.tolist())
+    merged = _core.Potential(first.elements, first.functions, first.scaling, networks, offsets.tolist())
+    if first.zbl is not None:
+        merged.set_zbl(*first.zbl)
+    return merged
 
 
 def _side_by_side(members: Sequence[_core.Potential], element: int) -> _core.Network:

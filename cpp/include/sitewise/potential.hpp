@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "sitewise/baseline.hpp"
 #include "sitewise/device.hpp"
 #include "sitewise/neighbors.hpp"
 #include "sitewise/network.hpp"
@@ -77,6 +78,12 @@ public:
     const std::vector<double>& atom_energies() const { return atom_energies_; }  ///< eV
     const Normalization& normalization() const { return normalization_; }
 
+    /// Return what the networks are added to; empty unless set.
+    const Baseline& baseline() const { return baseline_; }
+    /// Add the screened repulsion of nuclei, see Baseline; distances in Angstrom. Throws Error if the range
+    /// is wrong or longer than cutoff().
+    void set_zbl(double inner, double outer);
+
     std::size_t n_weights() const;        ///< of all elements
     std::vector<double> weights() const;  ///< concatenated in the order of the elements
     /// Set the weights [n_weights()], in that order, and forget the posterior. Throws Error if one is not
@@ -130,7 +137,8 @@ public:
     ///
     /// Throws Error for an element index out of range, for vectors that are not finite or shorter than 1e-6
     /// Angstrom, and for energies or virials that are not finite or above 1e30 eV; nothing is added then.
-    /// Throws Error also for error bars of an ensemble, without a posterior or on a device. Indices of
+    /// Throws Error also for error bars of an ensemble, without a posterior or on a device, and for a
+    /// baseline on a device. Indices of
     /// neighbours must be below n_atoms, which is not checked.
     void compute(const NeighborView& neighbors, const int* species, std::size_t n_atoms, Output out) const;
 
@@ -156,6 +164,7 @@ private:
     std::vector<Network> networks_;
     std::vector<double> atom_energies_;
     Normalization normalization_;
+    Baseline baseline_;
     std::vector<std::string> assumed_;
     Precision precision_ = Precision::float64;
     std::size_t bar_parts_ = 0;

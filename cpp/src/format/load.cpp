@@ -32,6 +32,7 @@ Potential Potential::load(const std::string& directory, double cflength, double 
     Potential potential(elements, std::move(functions), std::move(scaling), std::move(networks),
                         read_atom_energies(input, elements, cfenergy),
                         read_normalization(input, cflength, cfenergy));
+    read_baseline(input, cflength, potential);
     potential.assumed_ = input.assumed();
     return potential;
 }

@@ -27,6 +27,8 @@ SymmetryFunctions read_symmetry_functions(const Input& input, const Words& eleme
 /// Energies of free atoms, eV.
 std::vector<double> read_atom_energies(const Input& input, const Words& elements, double cfenergy);
 Normalization read_normalization(const Input& input, double cflength, double cfenergy);
+/// Sets the baseline of a potential, if there is one.
+void read_baseline(const Input& input, double cflength, Potential& potential);
 
 /// The shapes that an element's network may have; there are two if n2p2 and RuNNer read a file differently.
 struct Topology {

@@ -83,6 +83,8 @@ std::string input_text(const Potential& p, const std::string& comments, const st
     if (n.used)
         text += keyword("mean_energy", exact(n.mean_energy)) + keyword("conv_energy", exact(n.conv_energy)) +
                 keyword("conv_length", exact(n.conv_length));
+    if (const Baseline& b = p.baseline(); !b.empty())
+        text += keyword("baseline_zbl", exact(b.inner()) + " " + exact(b.outer()));
     const Cutoff cutoff = p.functions().cutoff_function();
     text += keyword("cutoff_type", std::to_string(static_cast<int>(cutoff.type)) +
                                        (cutoff.alpha != 0.0 ? " " + exact(cutoff.alpha) : ""));

@@ -66,6 +66,8 @@ def _potential(path: Path, cflength: float, cfenergy: float) -> Iterator[str]:
     ):
         nodes = "-".join(map(str, network.nodes))
         yield f"{element}: network {nodes}, activations {network.activations}, atomic offset {energy:.6g} eV"
+    if (zbl := potential.core.zbl) is not None:
+        yield f"repulsion of nuclei (ZBL), switched off from {zbl[0]:g} to {zbl[1]:g} Angstrom"
     if (path.parent / "training.toml").exists():
         yield f"trained by sitewise, see {printable(path.parent / 'training.toml', PATH)}"
     yield ""

@@ -18,6 +18,7 @@ from ..presets import CONTRACTIONS
 from ..progress import Reporter
 from ..ranks import Ranks
 from ..symmetry import SymmetryFunctions
+from .baseline import range_of, settled_baseline, without_baseline
 from .data import check_data, read_data
 from .log import LOG_COLUMNS
 from .monitoring import Monitor, make_monitor
@@ -122,15 +123,18 @@ def make_inputs(
     chance = random_numbers(config.training.seed, Stream.SPLIT)
     train_data, test_data = data or read_data(config.data, chance, reporter)
     suspicious = check_data(train_data, test_data, config.training, reporter)
-    config = settled(config, train_data, reporter)
+    config = settled_baseline(config, train_data, reporter)
+    zbl = range_of(config)
+    left_to_learn = without_baseline(train_data, zbl)
+    config = settled(config, left_to_learn, reporter)
     settings, table = config.training, config.symmetry_functions
     source = feature_source(config, reporter, ranks)
-    functions, train = _prepare_to_train(train_data, table, source)
+    functions, train = _prepare_to_train(train_data, left_to_learn, table, source)
     left = replace(source, budget=source.budget - train.prepared.cached_bytes)
-    test = PreparedData(test_data, left.prepare(test_data, functions, "test structures"))
+    test = PreparedData(test_data, left.prepare(without_baseline(test_data, zbl), functions, "test structures"))
     weigh_to_train(train, functions, settings, reporter)
     test.weigh(settings.weight)
-    offsets = atomic_offsets(train_data, functions.elements)
+    offsets = atomic_offsets(left_to_learn, functions.elements)
     potential = initial_potential(functions, table.scaling, config.network, train.prepared, offsets)
     potential.device = device
     points = _invariant_points(config, reporter)
@@ -159,19 +163,22 @@ def feature_source(config: Config, reporter: Reporter, ranks: Ranks) -> FeatureS
     return FeatureSource(round(config.training.memory_budget * 1e9), cache, reporter, ranks)
 
 
-def _prepare_to_train(data: Dataset, table: Functions, source: FeatureSource) -> tuple[SymmetryFunctions, PreparedData]:
-    """Prepare training structures with the functions that the configuration asks for and that carry information."""
+def _prepare_to_train(
+    data: Dataset, left_to_learn: Dataset, table: Functions, source: FeatureSource
+) -> tuple[SymmetryFunctions, PreparedData]:
+    """Prepare training structures, with their labels less the baseline, and with the functions that the configuration
+    asks for and that carry information."""
     pool = choose_functions(table, data, source.reporter)
     if any(f.type in CONTRACTIONS for element in pool.elements for f in pool.of(element)):
         source.reporter.say("n2p2, RuNNer and pair_style hdnnp cannot read this potential: it has types 33 to 35")
     # The derivatives of a pool are not needed, and may be larger than the memory.
     first = source if table.select is None else replace(source, budget=0, cache=None)
-    prepared = first.prepare(data, pool, "training structures")
+    prepared = first.prepare(left_to_learn, pool, "training structures")
     functions = _chosen_functions(table.select, pool, prepared, source.reporter)
     if len(functions) == len(pool) and table.select is None:
         return functions, PreparedData(data, prepared)
     del prepared  # both sets of derivatives would be twice the budget
-    return functions, PreparedData(data, source.prepare(data, functions, "training structures again"))
+    return functions, PreparedData(data, source.prepare(left_to_learn, functions, "training structures again"))
 
 
 def weigh_to_train(train: PreparedData, functions: SymmetryFunctions, settings: Training, reporter: Reporter) -> None:
@@ -221,7 +228,10 @@ def _monitor(
 ) -> Monitor | None:
     if config.invariants.data == []:
         return None
-    return make_monitor(points, Dataset([*train.data, *test]), functions, train.prepared, reporter)
+    zbl = range_of(config)
+    everything = without_baseline(Dataset([*train.data, *test]), zbl)
+    points = None if points is None else without_baseline(points, zbl)
+    return make_monitor(points, everything, functions, train.prepared, reporter)
 
 
 def _subset(seed: int, size: int, at_most: int) -> list[int]:

@@ -18,6 +18,7 @@ from ..posterior import Posterior
 from ..potential import Potential
 from ..progress import Reporter
 from ..structures import Floats
+from .baseline import without_baseline
 from .optimizers import Objective
 from .parameters import whitened_parameters
 from .prepared import PreparedData
@@ -200,7 +201,10 @@ def posterior_of(potential: Potential, train: Dataset, test: Dataset, seed: int,
     settings = Training.model_validate({"l2": 0.0})
     source = FeatureSource(round(settings.memory_budget * 1e9), reporter=reporter)
     sets = {"train": train, "test": test}
-    prepared = [PreparedData(d, source.prepare(d, potential.functions, f"{name} data")) for name, d in sets.items()]
+    prepared = [
+        PreparedData(d, source.prepare(without_baseline(d, potential.core.zbl), potential.functions, f"{name} data"))
+        for name, d in sets.items()
+    ]
     comparisons = {name: compare(potential, d, f"{name} errors", reporter) for name, d in sets.items() if len(d)}
     parameters = whitened_parameters(potential.core, prepared[0].prepared)
     objective = Objective(prepared[0], potential.core, parameters, settings)

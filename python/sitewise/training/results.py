@@ -14,10 +14,14 @@ from ..evaluation.comparison import KINDS, Comparison, compare
 from ..evaluation.errors import OUTLIER_COLUMNS, error_table, outliers
 from ..files import csv_text, write_text
 from ..potential import Potential
+from .baseline import in_lammps, range_of
 from .inputs import Inputs
 from .seconds import Seconds
 
 SHOWN_OUTLIERS = 5
+WITHOUT_REPULSION = (
+    "Other programs than sitewise leave out the repulsion of nuclei (baseline_zbl). These lines of LAMMPS add it:"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,11 +49,14 @@ class Results:
 
 def provenance(inputs: Inputs, iterations: int) -> str:
     """Return two lines that say where a potential comes from."""
+    zbl = range_of(inputs.config)
+    repulsion = [WITHOUT_REPULSION, *in_lammps(inputs.functions.elements, inputs.functions.cutoff, zbl)] if zbl else []
     return "\n".join(
         [
             f"Trained by sitewise {version('sitewise')}: {inputs.train.data.summary()}.",
             f"Data sha256 {inputs.hashes['training data']}, seed {inputs.config.training.seed}, "
             f"{iterations} iterations; training.toml has the settings.",
+            *repulsion,
         ]
     )
 

@@ -29,6 +29,7 @@ from ..progress import Advance, Reporter
 from ..ranks import Ranks
 from ..signals import Interrupted, Stop, stop_signals
 from ..structures import Floats
+from .baseline import range_of, with_baseline
 from .checkpoint import State
 from .inputs import Inputs, make_inputs
 from .log import LOG_COLUMNS, log_interval, write_log
@@ -349,7 +350,7 @@ class Run:
     def _save_potential(self, theta: Floats) -> None:
         self._set_weights(theta)
         comments = provenance(self.inputs, self.state.iteration)
-        Potential(self.potential).save(self.out / "potential", comments=comments)
+        with_baseline(self.potential, range_of(self.inputs.config)).save(self.out / "potential", comments=comments)
 
 
 def optimize_all(inputs: Inputs, runs: Sequence[Run], stop: Stop) -> None:

@@ -17,6 +17,7 @@ from ..ensemble import Ensemble
 from ..io.dataset import Dataset
 from ..presets import nearest_distances
 from ..structures import Floats, Structure
+from .baseline import range_of, without_baseline
 from .inputs import Inputs, feature_source, weigh_to_train
 from .parameters import first_parameters, initial_potential
 from .prepared import PreparedData
@@ -58,7 +59,8 @@ def _prepared(inputs: Inputs, data: Dataset) -> PreparedData:
     source = feature_source(inputs.config, inputs.reporter, inputs.ranks)
     used = inputs.train.prepared.cached_bytes + inputs.test.prepared.cached_bytes
     left = replace(source, budget=max(source.budget - used, 0))
-    return PreparedData(data, left.prepare(data, inputs.functions, "structures of the student"))
+    left_to_learn = without_baseline(data, range_of(inputs.config))
+    return PreparedData(data, left.prepare(left_to_learn, inputs.functions, "structures of the student"))
 
 
 def _student_config(config: Config) -> Config:

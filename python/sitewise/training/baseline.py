@@ -1,0 +1,102 @@
+"""The repulsion of nuclei that a network is added to: its range, and the labels without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations_with_replacement, product
+
+import numpy as np
+
+from .. import _core
+from .._core import SymmetryFunction
+from ..config import Config
+from ..io.dataset import Dataset
+from ..potential import Potential
+from ..presets import RADIAL, nearest_distances
+from ..progress import Reporter
+from ..structures import Structure
+
+INNER = 0.5  # where switching off begins, over where it ends
+
+Range = tuple[float, float]  # inner and outer distance, Angstrom
+
+
+def settled_baseline(config: Config, data: Dataset, reporter: Reporter) -> Config:
+    """Return the configuration with a range for the repulsion that is to follow the data: up to the shortest of the
+    nearest distances of pairs of elements."""
+    if config.baseline.zbl != "auto":
+        return config
+    outer = round(float(nearest_distances(data, data.elements).min()), 3)
+    zbl = [round(INNER * outer, 3), outer]
+    reporter.say(f"repulsion of nuclei is switched off from {zbl[0]:g} to {zbl[1]:g} Angstrom")
+    return config.model_copy(update={"baseline": config.baseline.model_copy(update={"zbl": zbl})})
+
+
+def range_of(config: Config) -> Range | None:
+    """Return the range of the repulsion of a settled configuration; None without one."""
+    zbl = config.baseline.zbl
+    assert zbl != "auto"
+    return None if zbl is None else (zbl[0], zbl[1])
+
+
+def without_baseline(data: Dataset, zbl: Range | None) -> Dataset:
+    """Return the structures with the labels that are left for the network.
+
+    Parameters
+    ----------
+    data
+        Structures; what has no label stays without it.
+    zbl
+        Range of the repulsion of nuclei, Angstrom; None for none, and the data themselves are returned.
+
+    Raises
+    ------
+    Error
+        The range is wrong.
+    """
+    if zbl is None or not len(data):
+        return data
+    repulsion = _repulsion(data.elements, zbl)
+    return Dataset(_without(structure, repulsion) for structure in data)
+
+
+def _repulsion(elements: Sequence[str], zbl: Range) -> Potential:
+    """Return a potential that has the repulsion alone: its networks are 0."""
+    n = len(elements)
+    pairs = product(range(n), repeat=2)
+    plan = _core.SymmetryFunctions(n, [SymmetryFunction(RADIAL, a, b, eta=0.0, cutoff=zbl[1]) for a, b in pairs])
+    scaling = _core.Scaling("none", 0.0, 1.0, [np.zeros((4, n))] * n)
+    core = _core.Potential(list(elements), plan, scaling, [_core.Network([n, 1], "l") for _ in elements], [0.0] * n)
+    core.set_zbl(*zbl)
+    return Potential(core)
+
+
+def _without(structure: Structure, repulsion: Potential) -> Structure:
+    with structure.named():
+        found = repulsion.evaluate(structure.atoms)
+    return replace(
+        structure,
+        energy=None if structure.energy is None else structure.energy - found.energy,
+        forces=None if structure.forces is None else structure.forces - found.forces,
+        stress=None if structure.stress is None or found.stress is None else structure.stress - found.stress,
+    )
+
+
+def with_baseline(core: _core.Potential, zbl: Range | None) -> Potential:
+    """Return a copy of a trained potential that adds the repulsion."""
+    made = _core.Potential(core.elements, core.functions, core.scaling, core.networks, core.atom_energies)
+    if zbl is not None:
+        made.set_zbl(*zbl)
+    return Potential(made)
+
+
+def in_lammps(elements: Sequence[str], cutoff: float, zbl: Range) -> Iterator[str]:
+    """Yield the lines that give the potential with its repulsion in LAMMPS's `pair_style hdnnp`; atom types are
+    numbered as the elements."""
+    from ase.data import atomic_numbers
+
+    yield f"pair_style hybrid/overlay hdnnp {cutoff:.10g} dir DIR zbl {zbl[0]:.10g} {zbl[1]:.10g}"
+    yield f"pair_coeff * * hdnnp {' '.join(elements)}"
+    for (a, first), (b, second) in combinations_with_replacement(enumerate(elements, 1), 2):
+        yield f"pair_coeff {a} {b} zbl {atomic_numbers[first]} {atomic_numbers[second]}"
