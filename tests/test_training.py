@@ -354,7 +354,8 @@ def test_replicas_are_an_ensemble(folder, tmp_path):
     assert isinstance(ensemble, Ensemble)
     members = [Potential.load(tmp_path / "out" / f"replica-{r}" / "potential") for r in range(3)]
     train(folder(iterations=20, optimizer="gn-lbfgs"), tmp_path / "one", reporter=QUIET)
-    assert np.array_equal(weights(tmp_path / "one"), members[0].core.weights)
+    untimed = [[row | {"seconds": ""} for row in rows_of(tmp_path / name)] for name in ("one", "out/replica-0")]
+    assert untimed[0] == untimed[1]
     assert not np.array_equal(members[0].core.weights, members[1].core.weights)
     for atoms in silicon_frames(3, seed=8):
         results = [m.evaluate(atoms) for m in members]
@@ -426,7 +427,7 @@ def no_pictures(monkeypatch):
 
 @pytest.mark.usefixtures("no_pictures")
 def test_a_student_takes_the_place_of_the_ensemble(folder, tmp_path):
-    run = folder(iterations=30, more=STUDENT, optimizer="gn-lbfgs")
+    run = folder(iterations=60, more=STUDENT, optimizer="gn-lbfgs")
     student = train(run, tmp_path / "out", reporter=QUIET)
     assert isinstance(student, Potential)
     ensemble = Ensemble.load(tmp_path / "out" / "ensemble" / "potential")

@@ -248,7 +248,8 @@ class Training(_Table):
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
     """Seed of held-out structures, first weights, batches and samples."""
     replicas: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Number of potentials in an ensemble; the first weights of replica r are those of `seed` + r."""
+    """Number of potentials in an ensemble; the first weights of replica r are those of `seed` + r. After training
+    they are set apart where the data leave atomic energies open."""
     student: bool = False
     """Train one network on the energies and forces of the ensemble of `replicas`; it is the potential of the run."""
     posterior: bool = True

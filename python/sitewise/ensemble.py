@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class EnsembleEvaluation(Evaluation):
     """The means over the members, and their sample standard deviations.
 
-    The spread is a lower bound of the error: the members share data and functions, and may all be wrong in the same
-    way.
+    Replicas that `train` makes disagree about atomic energies that the data leave open, so their spread sees these. It
+    does not see errors that all members share, which have the same data and functions.
 
     Attributes
     ----------

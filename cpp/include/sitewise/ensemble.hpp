@@ -27,7 +27,7 @@ public:
     void set_precision(Precision precision);  ///< of all members
 
     /// As Potential::Output, for the means over the members; features and extrapolations are those of the
-    /// first member. Spreads are sample standard deviations over the members, a lower bound of the error.
+    /// first member. Spreads are sample standard deviations over the members.
     struct Output : Potential::Output {
         double* member_energies = nullptr;  ///< [members], the energy of each, eV; added to
         double* energies_spread =

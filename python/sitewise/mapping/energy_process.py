@@ -18,6 +18,7 @@ from .gspace import Embedding, Integers, Placed
 
 # Chosen on made-up systems by the errors of networks, see "Error bars" in docs/development/tried.md.
 LENGTHS = (0.6, 1.2, 2.4)  # of the smooth part, distances in G space
+MIDDLE = LENGTHS[1]
 WITHIN = 0.5  # factor of the standard deviation of each length, beside the deviation between lengths
 ROUGHER = 4.0  # length of the smooth part in units of that of the rough part
 REPRESENTATIVES = 300  # atoms of an element at most, for each part
@@ -201,9 +202,13 @@ class BayesianRegression:
 
     def variances(self, columns: Floats) -> Floats:
         """Return the variance of each row [k]."""
+        return np.asarray((self.roots(columns) ** 2).sum(axis=1))
+
+    def roots(self, columns: Floats) -> Floats:
+        """Return R [k, n], where R R^T is the covariance of the rows."""
         from scipy.linalg import solve_triangular
 
-        return np.asarray((solve_triangular(self._factor, columns.T, lower=True) ** 2).sum(axis=0))
+        return np.asarray(solve_triangular(self._factor, columns.T, lower=True).T)
 
 
 class Model:
@@ -243,6 +248,10 @@ class Model:
         rows = self._parts.of_energies(structures)
         columns = rows.columns(self._assumed)
         return np.array([posterior.means(columns), posterior.variances(columns) + rows.own_variance(self._assumed)])
+
+    def roots(self, structures: Placed) -> Floats:
+        """Return R [s, n]: R R^T is the covariance of the energies per atom, without what the coordinates leave."""
+        return self.posterior().roots(self._parts.of_energies(structures).columns(self._assumed))
 
     def left_out(self) -> Floats:
         """Return the error of each structure's energy [s] in units of its deviation, its energy and forces left out.

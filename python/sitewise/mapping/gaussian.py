@@ -224,22 +224,27 @@ class _Basis:
 
 
 def farthest_points(points: Floats, at_most: int = REPRESENTATIVES) -> Floats:
-    """Return representatives, each the point farthest from those before.
+    """Return representatives, each the point farthest from those before; see `farthest`."""
+    return points[farthest(points, at_most)]
+
+
+def farthest(points: Floats, at_most: int) -> list[int]:
+    """Return the places of representatives, each the point farthest from those before.
 
     The first is the nearest to the mean. Rare environments come early, and copies never (T. Gonzalez, Theor. Comput.
     Sci. 38, 293 (1985)).
     """
     if not len(points):
-        return points
+        return []
     chosen = [int(_squares(points, points.mean(axis=0)).argmin())]
     nearest = np.full(len(points), np.inf)
     while len(chosen) < min(at_most, len(points)):
         nearest = np.minimum(nearest, _squares(points, points[chosen[-1]]))
-        farthest = int(nearest.argmax())
-        if not nearest[farthest] > 0:
+        last = int(nearest.argmax())
+        if not nearest[last] > 0:
             break
-        chosen.append(farthest)
-    return points[chosen]
+        chosen.append(last)
+    return chosen
 
 
 def _squares(points: Floats, point: Floats) -> Floats:

@@ -17,6 +17,7 @@ class Stream(IntEnum):
     CURVATURE = 4
     POSTERIOR = 5
     COPIES = 6  # of structures that a student learns from
+    OFFSETS = 7  # of atomic energies that replicas are pulled to
     SUBSET = 100  # of the structures of a learning curve
 
 

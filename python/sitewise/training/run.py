@@ -31,6 +31,7 @@ from ..signals import Interrupted, Stop, stop_signals
 from ..structures import Floats
 from .baseline import range_of, with_baseline
 from .checkpoint import State
+from .disagreement import set_apart
 from .inputs import Inputs, make_inputs
 from .log import LOG_COLUMNS, log_interval, write_log
 from .monitoring import AdHocWatch
@@ -116,7 +117,10 @@ def train_replicas(inputs: Inputs, out: Path, stop: Stop, resume: bool) -> Poten
     folders = [out] if len(replicas) == 1 else [out / f"replica-{r}" for r in replicas]
     runs = [begin_run(inputs, folder, stop, r, resume) for r, folder in enumerate(folders)]
     optimize_all(inputs, runs, stop)
-    potentials = [run.finish(inputs, replica=run.replica) for run in runs]
+    trained = [run.trained for run in runs]
+    if len(runs) > 1:
+        trained = set_apart(inputs, runs[0].potential, trained)
+    potentials = [run.finish(inputs, theta, replica=run.replica) for run, theta in zip(runs, trained, strict=True)]
     return potentials[0] if len(runs) == 1 else finish_ensemble(inputs, out, runs)
 
 
@@ -126,7 +130,7 @@ def train_student(inputs: Inputs, ensemble: Ensemble, out: Path, stop: Stop, res
     teachers = len(ensemble.members)
     run = begin_run(lessons, out, stop, teachers, resume)
     optimize_all(lessons, [run], stop)
-    return run.finish(inputs, student_of=teachers)
+    return run.finish(inputs, run.trained, student_of=teachers)
 
 
 def begin_run(inputs: Inputs, out: Path, stop: Stop, replica: int = 0, resume: bool = False) -> Run:
@@ -253,18 +257,25 @@ class Run:
         self.state.wall_seconds, self.state.cpu_seconds = self.stopwatch.wall(), self.stopwatch.cpu()
         self.state.save(self.out / CHECKPOINT, identity(self.inputs, self.replica))
 
-    def finish(self, inputs: Inputs, **origin: int) -> Potential:
+    @property
+    def trained(self) -> Floats:
+        """Parameters at the end or, with an early stop, those with the lowest loss."""
+        return self.state.best_theta if self.inputs.config.training.early_stop else self.state.theta
+
+    def finish(self, inputs: Inputs, theta: Floats, **origin: int) -> Potential:
         """Write potential and results; the errors are those of the potential as it was written.
 
         Parameters
         ----------
         inputs
             The settings and data that the results are about: those of the run or, for a student, of its teachers.
+        theta
+            The parameters of the potential.
         origin
             How the potential was made, beside the number of iterations.
         """
         state = self.state
-        self._save_potential(state.best_theta if inputs.config.training.early_stop else state.theta)
+        self._save_potential(theta)
         potential = Potential.load(self.out / "potential")
         comparisons = compare_with_labels(inputs, potential)
         self._save_posterior(inputs, comparisons)
