@@ -456,6 +456,13 @@ def diagnose(
     candidates: Annotated[
         list[Path] | None, typer.Option(help="Structures that may be added to the data, to rank; may be repeated.")
     ] = None,
+    suggest: Annotated[
+        Path | None,
+        typer.Option(
+            help="Make structures that would help, the best first, and write them to this file (.xyz: all, .poscar or "
+            ".inp of CP2K: one each) or folder (all of these)."
+        ),
+    ] = None,
     compare: Annotated[
         str | None, typer.Option(help="Another model to compare with, named as for --potential.")
     ] = None,
@@ -483,11 +490,14 @@ def diagnose(
     from .io.dataset import Dataset
     from .mapping import diagnosis
     from .mapping.models import PotentialModel, load_model
+    from .mapping.suggestion_files import files_of, write_suggestions
     from .mapping.verdict import verdict
     from .symmetry import doubt_cutoff
     from .units import Units, energy
 
     limit = energy(accuracy, "--accuracy")
+    if suggest:
+        files_of(suggest, 0)  # refuses an unknown suffix before the work
     if compare and not potential:
         raise Error("--compare needs --potential")
     reporter = Reporter(quiet)
@@ -507,7 +517,11 @@ def diagnose(
         for paths in (candidates, target)
     )
     functions = diagnosis.functions_of(own, config, structures, reporter)
-    found = diagnosis.diagnose(structures, functions, loaded[0], added, wanted, loaded[1], n_big, reporter, limit)
+    found = diagnosis.diagnose(
+        structures, functions, loaded[0], added, wanted, loaded[1], n_big, reporter, limit, suggest
+    )
+    if suggest:
+        write_suggestions(suggest, found.suggested)
     for line in verdict(found):
         print(printable_lines(line))
     if json_file:

@@ -120,9 +120,9 @@ class Nearest:
     @classmethod
     def of(cls, structure: Structure) -> Nearest | None:
         """Find the nearest neighbours of a structure; return None if no atom has one."""
-        numbers, radii = structure.atoms.numbers, _radii()
-        i, j, distances = _pairs(structure, 2 * GAS * float(radii[numbers].max(initial=0)))
-        ratios = distances / (radii[numbers[i]] + radii[numbers[j]])
+        numbers, sizes = structure.atoms.numbers, radii()
+        i, j, distances = _pairs(structure, 2 * GAS * float(sizes[numbers].max(initial=0)))
+        ratios = distances / (sizes[numbers[i]] + sizes[numbers[j]])
         order = np.lexsort((ratios, i))
         order = order[ratios[order] < GAS]
         _, places = np.unique(i[order], return_index=True)
@@ -168,7 +168,7 @@ def _molecules(nearest: Sequence[Nearest]) -> Iterator[Bonds]:
 
 
 @cache
-def _radii() -> Floats:
+def radii() -> Floats:
     """Return half the distance of neighbours in the crystal of each element.
 
     For elements whose crystal ASE does not know it is the covalent radius, which is too large for some metals by a
@@ -176,18 +176,18 @@ def _radii() -> Floats:
     """
     from ase.data import covalent_radii, reference_states
 
-    radii = np.array(covalent_radii, dtype=np.float64)
+    found = np.array(covalent_radii, dtype=np.float64)
     states: list[dict[str, Any] | None] = reference_states
-    for number, state in enumerate(states[: len(radii)]):
+    for number, state in enumerate(states[: len(found)]):
         if state is None:
             continue
         if state["symmetry"] in RADIUS:
-            radii[number] = state["a"] * RADIUS[state["symmetry"]]
+            found[number] = state["a"] * RADIUS[state["symmetry"]]
         elif state["symmetry"] == "diatom":
-            radii[number] = state["d"] / 2
+            found[number] = state["d"] / 2
         elif state["symmetry"] == "hcp" and 1.5 < state["c/a"] < 1.9:  # not the chains of Se and Te
-            radii[number] = state["a"] / 2
-    return radii
+            found[number] = state["a"] / 2
+    return found
 
 
 def _pairs(structure: Structure, most: float) -> tuple[Ints, Ints, Floats]:

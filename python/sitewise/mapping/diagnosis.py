@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,11 @@ from .diagnostic import Diagnostic
 from .energy_process import LENGTHS as SMOOTH_LENGTHS
 from .energy_process import EnergyProcess, Measurements
 from .gspace import Embedding, Integers, Placed
-from .judgement import Judgement, judge
+from .judgement import Judge, Judgement
 from .models import Model, PotentialModel, as_model
 from .rigidity import last_layer_rigidity
+from .suggestion_files import files_of
+from .suggestions import suggestions
 
 UNRELATED = 1.0  # eV/atom: with larger errors atomic energies are of something else than the data
 
@@ -72,6 +75,8 @@ class Diagnosis:
         How far the energy of each atom is determined.
     judgement
         What is open of the targets, and candidates in order.
+    suggested
+        Structures of `judgement.suggestions`, in the same order.
     accuracy
         How well the potential maps the data; None without one.
     """
@@ -89,6 +94,7 @@ class Diagnosis:
     partition: Partition
     determinability: AtomDeterminability
     judgement: Judgement
+    suggested: list[Structure]
     accuracy: Accuracy | None
 
     def to_json(self) -> dict[str, Any]:
@@ -108,6 +114,7 @@ def diagnose(
     n_big: int | None = None,
     reporter: Reporter | None = None,
     accuracy: float = ACCURACY,
+    suggest: Path | None = None,
 ) -> Diagnosis:
     """Diagnose a data set and, if given, a potential.
 
@@ -121,7 +128,7 @@ def diagnose(
     potential
         Potential or other model to judge, at the invariant points among all structures.
     candidates
-        Structures that might be added, ranked by the information in their energies.
+        Structures that might be added, ranked by what their energies and forces tell of the targets.
     target
         Structures that the potential is made for. Their labels do not enter the error bars.
     other
@@ -132,6 +139,8 @@ def diagnose(
         Receives the progress; by default it writes to stderr.
     accuracy
         Error bar up to which a target is determined, eV/atom.
+    suggest
+        File or folder for structures that are made to be added, see `files_of`; it names them, and is not written.
 
     Raises
     ------
@@ -144,16 +153,20 @@ def diagnose(
     reporter = reporter or Reporter()
     embedding = Embedding.of(data, functions)
     added, wanted = (embedding.embed(extra) if extra is not None else None for extra in (candidates, target))
+    made = embedding.embed(suggestions(data, target, functions.cutoff, reporter)) if suggest else None
     sets = [embedding, *(extra for extra in (added, wanted) if extra is not None)]
+    spanning = [part.placed for part in sets] + ([made.placed] if made and not data.count("energy") else [])
     atoms = cluster_atoms(embedding, n_big, reporter)
     found = partition(embedding, atoms)
     placed, training = embedding.placed, embedding.placed.of(embedding.informing)
-    chosen = representatives([part.placed for part in sets])
+    chosen = representatives(spanning)
     with reporter.task("determinability", len(LENGTHS) * (training.n_atoms + placed.n_atoms), lines=True) as advance:
         processes = sum_processes(training, chosen, advance)
         determinability = atom_determinability(placed, processes, advance)
-    fitted = _energy_process(embedding, wanted, reporter) if wanted else None
-    judgement = judge(embedding, atoms, processes[MAIN_LENGTH], added, wanted, fitted, accuracy)
+    aims = [wanted] if wanted else [extra for extra in (added, made) if extra is not None]
+    fitted = _energy_process(embedding, aims, reporter) if aims else None
+    judge = Judge(embedding, atoms, processes[MAIN_LENGTH], fitted, wanted, accuracy, reporter)
+    judgement, suggested = judge.judgement(added, made, lambda n: files_of(suggest, n) if suggest else [])
     energies: Floats | None = None
     crystals: list[Structure] = []
     mapped: Accuracy | None = None
@@ -192,17 +205,18 @@ def diagnose(
         partition=found,
         determinability=determinability,
         judgement=judgement,
+        suggested=suggested,
         accuracy=mapped,
     )
 
 
-def _energy_process(data: Embedding, targets: Embedding, reporter: Reporter) -> EnergyProcess | None:
+def _energy_process(data: Embedding, others: Sequence[Embedding], reporter: Reporter) -> EnergyProcess | None:
     """Return the atomic energies as far as the data determine them; None without energies."""
     if not data.data.count("energy"):
         return None
     measured = Measurements.of(data)
     with reporter.task("error bars", len(SMOOTH_LENGTHS)) as advance:
-        return EnergyProcess(measured, [data.placed, targets.placed], advance)
+        return EnergyProcess(measured, [data.placed, *(each.placed for each in others)], advance)
 
 
 def functions_of(

@@ -175,7 +175,7 @@ class Measurements:
         energies = np.array([s.energy / len(s.atoms) for s in structures if s.energy is not None])
         energies -= fractions @ np.linalg.lstsq(fractions, energies, rcond=1e-8)[0]
         most = int(np.clip(SLOPES // len(structures), 1, DIRECTIONS))
-        slopes = {k: _slopes(measured, k, most) for k, s in enumerate(structures) if s.forces is not None}
+        slopes = {k: slopes_of(measured, k, most) for k, s in enumerate(structures) if s.forces is not None}
         numbers = [np.arange(len(structures)), *(np.full(len(one.values), k) for k, one in slopes.items())]
         values = np.concatenate([energies, *(one.values for one in slopes.values())])
         return cls(measured.placed, list(slopes.values()), values, np.concatenate(numbers))
@@ -245,13 +245,24 @@ class Model:
         return np.concatenate([self._judge(posterior, block) for block in blocks], axis=1)
 
     def _judge(self, posterior: BayesianRegression, structures: Placed) -> Floats:
+        columns, own = self.energies(structures)
+        return np.array([posterior.means(columns), posterior.variances(columns) + own])
+
+    def energies(self, structures: Placed) -> tuple[Floats, Floats]:
+        """Return the energies per atom of structures as rows in eV [s, size], and the variance that is left [s]."""
         rows = self._parts.of_energies(structures)
-        columns = rows.columns(self._assumed)
-        return np.array([posterior.means(columns), posterior.variances(columns) + rows.own_variance(self._assumed)])
+        return rows.columns(self._assumed), rows.own_variance(self._assumed)
+
+    def measurable(self, structures: Placed, slopes: Sequence[Slopes]) -> tuple[Floats, Floats]:
+        """Return measurements of energies per atom, then of slopes, as rows [k, size], and their noise's variance."""
+        rows = self._parts.of_measurements(structures, slopes)
+        energies = np.arange(len(rows.own)) < structures.n_structures
+        noise = np.where(energies, self._assumed.energy_noise, self._assumed.slope_noise) ** 2
+        return rows.columns(self._assumed), noise + rows.own_variance(self._assumed)
 
     def roots(self, structures: Placed) -> Floats:
         """Return R [s, n]: R R^T is the covariance of the energies per atom, without what the coordinates leave."""
-        return self.posterior().roots(self._parts.of_energies(structures).columns(self._assumed))
+        return self.posterior().roots(self.energies(structures)[0])
 
     def left_out(self) -> Floats:
         """Return the error of each structure's energy [s] in units of its deviation, its energy and forces left out.
@@ -370,19 +381,19 @@ def _fractions(placed: Placed) -> Floats:
     return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
 
-def _slopes(measured: Embedding, k: int, most: int) -> Slopes:
-    """Return derivatives of the energy of a structure with forces along `most` random unit vectors."""
-    structure, placed, functions = measured.data[k], measured.placed, measured.functions
-    assert structure.forces is not None
-    vectors = np.random.default_rng(_fingerprint(structure)).normal(size=(most, *structure.forces.shape))
+def slopes_of(structures: Embedding, k: int, most: int) -> Slopes:
+    """Return derivatives of the energy of a structure along `most` random unit vectors; NaN without forces."""
+    structure, placed, functions = structures.data[k], structures.placed, structures.functions
+    vectors = np.random.default_rng(_fingerprint(structure)).normal(size=(most, len(structure.atoms), 3))
     vectors /= np.linalg.norm(vectors, axis=(1, 2), keepdims=True)
     arrays = core_arrays(structure.atoms, functions.elements, "the set of symmetry functions")
     changes = np.array([functions.core.jvp(*arrays, v, np.zeros((3, 3))) for v in vectors])
     elements = np.unique(arrays[0]).tolist()
+    forces = np.full((len(structure.atoms), 3), np.nan) if structure.forces is None else structure.forces
     return Slopes(
-        -np.einsum("kna,na->k", vectors, structure.forces),
+        -np.einsum("kna,na->k", vectors, forces),
         {e: placed.points[e][placed.owners(e) == k] for e in elements},
-        {e: measured.space.changes(changes[:, arrays[0] == e], e) for e in elements},
+        {e: structures.space.changes(changes[:, arrays[0] == e], e) for e in elements},
     )
 
 

@@ -16,7 +16,28 @@ NOISE = 1e-6  # variance of an energy per atom, in units of the prior's variance
 BLOCK = 4_000  # atoms of a block
 REPRESENTATIVES = 800  # atoms of an element at most
 PICKED = 50  # candidates whose order accounts for those before
+NEARLY = 2.0  # times the error bar that the best candidate leaves, a cheaper one may leave
 FAITHFUL = 1e-9  # smaller pivots of the kernel are rounding errors
+
+
+def cheapest(now: float, left: Floats, costs: Floats) -> int:
+    """Return the candidate to pick: the best one, or the cheapest of those that are nearly as good.
+
+    These leave at most NEARLY times the error bar that the best one leaves, and gain at least half as much.
+
+    Parameters
+    ----------
+    now
+        Logarithm of the error bar.
+    left
+        The same with each candidate [c].
+    costs
+        Of calculating each [c].
+    """
+    best = left.min()
+    near = np.flatnonzero(left <= min(best + np.log(NEARLY), max((now + best) / 2, best)))
+    cheap = near[costs[near] == costs[near].min()]
+    return int(cheap[np.argmin(left[cheap])])
 
 
 class Gain(NamedTuple):
@@ -81,28 +102,33 @@ class SumProcess:
         prior = (rows**2).sum(axis=1)
         return np.asarray(np.clip((prior - (rows * self._solve(rows)).sum(axis=1)) / (prior + own), 0.0, 1.0))
 
-    def ranked(self, candidates: Placed, pool: Placed) -> list[Gain]:
+    def ranked(
+        self, candidates: Placed, pool: Placed, costs: Floats | None = None, at_most: int | None = None
+    ) -> list[Gain]:
         """Return candidates in the order in which to add them, each with its gain after those before it.
 
         The gain is the part of the pool's unknown variance that the candidate removes. The energy of structure c lowers
         var_i by cov(i, c)^2/(var_c + noise), whatever the energy is. The best candidate is therefore found before any
         is calculated, then the best of the others once that one is known, and so on (A. Krause, A. Singh and C.
-        Guestrin, J. Mach. Learn. Res. 9, 235 (2008)). Candidates after the first PICKED are in the order of what each
-        would add to these. The variance is the mean over the structures of the pool of the mean over their atoms: a
-        large cell counts as much as a small one.
+        Guestrin, J. Mach. Learn. Res. 9, 235 (2008)). With costs, a cheaper candidate that is nearly as good comes
+        before it, see `cheapest`. Candidates after the first `at_most` (PICKED if not given) are in the order of what
+        each would add to these. The variance is the mean over the structures of the pool of the mean over their
+        atoms: a large cell counts as much as a small one.
         """
         rows, own = self._span.means(candidates)
         moments, unknown = self._moments(pool)
         change = self._solve(rows)  # of the energies' coordinates, by the energy of each candidate
         seen = change @ moments
         variance = (change * rows).sum(axis=1) + NOISE + own
-        left = np.ones(len(rows), dtype=bool)
+        costs = np.ones(len(rows)) if costs is None else costs
+        left, remaining = np.ones(len(rows), dtype=bool), unknown
         order: list[Gain] = []
-        for _ in range(min(PICKED, len(rows))):
-            gains = np.where(left, (change * seen).sum(axis=1) / variance, -1.0)
-            best = int(np.argmax(gains))
+        for _ in range(min(PICKED if at_most is None else at_most, len(rows))):
+            gains = (change * seen).sum(axis=1) / variance
+            after = np.maximum(remaining - gains, NOISE * unknown)
+            best = cheapest(np.log(remaining) / 2, np.where(left, np.log(after) / 2, np.inf), costs)
             order.append(Gain(best, float(gains[best] / unknown)))
-            left[best] = False
+            left[best], remaining = False, float(after[best])
             part = rows @ change[best] / variance[best]
             variance = variance - part * (change[best] @ rows.T)
             change, seen = change - np.outer(part, change[best]), seen - np.outer(part, seen[best])

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
-from .bars import ACCURACY, Bar, Cause, error_bars
+import numpy as np
+
+from ..progress import Reporter
+from ..structures import Floats, Structure
+from .acquisition import logarithms, ranked_by_bars
+from .bars import Bar, Cause, error_bars
 from .clusters import ClusteredAtoms, cluster_counts
 from .counts import null_fraction
 from .diagnostic import Diagnostic
 from .energy_process import EnergyProcess
-from .gaussian import SumProcess
-from .gspace import Embedding
+from .gaussian import PICKED, SumProcess
+from .gspace import Embedding, Placed
 
+COST_EXPONENT = 3  # of the number of atoms, as in density functional theory
+SUGGESTED, WORTH = 10, 0.01  # suggestions at most, and the part of what is open that each must remove
 UNDETERMINED = 0.01  # part of a target that is left open, from which on it is undetermined if there are no labels
 
 
@@ -62,10 +70,59 @@ class Target(OpenPart):
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate(OpenPart):
-    """A structure that might be added; `gain` is the part of what is open that its energy would remove."""
+class Mended:
+    """A target whose error bar a candidate lowers.
 
+    Attributes
+    ----------
+    name
+        Source of the target.
+    before, after
+        Its error bar without new data, and with this candidate and all before it, eV/atom.
+    """
+
+    name: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate(OpenPart):
+    """A structure that might be added.
+
+    What is open is the geometric mean of the error bars of targets or, without targets, of data and candidates. Bars
+    far below the accuracy count as a quarter of it. Without labels it is the part of the variance of their atoms.
+
+    Attributes
+    ----------
+    n_atoms
+        Number of atoms.
+    cost
+        Number of atoms cubed.
+    gain
+        Part of what is open that it would remove after all before it.
+    left
+        Part of what is open that is left with it and all before it.
+    before, after
+        RMS of these error bars without new data, and with it and all before it, eV/atom; None without labels.
+    mends
+        The target whose error bar it lowers by the largest factor; None without labels.
+    """
+
+    n_atoms: int
+    cost: float
     gain: float
+    left: float
+    before: float | None
+    after: float | None
+    mends: Mended | None
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion(Candidate):
+    """A structure that was made to be added; `what` describes it."""
+
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,38 +139,147 @@ class Judgement(Diagnostic):
         The candidates, the best first.
     targets
         The targets, in the order of the data; None if none are given.
+    suggestions
+        Structures that were made, those to add first; None if none were asked for.
     """
 
     accuracy: float
     undetermined_targets: list[str]
     candidates: list[Candidate]
     targets: list[Target] | None = None
+    suggestions: list[Suggestion] | None = None
 
 
-def judge(
-    embedding: Embedding,
-    atoms: ClusteredAtoms,
-    process: SumProcess,
-    candidates: Embedding | None,
-    targets: Embedding | None,
-    energies: EnergyProcess | None = None,
-    accuracy: float = ACCURACY,
-) -> Judgement:
-    """Judge targets, and rank candidates by their information on the targets or, without targets, on all structures.
+@dataclass(frozen=True, slots=True, eq=False)
+class Judge:
+    """What judges and ranks structures.
 
-    `energies` gives the error bars of targets; without it, for lack of labels, they are judged by parts of variances.
+    Attributes
+    ----------
+    embedding
+        The data.
+    atoms
+        Its clusters.
+    process
+        Process of parts of variances.
+    energies
+        Process of error bars; None without labels. Then structures are judged by parts of variances.
+    targets
+        Structures that the potential is made for.
+    accuracy
+        Up to this error bar targets are determined, eV/atom.
+    reporter
+        Receives the progress.
     """
-    judged = None
-    if targets is not None:
-        parts = list(_open_parts(embedding, atoms, process, targets))
-        bars = error_bars(energies, targets.placed, accuracy) if energies else [None] * len(parts)
-        judged = [judge_target(part, bar) for part, bar in zip(parts, bars, strict=True)]
-    ranked: list[Candidate] = []
-    if candidates is not None:
-        pool = targets.placed if targets else embedding.placed.joined(candidates.placed)
-        open_parts = list(_open_parts(embedding, atoms, process, candidates))
-        ranked = [Candidate(**asdict(open_parts[k]), gain=gain) for k, gain in process.ranked(candidates.placed, pool)]
-    return Judgement(accuracy, [target.name for target in judged or () if target.open], ranked, judged)
+
+    embedding: Embedding
+    atoms: ClusteredAtoms
+    process: SumProcess
+    energies: EnergyProcess | None
+    targets: Embedding | None
+    accuracy: float
+    reporter: Reporter
+
+    def judgement(
+        self, candidates: Embedding | None, made: Embedding | None, named: Callable[[int], list[str]]
+    ) -> tuple[Judgement, list[Structure]]:
+        """Return the judgement, and the structures of its suggestions.
+
+        Parameters
+        ----------
+        candidates
+            Structures that might be added.
+        made
+            Structures that were made to be added; their sources describe them.
+        named
+            Gives the names of a number of suggestions.
+        """
+        targets = self.judged()
+        undetermined = [target.name for target in targets or () if target.open]
+        ranked = [row for _, row in self.ranked(candidates)] if candidates else []
+        if made is None:
+            return Judgement(self.accuracy, undetermined, ranked, targets), []
+        first = [(k, row) for k, row in self.ranked(made, SUGGESTED)[:SUGGESTED] if row.gain > WORTH]
+        names = named(len(first))
+        suggested = [_suggestion(row, name) for (_, row), name in zip(first, names, strict=True)]
+        return Judgement(self.accuracy, undetermined, ranked, targets, suggested), [made.data[k] for k, _ in first]
+
+    def judged(self) -> list[Target] | None:
+        """Return the targets; None without any."""
+        if self.targets is None:
+            return None
+        parts = list(_open_parts(self.embedding, self.atoms, self.process, self.targets))
+        bars: Sequence[Bar | None] = [None] * len(parts)
+        if self.energies:
+            bars = error_bars(self.energies, self.targets.placed, self.accuracy)
+        return [judge_target(part, bar) for part, bar in zip(parts, bars, strict=True)]
+
+    def ranked(self, candidates: Embedding, at_most: int = PICKED) -> list[tuple[int, Candidate]]:
+        """Return candidates in the order in which to add them, with their indices.
+
+        They are ranked by their information on the targets or, without targets, on data and candidates. The order of
+        the first `at_most` accounts for those before.
+        """
+        pool = self.targets.placed if self.targets else self.embedding.placed.joined(candidates.placed)
+        sizes = [len(s.atoms) for s in candidates.data]
+        costs = np.array(sizes, dtype=np.float64) ** COST_EXPONENT
+        parts = list(_open_parts(self.embedding, self.atoms, self.process, candidates))
+        by = self._by_bars if self.energies else self._by_variances
+        return [
+            (k, Candidate(**asdict(parts[k]), n_atoms=sizes[k], cost=costs[k], **row))
+            for k, row in by(candidates, pool, costs, at_most)
+        ]
+
+    def _by_variances(
+        self, candidates: Embedding, pool: Placed, costs: Floats, at_most: int
+    ) -> list[tuple[int, dict[str, Any]]]:
+        left, rows = 1.0, []
+        for number, (k, gain) in enumerate(self.process.ranked(candidates.placed, pool, costs, at_most)):
+            rows.append(
+                (k, {"gain": gain, "left": max(left - gain, 0.0), "before": None, "after": None, "mends": None})
+            )
+            left -= gain if number < at_most else 0.0
+        return rows
+
+    def _by_bars(
+        self, candidates: Embedding, pool: Placed, costs: Floats, at_most: int
+    ) -> list[tuple[int, dict[str, Any]]]:
+        assert self.energies
+        names = [
+            s.source for part in ([self.targets] if self.targets else [self.embedding, candidates]) for s in part.data
+        ]
+        with self.reporter.task("ranking", min(at_most, len(costs))) as advance:
+            before, judges, order = ranked_by_bars(
+                self.energies, candidates, pool, costs, self.accuracy, advance, at_most
+            )
+        start = last = logarithms(before, self.accuracy)
+        rows = []
+        for number, pick in enumerate(order):
+            now = logarithms(pick.reached, self.accuracy)
+            best = int(np.argmin(now - last))
+            left = float(np.exp((now - start).mean()))
+            row = {
+                "gain": float(np.exp((last - start).mean())) - left,
+                "left": left,
+                "before": _rms(before),
+                "after": _rms(pick.reached),
+                "mends": Mended(names[judges[best]], float(before[best]), float(pick.reached[best])),
+            }
+            rows.append((pick.candidate, row))
+            last = now if number < at_most else last
+        return rows
+
+
+def _suggestion(row: Candidate, name: str) -> Suggestion:
+    """Return a candidate whose name describes it as a suggestion with a name."""
+    values = {field.name: getattr(row, field.name) for field in fields(row)}
+    if row.mends is not None and row.mends.name == row.name:
+        values["mends"] = replace(row.mends, name=name)
+    return Suggestion(**{**values, "name": name}, what=row.name)
+
+
+def _rms(bars: Floats) -> float:
+    return float(np.sqrt(np.mean(bars**2)))
 
 
 def judge_target(part: OpenPart, bar: Bar | None) -> Target:

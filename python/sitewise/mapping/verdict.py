@@ -10,7 +10,7 @@ from .accuracy import Accuracy, InvariantPoint, ModelDifference
 from .contents import Contents
 from .diagnosis import Diagnosis
 from .invariants import is_adhoc
-from .judgement import Judgement, Target
+from .judgement import Candidate, Suggestion, Target
 
 SHOWN = 3  # candidates and targets
 NAMED = 6  # clusters whose free combinations are written out
@@ -27,7 +27,7 @@ def verdict(diagnosis: Diagnosis) -> list[str]:
     return [
         *(_adhoc_lines(accuracy) if accuracy else ()),
         *_target_lines(diagnosis),
-        *_candidate_lines(diagnosis.judgement),
+        *_candidate_lines(diagnosis),
         *(_accuracy_lines(diagnosis, accuracy) if accuracy else ()),
         *_contents_lines(diagnosis.contents),
         *_composition_lines(diagnosis),
@@ -158,15 +158,26 @@ def _unlabelled_lines(diagnosis: Diagnosis, targets: Sequence[Target]) -> list[s
     return lines
 
 
-def _candidate_lines(judgement: Judgement) -> list[str]:
-    candidates = judgement.candidates
-    if candidates and judgement.targets is not None and not judgement.undetermined_targets:
+def _candidate_lines(diagnosis: Diagnosis) -> list[str]:
+    judgement = diagnosis.judgement
+    sets = [judgement.suggestions or (), judgement.candidates]
+    if any(sets) and judgement.targets is not None and not judgement.undetermined_targets:
         return ["no candidate is needed for the targets"]
-    lines = []
-    for number, candidate in enumerate(candidates[:SHOWN]):
-        order = "add then" if number else "add first"
-        lines.append(f"{order} {candidate.name}: its energy would remove {percent(candidate.gain)} of what is open")
-    return lines
+    lines = [_candidate_line(diagnosis, row, k) for rows in sets for k, row in enumerate(rows[:SHOWN])]
+    return lines if judgement.suggestions != [] else ["no structure that was made would help", *lines]
+
+
+def _candidate_line(diagnosis: Diagnosis, row: Candidate, number: int) -> str:
+    """Say what adding a structure, after those before it, reaches in total."""
+    name = titled(diagnosis, row.name)
+    if isinstance(row, Suggestion):
+        name = f"{row.name} ({row.what}, {row.n_atoms} atom{'' if row.n_atoms == 1 else 's'})"
+    line = f"{'add then' if number else 'add first'} {name}: "
+    after = " with those before" if number else ""
+    if row.mends is None:
+        return f"{line}{percent(row.left)} of what is open is left{after}"
+    mended = "its own bar" if row.mends.name == row.name else f"the bar of {titled(diagnosis, row.mends.name)}"
+    return f"{line}{mended} falls from {meV(row.mends.before)} to {meV(row.mends.after)} meV/atom{after}"
 
 
 def _accuracy_lines(diagnosis: Diagnosis, accuracy: Accuracy) -> list[str]:
