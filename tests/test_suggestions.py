@@ -205,7 +205,7 @@ def test_a_cell_mends_slabs(suggested):
     folder, text = suggested
     rows = json.loads((folder / "found.json").read_text())["suggestions"]
     assert "add first add.xyz, structure 0 (Si2, primitive cell of diamond" in text
-    assert "2 atoms): the bar of aim.xyz, structure 0 falls from " in text
+    assert "2 atoms): the bar of aim.xyz, structure 0 (Si2) falls from " in text
     frames = read(folder / "add.xyz", ":")
     assert [row["name"] for row in rows] == [f"add.xyz, structure {k}" for k in range(len(frames))]
     assert [(row["n_atoms"], row["cost"]) for row in rows] == [(len(atoms), len(atoms) ** 3) for atoms in frames]
