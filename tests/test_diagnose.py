@@ -194,6 +194,7 @@ def test_an_ad_hoc_mapping_is_told(tmp_path):
         (("--candidates", "ge.xyz"), "has Ge, which no structure of the data has"),
         (("--target", "ge.xyz"), "ge.xyz, structure 0: has Ge"),
         (("--n-big", 0), "n-big"),
+        (("--suggest", "more.cif"), "no format for suggestions with the suffix .cif"),
     ],
 )
 def test_bad_options(crystals, tmp_path, options, message, monkeypatch):

@@ -520,7 +520,7 @@ def diagnose(
     found = diagnosis.diagnose(
         structures, functions, loaded[0], added, wanted, loaded[1], n_big, reporter, limit, suggest
     )
-    if suggest:
+    if suggest and found.suggested:
         write_suggestions(suggest, found.suggested)
     for line in verdict(found):
         print(printable_lines(line))

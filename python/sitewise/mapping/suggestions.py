@@ -155,10 +155,12 @@ def _all(sources: Sequence[Atoms], symbols: list[str], distances: Distances, cut
     surfaces = max((int(without_periods(atoms).sum()) for atoms in sources), default=0)
     whole = [crystal for atoms in sources for crystal in crystals_in(atoms)]
     own = list(_crystals(sources, whole, symbols, distances))
+    molecular = 2 * sum(bool(variants.molecules(atoms)) for atoms in sources) > len(sources)
+    common = [] if molecular else list(_prototypes(symbols, distances))
     yield from _free_atoms(sources, symbols, cutoff)
     yield from own
-    if not any(variants.molecules(atoms) for atoms in sources):
-        yield from _prototypes(symbols, distances)
+    yield from common
+    own = own or common
     for crystal in own[:STRAINED]:
         yield from variants.strained(crystal)
     for crystal in own[: len(symbols) + 2]:
@@ -268,6 +270,7 @@ def _of_molecules(parts: Sequence[Atoms], box: bool, cutoff: float) -> Iterator[
                 copy.positions = (copy.positions - copy.positions.mean(axis=0)) * factor + copy.positions.mean(axis=0)
                 yield Made(copy, f"molecule, lengths times {factor:g}")
         if len(one) > 2:
+            yield from variants.fragments(Made(one, "molecule"))
             yield from variants.taken_out(Made(one, "molecule"), 1)
     for n in (2, 3, 4):
         cluster = _nearest(parts, n)

@@ -22,7 +22,8 @@ LAYERS = (2, 4, 6)  # of slabs, repetitions of the conventional cell along the n
 SLAB_ATOMS = 24  # at most
 SIZES = (0.4, 0.6, 0.8, 1.3)  # of clusters, in units of those that are there
 LARGEST = 150  # atoms of what variants are made of
-FRAGMENT = 30  # atoms of a molecule at most
+FRAGMENT, PURE = 30, 8  # atoms of a molecule at most, and of one of a single element
+BOND = 1.15  # of the sum of covalent radii, the longest bond
 VACUUM = 6.0  # Angstrom on each side of slabs and clusters
 
 
@@ -285,19 +286,48 @@ def in_vacuum(atoms: Atoms, box: bool, room: float = VACUUM) -> Atoms:
 
 def molecules(atoms: Atoms) -> list[Atoms]:
     """Return the molecules of a structure, each in one piece; none if bonds make it one network, or there are none."""
-    from ase.neighborlist import natural_cutoffs, neighbor_list
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     if len(atoms) > 20 * LARGEST:
         return []
-    i, j, vectors = neighbor_list("ijD", atoms, natural_cutoffs(atoms, mult=1.15))
-    n, labels = connected_components(coo_matrix((np.ones(len(i)), (i, j)), shape=(len(atoms),) * 2), directed=False)
-    parts = [np.flatnonzero(labels == k) for k in range(n)]
-    if not 1 < max(map(len, parts)) <= FRAGMENT:
+    i, j, vectors = _bonds(atoms)
+    parts = _connected(len(atoms), i, j)
+    largest = max(parts, key=len)
+    if not 1 < len(largest) <= (FRAGMENT if len(set(atoms.numbers[largest])) > 1 else PURE):
         return []
     found = [_whole(atoms, part, i, j, vectors) for part in parts]
     return [one for one in found if one is not None] if None not in found else []
+
+
+def fragments(source: Made) -> Iterator[Made]:
+    """Yield both parts of a molecule that a broken bond makes, of each composition once."""
+    atoms, what = source
+    i, j, _ = _bonds(atoms)
+    found: dict[str, Atoms] = {}
+    for a, b in zip(i, j, strict=True):
+        kept = ~((i == a) & (j == b) | (i == b) & (j == a))
+        parts = _connected(len(atoms), i[kept], j[kept])
+        for part in parts if len(parts) == 2 else ():
+            piece = atoms[part]
+            found.setdefault(piece.get_chemical_formula(), piece)
+    for piece in found.values():
+        if len(piece) > 1:
+            yield Made(piece, f"fragment of {what} {atoms.get_chemical_formula()}")
+
+
+def _bonds(atoms: Atoms) -> tuple[Integers, Integers, Floats]:
+    """Return atoms i and j of the bonds, both ways, and the vectors between them."""
+    from ase.neighborlist import natural_cutoffs, neighbor_list
+
+    i, j, vectors = neighbor_list("ijD", atoms, natural_cutoffs(atoms, mult=BOND))
+    return i, j, vectors
+
+
+def _connected(n: int, i: Integers, j: Integers) -> list[Integers]:
+    """Return the atoms of each connected part."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    parts, labels = connected_components(coo_matrix((np.ones(len(i)), (i, j)), shape=(n, n)), directed=False)
+    return [np.flatnonzero(labels == k) for k in range(parts)]
 
 
 def _whole(atoms: Atoms, part: Integers, i: Integers, j: Integers, vectors: Floats) -> Atoms | None:

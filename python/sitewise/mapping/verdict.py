@@ -177,7 +177,10 @@ def _candidate_line(diagnosis: Diagnosis, row: Candidate, number: int) -> str:
     if row.mends is None:
         return f"{line}{percent(row.left)} of what is open is left{after}"
     mended = "its own bar" if row.mends.name == row.name else f"the bar of {titled(diagnosis, row.mends.name)}"
-    return f"{line}{mended} falls from {meV(row.mends.before)} to {meV(row.mends.after)} meV/atom{after}"
+    bars = f"{mended} falls from {meV(row.mends.before)} to {meV(row.mends.after)} meV/atom"
+    if len(diagnosis.judgement.targets or ()) > 1:
+        bars += f", RMS of all from {meV(row.before or 0)} to {meV(row.after or 0)}"
+    return f"{line}{bars}{after}"
 
 
 def _accuracy_lines(diagnosis: Diagnosis, accuracy: Accuracy) -> list[str]:
