@@ -1,10 +1,12 @@
 """`sitewise diagnose --out`: pictures, and one HTML file that opens without anything else."""
 
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -15,10 +17,12 @@ from matplotlib.image import imread
 
 from checks import random_potential, rattled, silicon_frames, silicon_potential, structures
 from sitewise import Dataset, Potential
+from sitewise.figures import cut, save_figure, tiles
 from sitewise.mapping import plots as mapping_plots
-from sitewise.mapping import report
+from sitewise.mapping import report, viewer
 from sitewise.mapping.diagnosis import diagnose, functions_of
 from sitewise.mapping.plots import on_plane, save_diagnosis
+from sitewise.mapping.verdict import Verdict
 from sitewise.progress import Reporter
 from sitewise.structures import Structure
 
@@ -31,8 +35,8 @@ PICTURES = {"dendrogram", "merges", "barcode", "map", "atomic_energies", "invari
 EVIL = ("</SCRIPT><script>window.hit = 1</script>", "<img src=x onerror='window.hit = 2'>")
 CRYSTALS = "<img src=x onerror='window.hit = 3'>.xyz"  # whose name stands in tables
 
-# Waits for the viewer, turns the structure as a mouse does and tells whether the picture of it changed, and whether
-# a script of a name ran.
+# Waits for the viewer, turns the structure as a mouse does and tells whether the picture of it changed, whether a
+# script of a name ran, and how many parts are wider than a narrow screen.
 TURN = """
 <script nonce="turn">
 const canvases = (root) => [...root.querySelectorAll("*")].flatMap(
@@ -51,6 +55,12 @@ const wait = (time) => new Promise((done) => setTimeout(done, time));
     document.body.dataset.turned = String(canvas.toDataURL() !== before);
     document.body.dataset.hit = String(window.hit);
     document.body.dataset.size = canvas.width + "x" + canvas.height;
+    document.documentElement.style.width = "380px";
+    document.body.style.maxWidth = "348px";
+    await wait(2000);
+    const wide = [...document.body.querySelectorAll("h1, h2, h3, p, li, dd, img, .scroll, .viewer > div")].filter(
+        (node) => node.getBoundingClientRect().right > 381).map((node) => node.outerHTML.slice(0, 80));
+    document.body.dataset.wide = String(wide.length);
 })();
 </script>
 """
@@ -105,18 +115,35 @@ def elements(text):
 
 def test_report_needs_no_other_file(folder):
     text = (folder / "report.html").read_text()
-    sources = [values[name] for _, values in elements(text) for name in ("src", "href") if name in values]
-    assert len(sources) == len(PICTURES)
+    found = elements(text)
+    sources = [values["src"] for _, values in found if "src" in values]
+    assert len(sources) == tiles_of(folder)
     assert all(source.startswith("data:image/png;base64,") for source in sources)
-    for title in ("Candidates to add", "Targets", "Invariant points", "Dendrogram"):
-        assert title in text
+    links, anchors = ({values[name] for _, values in found if name in values} for name in ("href", "id"))
+    assert {"#term-error-bar", "#term-open", "#term-g-space", "#term-r_g"} <= links <= {f"#{name}" for name in anchors}
+
+
+def tiles_of(folder):
+    return sum(len(cut(path)) for path in folder.glob("*.png"))
+
+
+def test_the_answer_comes_first_and_the_method_last(folder):
+    text = (folder / "report.html").read_text()
+    parts = (
+        *("<h1>Can these", 'class="answer', "<h2>Targets", "<h2>What to do next", "<h2>The model", "<h2>Structures"),
+        *("Where the targets lie", "<h2>How this was found", "<h3>Dendrogram", "<h3>Merge", "<h3>Barcode", "<h2>Terms"),
+    )
+    places = [text.find(part) for part in parts]
+    assert min(places) > 0
+    assert places == sorted(places)
+    assert "<meta name='viewport' content='width=device-width" in text
 
 
 def test_names_are_no_part_of_the_page(folder):
     text = (folder / "report.html").read_text()
     found = elements(text)
     assert all(f"window.hit = {k}" in text for k in (1, 2, 3))
-    assert sum(tag == "img" for tag, _ in found) == len(PICTURES)
+    assert sum(tag == "img" for tag, _ in found) == tiles_of(folder)
     assert sum(tag == "script" for tag, _ in found) == text.count("<script>") <= 2
     assert not any(name.startswith("on") for _, attributes in found for name in attributes)
 
@@ -142,6 +169,7 @@ def test_structures_turn_in_a_browser_without_network(folder, tmp_path):
     assert 'data-viewer="ready"' in body[0], body[0]
     assert 'data-turned="true"' in body[0], body[0]
     assert 'data-hit="undefined"' in body[0], body[0]
+    assert 'data-wide="0"' in body[0], body[0]
 
 
 def test_two_elements_and_no_potential(tmp_path):
@@ -212,7 +240,8 @@ def test_invariant_points_in_the_picture(two_crystals, tmp_path, monkeypatch):
 
 def test_invariant_points_in_the_report(two_crystals):
     """The worst comes first, whatever its sign."""
-    (table,) = (text for text in report._tables(two_crystals) if "Invariant points" in text)
+    parts = report._model(two_crystals, Verdict.of(two_crystals))
+    (table,) = (part for part in parts if part.startswith('<div class="scroll">') and "E/N (meV)" in part)
     rows = re.findall(r"<td>([^<]*)</td><td>([-+][\d.]+)</td><td>(\w*)</td>", table)
     counted = [float(delta) for _, delta, outside in rows if not outside]
     assert len(rows) == 4
@@ -220,8 +249,69 @@ def test_invariant_points_in_the_report(two_crystals):
 
 
 def test_energies_in_the_report_are_above_the_lowest_of_the_element(two_crystals):
-    found = report._above_lowest(two_crystals)
+    found = viewer._above_lowest(two_crystals, two_crystals.energies, two_crystals.placed)
     for e in (0, 1):
         mine = two_crystals.placed.rows[e]
         own = two_crystals.energies[mine]
         np.testing.assert_allclose(found[mine], own - own.min(), atol=1e-12)
+
+
+def test_one_colour_for_one_openness(two_crystals, tmp_path, monkeypatch):
+    """Yellow is open in the map and in the viewer, on one scale, and targets are in both."""
+    pytest.importorskip("chemiscope", reason="the package chemiscope is not installed")
+    data = Dataset(two_crystals.data[:6])
+    target = Dataset(two_crystals.data[6:])
+    potential = Potential(random_potential())
+    found = diagnose(data, potential.functions, potential, target=target, reporter=QUIET)
+    kept = []
+    monkeypatch.setattr(mapping_plots, "save_figure", lambda figure, path: kept.append(figure))
+    assert mapping_plots.save_map(tmp_path / "a.png", found)
+    axes = [ax for part in kept[0].subfigs for ax in part.axes if ax.get_title() == "Si: open part"]
+    (points,) = axes[0].collections
+    shown = viewer._dataset(found)
+    assert (points.cmap.name, points.norm.vmin, points.norm.vmax) == ("viridis", 10 ** colours(shown)["min"], 1)
+    e = found.functions.elements.index("Si")
+    rows = found.placed.rows[e]
+    np.testing.assert_allclose(
+        np.sort(points.get_array()), np.sort(1 - found.determinability.of_atoms[rows]), rtol=1e-9
+    )
+    (stars,) = (line for line in axes[0].lines if line.get_label() == "targets")
+    assert len(stars.get_xdata()) == 3
+    logs = np.array(shown["properties"][viewer.OPEN]["values"])
+    assert len(logs) == found.placed.n_atoms + 4
+    np.testing.assert_allclose(
+        logs[:4],
+        np.log10(np.clip(1 - found.targets.known, points.norm.vmin, 1))[np.argsort(found.targets.known, kind="stable")],
+    )
+
+
+def colours(shown):
+    """Return the colours of the viewer, which map and structure share."""
+    of_map, of_structure = shown["settings"]["map"]["color"], shown["settings"]["structure"][0]["color"]
+    assert of_map == of_structure
+    assert (of_map["palette"], of_map["max"]) == ("viridis", 0)
+    return of_map
+
+
+def test_tiles_are_cut_where_panels_end(tmp_path):
+    """Each tile has the ink of one panel; empty ones are left out."""
+    figure, axes = tiles(2, rows=2)
+    axes[3].remove()
+    save_figure(figure, tmp_path / "a.png")
+    assert [imread(io.BytesIO(tile)).shape[:2] for tile in cut(tmp_path / "a.png")] == [(570, 690)] * 3
+
+
+def test_rows_of_targets(two_crystals):
+    """The largest bar is the longest, and each has formula, cause and a link to its explanation."""
+    data, potential = Dataset(two_crystals.data[:6]), Potential(random_potential())
+    labelled = [replace(s, energy=potential.evaluate(s.atoms).energy) for s in data]
+    target = Dataset(two_crystals.data[6:])
+    found = diagnose(Dataset(labelled), potential.functions, target=target, reporter=QUIET)
+    table = report._target_table(found, found.judgement.targets)
+    widths = [float(width) for width in re.findall(r"width:([\d.]+)em", table)]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[0] == report.BAR
+    assert "Si 2.7 (Si)" in table
+    opened = [t for t in found.judgement.targets if t.open]
+    assert len(re.findall(r'<tr class="open">', table)) == len(opened) > 0
+    assert f'<a href="#term-{opened[0].cause}">{opened[0].cause}</a>' in table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")  # Okabe and Ito
+WIDTH, HEIGHT, DOTS = 4.6, 3.8, 150  # of a panel, inches, and dots per inch
 NARROW = 3.0  # ratio of the ends of an axis up to which its ticks are linear
 
 
@@ -23,9 +25,37 @@ def panels(count: int, rows: int = 1, square: bool = False) -> tuple[Figure, lis
     # Without pyplot, which would look for a screen and keep all figures.
     from matplotlib.figure import Figure
 
-    size = (4.6 * count, (4.6 if square else 3.8) * rows)
-    figure = Figure(figsize=size, layout="constrained", dpi=150)
+    size = (WIDTH * count, (WIDTH if square else HEIGHT) * rows)
+    figure = Figure(figsize=size, layout="constrained", dpi=DOTS)
     return figure, [figure.add_subplot(rows, count, i + 1) for i in range(rows * count)]
+
+
+def tiles(count: int, rows: int = 1, square: bool = False) -> tuple[Figure, list[Axes]]:
+    """As `panels`, but each panel fills a tile of its own, so that `cut` can divide the picture."""
+    from matplotlib.figure import Figure
+
+    size = (WIDTH * count, (WIDTH if square else HEIGHT) * rows)
+    figure = Figure(figsize=size, layout="constrained", dpi=DOTS)
+    parts = figure.subfigures(rows, count, squeeze=False)
+    return figure, [part.add_subplot() for part in parts.ravel()]
+
+
+def cut(path: Path) -> list[bytes]:
+    """Return the tiles of a picture as PNG, row by row; those without ink are left out."""
+    from PIL import Image
+
+    found = []
+    with Image.open(path) as picture:
+        width = round(WIDTH * DOTS)
+        height = next(h for h in (width, round(HEIGHT * DOTS)) if picture.height % h == 0)
+        for top in range(0, picture.height, height):
+            for left in range(0, picture.width, width):
+                tile = picture.crop((left, top, left + width, top + height))
+                if tile.convert("L").getextrema() != (255, 255):
+                    data = BytesIO()
+                    tile.save(data, "PNG")
+                    found.append(data.getvalue())
+    return found
 
 
 def plain_log_ticks(axis: Axis) -> None:

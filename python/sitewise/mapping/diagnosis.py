@@ -42,6 +42,25 @@ UNRELATED = 1.0  # eV/atom: with larger errors atomic energies are of something 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TargetAtoms:
+    """Atoms of the structures that a potential is made for.
+
+    Attributes
+    ----------
+    embedding
+        Their structures in G space.
+    known
+        Determinability of their energies [m].
+    energies
+        Their energies by the model [m], eV; None without a model, or if it does not know all of them.
+    """
+
+    embedding: Embedding
+    known: Floats
+    energies: Floats | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Diagnosis:
     """What a data set determines of the atomic energies and, with a potential, how well it maps them.
 
@@ -64,7 +83,7 @@ class Diagnosis:
     crystals
         Structures of `accuracy.invariants`; empty without a potential.
     targets
-        Targets in G space; None without any.
+        Atoms of the targets; None without any.
     formulas
         Formula of each structure of data, targets and candidates, by its source.
     contents
@@ -88,7 +107,7 @@ class Diagnosis:
     labels: Integers
     energies: Floats | None
     crystals: list[Structure]
-    targets: Embedding | None
+    targets: TargetAtoms | None
     formulas: dict[str, str]
     contents: Contents
     partition: Partition
@@ -168,11 +187,14 @@ def diagnose(
     judge = Judge(embedding, atoms, processes[MAIN_LENGTH], fitted, wanted, accuracy, reporter)
     judgement, suggested = judge.judgement(added, made, lambda n: files_of(suggest, n) if suggest else [])
     energies: Floats | None = None
+    of_targets: Floats | None = None
     crystals: list[Structure] = []
     mapped: Accuracy | None = None
     if potential is not None:
         model = as_model(potential)
         energies = model.of_all(data, reporter)
+        if target is not None and all(model.knows(s) for s in target):
+            of_targets = model.of_all(target, reporter)
         rmse = energy_rmse(embedding, energies)
         if not isinstance(model, PotentialModel) and rmse is not None and rmse > UNRELATED:
             raise Error(
@@ -191,6 +213,10 @@ def diagnose(
         if other is not None:
             compared = compare(atoms, found.names, as_model(other).of_all(data, reporter) - energies)
         mapped = Accuracy(rmse, points, rest, split, rigidity, compared)
+    targets = None
+    if wanted is not None:
+        known = processes[MAIN_LENGTH].determinability(wanted.placed)
+        targets = TargetAtoms(wanted, known, of_targets)
     return Diagnosis(
         data=data,
         functions=functions,
@@ -199,7 +225,7 @@ def diagnose(
         labels=atoms.labels,
         energies=energies,
         crystals=crystals,
-        targets=wanted,
+        targets=targets,
         formulas={s.source: s.atoms.get_chemical_formula() for part in sets for s in part.data},
         contents=contents(embedding),
         partition=found,

@@ -246,9 +246,13 @@ class Embedding:
         return Embedding(structures, self.functions, self.space, placed)
 
 
-def principal_components(points: Floats) -> Floats:
-    """Return the components [n, d], each with the sign that makes its largest weight positive."""
-    centred = points - points.mean(axis=0)
-    vectors = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
+def principal_components(points: Floats, of: Floats | None = None) -> Floats:
+    """Return the components [n, d] of some points along the principal axes of others, by default of themselves.
+
+    Each axis has the sign that makes its largest weight positive.
+    """
+    others = points if of is None else of
+    centre = others.mean(axis=0)
+    vectors = np.linalg.eigh((others - centre).T @ (others - centre))[1][:, ::-1]
     vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
-    return np.asarray(centred @ vectors)
+    return np.asarray((points - centre) @ vectors)

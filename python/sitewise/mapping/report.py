@@ -1,4 +1,4 @@
-"""One HTML file that shows a diagnosis without another file or the network: words, pictures, structures in 3-D."""
+"""One HTML file that shows a diagnosis without another file or the network: the answer first, then why."""
 
 from __future__ import annotations
 
@@ -6,38 +6,42 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from ..figures import cut
 from ..files import write_text
-from ..structures import Floats
-from ..text import MESSAGE, PATH, for_html, for_script, printable
+from ..text import MESSAGE, PATH, for_html
+from .captions import TERMS, TITLES, captions, sentence
 from .diagnosis import Diagnosis
-from .judgement import Target
-from .plots import on_plane, save_diagnosis, types
-from .verdict import meV, percent, verdict
+from .judgement import Candidate, Target
+from .plots import save_diagnosis
+from .verdict import Verdict, described, meV, percent, titled
+from .viewer import viewer
 
-ATOMS = 6_000  # of the structures that can be turned, at most
 ROWS = 20  # of a table
-TITLES = {
-    "dendrogram": "Dendrogram: which environments belong together, and r_g, where the two last big clusters meet",
-    "merges": "Merge history, and how r_g depends on what counts as a big cluster",
-    "barcode": "Barcode: how many combinations of the clusters' energies total energies leave free, at each cut",
-    "map": "G space: each point is an atom",
-    "atomic_energies": "Atomic energies by cluster",
-    "invariants": "Crystals whose atoms are all equivalent: atomic energy and E/N",
-}
+LITTLE = 0.01  # part of what is open that structures left out of a table would remove together
+BAR = 6.0  # width of the largest error bar, in letters
+METHOD = ("dendrogram", "merges", "barcode")  # pictures of how it was found
+DOCS = "atomic energy mapping in sitewise's documentation (docs/atomic-energy-mapping.md)"
+
+COMMON = ("mapping", "data")  # terms that text also uses in their usual sense
 STYLE = """
-body { font: 15px/1.5 sans-serif; color: #222; max-width: 1200px; margin: 2em auto; padding: 0 1em }
-h1 { font-size: 1.6em } h2 { font-size: 1.15em; margin-top: 2em } img { max-width: 100%; height: auto }
-table { border-collapse: collapse } td, th { padding: .15em .8em; text-align: right; border-bottom: 1px solid #ddd }
-td:first-child, th:first-child { text-align: left } li { margin: .2em 0 }
-.viewer { display: flex; flex-wrap: wrap; gap: 10px } .viewer > div { flex: 1; min-width: 420px }
-#structure { height: 540px } #map { height: 500px }
+body { font: 16px/1.5 sans-serif; color: #222; max-width: 1200px; margin: 1em auto; padding: 0 1em }
+h1 { font-size: 1.5em; margin: .5em 0 } h2 { font-size: 1.2em; margin: 2em 0 .5em }
+h3 { font-size: 1em; margin: 1.5em 0 .3em }
+p, li, dd { max-width: 50em; overflow-wrap: anywhere } li { margin: .2em 0 }
+.answer { font-size: 1.15em; padding: .6em .9em; border-left: 6px solid #d55e00; background: #fdf1e8 }
+.answer.good { border-color: #009e73; background: #e9f6f1 } .answer.none { border-color: #999; background: #f3f3f3 }
+.scroll { overflow-x: auto } table { border-collapse: collapse; margin-bottom: .8em }
+td, th { padding: .15em .8em .15em 0; text-align: right; border-bottom: 1px solid #ddd }
+th { vertical-align: bottom; font-weight: 600 } td:first-child, th:first-child { text-align: left }
+.size { display: inline-block; width: 6em; text-align: left } .size span { display: inline-block; height: .7em }
+.size span { background: #009e73; min-width: 1px } .open .size span { background: #d55e00 }
+.tiles { display: flex; flex-wrap: wrap; gap: 10px } .tiles img { width: 100%; max-width: 575px; height: auto }
+.viewer { display: flex; flex-wrap: wrap; gap: 10px } .viewer > div { flex: 1 1 420px; min-width: 0; max-width: 100% }
+#structure, #map { height: min(520px, 90vw) } #meta, #info { overflow-x: auto }
+dt { font-weight: 600; margin-top: .5em } dd { margin-left: 1em } a { color: #0060a0 } code { overflow-wrap: anywhere }
 """
 
 # The browser loads nothing from elsewhere, and runs only the scripts with these hashes.
@@ -50,27 +54,36 @@ POLICY = (
 def save_report(folder: Path, diagnosis: Diagnosis) -> Path:
     """Write all pictures and `report.html` into a folder, and return the report's path.
 
-    If the package chemiscope is installed, the report shows the structures with the least known atoms, up to ATOMS
-    atoms, in three dimensions (G. Fraux et al., J. Open Source Softw. 5 (51), 2117 (2020)).
+    If the package chemiscope is installed, the report shows targets and the structures with the least known atoms, up
+    to ATOMS atoms, in three dimensions (G. Fraux et al., J. Open Source Softw. 5 (51), 2117 (2020)).
     """
-    pictures = save_diagnosis(folder, diagnosis)
+    pictures = {path.stem: path for path in save_diagnosis(folder, diagnosis)}
+    found, shows = Verdict.of(diagnosis), captions(diagnosis)
     body = [
-        "<h1>What the data determine of the atomic energies</h1>",
-        _list(verdict(diagnosis)),
+        "<h1>Can these atomic energies be trusted?</h1>",
+        *_answer(diagnosis, found),
+        *_targets(diagnosis, found),
+        *_next(diagnosis, found),
+        *_model(diagnosis, found),
         "<h2>Structures</h2>",
-        _viewer(diagnosis),
+        viewer(diagnosis),
+        *(_picture(pictures[name], shows[name]) for name in TITLES if name in pictures and name not in METHOD),
+        "<h2>How this was found</h2>",
+        _list(found.details),
+        *(_picture(pictures[name], shows[name]) for name in METHOD if name in pictures),
+        _terms(),
+        f"<p>sitewise {version('sitewise')}; atomic energy mapping after D. Yoo et al., Phys. Rev. Materials 3, 093802 "
+        f"(2019). {DOCS[0].upper()}{DOCS[1:]} explains what each number can show, and what it cannot.</p>",
     ]
-    for path in pictures:
-        image = base64.b64encode(path.read_bytes()).decode()
-        title = for_html(TITLES[path.stem], MESSAGE)
-        body.append(f'<h2>{title}</h2><img alt="{title}" src="data:image/png;base64,{image}">')
-    body += _tables(diagnosis)
-    source = "atomic energy mapping after D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019)"
-    body.append(f"<p>sitewise {version('sitewise')}; {source}.</p>")
     path = folder / "report.html"
     content = "\n".join(body)
-    policy = f'<meta http-equiv="Content-Security-Policy" content="{_policy(content)}">'
-    head = f"<meta charset='utf-8'>{policy}<title>sitewise diagnose</title><style>{STYLE}</style>"
+    head = "".join(
+        (
+            "<meta charset='utf-8'><meta name='viewport' content='width=device-width, initial-scale=1'>",
+            f'<meta http-equiv="Content-Security-Policy" content="{_policy(content)}">',
+            f"<title>sitewise diagnose</title><style>{STYLE}</style>",
+        )
+    )
     write_text(path, f"<!DOCTYPE html>\n<html lang='en'><head>{head}</head><body>\n{content}\n</body></html>\n")
     return path
 
@@ -82,126 +95,151 @@ def _policy(content: str) -> str:
     return POLICY.format(scripts=" ".join(f"'sha256-{digest}'" for digest in digests))
 
 
-def _list(lines: Iterable[str]) -> str:
-    return f"<ul>{''.join(f'<li>{for_html(line, MESSAGE)}</li>' for line in lines)}</ul>"
+def _answer(diagnosis: Diagnosis, found: Verdict) -> list[str]:
+    """Return the sentences that answer the question, in the colour of the answer."""
+    targets = diagnosis.judgement.targets
+    bad = len(found.answer) > 1 or any(target.open for target in targets or ())
+    kind = "" if bad else " good" if targets else " none"
+    return [f'<p class="answer{kind}">{_linked(sentence(line))}</p>' for line in found.answer]
 
 
-def _tables(diagnosis: Diagnosis) -> list[str]:
-    judgement, accuracy = diagnosis.judgement, diagnosis.accuracy
-    tables = []
-    if judgement.targets:
-        tables.append(_target_table(judgement.targets))
-    if judgement.candidates:
-        rows = [(c.name, percent(c.gain), percent(c.unknown)) for c in judgement.candidates]
-        head = ("structure, in the order in which to add them", "expected gain", "open part of an atom")
-        tables.append(_table("Candidates to add", head, rows))
-    if accuracy and accuracy.invariants:
-        points = sorted(accuracy.invariants, key=lambda point: (point.extrapolation, -abs(point.delta)))
-        rows = [(p.name, f"{1e3 * p.delta:+.1f}", "yes" if p.extrapolation else "") for p in points]
-        tables.append(_table("Invariant points", ("crystal", "atomic energy - E/N (meV)", "extrapolation"), rows))
-    return tables
-
-
-def _target_table(targets: Sequence[Target]) -> str:
-    """Return the table of error bars or, without labels, of the open parts of variances."""
-    if targets[0].bar is None:
-        ranked = sorted(targets, key=lambda target: -target.unknown_energy)
-        rows = [(t.name, percent(t.unknown_energy), percent(t.null_fraction)) for t in ranked]
-        return _table("Targets", ("structure", "open part of its energy", "by clusters"), rows)
-    head = ("structure", "error bar (meV/atom)", "least known atom (meV)", "open because of")
-    ranked = sorted(targets, key=lambda target: -(target.bar or 0))
-    bars = [(t.name, meV(t.bar or 0), meV(max(t.bar_atoms or (0,))), str(t.cause or "")) for t in ranked]
-    return _table("Targets", head, bars)
-
-
-def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = "".join(f"<tr>{''.join(f'<td>{for_html(x, PATH)}</td>' for x in row)}</tr>" for row in rows[:ROWS])
-    more = f"<p>and {len(rows) - ROWS} more</p>" if len(rows) > ROWS else ""
-    names = "".join(f"<th>{for_html(name)}</th>" for name in head)
-    return f"<h2>{for_html(title)}</h2><table><tr>{names}</tr>{cells}</table>{more}"
-
-
-def _viewer(diagnosis: Diagnosis) -> str:
-    """Return the map of atoms and a structure to turn, or a sentence if chemiscope is not installed."""
-    try:
-        dataset = _dataset(diagnosis)
-    except ImportError:
-        return "<p>Structures in 3-D need the package chemiscope: <code>pip install 'sitewise[report]'</code></p>"
-    library = resources.files("chemiscope").joinpath("sphinx/static/chemiscope.min.js").read_text(encoding="utf-8")
-    names = ("meta", "map", "structure", "info")
-    config = for_script({name: name for name in names})
-    return f"""<p>The structures with the least known atoms. Click an atom in the map, turn its structure with the
-mouse; the menus change what colours them.</p>
-<div class="viewer"><div><div id="meta"></div><div id="map"></div></div>
-<div><div id="structure"></div><div id="info"></div></div></div>
-<script>{_in_script(library)}</script>
-<script>
-Chemiscope.DefaultVisualizer.load({config}, {for_script(dataset)}, new Chemiscope.Warnings()).then(
-    (viewer) => {{ window.viewer = viewer; document.body.dataset.viewer = "ready"; }},
-    (error) => {{ document.body.dataset.viewer = "failed: " + error; }});
-</script>"""
-
-
-def _in_script(text: str) -> str:
-    """Escape text so that it does not end its script element."""
-    return re.sub("</(?=script)", r"<\\/", text, flags=re.IGNORECASE)
-
-
-def _dataset(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Return the input of chemiscope, with the structures of the least known atoms first."""
-    import chemiscope
-
-    placed, known = diagnosis.placed, diagnosis.determinability.of_atoms
-    starts = np.concatenate([[0], np.cumsum([len(s.atoms) for s in diagnosis.data])])
-    least = [min(own) for own in diagnosis.determinability.determinability]
-    order = np.argsort(least, kind="stable")
-    sizes = np.diff(starts)[order]
-    chosen = order[: max(1, int((np.cumsum(sizes) <= ATOMS).sum()))]
-    atoms = np.concatenate([np.arange(starts[s], starts[s + 1]) for s in chosen])
-    places = np.zeros((len(known), 2))
-    for e in placed.elements:
-        places[placed.rows[e]] = on_plane(placed.points[e])
-    kinds = types(diagnosis)
-    values: dict[str, Any] = {
-        "PC 1": places[atoms, 0],
-        "PC 2": places[atoms, 1],
-        "determinability": known[atoms],
-        "cluster": np.array(diagnosis.partition.names)[diagnosis.labels[atoms]],
-        "structure type": np.array([_name(kinds[s]) for s in placed.structure[atoms]]),
-    }
-    properties = {name: {"target": "atom", "values": found} for name, found in values.items()}
-    colour = "determinability"
-    if diagnosis.energies is not None:
-        colour = "atomic energy above the lowest"
-        properties[colour] = {"target": "atom", "values": _above_lowest(diagnosis)[atoms], "units": "eV"}
-    structures = [diagnosis.data[int(s)].atoms for s in chosen]
-    return dict(
-        chemiscope.create_input(
-            structures=[s.__class__(s.numbers, s.positions, cell=s.cell, pbc=s.pbc) for s in structures],
-            properties=properties,
-            environments=[(i, k, diagnosis.functions.cutoff) for i, s in enumerate(structures) for k in range(len(s))],
-            metadata={"name": "sitewise diagnose"},
-            settings=chemiscope.quick_settings(
-                x="PC 1",
-                y="PC 2",
-                map_color="determinability",
-                structure_color=colour,
-                target="atom",
-                structure_settings={"supercell": [1, 1, 1], "unitCell": True, "environments": {"activated": False}},
-            ),
-        )
+def _targets(diagnosis: Diagnosis, found: Verdict) -> list[str]:
+    targets = diagnosis.judgement.targets
+    if not targets:
+        return []
+    return (
+        ["<h2>Targets</h2>", _target_table(diagnosis, targets)]
+        if targets[0].bar is not None
+        else ["<h2>Targets</h2>", _list(found.targets), _unlabelled_table(diagnosis, targets)]
     )
 
 
-def _name(text: str) -> str:
-    """Escape a name for the viewer, which may show it as markup."""
-    return printable(text).translate({ord("<"): "‹", ord(">"): "›", ord("&"): "+"})
+def _target_table(diagnosis: Diagnosis, targets: Sequence[Target]) -> str:
+    """Return the table of error bars, the largest first, each with a bar whose length is to scale."""
+    ranked = sorted(targets, key=lambda target: -(target.bar or 0))
+    largest = max(ranked[0].bar or 0, diagnosis.judgement.accuracy)
+    rows = []
+    for target in ranked[:ROWS]:
+        width = BAR * (target.bar or 0) / largest
+        bar = f'{meV(target.bar or 0)} <span class="size"><span style="width:{width:.2f}em"></span></span>'
+        cause = f'<a href="#{_anchor(target.cause)}">{target.cause}</a>' if target.cause else "determined"
+        cells = (_name(diagnosis, target.name), bar, cause, meV(max(target.bar_atoms or (0,))))
+        rows.append(_row(cells, "open" if target.open else ""))
+    limit = f"open above {meV(diagnosis.judgement.accuracy)}"
+    head = ("structure", f"error bar (meV/atom), {limit}", "because of", "its least known atom (meV)")
+    return _table(head, rows, len(ranked))
 
 
-def _above_lowest(diagnosis: Diagnosis) -> Floats:
-    """Return atomic energies above the lowest of the element, eV: absolute energies hide the differences."""
-    assert diagnosis.energies is not None
-    found: Floats = diagnosis.energies.copy()
-    for e in diagnosis.placed.elements:
-        found[diagnosis.placed.rows[e]] -= found[diagnosis.placed.rows[e]].min()
-    return found
+def _unlabelled_table(diagnosis: Diagnosis, targets: Sequence[Target]) -> str:
+    """Return the table of the open parts of variances."""
+    ranked = sorted(targets, key=lambda target: -target.unknown_energy)
+    cells = [(_name(diagnosis, t.name), percent(t.unknown_energy), percent(t.null_fraction)) for t in ranked]
+    return _table(("structure", "open part of its energy", "free by clusters"), map(_row, cells[:ROWS]), len(cells))
+
+
+def _next(diagnosis: Diagnosis, found: Verdict) -> list[str]:
+    """Return what to do next, with suggestions and candidates and what is reached with each and those before it."""
+    judgement = diagnosis.judgement
+    if judgement.targets is not None and not judgement.undetermined_targets:
+        actions = found.actions or ["nothing has to be added for these targets"]
+        return ["<h2>What to do next</h2>", _list(actions)]
+    parts = ["<h2>What to do next</h2>"]
+    if judgement.suggestions:
+        file = judgement.suggestions[0].name.rpartition(", structure ")[0]
+        where = f"that are written to {file}" if file else "in the files that are named below"
+        parts.append(_list([f"calculate energies and forces of the structures {where}, and add them to the data"]))
+        parts.append(_additions(diagnosis, "structures that were made, those to add first", judgement.suggestions))
+    if judgement.candidates:
+        parts.append(_additions(diagnosis, "candidates, those to add first", judgement.candidates))
+    if not judgement.candidates and not judgement.suggestions:
+        parts.append(_list(found.actions))
+    return parts
+
+
+def _additions(diagnosis: Diagnosis, title: str, ranked: Sequence[Candidate]) -> str:
+    """Return a table of structures to add; those at its end that would change little are left out."""
+    useful = 1 + next(k for k, row in enumerate(ranked) if row.left < ranked[-1].left + LITTLE)
+    head = [title, "left of what is open, in total"]
+    bars = ranked[0].mends is not None
+    rows = []
+    for row in ranked[:useful]:
+        cells = [for_html(described(diagnosis, row), PATH), percent(row.left)]
+        if row.mends is not None:
+            cells += [f"{meV(row.mends.before)} to {meV(row.mends.after)}", _name(diagnosis, row.mends.name)]
+        rows.append(_row(cells))
+    head += ["error bar (meV/atom)", "of the target"] if bars else []
+    return _table(head, rows[:ROWS], len(ranked))
+
+
+def _model(diagnosis: Diagnosis, found: Verdict) -> list[str]:
+    accuracy = diagnosis.accuracy
+    if accuracy is None:
+        return []
+    parts = ["<h2>The model</h2>", _list(found.model)]
+    if accuracy.invariants:
+        points = sorted(accuracy.invariants, key=lambda point: (point.extrapolation, -abs(point.delta)))
+        cells = [(_name(diagnosis, p.name), f"{1e3 * p.delta:+.1f}", "yes" if p.extrapolation else "") for p in points]
+        head = ("invariant point", "atomic energy - E/N (meV)", "extrapolation")
+        parts.append(_table(head, map(_row, cells[:ROWS]), len(cells)))
+    if diagnosis.partition.undetermined_offsets:
+        clusters = accuracy.split.clusters
+        cells = [(for_html(c.name), f"{1e3 * c.determined:+.1f}", f"{1e3 * c.undetermined:+.1f}") for c in clusters]
+        head = ("mean energy of a cluster, less its element's", "determined part (meV)", "free part (meV)")
+        parts.append(_table(head, map(_row, cells[:ROWS]), len(cells)))
+    return parts
+
+
+def _table(head: Sequence[str], rows: Iterable[str], total: int) -> str:
+    """Return a table of at most ROWS rows, which scrolls on a narrow screen."""
+    names = "".join(f"<th>{_linked(name)}</th>" for name in head)
+    shown = list(rows)
+    more = f"<p>and {total - len(shown)} more</p>" if total > len(shown) else ""
+    return f'<div class="scroll"><table><tr>{names}</tr>{"".join(shown)}</table></div>{more}'
+
+
+def _row(cells: Iterable[str], kind: str = "") -> str:
+    return f'<tr class="{kind}">{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+
+
+def _name(diagnosis: Diagnosis, name: str) -> str:
+    return for_html(titled(diagnosis, name), PATH)
+
+
+def _list(lines: Iterable[str]) -> str:
+    return f"<ul>{''.join(f'<li>{_linked(sentence(line))}</li>' for line in lines)}</ul>"
+
+
+def _linked(line: str) -> str:
+    """Return a line as HTML whose first mention of each term is a link to its explanation."""
+    text = for_html(line, MESSAGE)
+    words = "|".join(sorted((re.escape(term) for term in TERMS if term not in COMMON), key=len, reverse=True))
+    seen: set[str] = set()
+
+    def link(match: re.Match[str]) -> str:
+        term = next(term for term in TERMS if term.lower() == match[1].lower())
+        if term in seen:
+            return match[0]
+        seen.add(term)
+        return f'<a href="#{_anchor(term)}">{match[0]}</a>'
+
+    return re.sub(rf"(?<![\w./&-])({words})s?(?![\w./-])", link, text, flags=re.IGNORECASE)
+
+
+def _anchor(term: str) -> str:
+    return "term-" + term.replace(" ", "-").lower()
+
+
+def _terms() -> str:
+    terms = "".join(
+        f'<dt id="{_anchor(term)}">{for_html(term)}</dt><dd>{for_html(text, MESSAGE)}</dd>'
+        for term, text in TERMS.items()
+    )
+    return f"<h2>Terms</h2><dl>{terms}</dl>"
+
+
+def _picture(path: Path, shows: str) -> str:
+    """Return a picture in tiles, which stand below each other on a narrow screen, with what it shows."""
+    title = for_html(TITLES[path.stem], MESSAGE)
+    images = (f"data:image/png;base64,{base64.b64encode(tile).decode()}" for tile in cut(path))
+    tiles = "".join(f'<img alt="{title}" src="{image}">' for image in images)
+    return f'<h3>{title}</h3><p>{_linked(shows)}</p><div class="tiles">{tiles}</div>'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from .accuracy import Accuracy, InvariantPoint, ModelDifference
 from .contents import Contents
 from .diagnosis import Diagnosis
 from .invariants import is_adhoc
-from .judgement import Candidate, Suggestion, Target
+from .judgement import Candidate, Judgement, Suggestion, Target
 
 SHOWN = 3  # candidates and targets
 NAMED = 6  # clusters whose free combinations are written out
@@ -21,19 +22,50 @@ BECAUSE = {
 }
 
 
+class Verdict(NamedTuple):
+    """Sentences about a diagnosis, in the order in which a reader needs them.
+
+    Attributes
+    ----------
+    answer
+        Whether atomic energies can be trusted.
+    targets
+        Targets that are open, and why.
+    actions
+        What to do next.
+    model
+        How well a model maps the data; empty without one.
+    details
+        What the data hold, and how this was found.
+    """
+
+    answer: list[str]
+    targets: list[str]
+    actions: list[str]
+    model: list[str]
+    details: list[str]
+
+    @classmethod
+    def of(cls, diagnosis: Diagnosis) -> Verdict:
+        accuracy = diagnosis.accuracy
+        answer, *targets = _target_lines(diagnosis)
+        return cls(
+            [*(_adhoc_lines(accuracy) if accuracy else ()), answer],
+            targets,
+            _candidate_lines(diagnosis) or _hint(diagnosis.judgement),
+            _accuracy_lines(diagnosis, accuracy) if accuracy else [],
+            [
+                *_contents_lines(diagnosis.contents),
+                *_composition_lines(diagnosis),
+                *_cluster_lines(diagnosis),
+                _atom_line(diagnosis),
+            ],
+        )
+
+
 def verdict(diagnosis: Diagnosis) -> list[str]:
     """Answer whether atomic energies can be trusted, say what to do next and, last, how this was found."""
-    accuracy = diagnosis.accuracy
-    return [
-        *(_adhoc_lines(accuracy) if accuracy else ()),
-        *_target_lines(diagnosis),
-        *_candidate_lines(diagnosis),
-        *(_accuracy_lines(diagnosis, accuracy) if accuracy else ()),
-        *_contents_lines(diagnosis.contents),
-        *_composition_lines(diagnosis),
-        *_cluster_lines(diagnosis),
-        _atom_line(diagnosis),
-    ]
+    return [line for part in Verdict.of(diagnosis) for line in part]
 
 
 def titled(diagnosis: Diagnosis, name: str) -> str:
@@ -158,6 +190,13 @@ def _unlabelled_lines(diagnosis: Diagnosis, targets: Sequence[Target]) -> list[s
     return lines
 
 
+def _hint(judgement: Judgement) -> list[str]:
+    """Say how to find out what to add."""
+    if judgement.undetermined_targets:
+        return ["--suggest FILE writes structures that would help, --candidates ranks those that you have"]
+    return []
+
+
 def _candidate_lines(diagnosis: Diagnosis) -> list[str]:
     judgement = diagnosis.judgement
     sets = [judgement.suggestions or (), judgement.candidates]
@@ -167,12 +206,16 @@ def _candidate_lines(diagnosis: Diagnosis) -> list[str]:
     return lines if judgement.suggestions != [] else ["no structure that was made would help", *lines]
 
 
+def described(diagnosis: Diagnosis, row: Candidate) -> str:
+    """Return the name of a candidate, with its formula or, if it was made, with what it is."""
+    if not isinstance(row, Suggestion):
+        return titled(diagnosis, row.name)
+    return f"{row.name} ({row.what}, {row.n_atoms} atom{'' if row.n_atoms == 1 else 's'})"
+
+
 def _candidate_line(diagnosis: Diagnosis, row: Candidate, number: int) -> str:
     """Say what adding a structure, after those before it, reaches in total."""
-    name = titled(diagnosis, row.name)
-    if isinstance(row, Suggestion):
-        name = f"{row.name} ({row.what}, {row.n_atoms} atom{'' if row.n_atoms == 1 else 's'})"
-    line = f"{'add then' if number else 'add first'} {name}: "
+    line = f"{'add then' if number else 'add first'} {described(diagnosis, row)}: "
     after = " with those before" if number else ""
     if row.mends is None:
         return f"{line}{percent(row.left)} of what is open is left{after}"
@@ -245,5 +288,5 @@ def _adhoc_lines(accuracy: Accuracy) -> list[str]:
         return []
     return [
         f"ad hoc mapping: totals are right and the atomic energies of {len(bad)} of the crystals are wrong; add "
-        "structures with another ratio of these atoms to others (--target, --candidates)"
+        "structures with another ratio of these atoms to others (--target with --suggest or --candidates)"
     ]
