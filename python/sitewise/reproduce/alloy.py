@@ -15,7 +15,7 @@ import numpy as np
 
 from ..figures import COLORS, panels, save_figure
 from ..structures import Structure
-from .elements import COLUMNS, Finding, Problem, draw_changes, draw_targets, finding, rows_of
+from .elements import COLUMNS, Finding, Problem, draw_changes, draw_legend, draw_targets, finding, rows_of
 from .frame import Check, Folder, Outcome
 
 if TYPE_CHECKING:
@@ -147,9 +147,9 @@ def draw(folder: Folder, found: Mapping[str, Finding], problem: Problem) -> None
             axes[0].plot(percent, errors, "o-", label=None if k else name.replace("-", " "), **style)
     axes[0].axhline(0, color="black", linewidth=0.7)
     axes[0].set(xlabel="gold (% of the atoms)", ylabel="error of the energy (meV/atom)")
-    axes[0].legend(frameon=False)
     draw_targets(axes[1], found, list(problem.targets))
     axes[1].set(xlabel="gold (% of the atoms)")
     axes[1].set_xticks(range(len(TARGETS)), [f"{x:g}" for x in percent])
     draw_changes(axes[2], found, list(problem.changes))
+    draw_legend(figure, axes[1])
     save_figure(figure, folder.path / "alloy.png")

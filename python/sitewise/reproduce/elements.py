@@ -25,6 +25,7 @@ from .runs import networks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Change = Mapping[str, float]  # number of structures of each target that appear; negative if they vanish
 
@@ -181,10 +182,15 @@ def draw_targets(ax: Axes, found: Mapping[str, Finding], names: Sequence[str]) -
     ax.set(ylabel="error, or bar, of the energy (meV/atom)")
 
 
+def draw_legend(figure: Figure, targets: Axes) -> None:
+    """Put the legend of `draw_targets` above all panels."""
+    figure.legend(*targets.get_legend_handles_labels(), frameon=False, ncols=5, loc="outside upper center")
+
+
 def draw_changes(ax: Axes, found: Mapping[str, Finding], names: Sequence[str]) -> None:
     """Draw for each change the errors of all networks, and the bars after training, meV."""
     _draw(ax, {n: f.changes for n, f in found.items()}, {n: f.change_bars for n, f in found.items()}, names, {})
-    ax.set(ylabel="error, or bar, of the energy of a change (meV)")
+    ax.set(ylabel="error, or bar, of the change (meV)")
 
 
 def _draw(
@@ -210,4 +216,3 @@ def _draw(
     ax.set_xticks(places, [name.replace(" -> ", "\n→ ") for name in names])
     for place in places[1:]:
         ax.axvline(place - 0.5, color="#cccccc", linewidth=0.7)
-    ax.legend(frameon=False, fontsize="small", ncols=3, loc="lower left", bbox_to_anchor=(0.0, 1.0))

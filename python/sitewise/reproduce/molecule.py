@@ -18,7 +18,7 @@ import numpy as np
 
 from ..figures import panels, save_figure
 from ..structures import Floats, Structure
-from .elements import COLUMNS, Finding, Problem, draw_changes, draw_targets, finding, rows_of
+from .elements import COLUMNS, Finding, Problem, draw_changes, draw_legend, draw_targets, finding, rows_of
 from .frame import Check, Folder, Outcome
 
 
@@ -158,4 +158,5 @@ def draw(folder: Folder, found: Mapping[str, Finding], problem: Problem) -> None
     figure, axes = panels(2)
     draw_targets(axes[0], found, list(problem.targets))
     draw_changes(axes[1], found, list(problem.changes))
+    draw_legend(figure, axes[0])
     save_figure(figure, folder.path / "molecule.png")
