@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+LEAST = 0.1  # meV or meV/atom; smaller errors are drawn here
 Change = Mapping[str, float]  # number of structures of each target that appear; negative if they vanish
 
 
@@ -203,7 +204,7 @@ def _draw(
     places, width = np.arange(len(names)), 0.8 / len(errors)
     for k, (name, found) in enumerate(errors.items()):
         x, color = places + width * (k + 0.5) - 0.4, COLORS[k]
-        for seed, row in enumerate(np.abs(found)):
+        for seed, row in enumerate(np.maximum(np.abs(found), LEAST)):
             ax.plot(x, row, "o", color=color, markersize=4, alpha=0.7, label=None if seed else name.replace("-", " "))
         ax.plot(x, np.median(bars[name], axis=0), "_", color=color, markersize=14, markeredgewidth=2.0)
         if name in before:
