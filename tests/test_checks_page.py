@@ -199,6 +199,7 @@ PROOFS = {
     "Wrong atomic energies give a warning even if totals are right.": """monitoring:
         the_warning_names_the_worst_point_that_counts""",
     "Undetermined energies are reported.": "labels: diagnosis_counts_the_energies_that_exist; diagnose: targets",
+    "Suggestions have no overlapping atoms.": "suggestions: close_atoms_are_implausible what_is_made_is_plausible",
     # No false alarms
     "Good data are read without a warning.": """examples: data_are_read_without_a_warning;
         plausibility: no_false_alarm no_false_alarm_for_all_together no_false_alarm_for_published_data""",

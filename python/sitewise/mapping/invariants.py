@@ -132,5 +132,5 @@ def adhoc_warning(name: str, delta: Floats, rmse: float, window: int) -> str | N
         f"improves, while total energies are right to {1e3 * rmse:.1f} meV/atom. The training structures hold these "
         "atoms and others always in about the same ratio, so energy may move between them unseen. Add structures with "
         "another ratio: cells of this crystal alone, or slabs of another thickness, clusters of another size, cells "
-        "with another number of defects; `sitewise diagnose --target --candidates` ranks what you have"
+        "with another number of defects; `sitewise diagnose --target --suggest` makes them"
     )
