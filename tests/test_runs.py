@@ -390,7 +390,7 @@ def test_every_setting_is_part_of_a_runs_identity(folder):
     run = run_of(folder)
     for table in ("symmetry_functions", "network", "training"):
         expected = {f"[{table}] {key}" for key in run.inputs.config.tables()[table]}
-        others = {f"[training] {key}" for key in ("memory_budget", "replicas", "posterior")}
+        others = {f"[training] {key}" for key in ("memory_budget", "replicas", "posterior", "iterations")}
         assert expected - set(identity(run.inputs, run.replica)) <= others
 
 

@@ -211,6 +211,7 @@ void export_potential(py::module_& m) {
         .def("compute_on_device", &compute_on_device, py::arg("species"), py::arg("positions"),
              py::arg("cell"), py::arg("pbc"))
         .def(py::pickle(&pickled_potential, &unpickled_potential));
+    m.def("potential_directory", &potential_directory, py::arg("directory"));
 }
 
 }  // namespace sitewise::python

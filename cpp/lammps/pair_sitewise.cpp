@@ -98,7 +98,7 @@ private:
         mix(potential.weights());
         mix(potential.atom_energies());
         mix({unit.mean_energy, unit.conv_energy, double(scaling.type()), scaling.smin(), scaling.smax(),
-             double(cutoff.type), cutoff.alpha});
+             double(cutoff.type), cutoff.alpha, potential.baseline().inner(), potential.baseline().outer()});
         for (std::size_t e = 0; e < potential.elements().size(); ++e) {
             const int element = static_cast<int>(e);
             mix({double(potential.atomic_numbers()[e]),

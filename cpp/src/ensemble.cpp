@@ -150,7 +150,8 @@ Ensemble::Ensemble(std::vector<Potential> members) : members_(std::move(members)
             throw Error("the potentials of the ensemble have different baselines");
 }
 
-std::vector<std::string> ensemble_members(const std::string& directory) {
+std::vector<std::string> ensemble_members(const std::string& given) {
+    const std::string directory = potential_directory(given);
     std::error_code code;
     if (!fs::is_directory(directory, code)) return {};
     const fs::path input = fs::path(directory) / "input.nn";

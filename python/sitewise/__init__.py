@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._core import Error, NeighborList
+    from .config import Config
     from .ensemble import Ensemble
+    from .ensemble import load_potential as load
     from .io.dataset import Dataset
     from .potential import Potential
     from .symmetry import SymmetryFunctions
@@ -18,10 +20,22 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["Dataset", "Ensemble", "Error", "NeighborList", "Potential", "SymmetryFunctions", "__version__", "train"]
+__all__ = [
+    "Config",
+    "Dataset",
+    "Ensemble",
+    "Error",
+    "NeighborList",
+    "Potential",
+    "SymmetryFunctions",
+    "__version__",
+    "load",
+    "train",
+]
 
 # Modules are imported at the first use of a name: the command line must be able to handle Ctrl-C before that.
 _MODULES = {
+    "Config": ".config",
     "Dataset": ".io.dataset",
     "Ensemble": ".ensemble",
     "Error": "._core",
@@ -37,6 +51,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         value: Any = version("sitewise")
+    elif name == "load":
+        value = import_module(".ensemble", __name__).load_potential
     elif name in _MODULES:
         value = getattr(import_module(_MODULES[name], __name__), name)
     else:

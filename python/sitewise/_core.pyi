@@ -158,6 +158,7 @@ def function_columns() -> list[tuple[str, str]]:
 def keywords() -> list[tuple[str, str, str]]:
     """Return each keyword of input.nn: its name, "used", "without effect" or "refused", and the reason."""
 
+def potential_directory(directory: str) -> str: ...
 def ensemble_members(directory: str) -> list[str]:
     """List the directories of an ensemble's members, by number; the list is empty for a single potential."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import sys
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -67,6 +69,7 @@ HIDDEN = 10**6  # weights between hidden layers
 MATRIX = {"gn-lbfgs": 10**5, "lm": 10**5}  # the same for optimisers whose matrices have a column for each weight
 LONGEST = 50.0  # cutoff in Angstrom, within which there are some 30,000 neighbours
 PROBLEMS = 10  # reported at once
+SETTINGS = ("symmetry_functions", "network", "baseline", "training")  # tables that do not name files of data
 
 
 class _Table(BaseModel):
@@ -413,6 +416,7 @@ class Config(_Table):
             raise Error(f"{path}: is not valid TOML: too many brackets in brackets") from None
         except ValueError as error:  # from the TOML parser, or from a number with too many digits
             raise Error(f"{path}: is not valid TOML: {printable(error, PATH)}") from None
+        tables.pop("result", None)  # what a training.toml reports
         training = tables.setdefault("training", {})
         if recipe and isinstance(training, dict):
             training["recipe"] = recipe
@@ -435,26 +439,59 @@ class Config(_Table):
             problems += [f"and {more} more mistakes"] if more else []
             raise Error("\n".join(f"{name}: {problem}" for problem in problems)) from None
 
+    @classmethod
+    def of(cls, test: float = 0.1, **settings: Any) -> Config:
+        """Make the configuration for data in memory.
+
+        Parameters
+        ----------
+        test
+            Fraction of the structures to hold out.
+        settings
+            Keys of the tables `symmetry_functions`, `network`, `baseline` and `training`: `preset="accurate"`,
+            `hidden=[20, 20]`, `iterations=500`.
+
+        Raises
+        ------
+        Error
+            A key is unknown, or its value wrong.
+        """
+        tables: dict[str, Any] = {"data": {"train": [], "test": test}}
+        places = {key: table for table in SETTINGS for key in _known_keys([table])}
+        for key, value in settings.items():
+            if key not in places:
+                close = difflib.get_close_matches(key, places, n=1)
+                raise Error(f"{key}: unknown setting, {f'did you mean {close[0]}?' if close else 'see RUN.toml'}")
+            tables.setdefault(places[key], {})[key] = value
+        return cls.parse(tables, "settings")
+
     def relative_to(self, folder: Path) -> Config:
         """Return the configuration with absolute paths; relative ones are relative to `folder`."""
 
-        def absolute(files: list[str]) -> list[str]:
-            return [str(folder.absolute() / file) for file in files]
+        return self._with_paths(lambda file: str(folder.absolute() / file))
+
+    def from_folder(self, folder: Path) -> Config:
+        """Return the configuration with paths relative to a folder, so both can be moved together."""
+        return self._with_paths(lambda file: os.path.relpath(file, folder))
+
+    def _with_paths(self, change: Callable[[str], str]) -> Config:
+        def changed(files: list[str]) -> list[str]:
+            return [change(file) for file in files]
 
         test, cache = self.data.test, self.data.cache
         data = {
-            "train": absolute(self.data.train),
-            "test": absolute(test) if isinstance(test, list) else test,
-            "cache": absolute([cache])[0] if cache else None,
+            "train": changed(self.data.train),
+            "test": changed(test) if isinstance(test, list) else test,
+            "cache": change(cache) if cache else None,
         }
         points = self.invariants.data
         functions = self.symmetry_functions
-        file = absolute([functions.file])[0] if functions.file else None
+        file = change(functions.file) if functions.file else None
         return self.model_copy(
             update={
                 "data": self.data.model_copy(update=data),
                 "symmetry_functions": functions.model_copy(update={"file": file}),
-                "invariants": Invariants(data=points if points == "auto" else absolute(points)),
+                "invariants": Invariants(data=points if points == "auto" else changed(points)),
             }
         )
 

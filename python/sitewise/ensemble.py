@@ -128,6 +128,10 @@ class Ensemble:
         """
         return Potential(merged([member.core for member in self.members]))
 
+    def __len__(self) -> int:
+        """Return the number of members."""
+        return len(self.members)
+
     def evaluate(self, atoms: Atoms, neighbors: _core.NeighborList | None = None) -> EnsembleEvaluation:
         """Return the mean and the spread for a structure; see `Potential.evaluate`.
 
@@ -150,6 +154,10 @@ class Ensemble:
             energies_spread=energies.std(axis=0, ddof=1),
             forces_spread=forces.std(axis=0, ddof=1),
         )
+
+    def evaluate_many(self, structures: Sequence[Atoms]) -> list[EnsembleEvaluation]:
+        """Return the result of `evaluate` for each structure."""
+        return [self.evaluate(atoms) for atoms in structures]
 
     def calculator(
         self, skin: float = 1.0, warn_every: int = 1000, stop_after: int | None = None
@@ -216,7 +224,8 @@ def load_potential(
     device: Device = "cpu",
     reporter: Reporter | None = None,
 ) -> Potential | Ensemble:
-    """Load a potential or an ensemble, whichever the directory holds; see `Potential.load`.
+    """Load a potential or an ensemble, whichever the directory or the folder of a training run holds; see
+    `Potential.load`.
 
     The reporter, if given, warns of a cutoff that may be in another unit.
 

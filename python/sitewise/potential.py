@@ -90,7 +90,8 @@ class Potential:
         Parameters
         ----------
         path
-            The directory, written by sitewise, n2p2 or RuNNer.
+            The directory, written by sitewise, n2p2 or RuNNer; or the folder of a training run, whose `potential` is
+            read.
         cflength, cfenergy
             1 Angstrom and 1 eV in the units of the directory, as in LAMMPS's `pair_style hdnnp`: 1.8897261328 and
             0.0367493254 for Bohr and Hartree.
@@ -106,10 +107,11 @@ class Potential:
             If something is missing or wrong, with its file and line; for "cuda", if this build or this machine has no
             CUDA device.
         """
-        core = _core.Potential.load(str(path), cflength, cfenergy)
+        folder = _core.potential_directory(str(path))
+        core = _core.Potential.load(folder, cflength, cfenergy)
         core.precision = precision
         core.device = device
-        return cls(core, Path(path))
+        return cls(core, Path(folder))
 
     def save(self, path: str | Path, comments: str = "", units: str = "eV and Angstrom") -> None:
         """Write a directory that `load` reads, in eV and Angstrom.

@@ -84,11 +84,15 @@ def core_arrays(atoms: Atoms, elements: Sequence[str], owner: str) -> Arrays:
     Raises
     ------
     Error
-        If the structure has no atoms, an atomic number without element, or an element that `owner` (for example "the
-        potential") does not have.
+        If this is no structure, or if it has no atoms, an atomic number without element, or an element that `owner`
+        (for example "the potential") does not have.
     """
     from ase.data import atomic_numbers, chemical_symbols
 
+    if not hasattr(atoms, "numbers"):
+        several = isinstance(atoms, Sequence)
+        hint = "; evaluate_many takes several structures" if several else ""
+        raise Error(f"found a {type(atoms).__name__}, expected ase.Atoms{hint}")
     if not len(atoms):
         raise Error("structure has no atoms")
     index = np.full(len(chemical_symbols) + 1, -1, dtype=np.int32)

@@ -51,7 +51,7 @@ public:
     /// to the units of the directory: 1.8897261328 and 0.0367493254 for Bohr and Hartree. Throws Error with
     /// file and line. Among others, this happens for keywords that would change the energy in a way that is
     /// not supported, and if n2p2 and RuNNer read a file differently and nothing shows which program it is
-    /// for.
+    /// for. The folder of a training run may be given in place of its potential.
     static Potential load(const std::string& directory, double cflength = 1.0, double cfenergy = 1.0);
 
     /// Write the directory in eV and Angstrom, and create it if needed. Each file is written under a
@@ -181,6 +181,9 @@ struct InputFunctions {
     SymmetryFunctions functions;
 };
 InputFunctions read_functions(const std::string& input_nn, double cflength = 1.0);
+
+/// Return the folder of the potential in the folder of a training run, and any other directory as it is.
+std::string potential_directory(const std::string& directory);
 
 /// Return the atomic number of a chemical symbol; 0 if there is no such element.
 int atomic_number(const std::string& symbol);

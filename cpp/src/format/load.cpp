@@ -11,7 +11,16 @@ namespace sitewise {
 
 namespace fs = std::filesystem;
 
-Potential Potential::load(const std::string& directory, double cflength, double cfenergy) {
+std::string potential_directory(const std::string& directory) {
+    const fs::path path(directory), inside = path / "potential";
+    std::error_code code;
+    const bool run = fs::exists(path / "training.toml", code) || fs::exists(path / "checkpoint.npz", code);
+    return run && !fs::exists(path / "input.nn", code) && fs::is_directory(inside, code) ? inside.string()
+                                                                                         : directory;
+}
+
+Potential Potential::load(const std::string& given, double cflength, double cfenergy) {
+    const std::string directory = potential_directory(given);
     for (double factor : {cflength, cfenergy})
         if (!(factor > 0.0) || !std::isfinite(factor))
             throw Error("cflength and cfenergy must be positive numbers");

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "sitewise/posterior.hpp"
+#include "sitewise/potential.hpp"
 #include "text.hpp"
 
 namespace sitewise {
@@ -44,7 +45,8 @@ Header read_header(LineReader& reader, const Place& file) {
 }  // namespace
 
 Posterior Posterior::load(const std::string& directory) {
-    const std::filesystem::path path = std::filesystem::path(directory) / "posterior.data";
+    const std::filesystem::path path =
+        std::filesystem::path(potential_directory(directory)) / "posterior.data";
     LineReader reader(path, "#");
     const Place file{path.string()};
     const Header header = read_header(reader, file);

@@ -29,12 +29,26 @@ GROUP_KEYS = ("config_type", "group")
 class Dataset(Sequence[Structure]):
     """A sequence of structures with labels.
 
-    `read`, slices and `split` make data sets.
+    `read`, slices and `split` make data sets, too.
+
+    Parameters
+    ----------
+    structures
+        Structures, or `ase.Atoms` in Angstrom and eV, whose labels are found as `read` finds them by default.
+    stresses_ignored
+        Number of stresses that were left out.
+
+    Raises
+    ------
+    Error
+        An item is neither, or is damaged as in `read`.
     """
 
-    def __init__(self, structures: Iterable[Structure], stresses_ignored: int = 0) -> None:
-        self._structures = tuple(structures)
-        self._stresses_ignored = stresses_ignored
+    def __init__(self, structures: Iterable[Structure | Atoms], stresses_ignored: int = 0) -> None:
+        given = tuple(structures)
+        reader = None if all(isinstance(s, Structure) for s in given) else _in_memory(given)
+        self._structures: tuple[Structure, ...] = tuple(reader.structures) if reader else given  # type: ignore[assignment]
+        self._stresses_ignored = reader.stresses_ignored if reader else stresses_ignored
 
     @classmethod
     def read(
@@ -295,6 +309,18 @@ class _Reader:
         _require_sense(bare, source)
         group = next((str(atoms.info[key]) for key in GROUP_KEYS if key in atoms.info), "")
         self.structures.append(Structure(bare, labels.energy, labels.forces, stress, group, source, known))
+
+
+def _in_memory(frames: Sequence[Structure | Atoms]) -> _Reader:
+    """Return the reader of structures that are in memory."""
+    from ase import Atoms
+
+    reader = _Reader({}, Units.of("Angstrom", "eV"))
+    for number, atoms in enumerate(frames):
+        if not isinstance(atoms, Atoms):
+            raise Error(f"item {number} of a data set is a {type(atoms).__name__}, expected ase.Atoms")
+        reader.add(atoms, "in memory", number)
+    return reader
 
 
 def _require_sense(atoms: Atoms, source: str) -> None:

@@ -33,16 +33,43 @@ def read_data(table: Data, rng: np.random.Generator, reporter: Reporter) -> tupl
     everything = Dataset.read(table.train, reporter=reporter, **table.reading())
     if isinstance(table.test, list):
         test = Dataset.read(table.test, reporter=reporter, **table.reading())
-        unknown = set(test.elements) - set(everything.elements)
-        if unknown:
-            raise Error(f"[data] test has {', '.join(sorted(unknown))}, which no training structure has")
-        if not table.mixed_labels:
-            require_one_source(by_source(s.sources for s in [*everything, *test]), "[data] train and test")
-        _warn_of_shared(everything, test, reporter)
-        return everything, test
-    if table.test == 0:
+        return _with_test(everything, test, table.mixed_labels, reporter)
+    return _divided(everything, table.test, rng, reporter)
+
+
+def given_data(
+    everything: Dataset, test: Dataset | float, rng: np.random.Generator, reporter: Reporter
+) -> tuple[Dataset, Dataset]:
+    """Return training and test data of structures in memory, as `read_data`.
+
+    Raises
+    ------
+    Error
+        There are no labels, and as `read_data`.
+    """
+    everything.require_labels()
+    if isinstance(test, Dataset):
+        return _with_test(everything, test, False, reporter)
+    require_one_source(by_source(s.sources for s in everything), "the structures to train on")
+    return _divided(everything, test, rng, reporter)
+
+
+def _with_test(everything: Dataset, test: Dataset, mixed: bool, reporter: Reporter) -> tuple[Dataset, Dataset]:
+    unknown = set(test.elements) - set(everything.elements)
+    if unknown:
+        raise Error(f"[data] test has {', '.join(sorted(unknown))}, which no training structure has")
+    if not mixed:
+        require_one_source(by_source(s.sources for s in [*everything, *test]), "[data] train and test")
+    _warn_of_shared(everything, test, reporter)
+    return everything, test
+
+
+def _divided(
+    everything: Dataset, fraction: float, rng: np.random.Generator, reporter: Reporter
+) -> tuple[Dataset, Dataset]:
+    if fraction == 0:
         return everything, Dataset([])
-    train, test = everything.split(table.test, rng)
+    train, test = everything.split(fraction, rng)
     reporter.say(f"{len(train)} structures to train on, {len(test)} held out")
     missing = set(everything.elements) - set(train.elements)
     if missing:
@@ -109,6 +136,8 @@ def check_labels(data: Dataset, settings: Training, reporter: Reporter) -> None:
         if weight in settings.model_fields_set:
             raise Error(f"[training] {weight} is {value:g}, but {lack}{hint}")
         reporter.say(f"{lack}: only the other labels count")
+    if data.count("stress") and not settings.stress_weight:
+        reporter.say(f"{data.count('stress')} stresses are not trained on: stress_weight is 0")
     stress = implausible_stress(data)
     if stress:
         reporter.warn(stress)

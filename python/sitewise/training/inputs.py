@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from .random_streams import Stream, random_numbers
 from .seconds import Seconds
 from .settled import settled
 
+OnLog = Callable[[dict[str, float]], None]
 LOGGED_TRAIN, LOGGED_TEST = 50, 1000  # structures that log points look at, always the same ones
 
 
@@ -66,6 +68,8 @@ class Inputs:
         Structures that log points look at.
     monitor
         Follows the invariant points; None without any.
+    on_log
+        See `train`.
     """
 
     config: Config
@@ -81,6 +85,7 @@ class Inputs:
     hashes: dict[str, str]
     logged: Logged
     monitor: Monitor | None
+    on_log: OnLog | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -112,7 +112,8 @@ def _write_settings(inputs: Inputs, path: Path, results: Results) -> None:
         "test_data_sha256": inputs.hashes["test data"],
         "errors": {name: _without_groups(results.errors[name]) for name in results.comparisons},
     }
-    write_text(path, tomli_w.dumps({**inputs.config.tables(), "result": result}))
+    tables = inputs.config.from_folder(path.parent).tables()
+    write_text(path, tomli_w.dumps({**tables, "result": result}))
 
 
 def _without_groups(table: dict[str, Any]) -> dict[str, Any]:

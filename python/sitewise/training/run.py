@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,8 +31,9 @@ from ..signals import Interrupted, Stop, stop_signals
 from ..structures import Floats
 from .baseline import range_of, with_baseline
 from .checkpoint import State
+from .data import given_data
 from .disagreement import set_apart
-from .inputs import Inputs, make_inputs
+from .inputs import Inputs, OnLog, make_inputs
 from .log import LOG_COLUMNS, log_interval, write_log
 from .monitoring import AdHocWatch
 from .optimizers import Objective, Optimizer, make_optimizer, silent_line_searches
@@ -43,6 +44,9 @@ from .results import Results, compare_with_labels, error_tables, provenance, wri
 from .seconds import Seconds, Stopwatch
 from .student import student_inputs
 
+if TYPE_CHECKING:
+    from ase import Atoms
+
 CHECKPOINT = "checkpoint.npz"
 OUTPUTS = (CHECKPOINT, "potential", "training.toml", "log.csv", "errors.json", "outliers.csv")
 CHECKPOINT_SECONDS = 60.0  # between two checkpoints, where log points are rarer
@@ -50,15 +54,18 @@ DIVERGED = 1e6  # times the lowest logged loss
 
 
 def train(
-    config: Config | str | Path,
+    config: Config | str | Path | Dataset | Sequence[Atoms],
     out: str | Path,
     resume: bool = False,
     reporter: Reporter | None = None,
     data: tuple[Dataset, Dataset] | None = None,
     ranks: Ranks | None = None,
     device: Device = "cpu",
+    test: Dataset | Sequence[Atoms] | float = 0.1,
+    on_log: OnLog | None = None,
+    **settings: Any,
 ) -> Potential | Ensemble:
-    """Train a potential.
+    """Train a potential, from a RUN.toml or from structures in memory.
 
     The loss is the mean over structures of (dE/N)^2, plus force_weight times the mean over components of dF^2,
     plus stress_weight times that of dS^2 (eV, Angstrom), plus l2 times the sum of squares of all weight
@@ -67,7 +74,7 @@ def train(
     Parameters
     ----------
     config
-        A configuration or the path of a RUN.toml.
+        A configuration or the path of a RUN.toml; or structures, with `test` and `settings`.
     out
         Folder for `potential/`, `training.toml`, `log.csv`, `errors.json`, pictures and `checkpoint.npz`.
     resume
@@ -81,6 +88,13 @@ def train(
     device
         "cpu" or "cuda", which computes the loss and its gradient; neighbour lists, features and the Gauss-Newton
         matrix of the preconditioner come from the processor.
+    test
+        Held-out structures, or the fraction of the structures to hold out; for structures in memory.
+    on_log
+        Called at each log point with the columns of `log.csv` by their names, and "replica". Replicas that run at the
+        same time call it from their threads.
+    settings
+        Keys of RUN.toml for structures in memory, see `Config.of`.
 
     Returns
     -------
@@ -97,12 +111,19 @@ def train(
         On Ctrl-C or SIGTERM, after a checkpoint.
     """
     out, reporter = Path(out), reporter or Reporter()
+    if isinstance(config, (Dataset, Sequence)) and not isinstance(config, str):
+        held_out = test if isinstance(test, (Dataset, float, int)) else Dataset(test)
+        fraction = 0.0 if isinstance(held_out, Dataset) else held_out
+        structures, config = Dataset(config), Config.of(fraction, **settings)
+        data = given_data(structures, held_out, random_numbers(config.training.seed, Stream.SPLIT), reporter)
+    elif settings:
+        raise Error(f"{', '.join(settings)}: settings are for structures in memory; a RUN.toml has its own")
     if not isinstance(config, Config):
         config = Config.load(config)
     with run_folder(out, reporter), stop_signals() as stop:
         if not resume and any((out / name).exists() for name in (*OUTPUTS, "replica-0", "ensemble")):
             raise Error(f"{out}: holds a run already; continue with --resume or choose another folder")
-        inputs = make_inputs(config, reporter, data, ranks, device)
+        inputs = replace(make_inputs(config, reporter, data, ranks, device), on_log=on_log)
         if not config.training.student:
             return train_replicas(inputs, out, stop, resume)
         ensemble = train_replicas(inputs, out / "ensemble", stop, resume)
@@ -172,18 +193,29 @@ def begin_run(inputs: Inputs, out: Path, stop: Stop, replica: int = 0, resume: b
 
 def _resumed(inputs: Inputs, checkpoint: Path, replica: int, optimizer: Optimizer) -> State:
     state = State.load(checkpoint, identity(inputs, replica))
+    if state.iteration > inputs.iterations:
+        raise Error(
+            f"{checkpoint.parent}: is at iteration {state.iteration} already, beyond the {inputs.iterations} that are "
+            "asked for"
+        )
+    state.stopped = False
     state.require(checkpoint, inputs.parameters.size, optimizer.dimensions, len(inputs.columns))
     inputs.reporter.say(f"resumed at iteration {state.iteration} of {inputs.iterations}")
     return state
 
 
 def identity(inputs: Inputs, replica: int) -> dict[str, Any]:
-    """Return what must be equal to resume a run: settings that change numbers, and data."""
+    """Return what must be equal to resume a run: settings that change numbers, and data.
+
+    A finished run continues with more iterations, so their number is not part of it.
+    """
     tables = inputs.config.tables()
     recipe = inputs.config.training.recipe
     tables["training"]["recipe"] = OLD_NAMES.get(recipe, recipe)
     del tables["data"], tables["invariants"], tables["training"]["memory_budget"], tables["training"]["replicas"]
     del tables["training"]["posterior"]
+    for length in ("iterations", "epochs"):
+        tables["training"].pop(length, None)
     flat = {f"[{table}] {key}": value for table, keys in tables.items() for key, value in keys.items()}
     functions = hashlib.sha256(str(inputs.functions).encode()).hexdigest()
     return {**flat, "replica": replica, **inputs.hashes, "symmetry functions": functions}
@@ -301,6 +333,8 @@ class Run:
         epoch = state.iteration * settings.batch(size) / size
         state.log.append([state.iteration, epoch, self._rate(), *train, *test, self.stopwatch.wall(), *deltas])
         write_log(self.out / "log.csv", inputs.columns, state.log)
+        if inputs.on_log is not None:
+            inputs.on_log(dict(zip(inputs.columns, state.log[-1], strict=True)) | {"replica": self.replica})
         shown = test if len(inputs.test.data) else train
         note = inputs.monitor.note(deltas) if inputs.monitor else ""
         advance(0, note=f"{1e3 * shown.energy_rmse:.2f} meV/atom {shown.force_rmse:.3f} eV/Å{note}")
