@@ -156,9 +156,8 @@ def test_the_warning_names_the_worst_point_that_counts(tmp_path):
     write(tmp_path / "t.xyz", silicon_frames(8))
     functions = SymmetryFunctions.preset("auto", ["Si"], 5.0)
     data = Dataset.read(tmp_path / "t.xyz", reporter=QUIET)
-    monitor = Monitor.of(
-        list(Dataset.read(tmp_path / "c.xyz", reporter=QUIET)), functions, Environments.of(data, functions)
-    )
+    points = list(Dataset.read(tmp_path / "c.xyz", reporter=QUIET))
+    monitor = Monitor.of(points, functions, Environments.of(data, functions), data)
     assert monitor.counted.tolist() == [True, True, False]
     log = np.array([[0.02, 0.3, 2.0]] * 30)
     text = monitor.warning(log, 0.001, 6)
@@ -166,7 +165,10 @@ def test_the_warning_names_the_worst_point_that_counts(tmp_path):
     assert "Add structures" in text
     assert monitor.warning(log, 0.05, 6) is None
     assert monitor.note(log[-1]) == " Δ +300.0 meV"
-    assert "1 not counted" in monitor.summary(log[-1])
+    causes = monitor.causes(log[-1], 0.001)
+    assert causes[1:] == ["mapping", "extrapolation"]
+    assert "1 not counted" in monitor.summary(log[-1], causes)
+    assert "extrapolation at 1" in monitor.summary(log[-1], causes)
 
 
 def test_the_worst_point_may_be_too_low(tmp_path):
@@ -176,13 +178,13 @@ def test_the_worst_point_may_be_too_low(tmp_path):
     functions = SymmetryFunctions.preset("auto", ["Si"], 5.0)
     data = Dataset.read(tmp_path / "t.xyz", reporter=QUIET)
     points = list(Dataset.read(tmp_path / "c.xyz", reporter=QUIET))
-    monitor = Monitor.of(points, functions, Environments.of(data, functions))
+    monitor = Monitor.of(points, functions, Environments.of(data, functions), data)
     assert monitor.counted.all()
     for signs in ([1, -1], [-1, -1]):
         errors = np.array([0.02, 0.3]) * signs
         assert "c:1 is wrong by -300 meV" in monitor.warning(np.array([errors] * 30), 0.001, 6)
         assert monitor.note(errors) == " Δ -300.0 meV"
-        summary = monitor.summary(errors)
+        summary = monitor.summary(errors, [None, None])
         assert "wrong by 212.6 meV (RMS of 2), at most -300.0 meV at c:1" in summary
 
 

@@ -9,9 +9,11 @@ import numpy as np
 
 from ..io.dataset import Dataset
 from ..structures import Flags, Floats, Structure
+from .bars import Bar, ErrorCause, cause_of_error, error_bars
 from .clusters import ClusteredAtoms
 from .counts import comparison, compositions
 from .diagnostic import Diagnostic
+from .energy_process import EnergyProcess
 from .gspace import Embedding, Placed
 from .invariants import extrapolated, invariant_energy, is_invariant
 from .models import Model
@@ -31,12 +33,32 @@ class InvariantPoint:
         Whether the crystal is far from all data.
     volume
         Volume of an atom, cubic Angstrom.
+    bar
+        Error bar of the atomic energy before training, eV; None without energies of the data.
+    cause
+        Why it is wrong, see `cause_of_error`; None if it is not.
     """
 
     name: str
     delta: float
     extrapolation: bool
     volume: float
+    bar: float | None
+    cause: ErrorCause | None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the point tests the mapping."""
+        return not self.extrapolation or self.cause == "mapping"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetError:
+    """Error of the energy of a target, eV/atom, and why it is wrong, see `cause_of_error`; None if it is not."""
+
+    name: str
+    error: float
+    cause: ErrorCause | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +90,8 @@ class Accuracy(Diagnostic):
         RMSE of the total energies of the data, eV/atom; None without labels.
     invariants
         Errors at crystals of equivalent atoms.
+    target_errors
+        Errors at targets that have an energy.
     unlabelled_crystals
         Names of such crystals that lack an energy, or atomic energies of the model.
     split
@@ -81,6 +105,7 @@ class Accuracy(Diagnostic):
 
     energy_rmse: float | None
     invariants: list[InvariantPoint]
+    target_errors: list[TargetError]
     unlabelled_crystals: list[str]
     split: ModelDifference
     rigidity: list[list[float]] | None
@@ -99,14 +124,44 @@ def find_crystals(sets: Iterable[Embedding]) -> list[Structure]:
     return [s for part in sets for s in part.data if is_invariant(s.atoms)]
 
 
-def invariant_points(embedding: Embedding, crystals: Sequence[Structure], model: Model) -> list[InvariantPoint]:
-    """Return the error of the atomic energy of each crystal."""
+def invariant_points(
+    embedding: Embedding,
+    crystals: Sequence[Structure],
+    model: Model,
+    rmse: float | None,
+    process: EnergyProcess | None,
+    accuracy: float,
+) -> list[InvariantPoint]:
+    """Return the error of the atomic energy of each crystal, and why it is wrong."""
+    if not crystals:
+        return []
     far = _far_from_data(embedding, crystals)
+    bars = _bars(embedding.embed(Dataset(crystals)).placed, process, accuracy)
     points = []
-    for s, outside in zip(crystals, far.tolist(), strict=True):
+    for s, outside, bar in zip(crystals, far.tolist(), bars, strict=True):
         delta = float(model.energies(s)[0]) - invariant_energy(s)
-        points.append(InvariantPoint(s.source, delta, outside, float(s.atoms.cell.volume) / len(s.atoms)))
+        cause = cause_of_error(delta, rmse, bar, outside, accuracy)
+        volume = float(s.atoms.cell.volume) / len(s.atoms)
+        points.append(InvariantPoint(s.source, delta, outside, volume, bar.energy if bar else None, cause))
     return points
+
+
+def target_errors(
+    targets: Embedding, model: Model, rmse: float | None, process: EnergyProcess | None, accuracy: float
+) -> list[TargetError]:
+    """Return the error of each target that has an energy, and why it is wrong."""
+    bars = _bars(targets.placed, process, accuracy)
+    errors = []
+    for s, bar in zip(targets.data, bars, strict=True):
+        if s.energy is not None and model.knows(s):
+            error = (float(model.energies(s).sum()) - s.energy) / len(s.atoms)
+            errors.append(TargetError(s.source, error, cause_of_error(error, rmse, bar, far=False, accuracy=accuracy)))
+    return errors
+
+
+def _bars(structures: Placed, process: EnergyProcess | None, accuracy: float) -> Sequence[Bar | None]:
+    """Return the error bar of each structure; None without a process."""
+    return error_bars(process, structures, accuracy) if process else [None] * structures.n_structures
 
 
 def _far_from_data(embedding: Embedding, crystals: Sequence[Structure]) -> Flags:

@@ -11,7 +11,9 @@ from .gspace import Placed
 
 ACCURACY = 0.010  # eV/atom
 FAR = 0.25  # part of a bar that is left if all atomic energies of the data were known, from which on it extrapolates
+TIMES_RMSE = 10.0  # that of total energies, which they are right compared with an error above
 Cause = Literal["mapping", "extrapolation", "data"]
+ErrorCause = Literal["mapping", "extrapolation", "fit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,36 @@ def error_bars(process: EnergyProcess, structures: Placed, accuracy: float) -> l
     known, more = process.with_atomic_energies(structures), process.with_more(structures)
     rows = zip(energies.tolist(), structures.split(atoms), known.tolist(), more.tolist(), strict=True)
     return [Bar(bar, own, _cause(accuracy, bar, *others)) for bar, own, *others in rows]
+
+
+def cause_of_error(
+    error: float, rmse: float | None, bar: Bar | None, far: bool, accuracy: float = ACCURACY
+) -> ErrorCause | None:
+    """Return why an energy per atom is wrong; None if it is not, or if nothing is known about it.
+
+    The reason is that of an open bar, "mapping" or "extrapolation", if the error is not above the bar, or if total
+    energies are right compared with it. Otherwise it is "fit", or "extrapolation" far from the data if total energies
+    are right.
+
+    Parameters
+    ----------
+    error
+        Error of the energy, eV/atom.
+    rmse
+        RMSE of the total energies of the data, eV/atom; None without any.
+    bar
+        Error bar of the energy at this accuracy; None without energies.
+    far
+        Whether its environments are farther from those of the data than these are from each other.
+    accuracy
+        Smaller errors are none, eV/atom.
+    """
+    if bar is None or rmse is None or not abs(error) > accuracy:
+        return None
+    right = abs(error) > TIMES_RMSE * rmse
+    if bar.cause in ("mapping", "extrapolation") and (right or abs(error) <= bar.energy):
+        return bar.cause
+    return "extrapolation" if far and right else "fit"
 
 
 def _cause(accuracy: float, bar: float, known: float, more: float) -> Cause | None:

@@ -15,7 +15,7 @@ from ..potential import Potential
 from ..progress import Reporter
 from ..structures import Floats, Structure
 from ..symmetry import SymmetryFunctions
-from .accuracy import Accuracy, compare, energy_rmse, find_crystals, invariant_points, of_elements
+from .accuracy import Accuracy, compare, energy_rmse, find_crystals, invariant_points, of_elements, target_errors
 from .bars import ACCURACY
 from .clustering import JointClustering
 from .clusters import Partition, cluster_atoms, partition
@@ -31,6 +31,7 @@ from .determinability import (
 from .diagnostic import Diagnostic
 from .energy_process import LENGTHS as SMOOTH_LENGTHS
 from .energy_process import EnergyProcess, Measurements
+from .gauges import Gauges, gauges
 from .gspace import Embedding, Integers, Placed
 from .judgement import Judge, Judgement
 from .models import Model, PotentialModel, as_model
@@ -90,6 +91,8 @@ class Diagnosis:
         What the data hold.
     partition
         Clusters, and the combinations of their energies that are free.
+    gauges
+        Elements whose atomic energies mean nothing.
     determinability
         How far the energy of each atom is determined.
     judgement
@@ -111,6 +114,7 @@ class Diagnosis:
     formulas: dict[str, str]
     contents: Contents
     partition: Partition
+    gauges: Gauges
     determinability: AtomDeterminability
     judgement: Judgement
     suggested: list[Structure]
@@ -204,7 +208,9 @@ def diagnose(
         found_crystals = find_crystals(sets)
         crystals = [s for s in found_crystals if s.energy is not None and model.knows(s)]
         rest = [s.source for s in found_crystals if s.energy is None or not model.knows(s)]
-        points = invariant_points(embedding, crystals, model)
+        process = fitted or _energy_process(embedding, [], reporter)
+        points = invariant_points(embedding, crystals, model, rmse, process, accuracy)
+        errors = target_errors(wanted, model, rmse, process, accuracy) if wanted else []
         split = compare(atoms, found.names, energies - of_elements(placed, energies))
         rigidity = None
         if isinstance(model, PotentialModel):
@@ -212,7 +218,7 @@ def diagnose(
         compared = None
         if other is not None:
             compared = compare(atoms, found.names, as_model(other).of_all(data, reporter) - energies)
-        mapped = Accuracy(rmse, points, rest, split, rigidity, compared)
+        mapped = Accuracy(rmse, points, errors, rest, split, rigidity, compared)
     targets = None
     if wanted is not None:
         known = processes[MAIN_LENGTH].determinability(wanted.placed)
@@ -229,6 +235,7 @@ def diagnose(
         formulas={s.source: s.atoms.get_chemical_formula() for part in sets for s in part.data},
         contents=contents(embedding),
         partition=found,
+        gauges=gauges(embedding),
         determinability=determinability,
         judgement=judgement,
         suggested=suggested,

@@ -11,14 +11,13 @@ import numpy as np
 from .. import _core
 from .._core import Error
 from ..structures import Flags, Floats, Structure
+from .bars import ACCURACY, TIMES_RMSE
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 SYMMETRY_PRECISION = 1e-3  # Angstrom
 EQUALLY_NEAR = 10 * SYMMETRY_PRECISION  # both ends of several pairs, and the cell, may be off by the precision
-SMALLEST = 0.010  # eV: no warning below
-TIMES_RMSE = 10.0
 STALLED = 0.8  # of the error a fifth of the run ago
 SPREAD, SAMPLE = 0.99, 2_000  # quantile of the distances to the nearest neighbour, and size of the sample
 
@@ -103,13 +102,10 @@ def extrapolated(training: Floats, points: Floats) -> Flags:
     return np.asarray(~(np.sqrt(nearest) <= limit))
 
 
-def is_adhoc(delta: float, rmse: float) -> bool:
-    """Return whether an atomic energy is wrong by delta, eV, although totals are right to an RMSE, eV/atom."""
-    return abs(delta) > SMALLEST and abs(delta) > TIMES_RMSE * rmse
-
-
 def adhoc_warning(name: str, delta: Floats, rmse: float, window: int) -> str | None:
-    """Return a warning if totals are right and the mapping is wrong, else None.
+    """Return a warning if totals are right and an atomic energy is wrong and hardly improves, else None.
+
+    It is for points whose error is one of the mapping, see `cause_of_error`.
 
     Parameters
     ----------
@@ -125,7 +121,7 @@ def adhoc_warning(name: str, delta: Floats, rmse: float, window: int) -> str | N
     if len(delta) <= window:
         return None
     now, before = abs(float(delta[-1])), abs(float(delta[-1 - window]))
-    if not (is_adhoc(now, rmse) and now > STALLED * before):
+    if not (now > ACCURACY and now > TIMES_RMSE * rmse and now > STALLED * before):
         return None
     return (
         f"ad hoc mapping: the atomic energy of the crystal {name} is wrong by {1e3 * delta[-1]:+.0f} meV and hardly "

@@ -10,7 +10,7 @@ import numpy as np
 from .accuracy import Accuracy, InvariantPoint, ModelDifference
 from .contents import Contents
 from .diagnosis import Diagnosis
-from .invariants import is_adhoc
+from .gauges import Gauge
 from .judgement import Candidate, Judgement, Suggestion, Target
 
 SHOWN = 3  # candidates and targets
@@ -50,7 +50,7 @@ class Verdict(NamedTuple):
         accuracy = diagnosis.accuracy
         answer, *targets = _target_lines(diagnosis)
         return cls(
-            [*(_adhoc_lines(accuracy) if accuracy else ()), answer],
+            [*(_wrong_lines(accuracy) if accuracy else ()), answer],
             targets,
             _candidate_lines(diagnosis) or _hint(diagnosis.judgement),
             _accuracy_lines(diagnosis, accuracy) if accuracy else [],
@@ -126,12 +126,31 @@ def _composition_lines(diagnosis: Diagnosis) -> list[str]:
         lines.append(
             f"no structure with {', '.join(unknown)} has an energy: energies of structures with it are arbitrary"
         )
-    if diagnosis.partition.composition_nullity > len(unknown):
+    return [*lines, *_gauge_lines(diagnosis.gauges.meaningless)]
+
+
+def _gauge_lines(meaningless: Sequence[Gauge]) -> list[str]:
+    """Name the elements whose atomic energies mean nothing alone."""
+    lines = []
+    for gauge in meaningless:
+        if gauge.by == "composition":
+            alone = " and ".join(f"atomic energies of {element} alone" for element in gauge.elements)
+            lines.append(
+                f"the split of energy between {_listed(gauge.elements)} is free, since the compositions of the data do "
+                f"not fix it: {alone} mean nothing; this is harmless where what you simulate has the same ratios"
+            )
+    pairs = [gauge.elements for gauge in meaningless if gauge.by == "pairs"]
+    if pairs:
+        names = sorted({element for pair in pairs for element in pair})
         lines.append(
-            "the elements occur in fixed ratios: energy may move between them unseen, which is harmless where "
-            "what you simulate has the same ratio"
+            f"the energy of pairs {_listed(['-'.join(pair) for pair in pairs])} may be counted at either atom: in "
+            f"structures with both, atomic energies of {_listed(names, 'or')} alone mean nothing, and sums do"
         )
     return lines
+
+
+def _listed(names: Sequence[str], last: str = "and") -> str:
+    return f" {last} ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _atom_line(diagnosis: Diagnosis) -> str:
@@ -235,7 +254,7 @@ def _accuracy_lines(diagnosis: Diagnosis, accuracy: Accuracy) -> list[str]:
         )
         lines.append(f"total energies of the data: wrong by {1e3 * rmse:.1f} meV/atom (RMS){other}")
     points, lacking = accuracy.invariants, accuracy.unlabelled_crystals
-    counted = [point for point in points if not point.extrapolation]
+    counted = [point for point in points if point.counts]
     if counted:
         lines.append(_invariant_line(diagnosis, counted))
     if len(counted) < len(points):
@@ -278,15 +297,23 @@ def _invariant_line(diagnosis: Diagnosis, counted: Sequence[InvariantPoint]) -> 
     )
 
 
-def _adhoc_lines(accuracy: Accuracy) -> list[str]:
-    """Say whether the invariant points that count show an ad hoc mapping."""
-    rmse = accuracy.energy_rmse
-    if rmse is None:
-        return []
-    bad = [p for p in accuracy.invariants if not p.extrapolation and is_adhoc(p.delta, rmse)]
-    if not bad:
-        return []
-    return [
-        f"ad hoc mapping: totals are right and the atomic energies of {len(bad)} of the crystals are wrong; add "
-        "structures with another ratio of these atoms to others (--target with --suggest or --candidates)"
-    ]
+ADVICE = {
+    "mapping": "ad hoc mapping: totals are right and {}; add structures with another ratio of these atoms to others "
+    "(--target with --suggest or --candidates)",
+    "fit": "misfit: {}, although no ratio or environment is missing in the data; more data of the same kinds or a "
+    "larger network help, and other ratios do not: look at the errors of forces",
+    "extrapolation": "extrapolation: {}, since nothing in the data is like them; add structures like them",
+}
+
+
+def _wrong_lines(accuracy: Accuracy) -> list[str]:
+    """Say which energies are wrong, for what reason, and what to do."""
+    lines = []
+    for cause, advice in ADVICE.items():
+        crystals = [point for point in accuracy.invariants if point.cause == cause]
+        targets = [target for target in accuracy.target_errors if target.cause == cause]
+        wrong = [f"the atomic energies of {len(crystals)} of the crystals are wrong"] if crystals else []
+        wrong += [f"the energies of {len(targets)} of the targets are wrong"] if targets else []
+        if wrong:
+            lines.append(advice.format(" and ".join(wrong)))
+    return lines

@@ -19,6 +19,7 @@ from ..mapping.energy_process import MIDDLE, REPRESENTATIVES, Measurements, Mode
 from ..mapping.gaussian import farthest
 from ..mapping.gspace import Embedding, Environments, GSpace, Integers, Placed
 from ..structures import Floats
+from .baseline import range_of, without_baseline
 from .inputs import Inputs
 from .optimizers import LBFGS, Objective
 from .random_streams import Stream, random_numbers
@@ -108,7 +109,8 @@ def open_offsets(inputs: Inputs, replicas: int) -> tuple[Probes, Floats]:
     The changes have WIDER times the standard deviation of the Gaussian process in combinations that are OPEN, and are 0
     in others. Their mean over the replicas is 0 and their sample deviation exact, so the mean of the ensemble stays.
     """
-    functions, structures = inputs.functions, inputs.train.data
+    functions = inputs.functions
+    structures = without_baseline(inputs.train.data, range_of(inputs.config))
     environments = Environments.of(structures, functions)
     space = GSpace(environments, [functions.core.count(e) for e in range(len(functions.elements))])
     data = Embedding(structures, functions, space, space.place(environments))

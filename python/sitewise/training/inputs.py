@@ -234,9 +234,9 @@ def _monitor(
     if config.invariants.data == []:
         return None
     zbl = range_of(config)
-    everything = without_baseline(Dataset([*train.data, *test]), zbl)
+    learnt, held_out = (without_baseline(each, zbl) for each in (train.data, test))
     points = None if points is None else without_baseline(points, zbl)
-    return make_monitor(points, everything, functions, train.prepared, reporter)
+    return make_monitor(points, learnt, held_out, functions, train.prepared, reporter)
 
 
 def _subset(seed: int, size: int, at_most: int) -> list[int]:

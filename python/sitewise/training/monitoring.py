@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from threading import Lock
+from typing import NamedTuple, get_args
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from .. import _core
 from .._core import Error
 from ..features.training_set import TrainingSet
 from ..io.dataset import Dataset
-from ..mapping.gspace import Environments, GSpace
+from ..mapping.bars import ACCURACY, Bar, ErrorCause, cause_of_error, error_bars
+from ..mapping.energy_process import EnergyProcess, Measurements
+from ..mapping.gspace import Embedding, Environments, GSpace
 from ..mapping.invariants import adhoc_warning, extrapolated, invariant_energy, is_invariant, short_name
 from ..progress import Reporter
 from ..structures import Flags, Floats, Structure
@@ -46,6 +49,37 @@ class Crystal(NamedTuple):
     energy: float
 
 
+class CrystalBars:
+    """Error bars of crystals before training, which are computed when they are asked for, once.
+
+    Parameters
+    ----------
+    data
+        The training structures with their labels.
+    functions
+        The functions of the potential.
+    crystals
+        The crystals.
+    """
+
+    def __init__(self, data: Dataset, functions: SymmetryFunctions, crystals: Sequence[Structure]) -> None:
+        self._data, self._functions, self._crystals = data, functions, crystals
+        self._lock = Lock()  # replicas ask at the same time
+        self._found: list[Bar] | None = None
+
+    def __call__(self) -> Sequence[Bar | None]:
+        """Return the bar of the energy per atom of each crystal; None without energies of the data."""
+        if not self._data.count("energy"):
+            return [None] * len(self._crystals)
+        with self._lock:
+            if self._found is None:
+                data = Embedding.of(self._data, self._functions)
+                crystals = data.embed(Dataset(self._crystals)).placed
+                process = EnergyProcess(Measurements.of(data), [data.placed], lambda *_: None)
+                self._found = error_bars(process, crystals, ACCURACY)
+            return self._found
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Monitor:
     """Follows delta = e_NN - E/N at crystals whose atoms are all equivalent, the direct test of atomic energies.
@@ -55,14 +89,19 @@ class Monitor:
     crystals
         The invariant points.
     counted
-        Whether a point tests the mapping [points]: not where it is an extrapolation.
+        Whether a point is near the training data [points]: others are an extrapolation.
+    bars
+        Returns the error bar of each point before training; None without energies of the data.
     """
 
     crystals: list[Crystal]
     counted: Flags
+    bars: Callable[[], Sequence[Bar | None]]
 
     @classmethod
-    def of(cls, points: Sequence[Structure], functions: SymmetryFunctions, training: Environments) -> Monitor:
+    def of(
+        cls, points: Sequence[Structure], functions: SymmetryFunctions, training: Environments, data: Dataset
+    ) -> Monitor:
         """Make the monitor of some points.
 
         Parameters
@@ -73,6 +112,8 @@ class Monitor:
             The functions of the potential.
         training
             The environments that it is trained on.
+        data
+            The structures of these environments, with their labels.
 
         Raises
         ------
@@ -81,17 +122,19 @@ class Monitor:
         """
         space = GSpace(training, [functions.core.count(e) for e in range(len(functions.elements))])
         crystals: list[Crystal] = []
+        different: list[Structure] = []
         for structure in points:
             crystal = _crystal(structure, functions, space)
             others = (other.place for other in crystals if other.element == crystal.element)
             if not any(np.linalg.norm(crystal.place - other) < SAME for other in others):
                 crystals.append(crystal)
+                different.append(structure)
         counted = np.zeros(len(crystals), dtype=bool)
         for element in {crystal.element for crystal in crystals}:
             mine = [k for k, crystal in enumerate(crystals) if crystal.element == element]
             known = space.coordinates(training, element)
             counted[mine] = ~extrapolated(known, np.array([crystals[k].place for k in mine]))
-        return cls(crystals, counted)
+        return cls(crystals, counted, CrystalBars(data, functions, different))
 
     @property
     def names(self) -> list[str]:
@@ -120,6 +163,8 @@ class Monitor:
     def warning(self, log: Floats, rmse: float, window: int) -> str | None:
         """Return the warning of an ad hoc mapping at the worst point that shows one; None without any.
 
+        A point shows one if its error is large, hardly improves and is one of the mapping by its error bar.
+
         Parameters
         ----------
         log
@@ -130,17 +175,30 @@ class Monitor:
             Number of intervals in a fifth of the run.
         """
         names = self.names
-        order = [int(k) for k in np.argsort(-np.abs(log[-1])) if self.counted[k]]
-        found = (adhoc_warning(names[k], log[:, k], rmse, window) for k in order)
-        return next((text for text in found if text), None)
+        found = ((k, adhoc_warning(names[k], log[:, k], rmse, window)) for k in np.argsort(-np.abs(log[-1])).tolist())
+        return next((text for k, text in found if text and self.causes(log[-1], rmse)[k] == "mapping"), None)
 
-    def table(self, potential: _core.Potential) -> list[dict[str, object]]:
-        """Return name, delta in eV and whether it is an extrapolation, of each point."""
-        rows = zip(self.names, self.deltas(potential), self.counted.tolist(), strict=True)
-        return [{"name": name, "delta": delta, "extrapolation": not counted} for name, delta, counted in rows]
+    def causes(self, deltas: Sequence[float] | Floats, rmse: float | None) -> list[ErrorCause | None]:
+        """Return why each point is wrong, for an RMSE of the total energies in eV/atom; None where it is not."""
+        if not any(abs(delta) > ACCURACY for delta in deltas):
+            return [None] * len(deltas)
+        rows = zip(deltas, self.bars(), (~self.counted).tolist(), strict=True)
+        return [cause_of_error(delta, rmse, bar, far) for delta, bar, far in rows]
 
-    def summary(self, deltas: Sequence[float]) -> str:
-        """Return a sentence that says how large the errors are."""
+    def table(self, deltas: Sequence[float], causes: Sequence[ErrorCause | None]) -> list[dict[str, object]]:
+        """Return name, delta in eV, whether it is an extrapolation, and why it is wrong, of each point."""
+        rows = zip(self.names, deltas, self.counted.tolist(), causes, strict=True)
+        return [
+            {"name": name, "delta": delta, "extrapolation": not counted, "cause": cause}
+            for name, delta, counted, cause in rows
+        ]
+
+    def summary(self, deltas: Sequence[float], causes: Sequence[ErrorCause | None]) -> str:
+        """Return a sentence that says how large the errors are, and why."""
+        wrong = [f"{word} at {causes.count(word)}" for word in get_args(ErrorCause) if word in causes]
+        return self._errors(deltas) + (f"; wrong by {', '.join(wrong)}" if wrong else "")
+
+    def _errors(self, deltas: Sequence[float]) -> str:
         worst, outside = self._worst(deltas), int((~self.counted).sum())
         note = f"; {outside} not counted as extrapolation" if outside else ""
         if worst is None:
@@ -199,7 +257,8 @@ class AdHocWatch:
 
 def make_monitor(
     given: Dataset | None,
-    data: Dataset,
+    train: Dataset,
+    test: Dataset,
     functions: SymmetryFunctions,
     training_set: TrainingSet,
     reporter: Reporter,
@@ -215,11 +274,12 @@ def make_monitor(
         unknown = set(given.elements) - set(functions.elements)
         if unknown:
             raise Error(f"[invariants] data has {', '.join(sorted(unknown))}, which no training structure has")
+    data = [*train, *test]
     points = list(given) if given is not None else [s for s in data if s.energy is not None and is_invariant(s.atoms)]
     if not points:
         reporter.say("no crystal with equivalent atoms is among the data: nothing tests the atomic energies")
         return None
-    monitor = Monitor.of(points, functions, Environments.prepared(training_set))
+    monitor = Monitor.of(points, functions, Environments.prepared(training_set), train)
     outside = int((~monitor.counted).sum())
     reporter.say(f"{len(monitor.crystals)} invariant points are followed, {outside} of them extrapolation")
     return monitor

@@ -314,8 +314,10 @@ class Run:
         self.save()
         errors = error_tables(inputs, comparisons, Seconds(state.wall_seconds, state.cpu_seconds))
         if inputs.monitor:
-            errors["invariants"] = inputs.monitor.table(potential.core)
-            inputs.reporter.say(inputs.monitor.summary(inputs.monitor.deltas(potential.core)))
+            deltas = inputs.monitor.deltas(potential.core)
+            causes = inputs.monitor.causes(deltas, errors["train"].get("energy_rmse"))
+            errors["invariants"] = inputs.monitor.table(deltas, causes)
+            inputs.reporter.say(inputs.monitor.summary(deltas, causes))
         origin = {"iterations": state.iteration, **origin}
         write_results(inputs, self.out, Results(comparisons, errors, origin, state.log))
         return potential
