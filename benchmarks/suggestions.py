@@ -57,7 +57,8 @@ class Bench:
 
     def potential(self, more: Sequence[Atoms] = (), seed: int = 0) -> Potential:
         """A network trained on the data and more structures, made once."""
-        number = zlib.crc32(b"".join(atoms.positions.tobytes() + atoms.numbers.tobytes() for atoms in more))
+        parts = [part.tobytes() for atoms in more for part in (atoms.positions, atoms.numbers, atoms.cell.array)]
+        number = zlib.crc32(b"".join(parts))
         out = self.folder / f"more-{number:08x}-{self.options.iterations}-{seed}"
         if not (out / "potential" / "input.nn").exists():
             added = [Structure(atoms, *self.system.label(atoms), None, "more", "more") for atoms in more]

@@ -11,11 +11,11 @@ import numpy as np
 from .._core import Error
 from ..files import atomic, write_text
 from ..structures import Structure
+from .variants import in_a_cell
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-ROOM = 6.0  # Angstrom of vacuum on each side of what has no cell, where a format needs one
 XYZ, ONE_EACH = (".xyz", ".extxyz"), (".vasp", ".poscar", ".inp")
 
 # Energy and forces with periods PERIODIC; the method is the user's, in a file that all inputs share.
@@ -137,12 +137,3 @@ def _cp2k(atoms: Atoms, structure: Structure, name: str) -> str:
         periodic=periodic,
         positions="\n".join(lines),
     )
-
-
-def in_a_cell(atoms: Atoms, room: float = ROOM) -> Atoms:
-    """Return a copy whose directions without period have a cell vector, with `room` on each side."""
-    copy: Atoms = atoms.copy()
-    open_axes = np.flatnonzero(~atoms.pbc).tolist()
-    if open_axes:
-        copy.center(vacuum=room, axis=open_axes)
-    return copy

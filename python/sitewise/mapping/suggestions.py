@@ -56,6 +56,8 @@ class Distances:
     usual
         Median distance of an atom from its nearest neighbour of each element; the sum of radii for pairs that are not
         in contact.
+    touching
+        Pairs that are in contact; all if none is.
     """
 
     def __init__(self, structures: Sequence[Atoms], symbols: Sequence[str]) -> None:
@@ -79,6 +81,7 @@ class Distances:
             pair: CLOSE * float(each.min()) if len(each) else UNKNOWN * sums[pair] for pair, each in joined.items()
         }
         self.usual = {pair: float(np.median(each)) if len(each) else sums[pair] for pair, each in joined.items()}
+        self.touching = [pair for pair, each in joined.items() if len(each)] or list(sums)
         self._radii = radii()
 
     def plausible(self, atoms: Atoms) -> bool:
@@ -169,7 +172,9 @@ def _all(sources: Sequence[Atoms], symbols: list[str], distances: Distances, cut
             yield from variants.slabs(crystal)
         if surfaces == 3:
             n = [len(atoms) for atoms in sources if without_periods(atoms).all()]
-            yield from variants.balls(crystal, sorted({round(part * k) for k in n[:2] for part in variants.SIZES}))
+            yield from variants.balls(
+                crystal, sorted({max(2, round(part * k)) for k in n[:2] for part in variants.SIZES})
+            )
     for atoms in sources:
         if SMALLEST <= len(atoms) <= LARGEST or not atoms.pbc.any():
             yield from _variants(Made(atoms, f"{atoms.get_chemical_formula()} of the data or targets"), symbols, cutoff)
@@ -226,11 +231,12 @@ def _prototypes(symbols: list[str], distances: Distances) -> Iterator[Made]:
 
     for symbol in symbols:
         number = atomic_numbers[symbol]
-        yield from elemental(symbol, distances.usual[number, number])
+        if (number, number) in distances.touching:
+            yield from elemental(symbol, distances.usual[number, number])
     for one, two in pairs(symbols[:ELEMENTS]):
-        distance = distances.usual[atomic_numbers[one], atomic_numbers[two]]
-        for first, second in ((one, two), (two, one)):
-            yield from binary(first, second, distance)
+        numbers = atomic_numbers[one], atomic_numbers[two]
+        for first, second in ((one, two), (two, one)) if numbers in distances.touching else ():
+            yield from binary(first, second, distances.usual[numbers])
 
 
 def _variants(source: Made, symbols: list[str], cutoff: float) -> Iterator[Made]:
@@ -244,6 +250,8 @@ def _variants(source: Made, symbols: list[str], cutoff: float) -> Iterator[Made]
             return
         yield Made(variants.shaken(atoms, variants.SHIFT / 2), f"{source.what}, atoms displaced")
         return
+    if open_axes in (1, 2):
+        yield from variants.smallest_cell(source)
     if open_axes == 1:
         yield from variants.thicker(source)
     if open_axes == 3:

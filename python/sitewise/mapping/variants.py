@@ -10,7 +10,7 @@ import numpy as np
 
 from ..structures import Floats
 from .gspace import Integers
-from .lattices import Made, conventional, crystals_in, nearest_distance, primitive, without_periods
+from .lattices import TOLERANCES, Made, conventional, crystals_in, nearest_distance, primitive, without_periods
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -62,8 +62,9 @@ def defects(crystal: Made, symbols: Sequence[str]) -> Iterator[Made]:
         cell = supercell(atoms, atom_number)
         if len(cell) == len(atoms):
             continue
-        moved = shaken(cell)
-        yield Made(moved, f"cell of {of}, atoms displaced")
+        yield Made(shaken(cell), f"cell of {of}, atoms displaced")
+        moved = shaken(cell, SHIFT / 3)
+        yield Made(moved, f"cell of {of}, atoms displaced a little")
         yield from taken_out(Made(moved, of), 1)
         yield from put_in(Made(moved, of), symbols[:2])
         yield from swapped(Made(moved, of), symbols)
@@ -162,6 +163,18 @@ def slabs(crystal: Made) -> Iterator[Made]:
                 continue
             name = "".join(str(k) for k in face)
             yield Made(shaken(small, SHIFT / 3), f"slab of {of}, face {name}, {len(small)} atoms thick")
+
+
+def smallest_cell(source: Made) -> Iterator[Made]:
+    """Yield the smallest cell along the periods of a slab or wire, with its symmetry made exact."""
+    atoms, what = source
+    boxed = in_a_cell(atoms)
+    boxed.pbc = True
+    for tolerance in TOLERANCES:
+        found = primitive(boxed, tolerance)
+        if found is not None and len(found) < len(atoms):
+            yield Made(found, f"smallest cell of {what}")
+            return
 
 
 def thicker(source: Made) -> Iterator[Made]:
@@ -281,6 +294,15 @@ def in_vacuum(atoms: Atoms, box: bool, room: float = VACUUM) -> Atoms:
     else:
         copy.set_cell(None)
     copy.pbc = box
+    return copy
+
+
+def in_a_cell(atoms: Atoms, room: float = VACUUM) -> Atoms:
+    """Return a copy whose directions without period have a cell vector, with `room` on each side."""
+    copy: Atoms = atoms.copy()
+    open_axes = np.flatnonzero(~atoms.pbc).tolist()
+    if open_axes:
+        copy.center(vacuum=room, axis=open_axes)
     return copy
 
 
