@@ -136,6 +136,9 @@ def train(
         Recipe | None, typer.Option(help="Optimiser and its settings, in place of the recipe in RUN.toml.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Potential whose weights the run starts from, as [start] in RUN.toml.")
+    ] = None,
     device: DeviceName = "cpu",
     quiet: Quiet = False,
 ) -> None:
@@ -146,7 +149,10 @@ def train(
 
     out = out or Path(run.stem)
     with all_ranks() as ranks:
-        train_potential(Config.load(run, recipe), out, resume, Reporter(quiet), ranks=ranks, device=device)
+        config = Config.load(run, recipe)
+        if start is not None:
+            config = config.started_from(start)
+        train_potential(config, out, resume, Reporter(quiet), ranks=ranks, device=device)
     errors = json.loads((out / "errors.json").read_text(encoding="utf-8"))
     _print_errors({name: errors[name] for name in ("train", "test") if name in errors})
     print(

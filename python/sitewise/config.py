@@ -69,7 +69,7 @@ HIDDEN = 10**6  # weights between hidden layers
 MATRIX = {"gn-lbfgs": 10**5, "lm": 10**5}  # the same for optimisers whose matrices have a column for each weight
 LONGEST = 50.0  # cutoff in Angstrom, within which there are some 30,000 neighbours
 PROBLEMS = 10  # reported at once
-SETTINGS = ("symmetry_functions", "network", "baseline", "training")  # tables that do not name files of data
+SETTINGS = ("symmetry_functions", "network", "baseline", "start", "training")  # tables that do not name files of data
 
 
 class _Table(BaseModel):
@@ -341,6 +341,26 @@ class Baseline(_Table):
         return zbl
 
 
+class Start(_Table):
+    """The potential whose weights a run starts from."""
+
+    potential: str | None = None
+    """Directory of a potential of sitewise, n2p2 or RuNNer, or SIMPLE-NN's `potential_saved`; random weights if not
+    given. Its functions and its networks are those of the run."""
+    cflength: Positive = 1.0
+    """1 Å in the unit of length of `potential`: 1.8897261328 for Bohr."""
+    cfenergy: Positive = 1.0
+    """1 eV in the unit of energy of `potential`: 0.0367493254 for Hartree."""
+    frozen: Annotated[int, Field(ge=0)] = 0
+    """Number of layers of each network, from the first, whose weights stay as they are."""
+
+    @model_validator(mode="after")
+    def _of_a_potential(self) -> Start:
+        if self.potential is None and (self.cflength, self.cfenergy, self.frozen) != (1.0, 1.0, 0):
+            raise ValueError("its keys need potential")
+        return self
+
+
 class Invariants(_Table):
     """Crystals of equivalent atoms that are followed during training."""
 
@@ -361,6 +381,7 @@ class Config(_Table):
     symmetry_functions: Functions = Functions()
     network: NetworkShape = NetworkShape()
     baseline: Baseline = Baseline()
+    start: Start = Start()
     training: Training = Training.model_validate({})
     invariants: Invariants = Invariants()
 
@@ -470,6 +491,11 @@ class Config(_Table):
 
         return self._with_paths(lambda file: str(folder.absolute() / file))
 
+    def started_from(self, potential: Path) -> Config:
+        """Return the configuration of a run that starts from the weights of a potential."""
+        start = self.start.model_copy(update={"potential": str(potential.absolute())})
+        return self.model_copy(update={"start": start})
+
     def from_folder(self, folder: Path) -> Config:
         """Return the configuration with paths relative to a folder, so both can be moved together."""
         return self._with_paths(lambda file: os.path.relpath(file, folder))
@@ -485,12 +511,14 @@ class Config(_Table):
             "cache": change(cache) if cache else None,
         }
         points = self.invariants.data
+        potential = change(self.start.potential) if self.start.potential else None
         functions = self.symmetry_functions
         file = change(functions.file) if functions.file else None
         return self.model_copy(
             update={
                 "data": self.data.model_copy(update=data),
                 "symmetry_functions": functions.model_copy(update={"file": file}),
+                "start": self.start.model_copy(update={"potential": potential}),
                 "invariants": Invariants(data=points if points == "auto" else changed(points)),
             }
         )

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from .. import _core
 from ..config import Config, Functions, Training
 from ..features.selection import choose_functions, unselected_functions, useless_functions
@@ -14,10 +16,11 @@ from ..features.source import FeatureSource
 from ..features.training_set import TrainingSet
 from ..io.dataset import Dataset
 from ..mapping.gdf import gdf_weights
-from ..potential import Device
+from ..potential import Device, Potential
 from ..presets import CONTRACTIONS
 from ..progress import Reporter
 from ..ranks import Ranks
+from ..structures import Floats
 from ..symmetry import SymmetryFunctions
 from .baseline import range_of, settled_baseline, without_baseline
 from .data import check_data, read_data
@@ -28,6 +31,7 @@ from .prepared import PreparedData
 from .random_streams import Stream, random_numbers
 from .seconds import Seconds
 from .settled import settled
+from .warm_start import frozen, read_start, require_same, widened
 
 OnLog = Callable[[dict[str, float]], None]
 LOGGED_TRAIN, LOGGED_TEST = 50, 1000  # structures that log points look at, always the same ones
@@ -62,6 +66,8 @@ class Inputs:
         The potential before training; its weights are 0.
     parameters
         Coordinates of the optimiser.
+    first
+        Their values at the start, of the potential that the run starts from; None if they are random.
     hashes
         SHA-256 of each data set by its name.
     logged
@@ -82,6 +88,7 @@ class Inputs:
     test: PreparedData
     potential: _core.Potential
     parameters: Parameters
+    first: Floats | None
     hashes: dict[str, str]
     logged: Logged
     monitor: Monitor | None
@@ -128,19 +135,28 @@ def make_inputs(
     chance = random_numbers(config.training.seed, Stream.SPLIT)
     train_data, test_data = data or read_data(config.data, chance, reporter)
     suspicious = check_data(train_data, test_data, config.training, reporter)
+    start = read_start(config.start, reporter) if config.start.potential else None
+    if start is not None:
+        config = require_same(config, start, train_data)
     config = settled_baseline(config, train_data, reporter)
     zbl = range_of(config)
     left_to_learn = without_baseline(train_data, zbl)
     config = settled(config, left_to_learn, reporter)
     settings, table = config.training, config.symmetry_functions
     source = feature_source(config, reporter, ranks)
-    functions, train = _prepare_to_train(train_data, left_to_learn, table, source)
+    functions, train = _prepare_to_train(train_data, left_to_learn, table, source, start)
     left = replace(source, budget=source.budget - train.prepared.cached_bytes)
     test = PreparedData(test_data, left.prepare(without_baseline(test_data, zbl), functions, "test structures"))
     weigh_to_train(train, functions, settings, reporter)
     test.weigh(settings.weight)
-    offsets = atomic_offsets(left_to_learn, functions.elements)
-    potential = initial_potential(functions, table.scaling, config.network, train.prepared, offsets)
+    if start is None:
+        offsets = atomic_offsets(left_to_learn, functions.elements)
+        potential = initial_potential(functions, table.scaling, config.network, train.prepared, offsets)
+        parameters, first = first_parameters(potential, train.prepared, table.whiten), None
+    else:
+        potential = widened(start, train.prepared)
+        everything = first_parameters(potential, train.prepared, table.whiten, dropped=-np.inf)
+        parameters, first = frozen(everything, everything.of_weights(potential.weights), config.start.frozen)
     potential.device = device
     points = _invariant_points(config, reporter)
     return Inputs(
@@ -153,7 +169,8 @@ def make_inputs(
         train=train,
         test=test,
         potential=potential,
-        parameters=first_parameters(potential, train.prepared, table.whiten),
+        parameters=parameters,
+        first=first,
         hashes=_hashes(train_data, test_data, points),
         logged=Logged(
             _subset(settings.seed, len(train_data), LOGGED_TRAIN), _subset(settings.seed, len(test_data), LOGGED_TEST)
@@ -169,16 +186,18 @@ def feature_source(config: Config, reporter: Reporter, ranks: Ranks) -> FeatureS
 
 
 def _prepare_to_train(
-    data: Dataset, left_to_learn: Dataset, table: Functions, source: FeatureSource
+    data: Dataset, left_to_learn: Dataset, table: Functions, source: FeatureSource, start: Potential | None
 ) -> tuple[SymmetryFunctions, PreparedData]:
     """Prepare training structures, with their labels less the baseline, and with the functions that the configuration
-    asks for and that carry information."""
-    pool = choose_functions(table, data, source.reporter)
+    asks for and that carry information, or those of the potential to start from."""
+    pool = choose_functions(table, data, source.reporter) if start is None else start.functions
     if any(f.type in CONTRACTIONS for element in pool.elements for f in pool.of(element)):
         source.reporter.say("n2p2, RuNNer and pair_style hdnnp cannot read this potential: it has types 33 to 35")
     # The derivatives of a pool are not needed, and may be larger than the memory.
     first = source if table.select is None else replace(source, budget=0, cache=None)
     prepared = first.prepare(left_to_learn, pool, "training structures")
+    if start is not None:
+        return pool, PreparedData(data, prepared)
     functions = _chosen_functions(table.select, pool, prepared, source.reporter)
     if len(functions) == len(pool) and table.select is None:
         return functions, PreparedData(data, prepared)

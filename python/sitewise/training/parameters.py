@@ -117,6 +117,11 @@ class Parameters:
         )
 
     @property
+    def whole(self) -> Parameters:
+        """The parameters of all layers: these."""
+        return self
+
+    @property
     def size(self) -> int:
         """Number of parameters."""
         return self.penalized.size
@@ -141,6 +146,21 @@ class Parameters:
         for (A, m), layers in zip(self.transforms, self._split(theta), strict=True):
             outer = A.T @ layers.matrix
             pieces += [outer.ravel(), layers.bias - m @ outer, layers.rest]
+        return np.concatenate(pieces)
+
+    def of_weights(self, weights: Floats) -> Floats:
+        """Return the parameters [n] of some weights, the inverse of `weights`; by least squares where components were
+        dropped."""
+        pieces: list[Floats] = []
+        start = 0
+        for (A, m), nodes in zip(self.transforms, self.networks, strict=True):
+            n, hidden = m.size, nodes[1]
+            bias_at, rest_at = start + n * hidden, start + (n + 1) * hidden
+            end = rest_at + _size(nodes[1:])
+            matrix = weights[start:bias_at].reshape(n, hidden)
+            inner = np.linalg.lstsq(A.T, matrix, rcond=None)[0]
+            pieces += [inner.ravel(), weights[bias_at:rest_at] + m @ matrix, weights[rest_at:end]]
+            start = end
         return np.concatenate(pieces)
 
     def gradient(self, weight_gradient: npt.NDArray[Real]) -> npt.NDArray[Real]:
@@ -173,18 +193,21 @@ class Parameters:
         return parts
 
 
-def first_parameters(potential: _core.Potential, training_set: TrainingSet, whiten: bool) -> Parameters:
+def first_parameters(
+    potential: _core.Potential, training_set: TrainingSet, whiten: bool, dropped: float = DROPPED
+) -> Parameters:
     """Return the coordinates in which a potential is trained, whitened or plain."""
-    return whitened_parameters(potential, training_set) if whiten else plain_parameters(potential)
+    return whitened_parameters(potential, training_set, dropped) if whiten else plain_parameters(potential)
 
 
-def whitened_parameters(potential: _core.Potential, training_set: TrainingSet) -> Parameters:
-    """Return parameters on principal components of the inputs, standardised and of about unit variance.
+def whitened_parameters(potential: _core.Potential, training_set: TrainingSet, dropped: float = DROPPED) -> Parameters:
+    """Return parameters on principal components of the inputs, standardised and of about unit variance. Components up
+    to the eigenvalue `dropped` are left out.
 
     Symmetry functions are strongly correlated, which makes first-order optimisers slow. The components are those of the
     atoms of the training set.
     """
-    return _parameters(potential, _principal_components(potential, training_set))
+    return _parameters(potential, _principal_components(potential, training_set, dropped))
 
 
 def plain_parameters(potential: _core.Potential) -> Parameters:
@@ -208,7 +231,7 @@ def _glorot(rng: np.random.Generator, fan_in: int, fan_out: int) -> Floats:
     return rng.uniform(-bound, bound, fan_in * fan_out)
 
 
-def _principal_components(potential: _core.Potential, training_set: TrainingSet) -> list[Transform]:
+def _principal_components(potential: _core.Potential, training_set: TrainingSet, dropped: float) -> list[Transform]:
     """Return A and m of each element. The sums run over one structure at a time: features of 10^6 atoms at once would
     fill the memory."""
     elements = range(len(potential.elements))
@@ -223,15 +246,15 @@ def _principal_components(potential: _core.Potential, training_set: TrainingSet)
             x = scaling.apply(e, features[species == e, : counts[e]]) - means[e]
             products[e] += x.T @ x
             atoms[e] += len(x)
-    return [Transform(_whitening(products[e] / atoms[e]), means[e]) for e in elements]
+    return [Transform(_whitening(products[e] / atoms[e], dropped), means[e]) for e in elements]
 
 
-def _whitening(covariance: Floats) -> Floats:
+def _whitening(covariance: Floats, dropped: float) -> Floats:
     """Return A [k, n] that gives A (x - m) the variance eigenvalue/(eigenvalue + RIDGE); inputs without variance drop
     out."""
     deviation = np.sqrt(np.diag(covariance))
     inverse = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
     eigenvalues, vectors = np.linalg.eigh(covariance * np.outer(inverse, inverse))
-    kept = eigenvalues > DROPPED
+    kept = eigenvalues > dropped
     transform: Floats = (vectors[:, kept] / np.sqrt(eigenvalues[kept] + RIDGE)).T * inverse
     return transform

@@ -184,7 +184,7 @@ def begin_run(inputs: Inputs, out: Path, stop: Stop, replica: int = 0, resume: b
     if resume and (out / CHECKPOINT).exists():
         state = _resumed(inputs, out / CHECKPOINT, replica, optimizer)
     else:
-        theta = inputs.parameters.initial(random(Stream.WEIGHTS))
+        theta = inputs.parameters.initial(random(Stream.WEIGHTS)) if inputs.first is None else inputs.first
         state = State.start(theta, optimizer.start(theta))
     stopwatch = Stopwatch(inputs.ranks, Seconds(state.wall_seconds, state.cpu_seconds), inputs.began, inputs.at_once)
     watch = AdHocWatch(inputs.monitor, -(-inputs.iterations // log_interval(inputs.iterations)), inputs.reporter)
@@ -386,7 +386,7 @@ class Run:
     def _save_posterior(self, inputs: Inputs, comparisons: dict[str, Comparison]) -> None:
         """Save the posterior of the weights with the potential, if it is wanted and not too large; that of a student is
         of the data that its teachers learnt from."""
-        settings, parameters = inputs.config.training, self.inputs.parameters
+        settings, parameters = inputs.config.training, self.inputs.parameters.whole
         if settings.posterior and parameters.size <= WIDEST:
             objective = Objective(inputs.train, self.potential, parameters, settings)
             rng = random_numbers(settings.seed + self.replica, Stream.POSTERIOR)

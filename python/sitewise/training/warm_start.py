@@ -1,0 +1,161 @@
+"""A run that starts from the weights of a potential, with its functions, networks, and scaling widened to new data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from .._core import Error
+from ..config import Config, Functions, Start
+from ..features.training_set import TrainingSet
+from ..io.dataset import Dataset
+from ..io.simple_nn import read_potential
+from ..potential import Potential
+from ..progress import Reporter
+from ..structures import Floats
+from ..symmetry import doubt_cutoff
+from .parameters import Parameters, Real
+
+
+def read_start(table: Start, reporter: Reporter) -> Potential:
+    """Read the potential to start from: a directory of n2p2, RuNNer or sitewise, or SIMPLE-NN's `potential_saved`.
+
+    Raises
+    ------
+    Error
+        It cannot be read.
+    """
+    assert table.potential is not None
+    path = Path(table.potential)
+    if path.is_file():
+        return read_potential(path)
+    found = Potential.load(path, table.cflength, table.cfenergy)
+    doubt_cutoff(found.functions, path, table.cflength, reporter)
+    return found
+
+
+def require_same(config: Config, start: Potential, data: Dataset) -> Config:
+    """Return the configuration with baseline and network of the potential to start from.
+
+    Raises
+    ------
+    Error
+        Elements of the data, or settings, are not those of the potential.
+    """
+    path, elements = config.start.potential, list(start.elements)
+    if data.elements != elements:
+        raise Error(f"{path}: is for {', '.join(elements)}, the training structures have {', '.join(data.elements)}")
+    hidden = start.core.networks[0].nodes[1:-1]
+    if config.symmetry_functions != Functions(whiten=config.symmetry_functions.whiten):
+        raise Error(f"[symmetry_functions] are those of {path}, where a run starts from it; remove all keys but whiten")
+    if config.network.hidden not in (None, hidden):
+        raise Error(f"[network] hidden is {config.network.hidden}, {path} has {hidden}")
+    zbl = start.core.zbl
+    if config.baseline.zbl is not None and (zbl is None or tuple(config.baseline.zbl) != zbl):
+        raise Error(f"[baseline] zbl is {config.baseline.zbl}, {path} has {zbl or 'none'}")
+    layers = min(len(network.nodes) for network in start.core.networks) - 1
+    if config.start.frozen >= layers:
+        raise Error(f"[start] frozen is {config.start.frozen}, expected less than the {layers} layers of {path}")
+    if config.training.replicas > 1:
+        raise Error(f"[training] replicas is {config.training.replicas}, but all would start from the same {path}")
+    baseline = config.baseline.model_copy(update={"zbl": None if zbl is None else list(zbl)})
+    network = config.network.model_copy(update={"hidden": hidden})
+    return config.model_copy(update={"baseline": baseline, "network": network})
+
+
+def widened(start: Potential, training_set: TrainingSet) -> _core.Potential:
+    """Return the same function of structures, scaled to the range of its own data and of the training set together.
+
+    x = a G + b of the old scaling is c x' + d of the new one, so weights of the first layer are multiplied by c and its
+    biases take d. Energies are in eV, without normalisation.
+    """
+    core = start.core
+    old, unit, mean = core.scaling, core.normalization[1], core.normalization[0]
+    own = training_set.statistics(range(len(training_set)))
+    statistics = [_together(old.statistics(e), now) for e, now in enumerate(own)]
+    scaling = _core.Scaling(old.type, old.smin, old.smax, statistics)
+    networks = []
+    for e, network in enumerate(core.networks):
+        ends = np.stack([np.zeros(network.nodes[0]), np.ones(network.nodes[0])])
+        before, after = old.apply(e, ends), scaling.apply(e, ends)
+        slopes = after[1] - after[0]
+        c = np.divide(before[1] - before[0], slopes, out=np.zeros_like(slopes), where=slopes != 0)
+        networks.append(_rescaled(network, c, before[0] - c * after[0], unit))
+    offsets = [energy + mean for energy in core.atom_energies]
+    return _core.Potential(core.elements, core.functions, scaling, networks, offsets)
+
+
+def _together(old: Floats, new: Floats) -> Floats:
+    """Return minimum, maximum, mean and sigma [4, n]; mean and sigma stay."""
+    return np.stack([np.minimum(old[0], new[0]), np.maximum(old[1], new[1]), old[2], old[3]])
+
+
+def _rescaled(network: _core.Network, c: Floats, d: Floats, unit: float) -> _core.Network:
+    """Return the network e(c x' + d)/unit of x'."""
+    if unit != 1.0 and network.activations[-1] != "l":
+        raise Error("a potential in other units whose output is not linear cannot be trained further")
+    n, hidden = network.nodes[:2]
+    weights = network.weights.copy()
+    matrix, bias = weights[: n * hidden].reshape(n, hidden), weights[n * hidden : (n + 1) * hidden]
+    bias += d @ matrix
+    matrix *= c[:, None]
+    weights[-(network.nodes[-2] + 1) :] /= unit
+    made = _core.Network(network.nodes, network.activations, network.normalize_nodes)
+    made.weights = weights
+    return made
+
+
+@dataclass(frozen=True)
+class FrozenParameters(Parameters):
+    """Parameters whose first layers keep the values of a potential.
+
+    Attributes
+    ----------
+    kept
+        All parameters at the start [all].
+    free
+        Places of those that are trained [n].
+    """
+
+    kept: Floats
+    free: npt.NDArray[np.int64]
+
+    @property
+    def penalized(self) -> Floats:
+        """1 for the parameters that the L2 term acts on, 0 for the others [n]."""
+        return self.whole.penalized[self.free]
+
+    def weights(self, theta: Floats) -> Floats:
+        """Return the weights of the potential [n_weights]."""
+        everything = self.kept.copy()
+        everything[self.free] = theta
+        return super().weights(everything)
+
+    @property
+    def whole(self) -> Parameters:
+        """The parameters of all layers."""
+        return Parameters(self.transforms, self.networks)
+
+    def gradient(self, weight_gradient: npt.NDArray[Real]) -> npt.NDArray[Real]:
+        """Return d/d(theta) [..., n] from d/d(weights) [..., n_weights]."""
+        return super().gradient(weight_gradient)[..., self.free]
+
+
+def frozen(parameters: Parameters, theta: Floats, layers: int) -> tuple[Parameters, Floats]:
+    """Return the parameters without those of so many first layers of each network, and their values."""
+    if layers == 0:
+        return parameters, theta
+    free = np.concatenate(
+        [
+            np.full((fan_in + 1) * fan_out, layer >= layers)
+            for nodes in parameters.networks
+            for layer, (fan_in, fan_out) in enumerate(pairwise(nodes))
+        ]
+    )
+    kept = FrozenParameters(parameters.transforms, parameters.networks, theta, np.flatnonzero(free))
+    return kept, theta[free]
