@@ -254,3 +254,12 @@ def test_formats(tmp_path):
 
 def test_supercells_are_compact():
     assert supercell(bulk("Cu", a=3.61), 9).cell.lengths() == pytest.approx([2 * 3.61 / 2**0.5] * 3)
+
+
+def test_small_targets_are_suggested_themselves():
+    """A hot target that nothing is like is among what is made, once; without targets it is not."""
+    target = moved(bulk("Si", "fcc", a=3.9) * (2, 2, 2), 0.1)
+    data = dataset([moved(slab(6))])
+    sources = [s.source for s in suggestions(data, dataset([target, target]), 6.0, QUIET)]
+    assert sources.count("Si8, one of the targets") == 1
+    assert "Si8, one of the targets" not in [s.source for s in suggestions(data, None, 6.0, QUIET)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -118,12 +119,13 @@ def suggestions(data: Dataset, targets: Dataset | None, cutoff: float, reporter:
     """
     symbols = by_atomic_number([symbol for s in data for symbol in set(s.atoms.symbols)])
     frames = [s.atoms for s in data]
-    sources = [*_kinds(frames), *(_kinds([s.atoms for s in targets]) if targets else ())]
+    aims = _kinds([s.atoms for s in targets]) if targets else []
+    sources = [*_kinds(frames), *aims]
     measured = frames[:: -(-len(frames) // MEASURED)]
     distances = Distances(measured, symbols)
     found: dict[tuple[int, ...], Structure] = {}
     with reporter.task("suggestions", None) as advance:
-        for made in _all(sources, symbols, distances, cutoff):
+        for made in chain(_themselves(aims), _all(sources, symbols, distances, cutoff)):
             key = _key(made.atoms)
             if key not in found and distances.plausible(made.atoms):
                 what = f"{made.atoms.get_chemical_formula()}, {made.what}"
@@ -178,6 +180,13 @@ def _all(sources: Sequence[Atoms], symbols: list[str], distances: Distances, cut
     for atoms in sources:
         if SMALLEST <= len(atoms) <= LARGEST or not atoms.pbc.any():
             yield from _variants(Made(atoms, f"{atoms.get_chemical_formula()} of the data or targets"), symbols, cutoff)
+
+
+def _themselves(targets: Sequence[Atoms]) -> Iterator[Made]:
+    """Yield small targets as they are: where nothing is like them, they help most."""
+    for atoms in targets:
+        if 1 < len(atoms) <= LARGEST:
+            yield Made(atoms, "one of the targets")
 
 
 def _free_atoms(sources: Sequence[Atoms], symbols: list[str], cutoff: float) -> Iterator[Made]:
