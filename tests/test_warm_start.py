@@ -59,11 +59,7 @@ def test_run_starts_where_the_potential_is(trained, whiten, frozen):
 
 def test_training_continues(trained, tmp_path):
     frames = silicon_frames(8)
-    rows = []
-    train(frames, tmp_path / "run", reporter=QUIET, on_log=rows.append, potential=str(trained), **SETTINGS)
-    errors = (
-        [np.sqrt(np.mean(row["train energy RMSE"] ** 2)) for row in rows] if "train energy RMSE" in rows[0] else None
-    )
+    train(frames, tmp_path / "run", reporter=QUIET, potential=str(trained), **SETTINGS)
     last = Potential.load(tmp_path / "run")
 
     def rmse(potential):
@@ -72,11 +68,10 @@ def test_training_continues(trained, tmp_path):
 
     assert rmse(last) < rmse(Potential.load(trained))
     assert last.core.zbl == (0.8, 1.6)
-    assert errors is None or errors[-1] <= errors[0]
 
 
 def test_frozen_layers_stay(trained, tmp_path):
-    data = [atoms for atoms in silicon_frames(8)]
+    data = silicon_frames(8)
     train(data, tmp_path / "run", reporter=QUIET, potential=str(trained), frozen=1, **SETTINGS | {"posterior": True})
     old, new = (Potential.load(folder).core.networks[0] for folder in (trained, tmp_path / "run"))
     first = (old.nodes[0] + 1) * old.nodes[1]
