@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -125,7 +124,7 @@ def suggestions(data: Dataset, targets: Dataset | None, cutoff: float, reporter:
     distances = Distances(measured, symbols)
     found: dict[tuple[int, ...], Structure] = {}
     with reporter.task("suggestions", None) as advance:
-        for made in chain(_themselves(aims), _all(sources, symbols, distances, cutoff)):
+        for made in _all(sources, aims, symbols, distances, cutoff):
             key = _key(made.atoms)
             if key not in found and distances.plausible(made.atoms):
                 what = f"{made.atoms.get_chemical_formula()}, {made.what}"
@@ -155,8 +154,10 @@ def _key(atoms: Atoms) -> tuple[int, ...]:
     return (*sorted(atoms.numbers.tolist()), volume, len(lengths), round(10 * float(lengths.sum())))
 
 
-def _all(sources: Sequence[Atoms], symbols: list[str], distances: Distances, cutoff: float) -> Iterator[Made]:
-    """Yield structures, those of few atoms first."""
+def _all(
+    sources: Sequence[Atoms], aims: Sequence[Atoms], symbols: list[str], distances: Distances, cutoff: float
+) -> Iterator[Made]:
+    """Yield structures made of others, and small targets themselves: where nothing is like them, they help most."""
     surfaces = max((int(without_periods(atoms).sum()) for atoms in sources), default=0)
     whole = [crystal for atoms in sources for crystal in crystals_in(atoms)]
     own = list(_crystals(sources, whole, symbols, distances))
@@ -164,6 +165,7 @@ def _all(sources: Sequence[Atoms], symbols: list[str], distances: Distances, cut
     common = [] if molecular else list(_prototypes(symbols, distances))
     yield from _free_atoms(sources, symbols, cutoff)
     yield from own
+    yield from (Made(atoms, "one of the targets") for atoms in aims if 1 < len(atoms) <= LARGEST)
     yield from common
     own = own or common
     for crystal in own[:STRAINED]:
@@ -180,13 +182,6 @@ def _all(sources: Sequence[Atoms], symbols: list[str], distances: Distances, cut
     for atoms in sources:
         if SMALLEST <= len(atoms) <= LARGEST or not atoms.pbc.any():
             yield from _variants(Made(atoms, f"{atoms.get_chemical_formula()} of the data or targets"), symbols, cutoff)
-
-
-def _themselves(targets: Sequence[Atoms]) -> Iterator[Made]:
-    """Yield small targets as they are: where nothing is like them, they help most."""
-    for atoms in targets:
-        if 1 < len(atoms) <= LARGEST:
-            yield Made(atoms, "one of the targets")
 
 
 def _free_atoms(sources: Sequence[Atoms], symbols: list[str], cutoff: float) -> Iterator[Made]:
