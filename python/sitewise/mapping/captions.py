@@ -27,6 +27,8 @@ TERMS = {
     "move between them unseen. Another ratio helps: other sizes or thicknesses, or the crystal alone.",
     "extrapolation": "A cause: nothing in the data is like some environments of a target. Structures like it help.",
     "data": "A cause: there are too few data. More of the same kinds help.",
+    "fit": "A cause of a model's errors: no ratio and no environment is missing in the data, but the model does not "
+    "follow them. More data of the same kinds or a larger network help.",
     "candidate": "A structure that you could calculate next (--candidates).",
     "atomic energy": "The energy that a model gives to one atom. Their sum is the total energy.",
     "ad hoc mapping": "Atomic energies that are wrong although their sums over the training structures are right.",
@@ -72,12 +74,12 @@ def _map_shows(diagnosis: Diagnosis) -> str:
 
 def _invariants_show(diagnosis: Diagnosis) -> str:
     points = diagnosis.accuracy.invariants if diagnosis.accuracy else []
-    counted = [abs(point.delta) for point in points if not point.extrapolation]
+    counted = [abs(point.delta) for point in points if point.counts]
     if not counted:
         return "All invariant points are extrapolation, so that none of them tests the atomic energies."
     return (
-        f"A right model has its circles on the crosses. At the {len(counted)} invariant points near the data its "
-        f"atomic energies are off by up to {1e3 * max(counted):.1f} meV; hollow ones are extrapolation."
+        f"A right model has its circles on the crosses. At the {len(counted)} invariant points that test the mapping, "
+        f"its atomic energies are off by up to {1e3 * max(counted):.1f} meV; hollow ones are extrapolation."
     )
 
 

@@ -282,7 +282,7 @@ def save_invariants(path: Path, diagnosis: Diagnosis) -> bool:
     volume = np.array([point.volume for point in points])
     reference = np.array([invariant_energy(s) for s in diagnosis.crystals])
     delta = np.array([point.delta for point in points])
-    inside = ~np.array([point.extrapolation for point in points])
+    inside = np.array([point.counts for point in points])
     figure, axes = tiles(2)
     kinds = [str(s.atoms.info.get("kind", s.group)) or "crystal" for s in diagnosis.crystals]
     names = sorted(set(kinds), key=kinds.index)

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..figures import cut
 from ..files import write_text
 from ..text import MESSAGE, PATH, for_html
+from .accuracy import InvariantPoint
 from .captions import TERMS, TITLES, captions, sentence
 from .diagnosis import Diagnosis
 from .judgement import Candidate, Target
@@ -25,7 +26,7 @@ BAR = 6.0  # width of the largest error bar, in letters
 METHOD = ("dendrogram", "merges", "barcode")  # pictures of how it was found
 DOCS = "atomic energy mapping in sitewise's documentation (docs/atomic-energy-mapping.md)"
 
-COMMON = ("mapping", "data")  # terms that text also uses in their usual sense
+COMMON = ("mapping", "data", "fit")  # terms that text also uses in their usual sense
 STYLE = """
 body { font: 16px/1.5 sans-serif; color: #222; max-width: 1200px; margin: 1em auto; padding: 0 1em }
 h1 { font-size: 1.5em; margin: .5em 0 } h2 { font-size: 1.2em; margin: 2em 0 .5em }
@@ -118,16 +119,23 @@ def _target_table(diagnosis: Diagnosis, targets: Sequence[Target]) -> str:
     """Return the table of error bars, the largest first, each with a bar whose length is to scale."""
     ranked = sorted(targets, key=lambda target: -(target.bar or 0))
     largest = max(ranked[0].bar or 0, diagnosis.judgement.accuracy)
+    errors = {error.name: error for error in diagnosis.accuracy.target_errors} if diagnosis.accuracy else {}
     rows = []
     for target in ranked[:ROWS]:
         width = BAR * (target.bar or 0) / largest
         bar = f'{meV(target.bar or 0)} <span class="size"><span style="width:{width:.2f}em"></span></span>'
-        cause = f'<a href="#{_anchor(target.cause)}">{target.cause}</a>' if target.cause else "determined"
-        cells = (_name(diagnosis, target.name), bar, cause, meV(max(target.bar_atoms or (0,))))
+        error = errors.get(target.name)
+        cells = [_name(diagnosis, target.name), bar, _cause(target.cause, "determined"), _largest(target)]
+        cells += [] if not errors else ["", ""] if error is None else [f"{1e3 * error.error:+.1f}", _cause(error.cause)]
         rows.append(_row(cells, "open" if target.open else ""))
     limit = f"open above {meV(diagnosis.judgement.accuracy)}"
-    head = ("structure", f"error bar (meV/atom), {limit}", "because of", "its least known atom (meV)")
+    head = ["structure", f"error bar (meV/atom), {limit}", "because of", "its least known atom (meV)"]
+    head += ["error of the model (meV/atom)", "because of"] if errors else []
     return _table(head, rows, len(ranked))
+
+
+def _largest(target: Target) -> str:
+    return meV(max(target.bar_atoms or (0,)))
 
 
 def _unlabelled_table(diagnosis: Diagnosis, targets: Sequence[Target]) -> str:
@@ -177,16 +185,27 @@ def _model(diagnosis: Diagnosis, found: Verdict) -> list[str]:
         return []
     parts = ["<h2>The model</h2>", _list(found.model)]
     if accuracy.invariants:
-        points = sorted(accuracy.invariants, key=lambda point: (point.extrapolation, -abs(point.delta)))
-        cells = [(_name(diagnosis, p.name), f"{1e3 * p.delta:+.1f}", "yes" if p.extrapolation else "") for p in points]
-        head = ("invariant point", "atomic energy - E/N (meV)", "extrapolation")
-        parts.append(_table(head, map(_row, cells[:ROWS]), len(cells)))
+        points = sorted(accuracy.invariants, key=lambda point: (not point.counts, -abs(point.delta)))
+        rows = [_row(_invariant_cells(diagnosis, point)) for point in points[:ROWS]]
+        head = ("invariant point", "atomic energy - E/N (meV)", "error bar (meV)", "because of", "tests the mapping")
+        parts.append(_table(head, rows, len(points)))
     if diagnosis.partition.undetermined_offsets:
         clusters = accuracy.split.clusters
         cells = [(for_html(c.name), f"{1e3 * c.determined:+.1f}", f"{1e3 * c.undetermined:+.1f}") for c in clusters]
-        head = ("mean energy of a cluster, less its element's", "determined part (meV)", "free part (meV)")
-        parts.append(_table(head, map(_row, cells[:ROWS]), len(cells)))
+        titles = ("mean energy of a cluster, less its element's", "determined part (meV)", "free part (meV)")
+        parts.append(_table(titles, map(_row, cells[:ROWS]), len(cells)))
     return parts
+
+
+def _invariant_cells(diagnosis: Diagnosis, point: InvariantPoint) -> tuple[str, ...]:
+    bar = "" if point.bar is None else meV(point.bar)
+    tests = "yes" if point.counts else "no"
+    return _name(diagnosis, point.name), f"{1e3 * point.delta:+.1f}", bar, _cause(point.cause), tests
+
+
+def _cause(cause: str | None, without: str = "") -> str:
+    """Return a cause as a link to its explanation."""
+    return f'<a href="#{_anchor(cause)}">{cause}</a>' if cause else without
 
 
 def _table(head: Sequence[str], rows: Iterable[str], total: int) -> str:
