@@ -244,6 +244,10 @@ class Training(_Table):
     """Weight of the mean squared stress error (eV/Å³)²."""
     group_weights: dict[str, NonNegative] = {}
     """Weight of the squared errors of a structure, by its `config_type` or `group`; 1 if not given."""
+    structure_weights: str | None = None
+    """Name of the weights of structures in their `info`, which multiply their squared errors; 1 where there is none."""
+    atom_weights: str | None = None
+    """Name of the column with the weights of the squared force errors of each atom; 1 where there is none."""
     gdf: bool = False
     """Weigh forces by the sparsity of their environments in the training set (GDF)."""
     gdf_width: Positive | None = None
@@ -328,6 +332,12 @@ class Training(_Table):
 
 class Baseline(_Table):
     """What the network is added to."""
+
+    atom_energies: dict[str, Annotated[float, Field(allow_inf_nan=False)]] | Literal["least squares", "isolated"] = (
+        "least squares"
+    )
+    """Energies of free atoms in eV: by element, as in `{Si = -103.2}`; of structures of one atom in the data
+    (`"isolated"`); or a least-squares fit to the compositions."""
 
     zbl: Annotated[list[Positive], Field(min_length=2, max_length=2)] | Literal["auto"] | None = None
     """Screened repulsion of nuclei (J. F. Ziegler et al., 1985): the distances in Å between which it is switched off;

@@ -9,14 +9,16 @@ from itertools import combinations_with_replacement, product
 import numpy as np
 
 from .. import _core
-from .._core import SymmetryFunction
-from ..config import Config
+from .._core import Error, SymmetryFunction
+from ..config import Baseline, Config
 from ..io.dataset import Dataset
 from ..potential import Potential
-from ..presets import RADIAL, nearest_distances
+from ..presets import RADIAL, REACH, nearest_distances
 from ..progress import Reporter
 from ..structures import Structure
+from .parameters import atomic_offsets
 
+SAME = 1e-3  # eV, difference of the energies of two isolated atoms
 INNER = 0.5  # where switching off begins, over where it ends
 
 Range = tuple[float, float]  # inner and outer distance, Angstrom
@@ -38,6 +40,49 @@ def range_of(config: Config) -> Range | None:
     zbl = config.baseline.zbl
     assert zbl != "auto"
     return None if zbl is None else (zbl[0], zbl[1])
+
+
+def atom_energies(table: Baseline, data: Dataset, elements: Sequence[str], reporter: Reporter) -> list[float]:
+    """Return the energy of a free atom of each element, eV, as the table asks for, and report it.
+
+    Raises
+    ------
+    Error
+        An element lacks an energy or a structure of one isolated atom, or two such structures differ.
+    """
+    given = table.atom_energies
+    if given == "least squares":
+        return atomic_offsets(data, elements)
+    known = given if isinstance(given, dict) else _isolated(data)
+    lacking = [element for element in elements if element not in known]
+    if lacking:
+        what = "atom_energies has no" if isinstance(given, dict) else "no structure of one isolated atom has an"
+        raise Error(f"[baseline] {what} energy of {', '.join(lacking)}")
+    unknown = sorted(set(known) - set(elements))
+    if unknown:
+        raise Error(f"[baseline] atom_energies has {', '.join(unknown)}, which no training structure has")
+    values = ", ".join(f"{element} {known[element]:.6g} eV" for element in elements)
+    reporter.say(f"energies of free atoms: {values}")
+    return [known[element] for element in elements]
+
+
+def _isolated(data: Dataset) -> dict[str, float]:
+    """Return the energy of each element of which there is a structure of one atom without neighbours, eV."""
+    found: dict[str, float] = {}
+    for structure in data:
+        atoms = structure.atoms
+        if len(atoms) > 1 or structure.energy is None:
+            continue
+        cell, pbc = atoms.cell.array, np.array(atoms.pbc)
+        if len(_core.neighbor_list(atoms.positions, cell, pbc, REACH)[0]):
+            continue
+        element = atoms.get_chemical_symbols()[0]
+        if abs(found.setdefault(element, structure.energy) - structure.energy) > SAME:
+            raise Error(
+                f"{structure.source}: the energy of an isolated {element} is {structure.energy:.6g} eV, another "
+                f"structure has {found[element]:.6g}"
+            )
+    return found
 
 
 def without_baseline(data: Dataset, zbl: Range | None) -> Dataset:

@@ -16,6 +16,7 @@ from ..progress import Reporter
 from ..structures import by_atomic_number
 from ..text import PATH, printable
 from .consistency import inconsistencies
+from .weights import require_weights
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -103,6 +104,7 @@ def check_data(train: Dataset, test: Dataset, settings: Training, reporter: Repo
         A weight is given for a label that no training structure has, or for a group that no structure has.
     """
     check_labels(train, settings, reporter)
+    require_weights(train, settings)
     suspicious = inconsistencies(train)
     for found in suspicious:
         reporter.warn(found["sentence"])

@@ -22,16 +22,17 @@ from ..progress import Reporter
 from ..ranks import Ranks
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions
-from .baseline import range_of, settled_baseline, without_baseline
+from .baseline import atom_energies, range_of, settled_baseline, without_baseline
 from .data import check_data, read_data
 from .log import LOG_COLUMNS
 from .monitoring import Monitor, make_monitor
-from .parameters import Parameters, atomic_offsets, first_parameters, initial_potential
+from .parameters import Parameters, first_parameters, initial_potential
 from .prepared import PreparedData
 from .random_streams import Stream, random_numbers
 from .seconds import Seconds
 from .settled import settled
 from .warm_start import frozen, read_start, require_same, widened
+from .weights import digest_of_weights
 
 OnLog = Callable[[dict[str, float]], None]
 LOGGED_TRAIN, LOGGED_TEST = 50, 1000  # structures that log points look at, always the same ones
@@ -148,9 +149,9 @@ def make_inputs(
     left = replace(source, budget=source.budget - train.prepared.cached_bytes)
     test = PreparedData(test_data, left.prepare(without_baseline(test_data, zbl), functions, "test structures"))
     weigh_to_train(train, functions, settings, reporter)
-    test.weigh(settings.weight)
+    test.weigh(settings)
     if start is None:
-        offsets = atomic_offsets(left_to_learn, functions.elements)
+        offsets = atom_energies(config.baseline, left_to_learn, functions.elements, reporter)
         potential = initial_potential(functions, table.scaling, config.network, train.prepared, offsets)
         parameters, first = first_parameters(potential, train.prepared, table.whiten), None
     else:
@@ -171,7 +172,7 @@ def make_inputs(
         potential=potential,
         parameters=parameters,
         first=first,
-        hashes=_hashes(train_data, test_data, points),
+        hashes=_hashes(train_data, test_data, points, settings),
         logged=Logged(
             _subset(settings.seed, len(train_data), LOGGED_TRAIN), _subset(settings.seed, len(test_data), LOGGED_TEST)
         ),
@@ -208,7 +209,7 @@ def _prepare_to_train(
 def weigh_to_train(train: PreparedData, functions: SymmetryFunctions, settings: Training, reporter: Reporter) -> None:
     """Set the weights in the loss that the settings ask for."""
     gdf = gdf_weights(train.data, train.prepared, functions, settings.gdf_width, reporter) if settings.gdf else None
-    train.weigh(settings.weight, gdf)
+    train.weigh(settings, gdf)
 
 
 def _chosen_functions(
@@ -237,8 +238,10 @@ def _invariant_points(config: Config, reporter: Reporter) -> Dataset | None:
     return Dataset.read(files, reporter=reporter, **reading)
 
 
-def _hashes(train: Dataset, test: Dataset, points: Dataset | None) -> dict[str, str]:
+def _hashes(train: Dataset, test: Dataset, points: Dataset | None, settings: Training) -> dict[str, str]:
     hashes = {"training data": train.hash(), "test data": test.hash()}
+    if settings.structure_weights or settings.atom_weights:
+        hashes["weights"] = digest_of_weights(train, settings)
     return hashes if points is None else {**hashes, "invariant points": points.hash()}
 
 

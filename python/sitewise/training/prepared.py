@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from ..config import Training
 from ..features.training_set import TrainingSet
 from ..io.dataset import Dataset
 from ..structures import Floats
+from .weights import atom_weights, combined, structure_weights
 
 
 class Losses(NamedTuple):
@@ -39,10 +40,11 @@ class PreparedData:
     data: Dataset
     prepared: TrainingSet
 
-    def weigh(self, weight: Callable[[str], float], of_forces: Sequence[Floats] | None = None) -> None:
-        """Set the weights in the loss: of the structures by their group and, beside them, of the forces on the atoms
-        of each."""
-        self.prepared.weigh([weight(structure.group) for structure in self.data], of_forces)
+    def weigh(self, settings: Training, of_forces: Sequence[Floats] | None = None) -> None:
+        """Set the weights in the loss: those of structures and atoms, times others of the forces on the atoms of
+        each."""
+        own = combined(atom_weights(self.data, settings), of_forces)
+        self.prepared.weigh(structure_weights(self.data, settings), own)
 
     def losses(self, potential: _core.Potential, structures: Sequence[int], settings: Training) -> Losses:
         """Compute loss and errors over some structures."""
