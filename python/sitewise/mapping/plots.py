@@ -184,12 +184,13 @@ def save_map(path: Path, diagnosis: Diagnosis) -> bool:
         chosen = np.random.default_rng(0).permutation(len(atoms))[:SHOWN]
         places, mine = on_plane(placed.points[e])[chosen], axes[number * per_element : (number + 1) * per_element]
         atoms = atoms[chosen]
-        _coloured(mine[0], places, np.clip(1 - known[atoms], least, 1), OPEN, LogNorm(least, 1))
+        _coloured(mine[0], places, np.clip(1 - known[atoms], least, 1), OPEN, LogNorm(least, 1), "viridis")
         _labelled(mine[1], places, [clusters[k] for k in diagnosis.labels[atoms]], names)
         _labelled(mine[2], places, [kinds[s] for s in placed.structure[atoms]], types_)
         if energies is not None:
             values = energies[atoms]
-            _coloured(mine[3], places, values, "atomic energy (eV)", Normalize(*np.quantile(values, [0.01, 0.99])))
+            ends = Normalize(*np.quantile(values, [0.01, 0.99]))
+            _coloured(mine[3], places, values, "atomic energy (eV)", ends, "coolwarm")
         for ax, title in zip(mine, titles, strict=False):
             _targets(ax, diagnosis, e)
             ax.set(xlabel="PC 1", ylabel="PC 2", title=f"{diagnosis.functions.elements[e]}: {title}")
@@ -218,12 +219,17 @@ def least_open(diagnosis: Diagnosis) -> float:
     return float(10 ** np.floor(np.log10(np.clip(smallest, LEAST_UNKNOWN, 0.1))))
 
 
-def _coloured(ax: Axes, places: Floats, values: Floats, label: str, norm: Normalize) -> None:
+def _coloured(ax: Axes, places: Floats, values: Floats, label: str, norm: Normalize, colors: str) -> None:
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
+
     order = np.argsort(values)  # the highest on top
-    drawn = ax.scatter(
-        places[order, 0], places[order, 1], c=values[order], s=4, cmap="viridis", norm=norm, linewidths=0
-    )
-    ax.figure.colorbar(drawn, ax=ax, label=label)
+    drawn = ax.scatter(places[order, 0], places[order, 1], c=values[order], s=4, cmap=colors, norm=norm, linewidths=0)
+    bar = ax.figure.colorbar(drawn, ax=ax, label=label)
+    if isinstance(norm, LogNorm):
+        bar.locator = LogLocator(subs=(1.0, 2.0, 5.0))
+        bar.formatter = StrMethodFormatter("{x:g}")
+        bar.update_ticks()
 
 
 def _labelled(ax: Axes, places: Floats, labels: Sequence[str], names: Sequence[str]) -> None:
