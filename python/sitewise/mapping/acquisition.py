@@ -15,9 +15,9 @@ from .energy_process import WITHIN, EnergyProcess, Model, Slopes, slopes_of
 from .gaussian import PICKED, cheapest
 from .gspace import Embedding, Integers, Placed
 
-SCREENED = 150  # candidates at most whose forces are considered: those whose energies alone say most
+SCREENED = 80  # candidates at most whose forces are considered: those whose energies alone say most
 BLOCK = 1_000  # candidates whose energies are judged at once
-DIRECTIONS = 6  # along which a candidate's forces are considered, at most
+DIRECTIONS = 24  # along which a candidate's forces are considered, at most
 JUDGES = 300  # targets at most that the ranking is for, evenly chosen
 KNOWN = 0.25  # of the accuracy: lower error bars are not worth a calculation
 

@@ -16,7 +16,7 @@ NOISE = 1e-6  # variance of an energy per atom, in units of the prior's variance
 BLOCK = 4_000  # atoms of a block
 REPRESENTATIVES = 800  # atoms of an element at most
 PICKED = 50  # candidates whose order accounts for those before
-NEARLY = 2.0  # times the error bar that the best candidate leaves, a cheaper one may leave
+NEARLY = 1.5  # times the error bar that the best candidate leaves, a cheaper one may leave
 FAITHFUL = 1e-9  # smaller pivots of the kernel are rounding errors
 
 
