@@ -207,10 +207,7 @@ def _targets(ax: Axes, diagnosis: Diagnosis, element: int) -> None:
     places = on_plane(points, diagnosis.placed.points[element])
     chosen = np.random.default_rng(0).permutation(len(places))[:TARGETS]
     ax.plot(*places[chosen].T, "*", markersize=9, mew=0.8, mec="black", mfc="white", zorder=5, label="targets")
-    legend = ax.legend(frameon=False, fontsize="x-small", markerscale=3)
-    star = legend.legend_handles[-1]
-    assert star is not None
-    star.set(markersize=9)
+    _legend(ax)
 
 
 def least_open(diagnosis: Diagnosis) -> float:
@@ -224,7 +221,9 @@ def _coloured(ax: Axes, places: Floats, values: Floats, label: str, norm: Normal
     from matplotlib.ticker import LogLocator, StrMethodFormatter
 
     order = np.argsort(values)  # the highest on top
-    drawn = ax.scatter(places[order, 0], places[order, 1], c=values[order], s=4, cmap=colors, norm=norm, linewidths=0)
+    drawn = ax.scatter(
+        places[order, 0], places[order, 1], c=values[order], s=_size(places) ** 2, cmap=colors, norm=norm, linewidths=0
+    )
     bar = ax.figure.colorbar(drawn, ax=ax, label=label)
     if isinstance(norm, LogNorm):
         bar.locator = LogLocator(subs=(1.0, 2.0, 5.0))
@@ -240,12 +239,24 @@ def _labelled(ax: Axes, places: Floats, labels: Sequence[str], names: Sequence[s
         color, marker = style_of(k)
         if len(here):
             label = for_picture(name)
-            ax.plot(*here.T, marker, color=color, markersize=2, markeredgewidth=0, label=label)
+            ax.plot(*here.T, marker, color=color, markersize=_size(places), markeredgewidth=0, label=label)
     rest = np.isin(found, names[TYPES:])
     if rest.any():
         label = f"{len(set(found[rest]))} more"
         ax.plot(*places[rest].T, ".", color=GREY, markersize=2, label=label, zorder=0)
-    ax.legend(frameon=False, fontsize="x-small", markerscale=3)
+    _legend(ax)
+
+
+def _legend(ax: Axes) -> None:
+    """Draw the legend with markers that can be seen."""
+    for handle in ax.legend(frameon=False, fontsize="x-small").legend_handles:
+        if handle is not None:
+            handle.set(markersize=7)
+
+
+def _size(places: Floats) -> float:
+    """Return the diameter of points, larger where they are few."""
+    return float(np.clip(60 / np.sqrt(len(places)), 2, 5))
 
 
 def style_of(k: int) -> tuple[str, str]:

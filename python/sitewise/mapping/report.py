@@ -63,7 +63,7 @@ def save_report(folder: Path, diagnosis: Diagnosis) -> Path:
     body = [
         "<h1>Can these atomic energies be trusted?</h1>",
         *_answer(diagnosis, found),
-        *_targets(diagnosis, found),
+        *_targets(diagnosis),
         *_next(diagnosis, found),
         *_model(diagnosis, found),
         "<h2>Structures</h2>",
@@ -104,15 +104,12 @@ def _answer(diagnosis: Diagnosis, found: Verdict) -> list[str]:
     return [f'<p class="answer{kind}">{_linked(sentence(line))}</p>' for line in found.answer]
 
 
-def _targets(diagnosis: Diagnosis, found: Verdict) -> list[str]:
+def _targets(diagnosis: Diagnosis) -> list[str]:
     targets = diagnosis.judgement.targets
     if not targets:
         return []
-    return (
-        ["<h2>Targets</h2>", _target_table(diagnosis, targets)]
-        if targets[0].bar is not None
-        else ["<h2>Targets</h2>", _list(found.targets), _unlabelled_table(diagnosis, targets)]
-    )
+    table = _unlabelled_table if targets[0].bar is None else _target_table
+    return ["<h2>Targets</h2>", table(diagnosis, targets)]
 
 
 def _target_table(diagnosis: Diagnosis, targets: Sequence[Target]) -> str:

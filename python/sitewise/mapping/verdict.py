@@ -14,6 +14,7 @@ from .gauges import Gauge
 from .judgement import Candidate, Judgement, Suggestion, Target
 
 SHOWN = 3  # candidates and targets
+NOTHING = 1e-6  # smaller parts are rounding
 NAMED = 6  # clusters whose free combinations are written out
 BECAUSE = {
     "mapping": "the ratio of its environments to others hardly changes in the data",
@@ -89,6 +90,8 @@ def _contents_lines(found: Contents) -> list[str]:
 
 def percent(part: float) -> str:
     """Return a part as it is printed."""
+    if part < NOTHING:
+        return "0 %"
     return f"{100 * part:.0f} %" if part >= 0.1 else f"{100 * part:.2g} %"
 
 
