@@ -91,7 +91,7 @@ class Finding:
 
 def run(settings: Settings, folder: Folder) -> Outcome:
     """Diagnose each training set, then train on it."""
-    parts, points = _structures(settings, folder)
+    parts, points = structures_of(settings, folder)
     perfect = next(k for k, s in enumerate(points) if _kind(s) == CURVE and s.atoms.info["strain"] == 0)
     found = {name: _finding(folder, name, settings, parts, points, perfect) for name in settings.sets}
     draw_invariants(folder, found, points)
@@ -106,7 +106,7 @@ def run(settings: Settings, folder: Folder) -> Outcome:
     )
 
 
-def _structures(
+def structures_of(
     settings: Settings, folder: Folder
 ) -> tuple[Mapping[str, tuple[Dataset, Dataset]], Sequence[Structure]]:
     """Return training and test structures of each kind, and the invariant points, which are written to INVARIANTS."""
