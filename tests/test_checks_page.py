@@ -199,6 +199,8 @@ PROOFS = {
     "Wrong atomic energies give a warning even if totals are right.": """monitoring:
         the_warning_names_the_worst_point_that_counts""",
     "Undetermined energies are reported.": "labels: diagnosis_counts_the_energies_that_exist; diagnose: targets",
+    "Atomic energies of another code must sum to its total energy.": """models: models_that_are_refused
+        a_column_without_the_energies_of_free_atoms_is_refused""",
     "Suggestions have no overlapping atoms.": "suggestions: close_atoms_are_implausible what_is_made_is_plausible",
     # No false alarms
     "Good data are read without a warning.": """examples: data_are_read_without_a_warning;
