@@ -1,6 +1,6 @@
 """Structures of silicon from molecular dynamics with the Stillinger-Weber potential.
 
-They can be as many and as large as the paper's: 350 slabs of 64 atoms and 832 clusters of 239 atoms with PBE labels
+They can be as many and as large as the paper's: 350 slabs of 64 atoms and 832 clusters of 239 atoms with DFT labels
 (supplement, section B).
 """
 
