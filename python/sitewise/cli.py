@@ -558,6 +558,49 @@ def diagnose(
 
 
 @command
+def validate(
+    potential: PotentialPath,
+    crystals: DataPaths,
+    reference: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:NAME", help="Calculator of ASE to compare with."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for validation.html, pictures and validation.json.")] = Path(
+        "validation"
+    ),
+    cflength: CfLength = 1.0,
+    cfenergy: CfEnergy = 1.0,
+    length_unit: LengthUnit = None,
+    energy_unit: EnergyUnit = None,
+    quiet: Quiet = False,
+) -> None:
+    """Compute what a referee asks of a potential, with error bars and beside a reference.
+
+    For each crystal: E(V), elastic constants, phonons (with phonopy), vacancy and surface energies, dimers down to the
+    core, drift at constant energy, and a short run at constant pressure.
+    """
+    from .files import write_text
+    from .io.dataset import Dataset
+    from .mapping.models import load_calculator
+    from .potential import Potential
+    from .symmetry import doubt_cutoff
+    from .validation.page import lines, save_page
+    from .validation.validate import validate as measure
+
+    reporter = Reporter(quiet)
+    loaded = Potential.load(potential, cflength, cfenergy)
+    doubt_cutoff(loaded.functions, potential, cflength, reporter)
+    options = _reading(length_unit, energy_unit, False, False)
+    structures = Dataset.read(crystals, require_labels=False, mixed_labels=True, reporter=reporter, **options)
+    found = measure(loaded, structures, load_calculator(reference) if reference else None, reporter)
+    for line in lines(found):
+        print(printable_lines(line))
+    page = save_page(out, found)
+    write_text(out / "validation.json", json.dumps([crystal.to_json() for crystal in found], indent=2) + "\n")
+    print(f"page: {printable(page, PATH)}")
+
+
+@command
 def reproduce(
     name: Annotated[str | None, typer.Argument(help="Name of the experiment; without it, list all.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Run a smaller version, of a few minutes at most.")] = False,

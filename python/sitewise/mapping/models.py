@@ -141,7 +141,7 @@ def load_model(given: str, cflength: float, cfenergy: float, unit: float) -> Mod
         If there is no such directory, module or calculator.
     """
     if FACTORY.fullmatch(given) and not Path(given).exists():
-        return CalculatorModel(_calculator(given), given)
+        return CalculatorModel(load_calculator(given), given)
     if Path(given).exists() or not re.fullmatch(r"\w+", given):
         return PotentialModel(Potential.load(Path(given), cflength, cfenergy), given)
     return ColumnModel(given, unit)
@@ -152,8 +152,14 @@ def as_model(given: Potential | Model) -> Model:
     return given if isinstance(given, Model) else PotentialModel(given)
 
 
-def _calculator(given: str) -> Any:
-    """Import a calculator, also from the folder in which the command runs."""
+def load_calculator(given: str) -> Any:
+    """Return the calculator of ASE that MODULE:NAME names, also of a module in the folder in which the command runs.
+
+    Raises
+    ------
+    Error
+        It cannot be imported or made, or is no calculator.
+    """
     module, _, name = given.partition(":")
     folder = str(Path.cwd())
     sys.path.insert(0, folder)

@@ -1,0 +1,1 @@
+"""What a referee asks of a finished potential: `sitewise validate`."""
