@@ -11,7 +11,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial import cKDTree
 
 from checks import random_potential, silicon_frames, silicon_potential, structures
-from sitewise import Dataset, Error, Potential, SymmetryFunctions, progress
+from sitewise import Dataset, Error, Potential, SymmetryFunctions, _core, progress
 from sitewise.mapping import clustering, gaussian
 from sitewise.mapping.clustering import JointClustering, single_linkage
 from sitewise.mapping.counts import barcode, comparison, determine, joint_barcode, longest, null_fraction
@@ -159,6 +159,19 @@ def test_single_linkage_equals_scipy(kind):
     for cut in np.unique(reference[:, 2])[:: max(1, len(points) // 20)] * (1 + 1e-9):
         ours, theirs = found.labels(cut, 1), fcluster(reference, cut, "distance")
         assert len({*zip(ours, theirs, strict=True)}) == len(set(ours)) == len(set(theirs))
+
+
+def test_threads_find_the_same_tree():
+    """Also where many distances are equal."""
+    points, threads = points_to_link("grid"), _core.get_threads()
+    found = []
+    try:
+        for n in (1, 3):
+            _core.set_threads(n)
+            found.append(single_linkage(points).merges)
+    finally:
+        _core.set_threads(threads)
+    np.testing.assert_array_equal(*found)
 
 
 def test_two_blobs_and_dust_have_the_gap_as_r_g():

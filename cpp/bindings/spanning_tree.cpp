@@ -1,4 +1,4 @@
-#include "../src/spanning_tree.hpp"
+#include "spanning_tree.hpp"
 
 #include "convert.hpp"
 #include "exports.hpp"
@@ -9,7 +9,7 @@ void export_spanning_tree(py::module_& m) {
     py::class_<SpanningTree>(m, "SpanningTree")
         .def(py::init([](const py::object& given) {
                  const Floats points = numbers(given, "points");
-                 if (points.ndim() != 2) throw Error("points has not two dimensions");
+                 if (points.ndim() != 2 || points.shape(0) == 0) throw Error("points has no rows");
                  return SpanningTree(points.data(), points.shape(0), points.shape(1));
              }),
              py::arg("points"))
