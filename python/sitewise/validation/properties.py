@@ -330,12 +330,14 @@ class Dynamics(Property):
 
     @staticmethod
     def _thermal(crystal: Atoms, calculator: BaseCalculator) -> tuple[Atoms, float]:
-        from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+        """Return a copy at twice the temperature, of which half becomes potential energy, and the time step (fs)."""
+        from ase.units import kB
 
         atoms = crystal.copy()
         atoms.calc = calculator
-        MaxwellBoltzmannDistribution(atoms, temperature_K=2 * TEMPERATURE, rng=np.random.default_rng(0))
-        Stationary(atoms)
+        masses = atoms.get_masses()[:, None]
+        momenta = np.sqrt(2 * kB * TEMPERATURE * masses) * np.random.default_rng(0).normal(size=(len(atoms), 3))
+        atoms.set_momenta(momenta - masses * momenta.sum(axis=0) / masses.sum())
         return atoms, STEP["H" in set(crystal.get_chemical_symbols())]
 
     def _drift(self, crystal: Atoms, calculator: BaseCalculator) -> tuple[float, tuple[Floats, Floats]]:
