@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -185,6 +186,19 @@ def test_order_by_bars_accounts_for_those_before_and_for_costs():
     reached = [pick.reached[0] for pick in order]
     assert max(reached[1:]) <= 1.05 * reached[0]
     assert sorted(pick.candidate for pick in order) == [0, 1, 2, 3]
+
+
+def test_forces_of_candidates_count_where_data_have_forces():
+    """A slab of other thickness tells more of the crystal with its forces than without."""
+    reached = []
+    for data in (slabs(6), [replace(s, forces=None) for s in slabs(6)]):
+        process, wanted, more = process_of(data, [crystal()], slabs(1, layers=6, seed=3))
+        _, _, (pick,) = ranked_by_bars(process, more, wanted, np.ones(1), 0.01, lambda: None)
+        assert process.with_forces is (data[0].forces is not None)
+        mixture = _Mixture(process, wanted)
+        energy_alone = mixture.reached([belief.sees(more.placed) for belief in mixture.beliefs])
+        reached.append(bool(np.isclose(pick.reached[0], energy_alone[0], rtol=1e-9)))
+    assert reached == [False, True]
 
 
 @pytest.fixture(scope="module")

@@ -214,8 +214,8 @@ def ranked_by_bars(
 ) -> tuple[Floats, Integers, list[Pick]]:
     """Return bars of targets [t] now, which targets these are, and all candidates in the order in which to add them.
 
-    The bars that targets have once energy and forces of a candidate are known are expected before it is calculated:
-    variances do not depend on what is found, and expectations change linearly with it. The best candidate, or a cheaper
+    The bars that targets have once energy and, if data have forces, forces of a candidate are known are expected
+    before it is calculated: variances do not depend on what is found, and expectations change linearly with it. The best candidate, or a cheaper
     one that is nearly as good, is picked (see `cheapest`), then the best of the others once that one is known, and so
     on for `at_most`; the others follow in the order of what their energies would add to these.
 
@@ -240,10 +240,9 @@ def ranked_by_bars(
     screened = np.argsort(openness(_by_energies(mixture, candidates.placed), accuracy), kind="stable")[:SCREENED]
     chosen = np.isin(np.arange(len(costs)), screened)
     places = np.flatnonzero(chosen)
-    slopes = [slopes_of(candidates, int(place), DIRECTIONS) for place in places]
-    owners = np.concatenate(
-        [np.arange(len(places)), np.repeat(np.arange(len(places)), [len(s.values) for s in slopes])]
-    )
+    slopes = [slopes_of(candidates, int(place), DIRECTIONS) for place in places] if process.with_forces else []
+    numbers = np.arange(len(places))
+    owners = np.concatenate([numbers, np.repeat(numbers, [len(one.values) for one in slopes] if slopes else 0)])
     own = [np.flatnonzero(owners == k) for k in range(len(places))]
     seen = [belief.sees(candidates.placed.of(chosen), slopes) for belief in mixture.beliefs]
     picks: list[Pick] = []

@@ -306,6 +306,8 @@ class EnergyProcess:
     calibration
         Factor of all standard deviations: RMS of the errors of energies whose structure is left out, in units of their
         standard deviation, if that is above 1.
+    with_forces
+        Whether data have forces.
     """
 
     def __init__(self, measured: Measurements, spanning: Sequence[Placed], advance: Advance) -> None:
@@ -317,6 +319,7 @@ class EnergyProcess:
             errors.append(self.models[-1].left_out())
             advance()
         self.calibration = max(1.0, float(np.sqrt(np.mean(np.square(errors)))))
+        self.with_forces = bool(measured.slopes)
 
     def deviations(self, structures: Placed) -> Floats:
         """Return the standard deviation of the energy per atom of each structure [s], eV."""
