@@ -215,9 +215,10 @@ def ranked_by_bars(
     """Return bars of targets [t] now, which targets these are, and all candidates in the order in which to add them.
 
     The bars that targets have once energy and, if data have forces, forces of a candidate are known are expected
-    before it is calculated: variances do not depend on what is found, and expectations change linearly with it. The best candidate, or a cheaper
-    one that is nearly as good, is picked (see `cheapest`), then the best of the others once that one is known, and so
-    on for `at_most`; the others follow in the order of what their energies would add to these.
+    before it is calculated: variances do not depend on what is found, and expectations change linearly with it. The
+    best candidate, or a cheaper one that is nearly as good, is picked (see `cheapest`), then the best of the others
+    once that one is known, and so on for `at_most`; the others follow in the order of what their energies would add to
+    these.
 
     Parameters
     ----------
