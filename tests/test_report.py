@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from ase.build import bulk
-from ase.io import write
+from ase.io import read, write
 from matplotlib.image import imread
 
 from checks import random_potential, rattled, silicon_frames, silicon_potential, structures
@@ -89,7 +89,7 @@ def folder(tmp_path_factory):
     Potential(silicon_potential()).save(path / "potential")
     arguments = (
         *("data.xyz", "--potential", "potential", "--candidates", CRYSTALS),
-        *("--target", CRYSTALS, "--out", "out", "-q"),
+        *("--target", CRYSTALS, "--suggest", "add.xyz", "--out", "out", "-q"),
     )
     command = [sys.executable, "-m", "sitewise", "diagnose", *arguments]
     run = subprocess.run(command, cwd=path, capture_output=True, text=True, timeout=120)
@@ -121,6 +121,17 @@ def test_report_needs_no_other_file(folder):
     assert all(source.startswith("data:image/png;base64,") for source in sources)
     links, anchors = ({values[name] for _, values in found if name in values} for name in ("href", "id"))
     assert {"#term-error-bar", "#term-open", "#term-g-space", "#term-r_g"} <= links <= {f"#{name}" for name in anchors}
+
+
+def test_the_next_action_names_the_file(folder):
+    text = (folder / "report.html").read_text()
+    section = text[text.index("<h2>What to do next") : text.index("<h2>The model")]
+    assert "structures that are written to add.xyz, and add them to the data" in section
+    named = [int(k) for k in re.findall(r"<td>add.xyz, structure (\d+) \(Si", section)]
+    assert named == list(range(len(named)))
+    assert len(named) <= len(read(folder.parent / "add.xyz", ":"))
+    left = [float(part) for part in re.findall(r"\)</td><td>([\d.e+-]+) %</td>", section)]
+    assert left[: len(named)] == sorted(left[: len(named)], reverse=True)
 
 
 def tiles_of(folder):
