@@ -85,5 +85,5 @@ def _hidden_layers(
     for element, own in zip(prepared.species(0).tolist(), prepared.features(0), strict=True):
         inputs = scaling.apply(element, own[None, : networks[element].nodes[0]])
         gradient = networks[element].weight_gradient(inputs, np.ones(1), np.zeros_like(inputs))
-        found.append((element, gradient[-len(columns[element]) :]))
+        found.append((element, gradient[-len(columns[element]) :].copy()))  # a view would keep all of the gradient
     return found
