@@ -32,9 +32,9 @@ from scipy.stats import spearmanr
 
 from sitewise import Dataset, Potential
 from sitewise.config import Config
+from sitewise.io.extxyz import write_structures
 from sitewise.mapping.diagnosis import diagnose, functions_of
 from sitewise.progress import Reporter
-from sitewise.reproduce.runs import write_structures
 from sitewise.reproduce.stillinger_weber import stillinger_weber
 from sitewise.structures import Structure
 from sitewise.training.run import train

@@ -28,6 +28,7 @@ from ase import Atoms
 from bars import QUIET, SETS, System, written
 from sitewise import Dataset, Potential
 from sitewise.config import Config
+from sitewise.io.extxyz import write_structures
 from sitewise.mapping.acquisition import ranked_by_bars
 from sitewise.mapping.bars import ACCURACY
 from sitewise.mapping.diagnosis import functions_of
@@ -35,7 +36,6 @@ from sitewise.mapping.energy_process import EnergyProcess, Measurements
 from sitewise.mapping.gspace import Embedding
 from sitewise.mapping.judgement import COST_EXPONENT
 from sitewise.mapping.suggestions import suggestions
-from sitewise.reproduce.runs import write_structures
 from sitewise.structures import Structure
 from sitewise.training.run import train
 

@@ -10,6 +10,7 @@ from ase.build import bulk
 from scipy.optimize import check_grad
 
 from sitewise import Dataset, Error, SymmetryFunctions
+from sitewise.io.extxyz import write_structures
 from sitewise.mapping import energy_process
 from sitewise.mapping.bars import error_bars
 from sitewise.mapping.diagnosis import diagnose
@@ -19,7 +20,6 @@ from sitewise.mapping.gspace import Embedding
 from sitewise.mapping.verdict import verdict
 from sitewise.progress import Reporter
 from sitewise.reproduce.ad_hoc import LATTICE, labelled, slab
-from sitewise.reproduce.runs import write_structures
 from sitewise.structures import Structure
 from sitewise.units import energy
 

@@ -12,6 +12,7 @@ from ase.build import bulk, molecule
 from ase.io import read
 
 from sitewise import Dataset, Error, SymmetryFunctions
+from sitewise.io.extxyz import write_structures
 from sitewise.mapping.acquisition import _Mixture, ranked_by_bars
 from sitewise.mapping.diagnosis import diagnose
 from sitewise.mapping.energy_process import EnergyProcess, Measurements
@@ -23,7 +24,6 @@ from sitewise.mapping.variants import molecules, supercell, thicker
 from sitewise.mapping.verdict import verdict
 from sitewise.progress import Reporter
 from sitewise.reproduce.ad_hoc import LATTICE, labelled, slab
-from sitewise.reproduce.runs import write_structures
 from sitewise.structures import Structure
 from test_bars import crystal, slabs
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .config import Config
     from .ensemble import Ensemble
     from .ensemble import load_potential as load
+    from .growing.grow import grow
+    from .growing.settings import GrowConfig
     from .io.dataset import Dataset
     from .potential import Potential
     from .symmetry import SymmetryFunctions
@@ -25,10 +27,12 @@ __all__ = [
     "Dataset",
     "Ensemble",
     "Error",
+    "GrowConfig",
     "NeighborList",
     "Potential",
     "SymmetryFunctions",
     "__version__",
+    "grow",
     "load",
     "train",
 ]
@@ -39,9 +43,11 @@ _MODULES = {
     "Dataset": ".io.dataset",
     "Ensemble": ".ensemble",
     "Error": "._core",
+    "GrowConfig": ".growing.settings",
     "NeighborList": "._core",
     "Potential": ".potential",
     "SymmetryFunctions": ".symmetry",
+    "grow": ".growing.grow",
     "train": ".training.run",
 }
 

@@ -162,6 +162,31 @@ def train(
 
 
 @command
+def grow(
+    settings: Annotated[Path, typer.Argument(metavar="GROW.toml", help="Oracle, starts, targets and budget.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results; by default the name of GROW.toml without its ending.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Grow a potential from a few labelled structures, or none, until its error bars on the targets are small enough.
+
+    Each round trains, explores by molecular dynamics, chooses structures by what they tell of the targets, and has them
+    labelled. The command continues an interrupted growth.
+    """
+    from .growing.grow import grow as grow_potential
+    from .growing.page import PAGE, lines
+
+    out = out or Path(settings.stem)
+    grown = grow_potential(settings, out, Reporter(quiet))
+    for line in lines(grown.rounds) if grown.rounds else ():
+        print(line)
+    print(printable_lines(f"ended: {grown.sentence}"))
+    if grown.folder is not None:
+        print(f"potential in {printable(grown.folder / 'potential', PATH)}, page {printable(out / PAGE, PATH)}")
+
+
+@command
 def learning_curve(
     run: Annotated[Path, typer.Argument(metavar="RUN.toml", help="Data, functions, network and training.")],
     sizes: Annotated[str, typer.Option(help="Numbers of training structures, separated by commas.")],

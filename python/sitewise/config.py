@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -72,11 +72,16 @@ PROBLEMS = 10  # reported at once
 SETTINGS = ("symmetry_functions", "network", "baseline", "start", "training")  # tables that do not name files of data
 
 
-class _Table(BaseModel):
+Checked = TypeVar("Checked", bound=BaseModel)
+
+
+class Table(BaseModel):
+    """A table of a TOML file; unknown keys are mistakes."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
 
-class Keys(_Table):
+class Keys(Table):
     """Names of the labels in the files, if they are not the usual ones."""
 
     energy: str | None = None
@@ -92,7 +97,7 @@ class Keys(_Table):
         return {label: key for label, key in self if key is not None}
 
 
-class Data(_Table):
+class Data(Table):
     """Structures with labels, and how to read them."""
 
     train: list[str]
@@ -153,7 +158,7 @@ class Data(_Table):
         return float(value)
 
 
-class Functions(_Table):
+class Functions(Table):
     """The symmetry functions: a preset or a file, how many of them to choose, and their scaling."""
 
     preset: Literal["standard", "accurate", "simple-nn", "fast", "auto", "pool"] | None = None
@@ -191,7 +196,7 @@ def hidden_weights(hidden: list[int]) -> int:
     return sum(a * b for a, b in pairwise([1, *hidden, 1]))
 
 
-class NetworkShape(_Table):
+class NetworkShape(Table):
     """The networks, of the same shape for each element."""
 
     hidden: Annotated[list[Count], Field(min_length=1, max_length=20)] | None = None
@@ -215,7 +220,7 @@ class LossWeights(NamedTuple):
     l2: float
 
 
-class Training(_Table):
+class Training(Table):
     """The optimiser and the loss. The recipe gives the defaults that are missing here."""
 
     model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required"))  # the recipe gives them
@@ -330,7 +335,7 @@ class Training(_Table):
         return float(first * (last / first) ** progress)
 
 
-class Baseline(_Table):
+class Baseline(Table):
     """What the network is added to."""
 
     atom_energies: dict[str, Annotated[float, Field(allow_inf_nan=False)]] | Literal["least squares", "isolated"] = (
@@ -351,7 +356,7 @@ class Baseline(_Table):
         return zbl
 
 
-class Start(_Table):
+class Start(Table):
     """The potential whose weights a run starts from."""
 
     potential: str | None = None
@@ -371,7 +376,7 @@ class Start(_Table):
         return self
 
 
-class Invariants(_Table):
+class Invariants(Table):
     """Crystals of equivalent atoms that are followed during training."""
 
     data: list[str] | Literal["auto"] = "auto"
@@ -384,7 +389,7 @@ class Invariants(_Table):
         return [value] if isinstance(value, str) and value != "auto" else value
 
 
-class Config(_Table):
+class Config(Table):
     """A whole RUN.toml; its paths are absolute once it is loaded from a file."""
 
     data: Data
@@ -435,18 +440,7 @@ class Config(_Table):
             missing or has a wrong value.
         """
         path = Path(path)
-        try:
-            tables = _parsed(path)
-        except FileNotFoundError:
-            raise Error(f"{path}: no such file") from None
-        except OSError as error:
-            raise Error(f"{path}: cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise Error(f"{path}: is not a text file in UTF-8") from None
-        except RecursionError:
-            raise Error(f"{path}: is not valid TOML: too many brackets in brackets") from None
-        except ValueError as error:  # from the TOML parser, or from a number with too many digits
-            raise Error(f"{path}: is not valid TOML: {printable(error, PATH)}") from None
+        tables = read_tables(path)
         tables.pop("result", None)  # what a training.toml reports
         training = tables.setdefault("training", {})
         if recipe and isinstance(training, dict):
@@ -462,13 +456,7 @@ class Config(_Table):
         Error
             One sentence for each key that is unknown, missing or has a wrong value.
         """
-        try:
-            return cls.model_validate(tables)
-        except ValidationError as error:
-            problems = [_sentence(problem) for problem in error.errors(include_url=False)[:PROBLEMS]]
-            more = error.error_count() - len(problems)
-            problems += [f"and {more} more mistakes"] if more else []
-            raise Error("\n".join(f"{name}: {problem}" for problem in problems)) from None
+        return checked(cls, tables, name)
 
     @classmethod
     def of(cls, test: float = 0.1, **settings: Any) -> Config:
@@ -488,7 +476,7 @@ class Config(_Table):
             A key is unknown, or its value wrong.
         """
         tables: dict[str, Any] = {"data": {"train": [], "test": test}}
-        places = {key: table for table in SETTINGS for key in _known_keys([table])}
+        places = {key: table for table in SETTINGS for key in _known_keys([table], cls)}
         for key, value in settings.items():
             if key not in places:
                 close = difflib.get_close_matches(key, places, n=1)
@@ -538,6 +526,39 @@ class Config(_Table):
         return self.model_dump(exclude_none=True)
 
 
+def read_tables(path: Path) -> dict[str, Any]:
+    """Read the tables of a TOML file.
+
+    Raises
+    ------
+    Error
+        It cannot be read or is not TOML (with the line).
+    """
+    try:
+        return _parsed(path)
+    except FileNotFoundError:
+        raise Error(f"{path}: no such file") from None
+    except OSError as error:
+        raise Error(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Error(f"{path}: is not a text file in UTF-8") from None
+    except RecursionError:
+        raise Error(f"{path}: is not valid TOML: too many brackets in brackets") from None
+    except ValueError as error:  # from the TOML parser, or from a number with too many digits
+        raise Error(f"{path}: is not valid TOML: {printable(error, PATH)}") from None
+
+
+def checked(model: type[Checked], tables: dict[str, Any], name: str) -> Checked:
+    """Check tables by a model; raise Error with one sentence for each mistake, `name` is the head of each."""
+    try:
+        return model.model_validate(tables)
+    except ValidationError as error:
+        problems = [_sentence(problem, model) for problem in error.errors(include_url=False)[:PROBLEMS]]
+        more = error.error_count() - len(problems)
+        problems += [f"and {more} more mistakes"] if more else []
+        raise Error("\n".join(f"{name}: {problem}" for problem in problems)) from None
+
+
 def _parsed(path: Path) -> dict[str, Any]:
     """Read the tables of a file; raise ValueError if that would take too long."""
     with path.open("rb") as file:
@@ -560,14 +581,14 @@ def _shown(value: Any) -> str:
         return f"a value of type {type(value).__name__}"
 
 
-def _sentence(problem: Any) -> str:
+def _sentence(problem: Any, model: type[BaseModel]) -> str:
     """Return a problem that pydantic found, as "[table] key: what is wrong"."""
     keys = [str(key) for key in problem["loc"] if not isinstance(key, int)]
     shown = [printable(key) for key in keys]
     place = " ".join([f"[{'.'.join(shown[:-1])}]", shown[-1]]) if len(keys) > 1 else "".join(f"[{k}]" for k in shown)
     kind = problem["type"]
     if kind == "extra_forbidden":
-        names = _known_keys(keys[:-1])
+        names = _known_keys(keys[:-1], model)
         close = difflib.get_close_matches(keys[-1], names, n=1)
         hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(names)}"
         return f"{place}: unknown {'key' if len(keys) > 1 else 'table'}, {hint}"
@@ -586,9 +607,9 @@ def _sentence(problem: Any) -> str:
     return f"{place}: {expected}, found {_shown(problem['input'])}"
 
 
-def _known_keys(tables: list[str]) -> list[str]:
+def _known_keys(tables: list[str], model: type[BaseModel]) -> list[str]:
     """List the keys of the table at this path."""
-    model: type[BaseModel] = Config
     for table in tables:
-        model = model.model_fields[table].annotation  # type: ignore[assignment]
+        annotation: Any = model.model_fields[table].annotation
+        model = next(kind for kind in (*get_args(annotation), annotation) if kind is not type(None))
     return list(model.model_fields)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._core import Error
-from ..structures import Flags, is_symmetric
+from ..files import atomic
+from ..structures import Flags, Structure, is_symmetric
 from ..text import for_line, printable
 
 if TYPE_CHECKING:
@@ -197,3 +199,19 @@ def _quoted(text: str) -> str:
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def write_structures(path: Path, structures: Sequence[Structure]) -> None:
+    """Write extended XYZ with the labels, the group as `config_type`, and `info`."""
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.io import write
+
+    frames = []
+    for s in structures:
+        atoms = s.atoms.copy()
+        if s.group:  # an empty one could not be read again
+            atoms.info["config_type"] = s.group
+        atoms.calc = SinglePointCalculator(atoms, energy=s.energy, forces=s.forces, stress=s.stress)
+        frames.append(atoms)
+    with atomic(path) as temporary:
+        write(temporary, frames, format="extxyz")

@@ -152,8 +152,9 @@ def as_model(given: Potential | Model) -> Model:
     return given if isinstance(given, Model) else PotentialModel(given)
 
 
-def load_calculator(given: str) -> Any:
-    """Return the calculator of ASE that MODULE:NAME names, also of a module in the folder in which the command runs.
+def load_calculator(given: str, where: Path | None = None) -> Any:
+    """Return the calculator of ASE that MODULE:NAME names, also of a module in a folder, by default in that in which
+    the command runs.
 
     Raises
     ------
@@ -161,7 +162,7 @@ def load_calculator(given: str) -> Any:
         It cannot be imported or made, or is no calculator.
     """
     module, _, name = given.partition(":")
-    folder = str(Path.cwd())
+    folder = str(where or Path.cwd())
     sys.path.insert(0, folder)
     try:
         found: Any = importlib.import_module(module)

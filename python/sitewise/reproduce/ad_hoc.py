@@ -16,12 +16,13 @@ import numpy as np
 
 from ..figures import COLORS, panels, save_figure
 from ..io.dataset import Dataset
+from ..io.extxyz import write_structures
 from ..potential import Potential
 from ..structures import Floats, Structure
 from .before_training import diagnose_crystal, draw_barcodes
 from .frame import Check, Folder, Outcome
 from .pictures import draw_totals_and_crystal
-from .runs import networks, write_structures
+from .runs import networks
 from .stillinger_weber import stillinger_weber
 
 if TYPE_CHECKING:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from ..config import Config
-from ..files import atomic
+from ..io.extxyz import write_structures
 from ..potential import Potential
 from ..structures import Structure
 from ..training.run import train
@@ -38,19 +37,3 @@ def networks(
     tables = [{"data": files, "training": {"iterations": iterations, "seed": seed}} for seed in range(seeds)]
     configs = [Config.parse(table).relative_to(folder.path) for table in tables]
     return [trained(folder, f"{name}-{seed}", config) for seed, config in enumerate(configs)]
-
-
-def write_structures(path: Path, structures: Sequence[Structure]) -> None:
-    """Write extended XYZ with the labels, and the group as `config_type`."""
-    from ase.calculators.singlepoint import SinglePointCalculator
-    from ase.io import write
-
-    frames = []
-    for s in structures:
-        atoms = s.atoms.copy()
-        if s.group:  # an empty one could not be read again
-            atoms.info["config_type"] = s.group
-        atoms.calc = SinglePointCalculator(atoms, energy=s.energy, forces=s.forces, stress=s.stress)
-        frames.append(atoms)
-    with atomic(path) as temporary:
-        write(temporary, frames, format="extxyz")

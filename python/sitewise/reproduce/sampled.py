@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..io.dataset import Dataset
+from ..io.extxyz import write_structures
 from ..progress import Silent
 from ..structures import Structure
 from ..threads import one_thread
 from . import ad_hoc
 from .frame import Folder
-from .runs import write_structures
 from .stillinger_weber import StillingerWeber, stillinger_weber
 
 if TYPE_CHECKING:

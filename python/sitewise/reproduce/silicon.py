@@ -22,13 +22,14 @@ from .. import _core
 from ..config import Config
 from ..figures import COLORS, panels, plain_log_ticks, save_figure
 from ..io.dataset import Dataset
+from ..io.extxyz import write_structures
 from ..mapping.invariants import invariant_energy, short_name
 from ..progress import Silent
 from ..structures import Floats, Structure
 from .before_training import diagnose_crystal, extrapolations
 from .frame import Check, Folder, Outcome
 from .pictures import draw_totals_and_crystal
-from .runs import trained, write_structures
+from .runs import trained
 from .sampled import Sampling, relabelled, sample
 
 if TYPE_CHECKING:

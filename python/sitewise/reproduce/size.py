@@ -14,10 +14,10 @@ import numpy as np
 from .._core import get_threads
 from ..config import Config
 from ..figures import COLORS, panels, plain_log_ticks, save_figure
+from ..io.extxyz import write_structures
 from ..structures import Floats
 from ..training.learning_curve import learning_curve
 from .frame import Check, Folder, Outcome
-from .runs import write_structures
 from .sampled import Sampling, sample
 from .silicon import DATA, HELD_OUT
 

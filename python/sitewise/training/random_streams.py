@@ -18,6 +18,9 @@ class Stream(IntEnum):
     POSTERIOR = 5
     COPIES = 6  # of structures that a student learns from
     OFFSETS = 7  # of atomic energies that replicas are pulled to
+    EXPLORATION = 8  # velocities of a growth's trajectories
+    CHOICE = 9  # of structures to label at random
+    HELD_OUT = 10  # of the labels of a growth
     SUBSET = 100  # of the structures of a learning curve
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..figures import COLORS, panels, save_figure
-from ..files import write_text
+from ..pages import write_page
 from ..text import MESSAGE, for_html
 from .validate import Finding, Validated
 
@@ -22,13 +21,6 @@ AXES = {
     "Dimers": ("distance (Å)", "energy (eV)"),
 }
 DEEP, HIGH = -8.0, 30.0  # eV, of a dimer's energy that is shown
-STYLE = """
-body { font: 16px/1.5 sans-serif; color: #222; max-width: 1100px; margin: 1em auto; padding: 0 1em }
-table { border-collapse: collapse }
-td, th { padding: .15em .8em .15em 0; text-align: right; border-bottom: 1px solid #ddd }
-td:first-child, th:first-child { text-align: left } .scroll { overflow-x: auto } img { max-width: 100%; height: auto }
-.note { color: #b04000 }
-"""
 
 
 def save_page(folder: Path, crystals: Sequence[Validated]) -> Path:
@@ -42,16 +34,8 @@ def save_page(folder: Path, crystals: Sequence[Validated]) -> Path:
         body.append(f"<h2>{for_html(crystal.name)}</h2><p>{for_html(crystal.source, MESSAGE)}</p>")
         body += [f'<div class="scroll">{_table(crystal)}</div>', *_notes(crystal)]
         body.append(f'<img alt="curves" src="data:image/png;base64,{image}">')
-    body.append(f"<p>sitewise {version('sitewise')}</p>")
     path = folder / "validation.html"
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    head = (
-        "<meta charset='utf-8'><meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        f"<title>sitewise validate</title><style>{STYLE}</style>"
-    )
-    content = "\n".join(body)
-    write_text(path, f"<!DOCTYPE html>\n<html lang='en'><head>{head}</head><body>\n{content}\n</body></html>\n")
+    write_page(path, "sitewise validate", body)
     return path
 
 

@@ -1,0 +1,208 @@
+"""Structures that a potential leads to: molecular dynamics until an error bar is too large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._core import Error, neighbor_list
+from ..ensemble import Ensemble
+from ..io.plausibility import OVERLAP, radii
+from ..mapping.lattices import nearest_distance
+from ..mapping.variants import shaken
+from ..posterior import Bars
+from ..potential import Potential
+from ..progress import Advance, Reporter
+from ..structures import Structure
+from ..training.random_streams import Stream, random_numbers
+from ..units import GPA
+from .settings import Explore
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+FRICTION = 0.02  # 1/fs, of Langevin dynamics
+BAROSTAT = 300.0, 1e-6  # fs, and 1/bar: a compressibility between those of hard and soft solids
+THERMOSTAT = 100.0  # fs, at constant pressure
+STEP = {True: 0.5, False: 1.0}  # fs, with and without hydrogen
+PASSES, SHIFT = 5, 0.03  # trajectories from a start in a round at most; displacements in nearest distances
+STRAIN, SHAKE = 0.04, (0.0, 0.08)  # of first copies: standard deviation, and displacements in nearest distances
+
+
+def bars_of(model: Potential | Ensemble, atoms: Atoms) -> Bars:
+    """Return the error bars of a potential, or the spread of an ensemble."""
+    if isinstance(model, Potential):
+        return model.bars(atoms)
+    found = model.evaluate(atoms)
+    return Bars(found.energy_spread, found.energies_spread, found.forces_spread)
+
+
+def first_copies(starts: Sequence[Structure], count: int, seed: int) -> list[Structure]:
+    """Return rattled and, where they are periodic, strained copies; the first of each start is hardly changed."""
+    copies = []
+    for k in range(count):
+        start, rng = starts[k % len(starts)], random_numbers(seed, Stream.COPIES, k)
+        atoms, size = _bare(start.atoms), min(1.0, (k // len(starts)) / max(1, (count - 1) // len(starts)))
+        if atoms.pbc.any():
+            strain = size * rng.normal(0, STRAIN, (3, 3))
+            free = np.outer(atoms.pbc, atoms.pbc)
+            deformation = np.eye(3) + np.where(free, (strain + strain.T) / 2, 0.0)
+            atoms.set_cell(atoms.cell.array @ deformation, scale_atoms=True)
+        atoms = shaken(atoms, SHAKE[0] + (SHAKE[1] - SHAKE[0]) * max(size, 0.1))
+        atoms.info["origin"] = f"copy {k} of {Path(start.source).name}"
+        copies.append(Structure(atoms, None, None, None, start.group, f"copy {k} of {start.source}"))
+    return copies
+
+
+def explored(
+    model: Potential | Ensemble,
+    starts: Sequence[Structure],
+    table: Explore,
+    enough: int,
+    seed: int,
+    number: int,
+    reporter: Reporter,
+) -> list[Structure]:
+    """Return the structures that trajectories from all starts were looked at in.
+
+    Where trajectories end early, others follow from displaced starts until there are enough structures, up to PASSES
+    for each start.
+
+    The `info` of each has its `origin`, the `step`, the temperature (`kelvin`), the largest error bars `atom_bar` (eV)
+    and `force_bar` (eV/Angstrom) and, for the last of a trajectory, why it `ended`: "bar", "steps" or "close", the last
+    one for atoms that overlap in the next.
+
+    Parameters
+    ----------
+    model
+        Moves the atoms.
+    starts
+        Structures that trajectories start from.
+    table
+        Temperatures, steps and thresholds.
+    enough
+        Number of structures.
+    seed, number
+        Of the run and of the round, for random velocities.
+    reporter
+        Reports the progress.
+
+    Raises
+    ------
+    Error
+        A start cannot have a pressure.
+    """
+    frames: list[Structure] = []
+    with reporter.task("exploring", None, lines=True) as advance:
+        for attempt in range(PASSES):
+            for k, start in enumerate(starts):
+                rng = random_numbers(seed, Stream.EXPLORATION, number, k, attempt)
+                with start.named():
+                    frames += _trajectory(model, start, table, SHIFT if attempt else 0.0, rng, advance)
+            if len(frames) >= enough:
+                break
+    return frames
+
+
+def _trajectory(
+    model: Potential | Ensemble,
+    start: Structure,
+    table: Explore,
+    shift: float,
+    rng: np.random.Generator,
+    advance: Advance,
+) -> Iterator[Structure]:
+    atoms = _bare(start.atoms)
+    atoms.positions += rng.normal(0, shift * (nearest_distance(atoms) or 0.0), atoms.positions.shape)
+    atoms.calc = model.calculator(warn_every=0)
+    _set_thermal(atoms, table.temperatures[0], rng)
+    dynamics = _dynamics(atoms, table, rng)
+    step, last = 0, _looked_at(model, atoms, start, 0)
+    while True:
+        if last.atoms.info["atom_bar"] > table.atom_bar or last.atoms.info["force_bar"] > table.force_bar:
+            yield _ended(last, "bar")
+            return
+        if step >= table.steps:
+            yield _ended(last, "steps")
+            return
+        first, final = table.temperatures
+        dynamics.set_temperature(temperature_K=first + (final - first) * step / table.steps)
+        block = min(table.every, table.steps - step)
+        try:
+            dynamics.run(block)
+        except (Error, ValueError, FloatingPointError, np.linalg.LinAlgError):  # atoms that fly apart or overlap
+            yield _ended(last, "close")
+            return
+        step += block
+        if not np.isfinite(atoms.positions).all() or _overlaps(atoms):
+            yield _ended(last, "close")
+            return
+        yield last
+        last = _looked_at(model, atoms, start, step)
+        advance()
+
+
+def _looked_at(model: Potential | Ensemble, atoms: Atoms, start: Structure, step: int) -> Structure:
+    bars, frame = bars_of(model, atoms), _bare(atoms)
+    frame.info = {
+        "origin": Path(start.source).name,
+        "step": step,
+        "kelvin": round(float(atoms.get_temperature()), 1),
+        "atom_bar": float(f"{bars.energies.max():.6g}"),
+        "force_bar": float(f"{bars.forces.max():.6g}"),
+    }
+    return Structure(frame, None, None, None, start.group, f"{start.source}, step {step}")
+
+
+def _ended(frame: Structure, why: str) -> Structure:
+    frame.atoms.info["ended"] = why
+    return frame
+
+
+def _bare(atoms: Atoms) -> Atoms:
+    """Return a copy without labels, velocities and constraints."""
+    from ase import Atoms as Made
+
+    return Made(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+
+
+def _set_thermal(atoms: Atoms, kelvin: float, rng: np.random.Generator) -> None:
+    from ase.units import kB
+
+    masses = atoms.get_masses()[:, None]
+    momenta = np.sqrt(kB * kelvin * masses) * rng.normal(size=(len(atoms), 3))
+    if len(atoms) > 1:
+        momenta -= masses * momenta.sum(axis=0) / masses.sum()
+    atoms.set_momenta(momenta)
+
+
+def _dynamics(atoms: Atoms, table: Explore, rng: np.random.Generator) -> Any:
+    from ase.md.langevin import Langevin
+    from ase.md.nptberendsen import NPTBerendsen
+    from ase.units import bar, fs
+
+    step = (table.timestep or STEP["H" in atoms.get_chemical_symbols()]) * fs
+    kelvin = table.temperatures[0]
+    if table.pressure is None:
+        return Langevin(atoms, step, temperature_K=kelvin, friction=FRICTION / fs, fixcm=False, rng=rng)
+    if not atoms.pbc.all():
+        raise Error("is not periodic in three directions, as [explore] pressure needs")
+    return NPTBerendsen(
+        atoms,
+        step,
+        temperature_K=kelvin,
+        pressure_au=table.pressure * GPA,
+        taut=THERMOSTAT * fs,
+        taup=BAROSTAT[0] * fs,
+        compressibility_au=BAROSTAT[1] / bar,
+    )
+
+
+def _overlaps(atoms: Atoms) -> bool:
+    reach = 2 * float(radii()[atoms.numbers].max())
+    i, j, vectors, _ = neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, reach)
+    sums = radii()[atoms.numbers[i]] + radii()[atoms.numbers[j]]
+    return bool((np.linalg.norm(vectors, axis=1) < OVERLAP * sums).any())

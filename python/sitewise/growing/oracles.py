@@ -1,0 +1,153 @@
+"""What labels structures: a calculator of ASE, a command, or somebody who is waited for."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._core import Error
+from ..files import make_folder, remove_leftovers
+from ..io.dataset import Dataset
+from ..io.extxyz import write_structures
+from ..mapping.models import load_calculator
+from ..progress import Reporter, Silent
+from ..structures import Structure
+from ..text import printable
+from .settings import Oracle
+
+if TYPE_CHECKING:
+    from ase.calculators.calculator import BaseCalculator
+
+INPUTS, OUTPUTS = "inputs", "outputs"
+MOVED = 1e-3  # Angstrom, by which an output may differ from its input
+
+
+class Waiting(Exception):
+    """Labels are not there yet; the message says what is waited for."""
+
+
+def labelled(
+    table: Oracle, given: BaseCalculator | None, structures: Dataset, folder: Path, reporter: Reporter
+) -> Dataset:
+    """Return structures with labels; those that a calculator fails at are left out with a warning.
+
+    Parameters
+    ----------
+    table
+        The oracle.
+    given
+        A calculator that takes its place.
+    structures
+        Structures without labels.
+    folder
+        Folder for inputs and outputs, one file for each structure; outputs that are there are not asked for again.
+    reporter
+        Reports the progress.
+
+    Raises
+    ------
+    Error
+        The oracle fails, for a calculator at all structures, or its labels are not those of the structures.
+    Waiting
+        The inputs are written, and outputs are missing.
+    """
+    for part in (INPUTS, OUTPUTS):
+        remove_leftovers(folder / part)
+    make_folder(folder / OUTPUTS)
+    names = [f"{k:03d}.xyz" for k in range(len(structures))]
+    asked = dict(zip(names, structures, strict=True))
+    if given is not None or table.calculator:
+        calculator = given or load_calculator(str(table.calculator), Path(table.folder))
+        _calculate(calculator, table.calculator or "the oracle", asked, folder, reporter)
+        names = [name for name in names if (folder / OUTPUTS / name).exists()]
+    else:
+        _obtain(table, asked, folder, reporter)
+    return Dataset([_read(folder / OUTPUTS / name, structures[int(name[:-4])]) for name in names])
+
+
+def _calculate(
+    calculator: Any, name: str, structures: Mapping[str, Structure], folder: Path, reporter: Reporter
+) -> None:
+    """Write an output as soon as it is there: one may take hours."""
+    failure = ""
+    with reporter.task("labels", len(structures), lines=True) as advance:
+        for file, s in structures.items():
+            if not (folder / OUTPUTS / file).exists():
+                try:
+                    found = _by_calculator(calculator, s)
+                except Exception as error:  # whatever another code raises
+                    failure = f"{s.source}: {name} fails: {type(error).__name__}: {printable(error, 400)}"
+                    reporter.warn(f"{failure}; it is left out")
+                else:
+                    write_structures(folder / OUTPUTS / file, [found])
+            advance()
+    if not any((folder / OUTPUTS / file).exists() for file in structures):
+        raise Error(failure)
+
+
+def _by_calculator(calculator: Any, s: Structure) -> Structure:
+    from ase.calculators.calculator import PropertyNotImplementedError
+
+    atoms = s.atoms.copy()
+    atoms.calc = calculator
+    energy, forces, stress = float(atoms.get_potential_energy()), np.array(atoms.get_forces(), dtype=np.float64), None
+    if atoms.pbc.all():
+        with suppress(PropertyNotImplementedError, NotImplementedError):
+            stress = np.array(atoms.get_stress(), dtype=np.float64)
+    if not np.isfinite(energy) or not np.isfinite(forces).all():
+        raise Error("energy or forces are not finite")
+    return Structure(s.atoms, energy, forces, stress, s.group, s.source)
+
+
+def _obtain(table: Oracle, structures: Mapping[str, Structure], folder: Path, reporter: Reporter) -> None:
+    inputs, outputs = folder / INPUTS, folder / OUTPUTS
+    make_folder(inputs)
+    for name, s in structures.items():
+        if not (inputs / name).exists():
+            write_structures(inputs / name, [s])
+    missing = [name for name in structures if not (outputs / name).exists()]
+    if missing and table.pause:
+        raise Waiting(
+            f"label the structures in {inputs} and write them to {outputs} under the same names "
+            f"({len(missing)} of {len(structures)} are missing), then run the same command again"
+        )
+    if missing:
+        assert table.command is not None
+        reporter.say(f"{table.command}: {len(structures)} structures to label")
+        _run(table, [*shlex.split(table.command), str(inputs.absolute()), str(outputs.absolute())])
+        missing = [name for name in structures if not (outputs / name).exists()]
+        if missing:
+            raise Error(f"{table.command}: has not written {outputs / missing[0]}")
+
+
+def _run(table: Oracle, words: Sequence[str]) -> None:
+    try:
+        done = subprocess.run(words, cwd=table.folder, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except OSError as error:
+        raise Error(f"{table.command}: cannot be run: {error.strerror}") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise Error(
+            f"{table.command}: ends with status {done.returncode}" + (f": {printable(said[-1], 400)}" if said else "")
+        )
+
+
+def _read(path: Path, expected: Structure) -> Structure:
+    """Read a labelled structure; raise Error if it is another one than expected or has no energy or forces."""
+    found = Dataset.read(path, reporter=Silent())
+    if len(found) != 1:
+        raise Error(f"{path}: has {len(found)} structures, expected 1")
+    s = found[0]
+    same = np.array_equal(s.atoms.numbers, expected.atoms.numbers)
+    if not same or np.abs(s.atoms.positions - expected.atoms.positions).max() > MOVED:
+        raise Error(f"{path}: its atoms are not those of the input, expected the same elements, order and positions")
+    for label in ("energy", "forces"):
+        if getattr(s, label) is None:
+            raise Error(f"{path}: has no {label}")
+    return Structure(expected.atoms, s.energy, s.forces, s.stress, expected.group, str(path))

@@ -1,0 +1,383 @@
+"""Growth of a potential: rounds, oracles, interruptions at any moment, budgets, and refusals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, diamond100
+from ase.calculators.emt import EMT
+from ase.io import read, write
+from typer.testing import CliRunner
+
+from sitewise import Dataset, Error, GrowConfig, Potential, files, grow
+from sitewise.cli import app
+from sitewise.growing.choice import held_out, new_ones
+from sitewise.growing.explore import explored, first_copies
+from sitewise.growing.settings import Explore
+from sitewise.progress import Reporter
+from sitewise.reproduce.stillinger_weber import StillingerWeber
+from sitewise.structures import Structure
+
+pytestmark = pytest.mark.slow
+
+QUIET = Reporter(quiet=True)
+ORACLE = 'calculator = "sitewise.reproduce.stillinger_weber:StillingerWeber"'
+TIMES = {"seconds", "wall_seconds", "cpu_seconds", "peak_memory_mb"}
+
+
+def settings(folder, oracle=ORACLE, name="GROW.toml", **budget):
+    """Write a GROW.toml of a second, with its starts."""
+    write(folder / "crystal.xyz", bulk("Si", "diamond", a=5.431))
+    slab = diamond100("Si", (1, 1, 4), a=5.431, vacuum=5.0)
+    write(folder / "slab.xyz", Atoms(slab.numbers, slab.positions, cell=slab.cell, pbc=True))
+    budget = {"labels": 14, "batch": 4, "first": 6, **budget}
+    (folder / name).write_text(
+        f"""
+[oracle]
+{oracle}
+[explore]
+starts = ["crystal.xyz", "slab.xyz"]
+temperatures = [300, 900]
+steps = 20
+every = 5
+atom_bar = 5.0
+force_bar = 20.0
+[targets]
+data = "crystal.xyz"
+accuracy = "0.001 meV"
+[budget]
+{chr(10).join(f"{key} = {json.dumps(value)}" for key, value in budget.items())}
+[symmetry_functions]
+preset = "fast"
+cutoff = 4.5
+[network]
+hidden = [4]
+[training]
+iterations = 12
+"""
+    )
+    return folder / name
+
+
+def content(folder):
+    """Return what a growth wrote, without the times that it took and its pictures."""
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {key: plain(x) for key, x in value.items() if key not in TIMES}
+        return [plain(x) for x in value] if isinstance(value, list) else value
+
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.suffix == ".json":
+            found[name] = plain(json.loads(path.read_text()))
+        elif path.suffix in (".xyz", ".data", ".nn"):
+            found[name] = path.read_text()
+        elif path.is_file() and path.suffix not in (".png", ".npz", ".csv", ".toml", ".html"):
+            found[name] = "unexpected"
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A growth that nothing interrupts."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, grow(settings(folder), folder / "out", QUIET)
+
+
+def test_a_growth_has_its_rounds(whole):
+    folder, grown = whole
+    assert grown.ended == "labels"
+    assert [r.labels for r in grown.rounds] == [6, 10, 14]
+    for r in grown.rounds[:-1]:
+        assert len(read(folder / "out" / f"round-{r.number}" / "chosen.xyz", ":")) == 4
+        assert r.fresh.structures == 4
+        assert r.fresh.energy_bar > 0
+        assert sum(r.trajectories.values()) in (4, 6)
+    assert grown.rounds[-1].fresh is None
+    summary = json.loads((folder / "out" / "grown.json").read_text())
+    assert Potential.load(folder / "out" / summary["potential"]).elements == ("Si",)
+    page = (folder / "out" / "report.html").read_text()
+    assert "the budget of labels is spent" in page
+    labels = Dataset.read(folder / "out" / "round-1" / "labels.xyz", reporter=QUIET)
+    for s in labels:
+        s.atoms.calc = StillingerWeber()
+        assert s.atoms.get_potential_energy() == pytest.approx(s.energy, abs=1e-5)
+    # a round begins at the weights of the one before
+    start = (folder / "out" / "round-1" / "run" / "training.toml").read_text()
+    assert "round-0/run/potential" in start
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_killed_growth_ends_with_the_same_files(whole, tmp_path, monkeypatch):
+    """It is killed at each second file, half of the time before this appears, until it ends."""
+    expected = content(whole[0] / "out")
+    run, written = settings(tmp_path), 0
+    replace, kills = Path.replace, []
+
+    def counted(path, target):
+        nonlocal written
+        if files.MARK in path.name and path.suffix in (".xyz", ".json") and target not in kills:
+            written += 1
+            if written % 3 == 0:
+                kills.append(target)
+                if written % 2:
+                    replace(path, target)
+                raise Killed
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", counted)
+    for _ in range(60):
+        try:
+            grown = grow(run, tmp_path / "out", QUIET)
+            break
+        except Killed:
+            pass
+    assert len(kills) > 8
+    assert grown.ended == "labels"
+    assert content(tmp_path / "out") == expected
+
+
+def test_kill_9(whole, tmp_path):
+    run = settings(tmp_path)
+    code = (
+        "import os, signal, sys; from pathlib import Path; from sitewise import grow, files\n"
+        "def kill(path, target):\n"
+        "    if target.name == 'candidates.xyz': os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    os.rename(path, target)\n"
+        "Path.replace = kill\n"
+        "grow(sys.argv[1], sys.argv[2])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, run, tmp_path / "out"], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert any(files.MARK in path.name for path in (tmp_path / "out" / "round-0").iterdir())
+    grow(run, tmp_path / "out", QUIET)
+    assert content(tmp_path / "out") == content(whole[0] / "out")
+
+
+# ---- oracles
+
+
+def label(inputs, outputs, names=None):
+    for path in sorted(inputs.iterdir()):
+        atoms = read(path)
+        atoms.calc = StillingerWeber()
+        atoms.get_forces()
+        if names is None or path.name in names:
+            write(outputs / path.name, atoms, format="extxyz")
+
+
+def test_a_pause_waits_for_its_outputs(tmp_path):
+    run = settings(tmp_path, "pause = true", labels=9, batch=3)
+    grown = grow(run, tmp_path / "out", QUIET)
+    assert (grown.ended, grown.potential, grown.rounds) == ("waiting", None, [])
+    first = tmp_path / "out" / "first"
+    assert str(first / "inputs") in grown.sentence
+    label(first / "inputs", first / "outputs", ["000.xyz", "002.xyz"])
+    told = CliRunner().invoke(app, ["grow", str(run), "--out", str(tmp_path / "out"), "--quiet"])
+    assert told.exit_code == 0
+    assert "(4 of 6 are missing)" in told.stdout
+    label(first / "inputs", first / "outputs")
+    grown = grow(run, tmp_path / "out", QUIET)
+    assert grown.ended == "waiting"
+    folder = tmp_path / "out" / "round-0"
+    label(folder / "inputs", folder / "outputs")
+    atoms = read(folder / "outputs" / "001.xyz")
+    other = atoms.copy()
+    other.positions[0] += 0.01
+    other.calc = atoms.calc
+    write(folder / "outputs" / "001.xyz", other, format="extxyz")
+    with pytest.raises(Error, match=r"001\.xyz: its atoms are not those of the input"):
+        grow(run, tmp_path / "out", QUIET)
+    write(folder / "outputs" / "001.xyz", atoms, format="extxyz")
+    grown = grow(run, tmp_path / "out", QUIET)
+    assert (grown.ended, [r.labels for r in grown.rounds]) == ("labels", [6, 9])
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from ase.io import read, write
+from sitewise.reproduce.stillinger_weber import StillingerWeber
+if Path("broken").exists():
+    sys.exit("the queue is full")
+for path in Path(sys.argv[1]).iterdir():
+    atoms = read(path)
+    atoms.calc = StillingerWeber()
+    atoms.get_forces()
+    write(Path(sys.argv[2]) / path.name, atoms, format="extxyz")
+"""
+
+
+def test_a_command_labels_as_the_calculator_does(whole, tmp_path):
+    (tmp_path / "label.py").write_text(SCRIPT)
+    run = settings(tmp_path, f'command = "{sys.executable} label.py"', labels=10)
+    (tmp_path / "broken").touch()
+    with pytest.raises(Error, match=r"label\.py: ends with status 1: the queue is full"):
+        grow(run, tmp_path / "out", QUIET)
+    (tmp_path / "broken").unlink()
+    grown = grow(run, tmp_path / "out", QUIET)
+    assert [r.labels for r in grown.rounds] == [6, 10]
+    expected = read(whole[0] / "out" / "round-0" / "labels.xyz", ":")
+    for a, b in zip(read(tmp_path / "out" / "round-0" / "labels.xyz", ":"), expected, strict=True):
+        assert np.allclose(a.positions, b.positions, rtol=0, atol=1e-6)
+
+
+def test_a_calculator_that_fails_at_some_structures(tmp_path, capsys):
+    class Failing(StillingerWeber):
+        calls = 0
+
+        def calculate(self, *args, **kwargs):
+            Failing.calls += 1
+            if Failing.calls % 3 == 0 or everything:
+                raise RuntimeError("no convergence")
+            super().calculate(*args, **kwargs)
+
+    everything = False
+    grown = grow(settings(tmp_path, labels=4), tmp_path / "out", QUIET, Failing())
+    assert grown.rounds[0].labels == 4
+    assert "chosen.xyz, structure 2: " in capsys.readouterr().err
+    everything = True
+    with pytest.raises(Error, match="no convergence"):
+        grow(settings(tmp_path), tmp_path / "other", QUIET, Failing())
+
+
+# ---- ends
+
+
+def test_a_larger_budget_goes_on(whole, tmp_path):
+    grown = grow(settings(tmp_path, rounds=1), tmp_path / "out", QUIET)
+    assert (grown.ended, len(grown.rounds)) == ("rounds", 1)
+    grown = grow(settings(tmp_path, rounds=2), tmp_path / "out", QUIET)
+    assert (grown.ended, len(grown.rounds)) == ("rounds", 2)
+    grown = grow(settings(tmp_path), tmp_path / "out", QUIET)
+    assert grown.ended == "labels"
+    expected = content(whole[0] / "out")
+    assert content(tmp_path / "out") == expected
+    with pytest.raises(Error, match=r"holds a growth with other settings \(\[budget\]\)"):
+        grow(settings(tmp_path, batch=3), tmp_path / "out", QUIET)
+
+
+def test_hours_and_accuracy_end(tmp_path):
+    assert grow(settings(tmp_path, hours=1e-9), tmp_path / "hours", QUIET).ended == "hours"
+    run = settings(tmp_path)
+    run.write_text(run.read_text().replace("0.001 meV", "20 eV"))
+    grown = grow(run, tmp_path / "accuracy", QUIET)
+    assert (grown.ended, len(grown.rounds)) == ("determined", 1)
+    assert max(grown.rounds[0].bars.values()) < 20
+
+
+def test_ensembles_and_other_choices(tmp_path):
+    for choose, training in (("bars", "replicas = 2\nposterior = false\n"), ("random", "")):
+        run = settings(tmp_path, labels=8, batch=2, choose=choose)
+        run.write_text(run.read_text() + training)
+        grown = grow(run, tmp_path / choose, QUIET)
+        assert [r.labels for r in grown.rounds] == [6, 8]
+    frames = read(tmp_path / "bars" / "round-0" / "candidates.xyz", ":")
+    chosen = read(tmp_path / "bars" / "round-0" / "chosen.xyz", ":")
+    bars = sorted((atoms.info["force_bar"] for atoms in frames), reverse=True)
+    assert [atoms.info["force_bar"] for atoms in chosen] == bars[:2]
+
+
+# ---- parts
+
+
+def test_trajectories_end_at_a_bar_or_with_their_steps(whole):
+    model = whole[1].potential
+    starts = Dataset.read([whole[0] / "crystal.xyz", whole[0] / "slab.xyz"], require_labels=False, reporter=QUIET)
+    table = {"starts": ["a.xyz"], "steps": 30, "every": 10, "atom_bar": 1e3, "force_bar": 1e3, "pressure": 0.0}
+    frames = explored(model, starts[:1], Explore(**table), 3, 0, 0, QUIET)
+    assert [s.atoms.info["step"] for s in frames] == [0, 10, 20, 30]
+    assert [s.atoms.info.get("ended") for s in frames] == [None, None, None, "steps"]
+    assert frames[-1].atoms.get_volume() != frames[0].atoms.get_volume()
+    frames = explored(model, starts[1:], Explore(**{**table, "force_bar": 1e-9, "pressure": None}), 3, 0, 0, QUIET)
+    assert [(s.atoms.info["step"], s.atoms.info["ended"]) for s in frames] == [(0, "bar")] * 3
+    assert len(new_ones(frames, starts)) == 2  # the first is the start itself
+    molecule = Structure(Atoms("Si2", [[0, 0, 0], [2.3, 0, 0]]), None, None, None, "", "a molecule")
+    with pytest.raises(Error, match="a molecule: is not periodic in three directions"):
+        explored(model, [molecule], Explore(**table), 3, 0, 0, QUIET)
+
+
+def test_copies_keep_what_has_no_period():
+    molecule = Structure(Atoms("Si2", [[0, 0, 0], [2.3, 0, 0]]), None, None, None, "", "m")
+    crystal = Structure(bulk("Si", "diamond", a=5.431), None, None, None, "", "c")
+    copies = first_copies([molecule, crystal], 6, 0)
+    assert [len(s.atoms) for s in copies] == [2] * 6
+    assert not copies[4].atoms.cell.array.any()
+    cells = [s.atoms.get_volume() / crystal.atoms.get_volume() - 1 for s in copies[1::2]]
+    assert cells[0] == 0
+    assert all(0 < abs(change) < 0.3 for change in cells[1:])
+
+
+def test_held_out_structures_stay_so():
+    data = [Structure(bulk("Si"), 0.0, None, None, "", str(k)) for k in range(35)]
+    for n in (9, 10, 25, 35):
+        assert held_out(data[:n], 0.1, 3) == [k for k in held_out(data, 0.1, 3) if k < n // 10 * 10]
+    assert len(held_out(data, 0.1, 3)) == 3
+    assert held_out(data, 0.0, 3) == []
+    gold = [Structure(bulk("Au"), 0.0, None, None, "", "gold")]
+    atoms = [Structure(Atoms("Si"), 0.0, None, None, "", "atom")] * 10
+    assert held_out(gold * 1 + data[:1], 0.5, 0) == []
+    assert held_out(atoms, 0.1, 0) == []
+
+
+def test_new_ones_are_not_labelled_and_not_twice():
+    a, b = (Structure(bulk("Si", a=x), None, None, None, "", "") for x in (5.4, 5.5))
+    assert new_ones([a, b, b, a], [a]) == [b]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ((ORACLE, ""), r"\[oracle\]: expected one of calculator, command and pause, found none"),
+        ((ORACLE, ORACLE + "\npause = true"), "found calculator and pause"),
+        ((ORACLE, 'calculator = "emt"'), "calculator is emt, expected MODULE:NAME"),
+        ((ORACLE, 'calculater = "a:b"'), r"\[oracle\] calculater: unknown key, did you mean calculator\?"),
+        (("[budget]", "[budgte]"), r"\[budgte\]: unknown table, did you mean budget\?"),
+        (("0.001 meV", "5 apples"), r"\[targets\] accuracy: .*5 apples"),
+        (("steps = 20", "steps = 0"), r"\[explore\] steps: .*greater than or equal to 1"),
+        (("[oracle]", "[data]\ntrain = 'a.xyz'\ntest = 'b.xyz'\n[oracle]"), r"\[data\] test: expected the fraction"),
+        (("[training]", "[training]\nposterior = false"), "posterior is false, but error bars need it"),
+        (("slab.xyz", "absent.xyz"), r"absent\.xyz"),
+        ((ORACLE, 'calculator = "nowhere:Nothing"'), "nowhere:Nothing: cannot be loaded"),
+        (("[oracle]", "[data]\ntrain = 'crystal.xyz'\n[oracle]"), "no labels found in .*crystal.xyz"),
+    ],
+)
+def test_mistakes_end_with_a_sentence(tmp_path, change, message):
+    run = settings(tmp_path)
+    run.write_text(run.read_text().replace(*change))
+    with pytest.raises(Error, match=message):
+        grow(run, tmp_path / "out", QUIET)
+
+
+def test_the_module_of_a_calculator_may_lie_beside_grow_toml(tmp_path, monkeypatch):
+    monkeypatch.chdir(os.sep)
+    (tmp_path / "my_oracle_of_this_test.py").write_text(
+        "from sitewise.reproduce.stillinger_weber import StillingerWeber\ndef make():\n    return StillingerWeber()\n"
+    )
+    run = settings(tmp_path, 'calculator = "my_oracle_of_this_test:make"', rounds=1)
+    assert grow(run, tmp_path / "out", QUIET).ended == "rounds"
+
+
+def test_an_element_without_labels_is_refused(tmp_path):
+    data = [bulk("Cu") * (2, 1, 1) for _ in range(3)]
+    for k, atoms in enumerate(data):
+        atoms.rattle(0.05, seed=k)
+        atoms.calc = EMT()
+        atoms.get_forces()
+    write(tmp_path / "data.xyz", data, format="extxyz")
+    run = settings(tmp_path)
+    config = GrowConfig.load(run)
+    tables = config.model_dump(exclude_none=True) | {"data": {"train": [str(tmp_path / "data.xyz")]}}
+    with pytest.raises(Error, match=r"crystal\.xyz, structure 0: has Si, which no labelled structure"):
+        grow(GrowConfig.parse(tables), tmp_path / "out", QUIET)
