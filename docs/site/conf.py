@@ -27,7 +27,7 @@ include_patterns += ["benchmarks/*.md", "fuzz/*.md", "tests/mutation/*.md"]
 exclude_patterns = [".*", "build", "dist"]
 # Tables of contents, which are not part of the pages on a host of the repository: captions and pages.
 USE = ["docs/get-started", "docs/how-to", "docs/atomic-energy-mapping", "docs/explanation", "docs/checks"]
-REFERENCE = ["docs/reference", "docs/reference/command-line", "docs/reference/run-toml", "docs/reference/*"]
+REFERENCE = ["docs/reference", *(f"docs/reference/{name}" for name in ("command-line", "run-toml", "grow-toml", "*"))]
 DEVELOPMENT = [
     "CONTRIBUTING",
     "docs/development/architecture",

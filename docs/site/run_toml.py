@@ -10,18 +10,18 @@ SCHEMA = Config.model_json_schema()
 
 
 def markdown() -> str:
-    return "\n".join([*tables("", SCHEMA), *recipes()])
+    return "\n".join([*tables("", SCHEMA, SCHEMA["$defs"]), *recipes()])
 
 
-def tables(path: str, schema: dict[str, Any]) -> Iterator[str]:
+def tables(path: str, schema: dict[str, Any], models: dict[str, Any]) -> Iterator[str]:
     """A section for each table below this one."""
     for name, value in schema["properties"].items():
         if "$ref" in value:
-            below = SCHEMA["$defs"][value["$ref"].rpartition("/")[2]]
+            below = models[value["$ref"].rpartition("/")[2]]
             yield from ["", f"## [{path}{name}]", "", below["description"], "", "| key | type | default | meaning |"]
             yield "|---|---|---|---|"
             yield from (row(*item) for item in below["properties"].items() if "$ref" not in item[1])
-            yield from tables(f"{path}{name}.", below)
+            yield from tables(f"{path}{name}.", below, models)
 
 
 def row(key: str, value: dict[str, Any]) -> str:

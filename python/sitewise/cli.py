@@ -182,8 +182,8 @@ def grow(
     for line in lines(grown.rounds) if grown.rounds else ():
         print(line)
     print(printable_lines(f"ended: {grown.sentence}"))
-    if grown.folder is not None:
-        print(f"potential in {printable(grown.folder / 'potential', PATH)}, page {printable(out / PAGE, PATH)}")
+    if grown.potential is not None:
+        print(f"potential in {printable(out / 'potential', PATH)}, page {printable(out / PAGE, PATH)}")
 
 
 @command

@@ -45,7 +45,7 @@ def first_copies(starts: Sequence[Structure], count: int, seed: int) -> list[Str
     copies = []
     for k in range(count):
         start, rng = starts[k % len(starts)], random_numbers(seed, Stream.COPIES, k)
-        atoms, size = _bare(start.atoms), min(1.0, (k // len(starts)) / max(1, (count - 1) // len(starts)))
+        atoms, size = bare(start.atoms), min(1.0, (k // len(starts)) / max(1, (count - 1) // len(starts)))
         if atoms.pbc.any():
             strain = size * rng.normal(0, STRAIN, (3, 3))
             free = np.outer(atoms.pbc, atoms.pbc)
@@ -115,10 +115,10 @@ def _trajectory(
     rng: np.random.Generator,
     advance: Advance,
 ) -> Iterator[Structure]:
-    atoms = _bare(start.atoms)
+    atoms = bare(start.atoms)
     atoms.positions += rng.normal(0, shift * (nearest_distance(atoms) or 0.0), atoms.positions.shape)
     atoms.calc = model.calculator(warn_every=0)
-    _set_thermal(atoms, table.temperatures[0], rng)
+    set_thermal(atoms, table.temperatures[0], rng)
     dynamics = _dynamics(atoms, table, rng)
     step, last = 0, _looked_at(model, atoms, start, 0)
     while True:
@@ -146,7 +146,7 @@ def _trajectory(
 
 
 def _looked_at(model: Potential | Ensemble, atoms: Atoms, start: Structure, step: int) -> Structure:
-    bars, frame = bars_of(model, atoms), _bare(atoms)
+    bars, frame = bars_of(model, atoms), bare(atoms)
     frame.info = {
         "origin": Path(start.source).name,
         "step": step,
@@ -162,14 +162,15 @@ def _ended(frame: Structure, why: str) -> Structure:
     return frame
 
 
-def _bare(atoms: Atoms) -> Atoms:
+def bare(atoms: Atoms) -> Atoms:
     """Return a copy without labels, velocities and constraints."""
     from ase import Atoms as Made
 
     return Made(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
 
 
-def _set_thermal(atoms: Atoms, kelvin: float, rng: np.random.Generator) -> None:
+def set_thermal(atoms: Atoms, kelvin: float, rng: np.random.Generator) -> None:
+    """Give atoms random velocities of a temperature, without drift."""
     from ase.units import kB
 
     masses = atoms.get_masses()[:, None]

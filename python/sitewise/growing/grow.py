@@ -20,7 +20,7 @@ import numpy as np
 from .._core import Error
 from ..ensemble import Ensemble
 from ..ensemble import load_potential as load
-from ..files import make_folder, remove_leftovers, run_folder, write_text
+from ..files import folder_beside, make_folder, remove_leftovers, run_folder, write_text
 from ..io.dataset import Dataset
 from ..io.extxyz import write_structures
 from ..potential import Potential
@@ -38,7 +38,7 @@ from .settings import GrowConfig
 if TYPE_CHECKING:
     from ase.calculators.calculator import BaseCalculator
 
-SETTINGS, SUMMARY, FIRST = "settings.json", "grown.json", "first"
+SETTINGS, SUMMARY, POTENTIAL, FIRST = "settings.json", "grown.json", "potential", "first"
 CHOICE = 4  # times a batch, the number of structures that a round chooses from, if trajectories give as many
 End = Literal["determined", "labels", "rounds", "hours", "nothing new", "waiting"]
 ENDINGS: dict[End, str] = {
@@ -113,9 +113,7 @@ class Grown:
     Attributes
     ----------
     potential
-        The last potential, or ensemble.
-    folder
-        Folder of the last potential's training run.
+        The last potential, or ensemble; None if labels to begin with are waited for.
     rounds
         All rounds.
     ended
@@ -125,7 +123,6 @@ class Grown:
     """
 
     potential: Potential | Ensemble | None
-    folder: Path | None
     rounds: list[Round]
     ended: End
     sentence: str
@@ -144,7 +141,7 @@ def grow(
     config
         A configuration or the path of a GROW.toml.
     out
-        Folder for the rounds, `grown.json` and `report.html`.
+        Folder for the rounds, `grown.json`, `report.html` and `potential`, a link to the last one.
     reporter
         Reports the progress; by default it writes to stderr.
     oracle
@@ -217,19 +214,21 @@ class _Growth:
             data, previous = Dataset([*data, *fresh]), step
 
     def finish(self, ended: End, sentence: str) -> Grown:
-        """Write summary and page, and return the growth."""
-        folder = self.out / f"round-{self.rounds[-1].number}" / "run" if self.rounds else None
+        """Write summary, page and the link to the last potential, and return the growth."""
+        last = Path(f"round-{self.rounds[-1].number}", "run", "potential") if self.rounds else None
         summary = {
             "ended": ended,
             "sentence": sentence,
             "accuracy": self.config.targets.accuracy,
-            "potential": str(folder.relative_to(self.out) / "potential") if folder else None,
+            "potential": str(last) if last else None,
             "rounds": [asdict(each) for each in self.rounds],
         }
         write_text(self.out / SUMMARY, json.dumps(summary, indent=2) + "\n")
-        if self.rounds:
-            save_page(self.out, self.rounds, self.config.targets.accuracy, sentence)
-        return Grown(load(folder / "potential") if folder else None, folder, self.rounds, ended, sentence)
+        if last is None:
+            return Grown(None, self.rounds, ended, sentence)
+        save_page(self.out, self.rounds, self.config.targets.accuracy, sentence)
+        _link(self.out / POTENTIAL, last)
+        return Grown(load(self.out / POTENTIAL), self.rounds, ended, sentence)
 
     def _first(self) -> Dataset:
         """Return the labelled structures to begin with."""
@@ -449,6 +448,14 @@ class _Round:
         error, bar, force_error, force_bar = rms
         covered = [float(np.mean(np.abs(errors) <= bars)) for errors, bars in (of_energies, of_forces)]
         return Fresh(len(fresh), error, bar, force_error, force_bar, (covered[0], covered[1]))
+
+
+def _link(path: Path, target: Path) -> None:
+    """Make a link, or let it point elsewhere."""
+    with folder_beside(path) as folder:
+        made = folder / path.name
+        made.symlink_to(target)
+        made.replace(path)
 
 
 def _read(files: Sequence[str | Path], what: str) -> Dataset:

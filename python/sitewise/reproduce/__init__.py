@@ -15,7 +15,7 @@ from .._core import Error
 from ..files import run_folder
 from ..progress import Reporter
 from ..signals import Interrupted, stop_signals
-from . import ad_hoc, alloy, clustering, consequences, known_energies, molecule, silicon, size, spline
+from . import ad_hoc, alloy, clustering, consequences, growth, known_energies, molecule, silicon, size, spline
 from .frame import Check, Folder, Outcome
 from .sampled import Sampling
 
@@ -92,6 +92,12 @@ EXPERIMENTS = {
         known_energies.run,
         known_energies.Settings(),
         known_energies.Settings(sizes=(10, 30, 100)),
+    ),
+    "grow": Experiment(
+        "potentials that grow from ten crystals of silicon: what to label next, at equal numbers of labels",
+        growth.run,
+        growth.Settings(),
+        growth.Settings(repetitions=1, sizes=(20, 30), iterations=60, members=2, steps=60, fresh=3),
     ),
     "si-crystal": Experiment(
         "crystals of silicon: errors, E(V), strained crystals (Figs. S1, S2)",

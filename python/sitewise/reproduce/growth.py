@@ -1,0 +1,293 @@
+"""Growth of a potential for silicon, with Stillinger and Weber's potential as the oracle.
+
+From ten rattled crystals, rounds of labels are chosen by what they tell of the targets, at random, or by the spread of
+a committee. Then equal potentials are trained on equal numbers of labels, and tested on fresh structures of the
+targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..config import Config
+from ..evaluation.comparison import compare
+from ..figures import COLORS, panels, plain_log_ticks, save_figure
+from ..growing.explore import FRICTION, bare, first_copies, set_thermal
+from ..growing.grow import grow
+from ..growing.settings import GrowConfig
+from ..io.dataset import Dataset
+from ..io.extxyz import write_structures
+from ..potential import Potential
+from ..progress import Silent
+from ..structures import Structure
+from ..training.run import train
+from .frame import Check, Folder, Outcome
+from .stillinger_weber import StillingerWeber, stillinger_weber
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+LATTICE = 5.431  # Angstrom
+KINDS = ("crystal", "(001)", "(111)", "vacancy", "melt")
+KELVIN = {"crystal": 600.0, "(001)": 600.0, "(111)": 600.0, "vacancy": 600.0, "melt": 2200.0}
+MELTING = 4000.0  # K
+SUMS = ("mean", "all", "force", "covered")  # the mean over kinds is geometric, as in the ranking
+CHOICES = ("targets", "random", "committee")
+NAMES = {"targets": "what targets need", "random": "random", "committee": "spread of a committee"}
+ACCURACY = 0.001  # eV/atom, which the melt does not reach
+FIRST, STEP = 10, 2.0  # structures to begin with, and time step in fs
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Repetitions, numbers of labels at which errors are compared, structures of a round, and those of the tests."""
+
+    repetitions: int = 5
+    sizes: tuple[int, ...] = (30, 50)
+    batch: int = 10
+    iterations: int = 240
+    members: int = 3
+    steps: int = 200
+    fresh: int = 10
+
+
+def run(settings: Settings, folder: Folder) -> Outcome:
+    """Grow by each choice, and test."""
+    make_structures(settings, folder)
+    found = {
+        choice: [grown(folder, settings, choice, seed) for seed in range(settings.repetitions)] for choice in CHOICES
+    }
+    draw(folder, settings, found)
+    columns = (
+        "choice",
+        "labels",
+        *KINDS,
+        "mean meV/atom",
+        "all meV/atom",
+        "eV/Å",
+        "covered",
+    )
+    rows = [
+        (
+            choice,
+            size,
+            *_medians(found[choice], size, KINDS),
+            *_medians(found[choice], size, SUMS),
+        )
+        for size in settings.sizes
+        for choice in CHOICES
+    ]
+    return Outcome(columns, rows, checks(settings, found), {"repetitions": found})
+
+
+def checks(settings: Settings, found: dict[str, list[dict[str, Any]]]) -> list[Check]:
+    """Return the goals: errors of energies against those of the other choices, and the coverage of error bars."""
+    last = str(settings.sizes[-1])
+
+    def ratio(measure: str, other: str) -> float:
+        pairs = zip(found["targets"], found[other], strict=True)
+        return float(np.median([mine[last][measure] / theirs[last][measure] for mine, theirs in pairs]))
+
+    goals = (("random", "a random choice", 0.5), ("committee", "a committee's choice", 0.8))
+    names = (("mean", "geometric mean over kinds"), ("all", "RMS"))
+    covered = float(np.median([row[last]["covered"] for row in found["targets"]]))
+    return [
+        *(
+            Check(f"error ({name}) over that of {whose}, {last} labels", ratio(measure, other), 0.0, goal)
+            for measure, name in names
+            for other, whose, goal in goals
+        ),
+        Check("part of fresh energies within one error bar", covered, 0.5, 0.95),
+    ]
+
+
+def _medians(rows: Sequence[dict[str, Any]], size: int, names: Sequence[str]) -> list[float]:
+    return [float(np.median([row[str(size)][name] for row in rows])) for name in names]
+
+
+# ---- structures
+
+
+def make_structures(settings: Settings, folder: Folder) -> None:
+    """Write starts, targets, tests, and the structures to begin with of each repetition."""
+    from ase.build import bulk
+
+    def make() -> None:
+        starts = [_structure(_cell(kind, small=True, seed=0), kind) for kind in KINDS]
+        targets = [_structure(_cell(kind, small=False, seed=1), kind) for kind in KINDS]
+        test = [
+            labelled(atoms, kind)
+            for kind in KINDS
+            for atoms in _trajectory(_cell(kind, small=False, seed=2), [KELVIN[kind]] * settings.fresh, 100, 3)
+        ]
+        for name, structures in (("starts", starts), ("targets", targets), ("test", test)):
+            write_structures(folder.path / f"{name}.xyz", structures)
+        crystal = [_structure(bulk("Si", "diamond", a=LATTICE, cubic=True), "crystal")]
+        for seed in range(settings.repetitions):
+            copies = first_copies(crystal, FIRST, seed)
+            write_structures(folder.path / f"first-{seed}.xyz", [labelled(s.atoms, s.group) for s in copies])
+
+    folder.part("structures", make)
+
+
+def _structure(atoms: Atoms, kind: str) -> Structure:
+    return Structure(atoms, None, None, None, kind, kind)
+
+
+def labelled(atoms: Atoms, kind: str) -> Structure:
+    """Return a structure with the oracle's labels."""
+    energies, forces = stillinger_weber(atoms)
+    return Structure(atoms, float(energies.sum()), forces, None, kind, kind)
+
+
+def _cell(kind: str, small: bool, seed: int) -> Atoms:
+    """Return a cell of a kind; the large one is for targets and tests."""
+    from ase.build import bulk, diamond100, diamond111
+
+    if kind in ("(001)", "(111)"):
+        make: Any = diamond100 if kind == "(001)" else diamond111
+        slab = make("Si", (2, 2, 4 if small else 8), a=LATTICE, vacuum=6.0)
+        slab.pbc = True
+        return bare(slab)
+    atoms: Atoms = bulk("Si", "diamond", a=LATTICE, cubic=True).repeat((2, 1, 1) if small else (2, 2, 2))
+    if kind == "vacancy":
+        del atoms[3]
+    if kind == "melt":
+        atoms = _trajectory(atoms, [MELTING, MELTING, KELVIN[kind]], 300, seed)[-1]
+    return atoms
+
+
+def _trajectory(atoms: Atoms, kelvins: Sequence[float], steps: int, seed: int) -> list[Atoms]:
+    """Return the structures after so many steps at each temperature, by the oracle."""
+    from ase.md.langevin import Langevin
+    from ase.units import fs
+
+    rng, moving, found = np.random.default_rng(seed), atoms.copy(), []
+    moving.calc = StillingerWeber()
+    set_thermal(moving, kelvins[0], rng)
+    dynamics = Langevin(moving, STEP * fs, temperature_K=kelvins[0], friction=FRICTION / fs, fixcm=False, rng=rng)
+    for kelvin in kelvins:
+        dynamics.set_temperature(temperature_K=kelvin)
+        dynamics.run(steps)
+        found.append(bare(moving))
+    return found
+
+
+# ---- growth
+
+
+def grown(folder: Folder, settings: Settings, choice: str, seed: int) -> dict[str, Any]:
+    """Grow by a choice, and return the errors at each number of labels, and what the bars said at each round."""
+
+    def make() -> dict[str, Any]:
+        out = folder.path / f"{choice}-{seed}"
+        folder.reporter.say(f"growing by {choice}, repetition {seed + 1} of {settings.repetitions}")
+        rounds = grow(config(folder.path, settings, choice, seed), out, Silent()).rounds
+        result: dict[str, Any] = {
+            "labels": [r.labels for r in rounds],
+            "bars": [max(r.bars.values()) for r in rounds],
+        }
+        result["errors"] = [
+            _errors(folder.path, Potential.load(out / f"round-{r.number}" / "run" / "potential"))["all"]
+            for r in rounds
+            if choice != "committee"
+        ]
+        for r in rounds:
+            if r.labels in settings.sizes:
+                potential = _trained(out, r.number, settings, seed)
+                result[str(r.labels)] = _errors(folder.path, potential)
+        return result
+
+    found: dict[str, Any] = folder.part(f"result-{choice}-{seed}", make)
+    return found
+
+
+def config(path: Path, settings: Settings, choice: str, seed: int) -> GrowConfig:
+    """Return the settings of a growth."""
+    committee = choice == "committee"
+    return GrowConfig.parse(
+        {
+            "data": {"train": f"first-{seed}.xyz"},
+            "oracle": {"calculator": "sitewise.reproduce.stillinger_weber:StillingerWeber"},
+            "explore": {
+                "starts": "starts.xyz",
+                "temperatures": [300.0, 2500.0],
+                "steps": settings.steps,
+                "timestep": STEP,
+                "every": 10,
+                "force_bar": 1.0,
+                "atom_bar": 0.5,
+            },
+            "targets": {"data": "targets.xyz", "accuracy": ACCURACY},
+            "budget": {
+                "labels": settings.sizes[-1] - FIRST,
+                "batch": settings.batch,
+                "choose": "bars" if committee else choice,
+            },
+            "training": {
+                "seed": seed,
+                "iterations": settings.iterations,
+                "replicas": settings.members if committee else 1,
+                "posterior": not committee,
+            },
+        }
+    ).relative_to(path)
+
+
+def _trained(out: Path, number: int, settings: Settings, seed: int) -> Potential:
+    """Return a potential that is trained on the labels of a round, alike for all choices."""
+    files = [out / f"round-{number}" / name for name in ("data.xyz", "test.xyz")]
+    tables = {
+        "data": {"train": str(files[0]), "test": str(files[1])},
+        "training": {"iterations": settings.iterations, "seed": seed},
+        "invariants": {"data": []},
+    }
+    found = train(Config.parse(tables), out / f"trained-{number}", resume=True, reporter=Silent())
+    assert isinstance(found, Potential)
+    return found
+
+
+def _errors(path: Path, potential: Potential) -> dict[str, float]:
+    """Return the RMSE of each kind's energies and of all (meV/atom), of the forces, and the part that bars cover."""
+    data = Dataset.read(path / "test.xyz", reporter=Silent())
+    found = compare(potential, data, "testing", Silent(), bars=True)
+    errors, bars, groups = 1e3 * found.energy.errors, found.energy.bar, np.array([s.group for s in data])
+    assert bars is not None
+    rmse = {kind: float(np.sqrt(np.mean(errors[groups == kind] ** 2))) for kind in KINDS}
+    return {
+        **rmse,
+        "mean": float(np.exp(np.mean(np.log(list(rmse.values()))))),
+        "all": float(np.sqrt(np.mean(errors**2))),
+        "force": float(np.sqrt(np.mean(found.force.errors**2))),
+        "covered": float(np.mean(np.abs(errors) <= 1e3 * bars)),
+    }
+
+
+# ---- pictures
+
+
+def draw(folder: Folder, settings: Settings, found: dict[str, list[dict[str, Any]]]) -> None:
+    """Draw the errors by each choice against labels, and the bars of the targets against the errors."""
+    figure, (errors, done) = panels(2)
+    for k, choice in enumerate(CHOICES):
+        values = np.array([[row[str(size)]["mean"] for size in settings.sizes] for row in found[choice]])
+        for row in values:
+            errors.plot(settings.sizes, row, "o", ms=3, color=COLORS[k], alpha=0.5)
+        errors.plot(settings.sizes, np.median(values, axis=0), color=COLORS[k], label=NAMES[choice])
+    errors.set(
+        xlabel="labels", ylabel="RMSE of fresh energies (meV/atom)", yscale="log", title="Equal numbers of labels"
+    )
+    for k, row in enumerate(found["targets"]):
+        label = ("largest bar of a target", "error of fresh energies") if k == 0 else (None, None)
+        done.plot(row["labels"], 1e3 * np.array(row["bars"]), "s--", ms=3, lw=1, color=COLORS[1], label=label[0])
+        done.plot(row["labels"], row["errors"], "o-", ms=3, lw=1, color=COLORS[0], label=label[1])
+    done.set(xlabel="labels", ylabel="meV/atom", yscale="log", title="Growth by what targets need")
+    for axes in (errors, done):
+        plain_log_ticks(axes.yaxis)
+        axes.legend(frameon=False)
+    save_figure(figure, folder.path / "growth.png")
