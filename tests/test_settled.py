@@ -13,7 +13,7 @@ from sitewise import Dataset, Potential, train
 from sitewise.config import Config
 from sitewise.progress import Reporter
 from sitewise.structures import Structure
-from sitewise.training.settled import count_labels, hidden_width, l2_weight, settled
+from sitewise.training.settled import count_labels, hidden_width, l2_weight, settled, stress_weight
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -70,12 +70,42 @@ def test_l2_of_energies_alone_follows_their_variance():
     assert l2_weight(data, 0.0) == pytest.approx(8 * variance / 280, rel=0.05)
 
 
+def with_stress(data, length):
+    """The structures in cubic cells, with a stress."""
+    frames = []
+    for structure in data:
+        atoms = structure.atoms.copy()
+        atoms.set_cell([length] * 3)
+        atoms.pbc = True
+        frames.append(replace(structure, atoms=atoms, stress=np.ones(6)))
+    return Dataset(frames)
+
+
+def test_stress_weight_is_that_of_an_energy_per_atom():
+    """Twice the volume per atom makes four times the energy per atom of the same stress."""
+    assert stress_weight(dimers(4)) == 0
+    data = with_stress(dimers(4), 4.0)
+    assert stress_weight(data) == pytest.approx(0.003 * (4.0**3 / 2) ** 2, rel=0.05)  # rounded to two digits
+    assert stress_weight(with_stress(dimers(4), 4.0 * 2 ** (1 / 3))) == pytest.approx(4 * stress_weight(data), rel=0.05)
+    assert stress_weight(Dataset([*data, *dimers(40)])) == stress_weight(data)
+
+
+def test_stress_weight_is_settled_except_for_the_recipes_of_the_paper():
+    data = with_stress(dimers(4), 4.0)
+    heard = Listener()
+    assert settled(config(), data, heard).training.stress_weight == stress_weight(data)
+    assert heard.said[-1] == f"stress_weight {stress_weight(data)} for 4 stresses"
+    for given in ({"stress_weight": 0.5}, {"stress_weight": 0.0}, {"recipe": "yoo2019-adam"}):
+        expected = given.get("stress_weight", 0.0)
+        assert settled(config(training=given), data, Listener()).training.stress_weight == expected
+
+
 def test_what_is_settled_is_reported_and_what_is_given_stays():
     heard = Listener()
     found = settled(config(), dimers(40), heard)
     assert found.network.hidden == [15, 15]
     assert heard.said == [f"hidden [15, 15], l2 {found.training.l2} for 280 energies and force components"]
-    given = config(network={"hidden": [7]}, training={"l2": 0.5})
+    given = config(network={"hidden": [7]}, training={"l2": 0.5, "stress_weight": 0.0})
     heard = Listener()
     assert settled(given, dimers(40), heard) == given
     assert heard.said == []
@@ -97,8 +127,7 @@ def test_a_run_with_defaults_is_that_of_the_settings_that_it_writes(tmp_path, mo
     tables = {"data": {"train": "train.xyz", "test": 0}, "training": {"iterations": 5}}
     first = train(Config.parse(tables), tmp_path / "a", reporter=Reporter(quiet=True))
     written = tomllib.loads((tmp_path / "a" / "training.toml").read_text())
-    del written["result"]
-    second = train(Config.parse(written), tmp_path / "b", reporter=Reporter(quiet=True))
+    second = train(tmp_path / "a" / "training.toml", tmp_path / "b", reporter=Reporter(quiet=True))
     assert isinstance(first, Potential)
     assert written["network"]["hidden"] == [15, 15]
     assert written["training"]["l2"] > 0

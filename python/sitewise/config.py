@@ -51,8 +51,8 @@ RecipeName = Literal["default", "yoo2019-adam", "yoo2019-lbfgs", "seed-adam", "s
 # training/settled.py.
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {"optimizer": "gn-lbfgs", "iterations": 360, "force_weight": 0.01},
-    "yoo2019-adam": {"optimizer": "adam", "iterations": 100_000, "force_weight": 0.03, "l2": 1e-6},
-    "yoo2019-lbfgs": {"optimizer": "lbfgs", "iterations": 800, "force_weight": 0.03, "l2": 1e-6},
+    "yoo2019-adam": {"optimizer": "adam", "iterations": 100_000, "force_weight": 0.03, "stress_weight": 0.0, "l2": 1e-6},
+    "yoo2019-lbfgs": {"optimizer": "lbfgs", "iterations": 800, "force_weight": 0.03, "stress_weight": 0.0, "l2": 1e-6},
 }
 OLD_NAMES = {"yoo2019-adam": "seed-adam", "yoo2019-lbfgs": "seed-lbfgs"}  # of recipes; checkpoints have these
 RECIPES |= {old: RECIPES[name] for name, old in OLD_NAMES.items()}
@@ -245,8 +245,9 @@ class Training(Table):
     force_weight: NonNegative
     """Weight of the mean squared force error (eV/Å)² against that of the energy (eV/atom)²; 0 trains on energies
     only."""
-    stress_weight: NonNegative = 0.0
-    """Weight of the mean squared stress error (eV/Å³)²."""
+    stress_weight: NonNegative | None = None
+    """Weight of the mean squared stress error (eV/Å³)²; from the volumes of the structures with a stress if not given,
+    0 with the recipes of the paper."""
     group_weights: dict[str, NonNegative] = {}
     """Weight of the squared errors of a structure, by its `config_type` or `group`; 1 if not given."""
     structure_weights: str | None = None
@@ -310,7 +311,7 @@ class Training(Table):
     @property
     def loss_weights(self) -> LossWeights:
         """Weights of the loss; those that follow the data must be settled."""
-        assert self.l2 is not None
+        assert self.l2 is not None and self.stress_weight is not None
         return LossWeights(self.force_weight, self.stress_weight, self.l2)
 
     def weight(self, group: str) -> float:

@@ -138,7 +138,7 @@ def check_labels(data: Dataset, settings: Training, reporter: Reporter) -> None:
         if weight in settings.model_fields_set:
             raise Error(f"[training] {weight} is {value:g}, but {lack}{hint}")
         reporter.say(f"{lack}: only the other labels count")
-    if data.count("stress") and not settings.stress_weight:
+    if data.count("stress") and settings.stress_weight == 0:
         reporter.say(f"{data.count('stress')} stresses are not trained on: stress_weight is 0")
     stress = implausible_stress(data)
     if stress:

@@ -198,7 +198,7 @@ def posterior_of(potential: Potential, train: Dataset, test: Dataset, seed: int,
     Error
         A structure cannot be evaluated, or no structure has energy or forces.
     """
-    settings = Training.model_validate({"l2": 0.0})
+    settings = Training.model_validate({"l2": 0.0, "stress_weight": 0.0})
     source = FeatureSource(round(settings.memory_budget * 1e9), reporter=reporter)
     sets = {"train": train, "test": test}
     prepared = [

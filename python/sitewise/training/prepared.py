@@ -50,8 +50,8 @@ class PreparedData:
         """Compute loss and errors over some structures."""
         if not structures:
             return Losses(*[np.nan] * len(Losses._fields))
-        weights = settings.force_weight, settings.stress_weight
-        loss, _ = self.prepared.loss(potential, structures, *weights, gradient=False)
+        weights = settings.loss_weights
+        loss, _ = self.prepared.loss(potential, structures, weights.force, weights.stress, gradient=False)
 
         def rmse(label: str, square: float) -> float:
             known = any(getattr(self.data[i], label) is not None for i in structures)

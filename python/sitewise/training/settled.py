@@ -13,6 +13,7 @@ from ..progress import Reporter
 # Found by cross-validation on training sets alone, see "Defaults" in docs/development/tried.md.
 WIDTH = 0.5  # nodes of a hidden layer, over the cube root of the number of labels
 NARROWEST, WIDEST = 15, 40  # nodes
+STRESS = 0.003  # weight of the stress, over the square of the volume per atom
 DECAY = 8.0  # weight of L2, over the mean square of the labels divided by their number
 
 
@@ -30,6 +31,11 @@ def settled(config: Config, data: Dataset, reporter: Reporter) -> Config:
     if found:
         values = ", ".join(f"{key} {value}" for key, value in found.items())
         reporter.say(f"{values} for {count_labels(data)} energies and force components")
+    if training.stress_weight is None:
+        weight = stress_weight(data)
+        training = training.model_copy(update={"stress_weight": weight})
+        if weight:
+            reporter.say(f"stress_weight {weight} for {data.count('stress')} stresses")
     return config.model_copy(update={"network": network, "training": training})
 
 
@@ -57,3 +63,13 @@ def l2_weight(data: Dataset, force_weight: float) -> float:
     else:
         square = float(np.var([s.energy / len(s.atoms) for s in data if s.energy is not None] or [0.0]))
     return float(f"{DECAY * square / max(count_labels(data), 1):.2g}")
+
+
+def stress_weight(data: Dataset) -> float:
+    """Return the weight of the stress, STRESS times the square of the mean volume per atom (Angstrom^3) of the
+    structures that have one, rounded to two digits; 0 without any.
+
+    Volume per atom times stress is an energy per atom, so the errors of stresses are weighed as those of energies are.
+    """
+    volumes = [s.atoms.get_volume() / len(s.atoms) for s in data if s.stress is not None]
+    return float(f"{STRESS * np.mean(volumes) ** 2:.2g}") if volumes else 0.0
