@@ -275,6 +275,25 @@ def test_outliers_of_a_group_that_is_well_described(tmp_path):
     assert outliers(Comparison(data, swapped, nothing, nothing)) == []
 
 
+def test_two_wrong_labels_among_150_are_first_and_clean_data_have_no_outliers():
+    """Errors of energies are normal, with a spread that depends on the structure."""
+    rng = np.random.default_rng(7)
+    errors = np.abs(rng.normal(size=150)) * np.exp(0.4 * rng.normal(size=150))
+    atoms = bulk("Si", "diamond", a=5.4)
+    data = Dataset([Structure(atoms, -1.0, None, None, "ab"[k % 2], f"{k}") for k in range(150)])
+    nothing = Pairs(np.empty(0), np.empty(0), np.empty(0, dtype=np.int32))
+
+    def found(own, of=data):
+        pairs = Pairs(np.zeros(len(own)), own, np.arange(len(own), dtype=np.int32))
+        return [row[0] for row in outliers(Comparison(of, pairs, nothing, nothing))]
+
+    assert found(errors) == []
+    assert max(errors) > 6 * np.median(errors)
+    errors[[40, 91]] = 20.0, 15.0
+    assert found(errors) == ["40", "91"]
+    assert found(errors[40:45], data[40:45]) == []  # too few to say what is usual
+
+
 class TwoAtoms:
     """A prepared set of two atoms of one structure, with the part of the interface that is used."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..ensemble import Ensemble
-from ..evaluation.comparison import KINDS, Comparison, compare
+from ..evaluation.comparison import Comparison, compare
 from ..evaluation.errors import OUTLIER_COLUMNS, error_table, outliers
 from ..files import csv_text, write_text
 from ..potential import Potential
@@ -122,11 +122,12 @@ def _without_groups(table: dict[str, Any]) -> dict[str, Any]:
 
 def _write_outliers(inputs: Inputs, path: Path, comparisons: dict[str, Comparison]) -> None:
     """Write the outliers, and report the first of them."""
+    from .plots import SHOWN
+
     rows = [(name, *row) for name, comparison in comparisons.items() for row in outliers(comparison)]
     write_text(path, csv_text(("set", *OUTLIER_COLUMNS), rows))
     for name, source, _, kind, error, times in rows[:SHOWN_OUTLIERS]:
-        inputs.reporter.say(
-            f"outlier in {name}: {source}, {kind} error {error:.3g} {KINDS[kind]}, {times:.0f} x typical"
-        )
+        shown = f"{error * SHOWN[kind].factor:.3g} {SHOWN[kind].unit}"
+        inputs.reporter.say(f"outlier in {name}: {source}, {kind} error {shown}, {times:.0f} x usual")
     if len(rows) > SHOWN_OUTLIERS:
         inputs.reporter.say(f"{len(rows) - SHOWN_OUTLIERS} more outliers in {path}")
