@@ -49,10 +49,11 @@ RecipeName = Literal["default", "yoo2019-adam", "yoo2019-lbfgs", "seed-adam", "s
 # Defaults of [training] by recipe. `default` was best in the measurements of benchmarks/RESULTS.md; the others follow
 # D. Yoo et al., Phys. Rev. Materials 3, 093802 (2019). What a recipe lacks follows from the data, see
 # training/settled.py.
+_PAPER: dict[str, Any] = {"force_weight": 0.03, "stress_weight": 0.0, "l2": 1e-6}
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {"optimizer": "gn-lbfgs", "iterations": 360, "force_weight": 0.01},
-    "yoo2019-adam": {"optimizer": "adam", "iterations": 100_000, "force_weight": 0.03, "stress_weight": 0.0, "l2": 1e-6},
-    "yoo2019-lbfgs": {"optimizer": "lbfgs", "iterations": 800, "force_weight": 0.03, "stress_weight": 0.0, "l2": 1e-6},
+    "yoo2019-adam": {"optimizer": "adam", "iterations": 100_000} | _PAPER,
+    "yoo2019-lbfgs": {"optimizer": "lbfgs", "iterations": 800} | _PAPER,
 }
 OLD_NAMES = {"yoo2019-adam": "seed-adam", "yoo2019-lbfgs": "seed-lbfgs"}  # of recipes; checkpoints have these
 RECIPES |= {old: RECIPES[name] for name, old in OLD_NAMES.items()}
@@ -311,7 +312,8 @@ class Training(Table):
     @property
     def loss_weights(self) -> LossWeights:
         """Weights of the loss; those that follow the data must be settled."""
-        assert self.l2 is not None and self.stress_weight is not None
+        assert self.l2 is not None
+        assert self.stress_weight is not None
         return LossWeights(self.force_weight, self.stress_weight, self.l2)
 
     def weight(self, group: str) -> float:

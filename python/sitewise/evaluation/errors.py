@@ -11,10 +11,10 @@ from ..structures import Floats
 from .comparison import KINDS, Comparison, Pairs
 from .label_units import suspicions
 
-# A structure is an outlier if its error is more than OUTLYING times the error that COMMON of the others in its group, or
-# of all others if the group has fewer than SMALL_GROUP, do not exceed. That counts as at least LEAST_OF_ALL times the
-# median of all errors beyond rounding: perfect crystals have only rounding errors in their forces. The numbers were
-# chosen on data without wrong labels, see "Outliers" in docs/development/tried.md.
+# A structure is an outlier if its error is more than OUTLYING times the error that COMMON of the others in its group do
+# not exceed, or of all others if the group has fewer than SMALL_GROUP. That counts as at least LEAST_OF_ALL times the
+# median of all errors beyond rounding: perfect crystals have only rounding errors in their forces. See "Outliers" in
+# docs/development/tried.md.
 OUTLYING, COMMON, SMALL_GROUP, LEAST_OF_ALL = 4.0, 0.9, 8, 0.1
 ROUNDING = 1e-9  # smaller errors are rounding
 Outlier: TypeAlias = tuple[str, str, str, float, float]
@@ -68,7 +68,7 @@ def _usual(errors: Floats, groups: Sequence[str]) -> Floats:
         mine = np.array([other == group for other in groups])
         if np.count_nonzero(known & mine) >= SMALL_GROUP:
             usual[mine] = _quantile_of_others(errors[known & mine])
-    return np.maximum(usual, least)
+    return np.asarray(np.maximum(usual, least))
 
 
 def _quantile_of_others(errors: Floats) -> float:
