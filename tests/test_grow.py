@@ -19,12 +19,14 @@ from typer.testing import CliRunner
 
 from sitewise import Dataset, Error, GrowConfig, Potential, files, grow
 from sitewise.cli import app
+from sitewise.growing import page
 from sitewise.growing.choice import at_random, held_out, new_ones
 from sitewise.growing.explore import explored, first_copies
 from sitewise.growing.settings import Explore
 from sitewise.progress import Reporter
 from sitewise.reproduce.stillinger_weber import StillingerWeber
 from sitewise.structures import Structure
+from sitewise.training import plots
 
 pytestmark = pytest.mark.slow
 
@@ -32,6 +34,15 @@ QUIET = Reporter(quiet=True)
 ROOT = Path(__file__).resolve().parents[1]
 ORACLE = 'calculator = "sitewise.reproduce.stillinger_weber:StillingerWeber"'
 TIMES = {"seconds", "wall_seconds", "cpu_seconds", "peak_memory_mb"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_pictures():
+    """Leave out the pictures, three quarters of a small growth's time; the newcomer's growth has them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "save_pictures", lambda *_: None)
+        patch.setattr(page, "_draw", lambda path, *_: path.write_bytes(b""))
+        yield
 
 
 def settings(folder, oracle=ORACLE, name="GROW.toml", **budget):
@@ -107,15 +118,14 @@ def test_a_growth_has_its_rounds(whole):
     assert grown.rounds[-1].fresh is None
     summary = json.loads((folder / "out" / "grown.json").read_text())
     assert Potential.load(folder / "out" / summary["potential"]).elements == ("Si",)
-    page = (folder / "out" / "report.html").read_text()
-    assert "the budget of labels is spent" in page
+    assert "the budget of labels is spent" in (folder / "out" / "report.html").read_text()
     labels = Dataset.read(folder / "out" / "round-1" / "labels.xyz", reporter=QUIET)
     for s in labels:
         s.atoms.calc = StillingerWeber()
         assert s.atoms.get_potential_energy() == pytest.approx(s.energy, abs=1e-5)
-    # a round begins at the weights of the one before
-    start = (folder / "out" / "round-1" / "run" / "training.toml").read_text()
-    assert "round-0/run/potential" in start
+    # A round begins at the weights of the one before, but anew at twice as many labels.
+    settled = [(folder / "out" / f"round-{k}" / "run" / "training.toml").read_text() for k in range(3)]
+    assert ["/run/potential" in text for text in settled] == [False, True, False]
 
 
 class Killed(BaseException):
@@ -379,14 +389,18 @@ def test_the_module_of_a_calculator_may_lie_beside_grow_toml(tmp_path, monkeypat
 
 def test_the_first_potential_of_a_newcomer(tmp_path):
     """The section of the page, with a twentieth of its steps."""
-    page = (ROOT / "docs" / "get-started.md").read_text()
-    section = page.split("## My first potential in an afternoon\n")[1].split("\n## ")[0]
+    section = (
+        (ROOT / "docs" / "get-started.md")
+        .read_text()
+        .split("## My first potential in an afternoon\n")[1]
+        .split("\n## ")[0]
+    )
     paths = os.pathsep.join([sysconfig.get_path("scripts"), str(Path(sys.executable).parent), os.environ["PATH"]])
     printed = ""
     for language, code in re.findall(r"^```(\w+)\n(.*?)^```", section, re.MULTILINE | re.DOTALL):
         if language == "toml":
             small = code.replace("steps = 1000", "steps = 50").replace("labels = 60", "labels = 20")
-            (tmp_path / "GROW.toml").write_text(small + "[training]\niterations = 60\n")
+            (tmp_path / "GROW.toml").write_text(small + "[training]\niterations = 30\n")
             continue
         code = code.replace("run(500)", "run(20)")
         command = ["bash", "-euc", code] if language == "sh" else [sys.executable, "-c", code]
@@ -395,6 +409,7 @@ def test_the_first_potential_of_a_newcomer(tmp_path):
         assert done.returncode == 0, code + done.stdout + done.stderr
         printed += done.stdout
     assert "potential in GROW/potential" in printed
+    assert (tmp_path / "GROW" / "growth.png").stat().st_size > 20_000
     assert float(re.search(r"K, (\S+) eV/atom", printed)[1]) == pytest.approx(0.05, abs=0.1)
 
 

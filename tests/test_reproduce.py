@@ -28,6 +28,7 @@ from sitewise.reproduce import (
     alloy,
     clustering,
     consequences,
+    growth,
     known_energies,
     molecule,
     reproduce,
@@ -38,6 +39,7 @@ from sitewise.reproduce import (
 )
 from sitewise.reproduce.elements import Problem
 from sitewise.reproduce.stillinger_weber import StillingerWeber, stillinger_weber
+from sitewise.training import plots
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +69,24 @@ def result_of(folder):
 
 
 # ---- frame
+
+
+def test_growth_by_three_choices(shrink, tmp_path, monkeypatch):
+    monkeypatch.setattr(plots, "save_pictures", lambda *_: None)  # of training runs, most of the time
+    shrink("grow", growth.Settings(1, (11,), 1, iterations=10, members=2, steps=10, melting=30, fresh=1))
+    outcome = reproduce("grow", tmp_path, reporter=QUIET)
+    assert [row[:2] for row in outcome.rows] == [(choice, 11) for choice in growth.CHOICES]
+    first = [
+        Dataset.read(tmp_path / f"{choice}-0" / "round-0" / "data.xyz", reporter=QUIET) for choice in growth.CHOICES
+    ]
+    assert [len(data) for data in first] == [9] * 3
+    assert all(np.array_equal(s.forces, t.forces) for s, t in zip(first[0], first[2], strict=True))
+    test = Dataset.read(tmp_path / "test.xyz", reporter=QUIET)
+    assert test.groups == list(growth.KINDS)
+    for s in test:
+        s.atoms.calc = StillingerWeber()
+        assert s.atoms.get_potential_energy() == pytest.approx(s.energy, abs=1e-4)
+    assert result_of(tmp_path)["pictures"]
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import BaseCalculator
 
 SETTINGS, SUMMARY, POTENTIAL, FIRST = "settings.json", "grown.json", "potential", "first"
+AGAIN = 2.0  # times as many labels, from which on a potential starts anew
 CHOICE = 4  # times a batch, the number of structures that a round chooses from, if trajectories give as many
 End = Literal["determined", "labels", "rounds", "hours", "nothing new", "waiting"]
 ENDINGS: dict[End, str] = {
@@ -306,18 +307,29 @@ class _Round:
         write_structures(train_file, [self._clean(s) for s in rest])
         if out:
             write_structures(test_file, [self._clean(self.data[k]) for k in out])
-        config = growth.config.run(train_file, test_file if out else None, self._start(Dataset(rest)))
+        config = growth.config.run(train_file, test_file if out else None, self.start)
         growth.reporter.say(f"round {self.number}: training on {len(rest)} structures, {len(out)} held out")
         train(config, run, resume=True, reporter=growth.reporter)
 
-    def _start(self, data: Dataset) -> Path | None:
-        """Return the potential to start from: the last one, if this one is to have its functions and size."""
+    @cached_property
+    def start(self) -> Path | None:
+        """The last potential, whose weights this one starts from; None if it starts anew.
+
+        Functions, their number and the size of the network follow the data. They stay until the labels are AGAIN times
+        as many as when they were chosen.
+        """
         before = self.previous
-        if before is None or not isinstance(before.model, Potential) or list(before.model.elements) != data.elements:
+        if before is None or not isinstance(before.model, Potential) or len(self.data) >= AGAIN * before.chosen:
             return None
         nodes = before.model.core.networks[0].nodes[1:-1]
-        hidden = self.growth.config.network.hidden or [hidden_width(data)] * 2
-        return before.folder / "run" / "potential" if nodes == hidden else None
+        same = list(before.model.elements) == self.data.elements
+        wanted = self.growth.config.network.hidden or [hidden_width(self.data)] * 2
+        return before.folder / "run" / "potential" if same and nodes == wanted else None
+
+    @cached_property
+    def chosen(self) -> int:
+        """Number of labels when functions and network were chosen."""
+        return self.previous.chosen if self.start is not None and self.previous else len(self.data)
 
     def _clean(self, s: Structure) -> Structure:
         """Return the structure with its labels alone, and the weights that are named."""
