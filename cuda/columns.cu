@@ -38,14 +38,25 @@ __global__ void __launch_bounds__(threads)
 }
 
 template <class Real>
-__global__ void __launch_bounds__(threads)
-    count_outside(ScalingView s, Centers centers, const Real* G, int* outside) {
+__global__ void __launch_bounds__(threads) count_outside(ScalingView s,
+                                                         List<Real> list,
+                                                         const int* species,
+                                                         Centers centers,
+                                                         const Real* G,
+                                                         int* outside) {
     const int b = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     if (b >= centers.n) return;
     int count = 0;
     for (int f = 0; f < s.functions; ++f)
         count += core::outside(G[static_cast<std::size_t>(f) * centers.ld + b], s.least[f], s.most[f]);
-    outside[centers.atoms[b]] = count;
+    const int i = centers.atoms[b];
+    if (s.closest) {
+        const std::size_t n = list.entries;
+        for (int e = list.first[i]; e < list.first[i + 1]; ++e)
+            count += core::closer(list.vectors[e], list.vectors[n + e], list.vectors[2 * n + e],
+                                  s.closest[species[list.index[e]]]);
+    }
+    outside[i] = count;
 }
 
 template <class Real>
@@ -105,12 +116,14 @@ void launch_multiply(const ScalingView& scaling,
 
 template <class Real>
 void launch_extrapolations(const ScalingView& scaling,
+                           const List<Real>& list,
+                           const int* species,
                            const Centers& centers,
                            const Real* G,
                            int* outside,
                            cudaStream_t stream) {
-    SITEWISE_LAUNCH(count_outside<Real>, grid_for(centers.n, 1), dim3(threads), 0, stream, scaling, centers,
-                    G, outside);
+    SITEWISE_LAUNCH(count_outside<Real>, grid_for(centers.n, 1), dim3(threads), 0, stream, scaling, list,
+                    species, centers, G, outside);
 }
 
 template <class Real>
@@ -157,15 +170,15 @@ void launch_to_columns(const Centers& centers,
                     width, rows, columns);
 }
 
-#define SITEWISE_COLUMNS(Real)                                                                           \
-    template void launch_scale(const ScalingView&, int, int, const Real*, Real*, cudaStream_t);          \
-    template void launch_multiply(const ScalingView&, double, int, int, const Real*, bool, Real*,        \
-                                  cudaStream_t);                                                         \
-    template void launch_extrapolations(const ScalingView&, const Centers&, const Real*, int*,           \
-                                        cudaStream_t);                                                   \
-    template void launch_energies(const Centers&, const Real*, double, double, double*, cudaStream_t);   \
-    template void launch_spread(const Centers&, const int*, const double*, double, Real*, cudaStream_t); \
-    template void launch_to_rows(const Centers&, int, int, const Real*, double*, cudaStream_t);          \
+#define SITEWISE_COLUMNS(Real)                                                                             \
+    template void launch_scale(const ScalingView&, int, int, const Real*, Real*, cudaStream_t);            \
+    template void launch_multiply(const ScalingView&, double, int, int, const Real*, bool, Real*,          \
+                                  cudaStream_t);                                                           \
+    template void launch_extrapolations(const ScalingView&, const List<Real>&, const int*, const Centers&, \
+                                        const Real*, int*, cudaStream_t);                                  \
+    template void launch_energies(const Centers&, const Real*, double, double, double*, cudaStream_t);     \
+    template void launch_spread(const Centers&, const int*, const double*, double, Real*, cudaStream_t);   \
+    template void launch_to_rows(const Centers&, int, int, const Real*, double*, cudaStream_t);            \
     template void launch_to_columns(const Centers&, int, int, const double*, Real*, cudaStream_t);
 SITEWISE_COLUMNS(float)
 SITEWISE_COLUMNS(double)

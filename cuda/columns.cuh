@@ -7,9 +7,10 @@
 
 namespace sitewise::cuda {
 
-/// The scaling of the functions of one element, see sitewise/scaling.hpp; arrays [functions] on the device.
+/// The scaling of the functions of one element, see sitewise/scaling.hpp; arrays [functions] on the device,
+/// and its closest distances to each element [elements], null if unknown.
 struct ScalingView {
-    const double *factor, *origin, *least, *most;
+    const double *factor, *origin, *least, *most, *closest;
     double offset;
     int functions;
 };
@@ -30,9 +31,12 @@ void launch_multiply(const ScalingView& scaling,
                      Real* out,
                      cudaStream_t stream);
 
-/// Sets outside [atoms] to the number of each atom's functions outside the training range.
+/// Sets outside [atoms] to the number of each atom's functions outside the training range and of its
+/// neighbours that are closer than in the training set.
 template <class Real>
 void launch_extrapolations(const ScalingView& scaling,
+                           const List<Real>& list,
+                           const int* species,
                            const Centers& centers,
                            const Real* G,
                            int* outside,

@@ -234,8 +234,8 @@ void Engine<Real>::extrapolations(int* outside) {
     int* on_device = outside_.reserve(centers_);
     for (int e = 0; e < model_.elements(); ++e)
         if (centers_of_[e].n > 0)
-            launch_extrapolations(model_.member(0, e).scaling, centers_of_[e], of(e, G_.data()), on_device,
-                                  stream_);
+            launch_extrapolations(model_.member(0, e).scaling, list_, species_, centers_of_[e],
+                                  of(e, G_.data()), on_device, stream_);
     const std::vector<int> values = download(on_device, centers_, stream_);
     std::copy(values.begin(), values.end(), outside);
 }

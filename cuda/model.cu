@@ -29,10 +29,14 @@ template <class Real>
 typename Model<Real>::Member Model<Real>::pack(const Potential& potential, int element, Packet& packet) {
     const Scaling& scaling = potential.scaling();
     const FeatureStatistics& range = scaling.statistics(element);
+    const std::size_t elements = potential.elements().size();
+    const double* closest = scaling.closest().empty()
+                                ? nullptr
+                                : packet.add(scaling.closest().data() + element * elements, elements);
     const Normalization& unit = potential.normalization();
     Member member{
         {packet.add(scaling.factor(element)), packet.add(scaling.origin(element)), packet.add(range.min),
-         packet.add(range.max), scaling.offset(), static_cast<int>(range.min.size())},
+         packet.add(range.max), closest, scaling.offset(), static_cast<int>(range.min.size())},
         {},
         unit.mean_energy + potential.atom_energies()[element],
         unit.conv_energy};

@@ -641,6 +641,32 @@ def test_extrapolation_is_told_once_an_interval(environment, tmp_path, ranks):
     assert "training range" not in output
 
 
+def test_close_neighbors_are_counted(environment, tmp_path):
+    """Both atoms of a pair that is closer than any in the training data count it, and the warning names it."""
+    own = silicon_potential()
+    statistics = np.array([[-1e9] * 5, [1e9] * 5, [0.0] * 5, [1.0] * 5])
+    scaling = _core.Scaling("none", 0.0, 1.0, [statistics], np.array([[2.2]]))
+    potential = Potential(_core.Potential(["Si"], own.functions, scaling, own.networks, own.atom_energies))
+    atoms = bulk("Si", "diamond", a=5.43, cubic=True) * (2, 2, 2)
+    atoms.positions[1] -= [0.2, 0.2, 0.2]
+    assert potential.evaluate(atoms).extrapolation.sum() == 2
+    text = script(atoms, tmp_path, potential, ["Si"], "showewsum 1", "run 0\n")
+    output, status = lammps(environment, tmp_path, text)
+    assert status == 0, output
+    assert "outside the training range 2 times from step 0 to 0 (functions and close neighbours" in output
+    assert "of which Si is at 2.005 Angstrom, the shortest in the training data is 2.2" in output
+
+
+def test_masses_of_other_elements_are_warned_of(environment, tmp_path):
+    text = script(silicon("crystal"), tmp_path, Potential(silicon_potential()), ["Si"])
+    output, status = lammps(environment, tmp_path, text)
+    assert status == 0, output
+    assert "but its mass is" not in output
+    output, status = lammps(environment, tmp_path, text.replace("mass 1 28.0", "mass 1 72.6"))
+    assert status == 0, output
+    assert "atom type 1 is Si in pair_coeff, but its mass is 72.6" in output
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_the_worst_atom_of_all_ranks(environment, tmp_path, ranks):
     """It is far from the first rank's atoms, which are all inside of the range."""

@@ -1,7 +1,10 @@
 """Energies, forces and stress: against n2p2's numbers, finite differences and invariances."""
 
+import pickle
+
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.units import Bohr
 
 from checks import (
@@ -16,7 +19,9 @@ from checks import (
     strained,
     structures,
 )
-from sitewise import Error, NeighborList, _core
+from sitewise import Error, NeighborList, Potential, _core
+from sitewise.presets import closest_distances
+from sitewise.structures import Structure
 
 STRUCTURES = structures()
 every_device = pytest.mark.parametrize("device", DEVICES)
@@ -403,3 +408,44 @@ def test_unknown_device_is_refused():
 def test_a_device_that_is_not_there_is_told():
     with pytest.raises(Error, match=r"device cuda: (sitewise was built without CUDA|no GPU: .+)"):
         random_potential(device="cuda")
+
+
+@every_device
+def test_neighbors_closer_than_in_the_training_set_are_extrapolation(tmp_path, device):
+    """Each atom of a pair counts it; the distances are those of the pair's elements, in the unit of the directory."""
+    own = random_potential(device=device)
+    closest = np.array([[1.1, 1.5], [1.5, 2.2]])
+    statistics = [own.scaling.statistics(e) for e in range(2)]
+    for values in statistics:
+        values[0], values[1] = -1e9, 1e9  # no function is outside
+    scaling = _core.Scaling(own.scaling.type, own.scaling.smin, own.scaling.smax, statistics, closest)
+    potential = Potential(_core.Potential(own.elements, own.functions, scaling, own.networks, own.atom_energies))
+    potential.core.device = device
+    atoms = Atoms("OSiO", positions=[[0, 0, 0], [1.4, 0, 0], [0, 1.2, 0]], cell=[9, 9, 9], pbc=True)
+    assert potential.evaluate(atoms).extrapolation.tolist() == [1, 1, 0]
+    assert potential.outside(atoms, 0) == "atom 0 (O) has Si at 1.4 Angstrom, the shortest in the training data is 1.5"
+    assert potential.outside(atoms, 2) == "atom 2 (O) is inside"
+    potential.save(tmp_path / "saved")
+    for same in (Potential.load(tmp_path / "saved"), pickle.loads(pickle.dumps(potential))):
+        assert same.core.scaling.closest.tolist() == closest.tolist()
+    in_bohr = Potential.load(tmp_path / "saved", cflength=2.0)
+    assert in_bohr.core.scaling.closest.tolist() == (closest / 2).tolist()
+    path = tmp_path / "saved" / "scaling.data"
+    whole = path.read_text()
+    for old, new, message in (
+        ("# closest_pair 1 2 1.5\n", "", "has closest_pair of 2 pairs of elements, expected all 3"),
+        ("# closest_pair 1 2 1.5", "# closest_pair 1 3 1.5", "has elements 1 and 3"),
+        ("# closest_pair 1 2 1.5", "# closest_pair 1 1 1.5", "stands twice"),
+        ("# closest_pair 1 2 1.5", "# closest_pair 1 2 x", "scaling.data"),
+    ):
+        assert old in whole
+        path.write_text(whole.replace(old, new))
+        with pytest.raises(Error, match=message):
+            Potential.load(tmp_path / "saved")
+
+
+def test_closest_distances_of_data():
+    """A pair of elements that is nowhere within the cutoff has the cutoff."""
+    structure = Structure(Atoms("OSiO", positions=[[0, 0, 0], [1.6, 0, 0], [0, 5.9, 0]]), 0.0, None, None, "", "s")
+    assert closest_distances([structure], ["O", "Si"], 3.0).tolist() == [[3.0, 1.6], [1.6, 3.0]]
+    assert closest_distances([structure], ["O", "Si"], 6.0).tolist() == [[5.9, 1.6], [1.6, 6.0]]

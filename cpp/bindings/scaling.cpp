@@ -21,7 +21,8 @@ const std::map<std::string, ScalingType>& scaling_names() {
 Scaling make_scaling(const std::string& type,
                      double smin,
                      double smax,
-                     const std::vector<Floats>& statistics) {
+                     const std::vector<Floats>& statistics,
+                     const Floats& closest) {
     const auto found = scaling_names().find(type);
     if (found == scaling_names().end())
         throw Error("scaling \"" + type +
@@ -34,7 +35,16 @@ Scaling make_scaling(const std::string& type,
         const auto row = [&](int k) { return std::vector<double>(s.data() + k * n, s.data() + (k + 1) * n); };
         rows.push_back({row(0), row(1), row(2), row(3)});
     }
-    return {found->second, smin, smax, std::move(rows)};
+    if (closest.size() > 0) {
+        const auto n = static_cast<py::ssize_t>(rows.size());
+        require(closest, {n, n}, "closest");
+    }
+    return {found->second, smin, smax, std::move(rows), {closest.data(), closest.data() + closest.size()}};
+}
+
+Floats closest_array(const Scaling& scaling) {
+    const py::ssize_t n = scaling.closest().empty() ? 0 : scaling.elements();
+    return array({n, n}, scaling.closest());
 }
 
 std::string scaling_name(const Scaling& scaling) {
@@ -47,13 +57,13 @@ py::tuple pickled_scaling(const Scaling& scaling) {
     std::vector<Floats> statistics;
     for (int e = 0; e < scaling.elements(); ++e)
         statistics.push_back(statistics_array(scaling.statistics(e)));
-    return pickled(scaling_name(scaling), scaling.smin(), scaling.smax(), statistics);
+    return pickled(scaling_name(scaling), scaling.smin(), scaling.smax(), statistics, closest_array(scaling));
 }
 
 Scaling unpickled_scaling(const py::tuple& state) {
     check_version(state);
     return make_scaling(state[1].cast<std::string>(), state[2].cast<double>(), state[3].cast<double>(),
-                        state[4].cast<std::vector<Floats>>());
+                        state[4].cast<std::vector<Floats>>(), state[5].cast<Floats>());
 }
 
 }  // namespace
@@ -61,10 +71,11 @@ Scaling unpickled_scaling(const py::tuple& state) {
 void export_scaling(py::module_& m) {
     py::class_<Scaling>(m, "Scaling")
         .def(py::init(&make_scaling), py::arg("type"), py::arg("smin"), py::arg("smax"),
-             py::arg("statistics"))
+             py::arg("statistics"), py::arg("closest") = Floats(std::vector<py::ssize_t>{0, 0}))
         .def_property_readonly("type", &scaling_name)
         .def_property_readonly("smin", &Scaling::smin)
         .def_property_readonly("smax", &Scaling::smax)
+        .def_property_readonly("closest", &closest_array)
         .def(
             "statistics",
             [](const Scaling& s, int element) {

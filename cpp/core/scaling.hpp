@@ -15,4 +15,11 @@ SITEWISE_INLINE bool outside(double G, double least, double most) {
     return G < least - tolerance || G > most + tolerance;
 }
 
+/// Whether a neighbour at (x, y, z) is closer than any pair of these elements in the training set.
+SITEWISE_INLINE bool closer(double x, double y, double z, double least) {
+    constexpr double tolerance = 1e-6;  // for vectors in single precision
+    const double bound = least * (1.0 - tolerance);
+    return x * x + y * y + z * z < bound * bound;
+}
+
 }  // namespace sitewise::core

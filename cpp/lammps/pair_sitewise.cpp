@@ -105,6 +105,7 @@ private:
                  double(potential.network(element).normalize_nodes())});
             if (potential.bar_parts() > 0) mix(potential.deviations(element));
             for (auto activation : potential.network(element).activations()) mix({double(activation)});
+            mix(scaling.closest());
             const auto& statistics = scaling.statistics(element);
             for (const auto* values : {&statistics.min, &statistics.max, &statistics.mean, &statistics.sigma})
                 mix(*values);
@@ -308,9 +309,41 @@ void PairSitewise::init_style() {
     if (!force->newton_pair) error->all(FLERR, "pair_style sitewise needs newton on, found newton off");
     if (!atom->tag_enable) error->all(FLERR, "pair_style sitewise needs atom IDs, found atom_modify id no");
     neighbor->add_request(this, NeighConst::REQ_FULL);
+    warn_of_masses();
     reported_ = update->ntimestep;
     ready_ = true;
     begun_ = false;
+}
+
+// Warns once of a type whose mass is another element's: the elements of pair_coeff may be in the wrong order.
+void PairSitewise::warn_of_masses() {
+    constexpr double most = 0.2;  // of the element's mass; isotopes but those of hydrogen differ by less
+    if (!atom->mass || comm->me != 0) return;
+    const double unit = grams_per_mole();
+    for (int type = 1; type <= atom->ntypes; ++type) {
+        if (map[type] < 0 || !atom->mass_setflag[type]) continue;
+        const std::string& symbol = ensemble_->elements()[map[type]];
+        const double usual = sitewise::atomic_mass(symbol), mass = atom->mass[type] * unit;
+        const bool hydrogen = symbol == "H" && mass < 3.1;
+        if (usual > 0.0 && !hydrogen && std::fabs(mass / usual - 1.0) > most) {
+            error->warning(
+                FLERR,
+                "pair_style sitewise: atom type {} is {} in pair_coeff, but its mass is {:.4g} g/mol, "
+                "expected about {:.4g}: are the elements in the order of the types?",
+                type, symbol, mass, usual);
+            return;
+        }
+    }
+}
+
+// Returns LAMMPS's unit of mass: kg, g, pg and ag, or g/mol.
+double PairSitewise::grams_per_mole() const {
+    const std::string units = update->unit_style;
+    if (units == "si") return 6.02214076e26;
+    if (units == "cgs") return 6.02214076e23;
+    if (units == "micro") return 6.02214076e11;
+    if (units == "nano") return 6.02214076e5;
+    return 1.0;
 }
 
 double PairSitewise::init_one(int i, int j) {
@@ -581,6 +614,19 @@ void PairSitewise::find_worst(std::size_t k) {
     const sitewise::FeatureStatistics& range = scaling.statistics(e);
     worst_ = {extrapolations_[k], e,           f, count, atom->tag[atoms_[k]], update->ntimestep, G[f],
               range.min[f],       range.max[f]};
+    if (scaling.closest().empty()) return;
+    double least = 1.0;  // ratio to the shortest distance in the training set
+    for (std::size_t n = first_[k]; n < first_[k + 1]; ++n) {
+        const double* v = &vectors_[3 * n];
+        const int other = species_[index_[n]];
+        const double distance = std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+        const double shortest = scaling.closest()[e * ensemble_->elements().size() + other];
+        if (distance >= least * shortest) continue;
+        least = distance / shortest;
+        worst_.neighbor = other;
+        worst_.distance = distance;
+        worst_.shortest = shortest;
+    }
 }
 
 // Sums over ranks; all ranks call it at the same steps.
@@ -605,12 +651,23 @@ std::string PairSitewise::summary(bigint sum) {
     } mine{worst_.count, comm->me}, most{};
     MPI_Allreduce(&mine, &most, 1, MPI_2INT, MPI_MAXLOC, world);
     MPI_Bcast(&worst_, sizeof worst_, MPI_BYTE, most.rank, world);
-    return fmt::format(
-        "pair_style sitewise: outside the training range {} times from step {} to {} (functions, summed over "
-        "atoms and steps); most at step {} for atom {} ({}) with {} functions, of which function {} of {} is "
-        "at {:.6g}, the training range is {:.6g} to {:.6g}",
-        sum, reported_, update->ntimestep, worst_.step, worst_.atom, ensemble_->elements()[worst_.element],
-        worst_.count, worst_.function + 1, worst_.functions, worst_.value, worst_.min, worst_.max);
+    const std::vector<std::string>& names = ensemble_->elements();
+    const bool close = worst_.neighbor >= 0;
+    std::string text = fmt::format(
+        "pair_style sitewise: outside the training range {} times from step {} to {} (functions{}, summed "
+        "over "
+        "atoms and steps); most at step {} for atom {} ({}) with {} functions{}, of which ",
+        sum, reported_, update->ntimestep, close ? " and close neighbours" : "", worst_.step, worst_.atom,
+        names[worst_.element], worst_.count, close ? " and close neighbours" : "");
+    const bool outside = worst_.value < worst_.min || worst_.value > worst_.max;
+    if (outside || !close)
+        text += fmt::format("function {} of {} is at {:.6g}, the training range is {:.6g} to {:.6g}",
+                            worst_.function + 1, worst_.functions, worst_.value, worst_.min, worst_.max);
+    if (close)
+        text +=
+            fmt::format("{}{} is at {:.4g} Angstrom, the shortest in the training data is {:.4g}",
+                        outside ? ", and " : "", names[worst_.neighbor], worst_.distance, worst_.shortest);
+    return text;
 }
 
 // Reports the extrapolations since the last report, at the end of a run.

@@ -33,9 +33,10 @@ namespace LAMMPS_NS {
 ///
 /// Computes pe/atom, stress/atom and centroid/stress/atom use the energies and virials of atoms.
 /// `fix ID all pair N sitewise extrapolation 0 energies_spread 0` provides, as f_ID, the number of functions
-/// outside the training range and, for an ensemble, the spread of the atomic energies; with bars it is
-/// energies_bar, the error bar of the atomic energies. The spread or bar of the energy is c_ID[1] of `compute
-/// ID all pair sitewise`. All values are in LAMMPS's units.
+/// outside the training range and of neighbours closer than in the training data and, for an ensemble, the
+/// spread of the atomic energies; with bars it is energies_bar, the error bar of the atomic energies. The
+/// spread or bar of the energy is c_ID[1] of `compute ID all pair sitewise`. All values are in LAMMPS's
+/// units.
 ///
 /// An atom in a group that is excluded from all (neigh_modify exclude group ID all, as fix gcmc excludes the
 /// atoms that it tries to delete) has no energy and is in no environment. The run ends if LAMMPS's list lacks
@@ -58,6 +59,8 @@ private:
     bigint count(const char* keyword, const char* value) const;
     void forget_coeff();
     void find_units();
+    void warn_of_masses();
+    double grams_per_mole() const;
     void load(const char* directory);
     sitewise::Ensemble read(const char* directory, double cflength, double cfenergy) const;
     void report_failure(std::string text);
@@ -105,11 +108,13 @@ private:
     bigint reported_ = 0;                              // step of the last report
     bigint sum_ = 0, total_ = 0;  // functions outside the range, since and before the last report
     struct {
-        int count, element, function, functions;
-        tagint atom;
-        bigint step;
-        double value, min, max;
-    } worst_{};  // atom with the most functions outside since the last report, and the farthest of these
+        int count = 0, element = 0, function = 0, functions = 0;
+        tagint atom = 0;
+        bigint step = 0;
+        double value = 0.0, min = 0.0, max = 0.0;
+        int neighbor = -1;  // element of the closest neighbour, -1 if the training data have closer ones
+        double distance = 0.0, shortest = 0.0;
+    } worst_;  // atom with most outside since the last report, its farthest function and closest neighbour
 };
 
 }  // namespace LAMMPS_NS

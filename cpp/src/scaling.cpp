@@ -24,6 +24,19 @@ void check_statistics(const FeatureStatistics& s, std::size_t element) {
     }
 }
 
+void check_closest(const std::vector<double>& closest, std::size_t elements) {
+    if (closest.empty()) return;
+    if (closest.size() != elements * elements)
+        throw Error("scaling: " + std::to_string(closest.size()) + " closest distances, expected " +
+                    std::to_string(elements * elements));
+    for (std::size_t a = 0; a < elements; ++a)
+        for (std::size_t b = 0; b < elements; ++b) {
+            const double d = closest[a * elements + b];
+            if (!(d > 0.0) || !std::isfinite(d) || d != closest[b * elements + a])
+                throw Error("scaling: the closest distances are not positive and symmetric");
+        }
+}
+
 // A function that is constant over the training set carries no information, so its factor is 0, not infinity.
 double inverse(double spread) {
     return spread > 0.0 ? 1.0 / spread : 0.0;
@@ -31,8 +44,17 @@ double inverse(double spread) {
 
 }  // namespace
 
-Scaling::Scaling(ScalingType type, double smin, double smax, std::vector<FeatureStatistics> statistics)
-    : type_(type), smin_(smin), smax_(smax), statistics_(std::move(statistics)) {
+Scaling::Scaling(ScalingType type,
+                 double smin,
+                 double smax,
+                 std::vector<FeatureStatistics> statistics,
+                 std::vector<double> closest)
+    : type_(type),
+      smin_(smin),
+      smax_(smax),
+      statistics_(std::move(statistics)),
+      closest_(std::move(closest)) {
+    check_closest(closest_, statistics_.size());
     const bool shifted =
         type == ScalingType::minmax || type == ScalingType::minmax_center || type == ScalingType::sigma;
     offset_ = shifted ? smin : 0.0;
@@ -66,6 +88,20 @@ int Scaling::extrapolations(int element, const double* G) const {
     int outside = 0;
     for (std::size_t i = 0; i < s.min.size(); ++i) outside += core::outside(G[i], s.min[i], s.max[i]);
     return outside;
+}
+
+int Scaling::closer(int element,
+                    std::size_t n,
+                    const int* index,
+                    const int* species,
+                    const double* vectors) const {
+    if (closest_.empty()) return 0;
+    const double* least = closest_.data() + static_cast<std::size_t>(element) * statistics_.size();
+    int count = 0;
+    for (std::size_t k = 0; k < n; ++k)
+        count +=
+            core::closer(vectors[3 * k], vectors[3 * k + 1], vectors[3 * k + 2], least[species[index[k]]]);
+    return count;
 }
 
 int Scaling::farthest(int element, const double* G) const {

@@ -98,8 +98,13 @@ public:
             const Tables<Real>& t = environments_[b].tables();
             operators<Real>().evaluate(plan, t, scratch_of_thread(plan, t.stride), G_.data());
             std::copy_n(G_.data(), n, row_.data());
-            if (out_.extrapolations)
-                out_.extrapolations[i] = potential_.scaling().extrapolations(block.element, row_.data());
+            if (out_.extrapolations) {
+                const Scaling& scaling = potential_.scaling();
+                const RowView& near = rows_[b];
+                out_.extrapolations[i] =
+                    scaling.extrapolations(block.element, row_.data()) +
+                    scaling.closer(block.element, near.size, near.index, species_, near.vectors);
+            }
             for (Member& member : members_) {
                 std::copy_n(G_.data(), n, row_.data());
                 member.potential->scaling().apply(block.element, row_.data());

@@ -55,7 +55,7 @@ class SitewiseCalculator(Calculator):
     """A calculator of energy, free_energy, energies, forces, stress and stresses for ASE.
 
     `Potential.calculator` and `Ensemble.calculator` make calculators. `results` also has `extrapolation` [n], the
-    number of functions of each atom outside the training range, for an ensemble `energy_spread` and `energies_spread`
+    counts of `Evaluation.extrapolation`, for an ensemble `energy_spread` and `energies_spread`
     [n] (eV), and with `bars` the error bars `energy_bar`, `energies_bar` [n] (eV) and `forces_bar` [n, 3]
     (eV/Angstrom). `stresses` are divided among the atoms as the heat current requires, and add up to
     `stress`; both exist for structures that are periodic in three directions.

@@ -44,7 +44,8 @@ class Evaluation:
     features
         Network inputs (scaled symmetry functions) [n, max_count]; NaN behind the last function of an atom's element.
     extrapolation
-        [n], the number of functions of each atom that are outside the range of the training set.
+        [n], the number of functions of each atom that are outside the range of the training set, and of its neighbours
+        that are closer than any pair of these elements in the training set.
     bars
         Error bars; None unless asked for.
     """
@@ -292,7 +293,8 @@ class Potential:
     def outside(self, atoms: Atoms, atom: int) -> str:
         """Return a sentence on how far an atom is outside the training range.
 
-        The sentence names the function that is farthest outside relative to its range.
+        The sentence names the function that is farthest outside relative to its range, and the neighbour that is
+        closest relative to the shortest distance in the training data.
 
         Raises
         ------
@@ -304,12 +306,31 @@ class Potential:
         low, high = self.core.scaling.statistics(element)[:2]
         values = self.functions.evaluate(atoms)[atom, : len(low)]
         worst = self.core.scaling.farthest(element, values)
-        if low[worst] <= values[worst] <= high[worst]:
-            return f"atom {atom} ({symbol}) is inside"
-        return (
-            f"atom {atom} ({symbol}) has function {worst + 1} of {len(low)} at {values[worst]:.6g}, "
-            f"the training range is {low[worst]:.6g} to {high[worst]:.6g}"
-        )
+        found = []
+        if not low[worst] <= values[worst] <= high[worst]:
+            found.append(
+                f"function {worst + 1} of {len(low)} at {values[worst]:.6g}, the training range is {low[worst]:.6g} to "
+                f"{high[worst]:.6g}"
+            )
+        close = self._close_neighbor(atoms, atom)
+        found += [close] if close else []
+        return f"atom {atom} ({symbol}) {'has ' + ', and '.join(found) if found else 'is inside'}"
+
+    def _close_neighbor(self, atoms: Atoms, atom: int) -> str | None:
+        """Return what to say of the neighbour of an atom that is closer than any in the training data, if there is
+        one."""
+        closest = self.core.scaling.closest
+        if not closest.size:
+            return None
+        species, positions, cell, pbc = core_arrays(atoms, self.elements, "the potential")
+        i, j, vectors, _ = _core.neighbor_list(positions, cell, pbc, float(closest.max()))
+        mine = i == atom
+        distances, least = np.linalg.norm(vectors[mine], axis=1), closest[species[atom], species[j[mine]]]
+        if not np.any(distances < least):
+            return None
+        k = int(np.argmin(distances / least))
+        symbol = self.elements[species[j[mine][k]]]
+        return f"{symbol} at {distances[k]:.4g} Angstrom, the shortest in the training data is {least[k]:.4g}"
 
     @property
     def precision(self) -> str:

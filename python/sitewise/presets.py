@@ -99,6 +99,24 @@ def nearest_distances(data: Iterable[Structure], elements: Sequence[str]) -> Flo
     return distances
 
 
+def closest_distances(data: Iterable[Structure], elements: Sequence[str], cutoff: float) -> Floats:
+    """Return the shortest distance of each pair of elements [n, n], Angstrom; the cutoff where no pair is within it.
+
+    Raises
+    ------
+    Error
+        As `nearest_distances`.
+    """
+    n = len(elements)
+    closest = np.full((n, n), cutoff)
+    for structure in data:
+        with structure.named():
+            species, positions, cell, pbc = core_arrays(structure.atoms, elements, "the set of symmetry functions")
+            i, j, vectors, _ = _core.neighbor_list(positions, cell, pbc, cutoff)
+        np.minimum.at(closest, (species[i], species[j]), np.linalg.norm(vectors, axis=1))
+    return np.asarray(np.minimum(closest, closest.T))
+
+
 def covalent_distances(elements: Sequence[str]) -> Floats:
     """Return the sums of the covalent radii of each pair of elements [n, n], Angstrom."""
     from ase.data import covalent_radii

@@ -20,7 +20,8 @@ typedef struct {
     double* energies;        /* [centers], eV, added to; in sitewise_compute every atom is a center */
     double* forces;          /* [n][3], -dE/dr, eV/Angstrom, added to */
     double* virial;          /* [3][3], dE/d(strain), eV, added to; divided by the volume it is the stress */
-    int* extrapolations;     /* [centers], functions outside the training range, overwritten */
+    int* extrapolations;     /* [centers], functions outside the training range and close
+                                neighbours, overwritten */
     double* energies_spread; /* [centers], of an ensemble's atomic energies, eV, overwritten; NaN for one
                                 potential */
 } sitewise_output;

@@ -123,7 +123,8 @@ public:
                                      ///< heat current needs (Z. Fan et al., Phys. Rev. B 92, 094301 (2015))
         double* features = nullptr;  ///< [centers][max_count], network inputs x; overwritten, NaN behind
                                      ///< the last function of an element
-        int* extrapolations = nullptr;       ///< [centers], functions outside the training range; overwritten
+        int* extrapolations = nullptr;       ///< [centers], functions outside the training range, and
+                                             ///< neighbours closer than in the training set; overwritten
         double* energies_bar = nullptr;      ///< [centers], error bars of atomic energies, eV; overwritten
         double* energy_bar_parts = nullptr;  ///< [bar_parts()], eV; the sum of their squares, after parts of
                                              ///< all processes were added, is the square of the bar of E
@@ -187,5 +188,7 @@ std::string potential_directory(const std::string& directory);
 
 /// Return the atomic number of a chemical symbol; 0 if there is no such element.
 int atomic_number(const std::string& symbol);
+/// Return the mass of an element, g/mol; 0 if there is no such element.
+double atomic_mass(const std::string& symbol);
 
 }  // namespace sitewise

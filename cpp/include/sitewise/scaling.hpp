@@ -24,8 +24,14 @@ struct FeatureStatistics {
 class Scaling {
 public:
     Scaling() = default;
-    /// Throws Error if a vector's length is not the number of functions or a value is not finite.
-    Scaling(ScalingType type, double smin, double smax, std::vector<FeatureStatistics> statistics);
+    /// `closest` [elements][elements] has the shortest distance of each pair of elements in the training set,
+    /// Angstrom; it is empty if these are unknown. Throws Error if a vector's length is not the number of
+    /// functions, a value is not finite, or `closest` is not symmetric and positive.
+    Scaling(ScalingType type,
+            double smin,
+            double smax,
+            std::vector<FeatureStatistics> statistics,
+            std::vector<double> closest = {});
 
     int elements() const { return static_cast<int>(statistics_.size()); }
     ScalingType type() const { return type_; }
@@ -40,6 +46,11 @@ public:
     /// Return the number of functions of one atom outside [min, max] of the training set. A tolerance of 1e-9
     /// of the range keeps the training set itself inside after a file has rounded it.
     int extrapolations(int element, const double* G) const;
+    const std::vector<double>& closest() const { return closest_; }
+    /// Return the number of neighbours of one atom that are closer to it than any pair of these elements in
+    /// the training set; 0 if `closest` is unknown. The vectors [n][3] lead to the neighbours, whose elements
+    /// are species[index]. A tolerance of 1e-6 allows for rounding in single precision.
+    int closer(int element, std::size_t n, const int* index, const int* species, const double* vectors) const;
     /// Return the function of one atom that is farthest outside of [min, max], relative to that range, or
     /// nearest to one of its ends if all are inside.
     int farthest(int element, const double* G) const;
@@ -49,6 +60,7 @@ private:
     double smin_ = 0.0, smax_ = 1.0;
     std::vector<FeatureStatistics> statistics_;
     std::vector<std::vector<double>> factor_, origin_;
+    std::vector<double> closest_;
     double offset_ = 0.0;
 };
 

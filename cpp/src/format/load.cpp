@@ -37,7 +37,7 @@ Potential Potential::load(const std::string& given, double cflength, double cfen
     std::vector<Network> networks;
     for (std::size_t e = 0; e < elements.size(); ++e)
         networks.push_back(read_network(input, path, elements, e, functions.count(static_cast<int>(e))));
-    Scaling scaling = read_scaling(input, path, functions);
+    Scaling scaling = read_scaling(input, path, functions, cflength);
     Potential potential(elements, std::move(functions), std::move(scaling), std::move(networks),
                         read_atom_energies(input, elements, cfenergy),
                         read_normalization(input, cflength, cfenergy));

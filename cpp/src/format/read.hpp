@@ -48,6 +48,7 @@ std::string weights_name(const std::string& element);
 
 Scaling read_scaling(const Input& input,
                      const std::filesystem::path& directory,
-                     const SymmetryFunctions& functions);
+                     const SymmetryFunctions& functions,
+                     double cflength);
 
 }  // namespace sitewise

@@ -50,6 +50,35 @@ void read_row(const Line& line,
     check_statistics(s, type != ScalingType::none && type != ScalingType::minmax, line.place);
 }
 
+// The shortest distances of pairs of elements in the training set, which sitewise writes as comments, so that
+// other programs pass over them. Empty if there are none.
+std::vector<double> read_closest(const fs::path& path, std::size_t elements, double cflength) {
+    std::vector<double> closest;
+    LineReader reader(path, "");
+    std::size_t found = 0;
+    for (Line line; reader.next(line);) {
+        const Words& words = line.words;
+        if (words.size() < 2 || words[0] != "#" || words[1] != "closest_pair") continue;
+        if (words.size() != 5) line.place.fail("closest_pair needs two elements and a distance");
+        const int a = parse_integer(words[2], line.place), b = parse_integer(words[3], line.place);
+        const double distance = parse_number(words[4], line.place) / cflength;
+        const auto known = [&](int e) { return e >= 1 && static_cast<std::size_t>(e) <= elements; };
+        if (!known(a) || !known(b) || !(distance > 0.0))
+            line.place.fail("closest_pair has elements " + shown(words[2]) + " and " + shown(words[3]) +
+                            " and distance " + shown(words[4]) + ", expected elements from 1 to " +
+                            std::to_string(elements) + " and a distance above 0");
+        closest.resize(elements * elements, 0.0);
+        double &one = closest[(a - 1) * elements + (b - 1)], &other = closest[(b - 1) * elements + (a - 1)];
+        if (one > 0.0) line.place.fail("closest_pair of these elements stands twice");
+        one = other = distance;
+        ++found;
+    }
+    if (found > 0 && found != elements * (elements + 1) / 2)
+        throw Error(path.string() + ": has closest_pair of " + std::to_string(found) +
+                    " pairs of elements, expected all " + std::to_string(elements * (elements + 1) / 2));
+    return closest;
+}
+
 // Without scaling.data the training range is unknown, so no value lies outside it.
 std::vector<FeatureStatistics> unbounded(const SymmetryFunctions& functions) {
     constexpr double huge = 1e300;
@@ -64,7 +93,10 @@ std::vector<FeatureStatistics> unbounded(const SymmetryFunctions& functions) {
 
 }  // namespace
 
-Scaling read_scaling(const Input& input, const fs::path& directory, const SymmetryFunctions& functions) {
+Scaling read_scaling(const Input& input,
+                     const fs::path& directory,
+                     const SymmetryFunctions& functions,
+                     double cflength) {
     const ScalingType type = read_scaling_type(input);
     const double smin = input.number("scale_min_short", 0.0), smax = input.number("scale_max_short", 1.0);
     if (!(smin < smax))
@@ -88,7 +120,8 @@ Scaling read_scaling(const Input& input, const fs::path& directory, const Symmet
     // RuNNer writes the range of energies in a last line of two numbers.
     if (bool more = reader.next(line); more && (line.words.size() != 2 || reader.next(line)))
         line.place.fail("one row more than the " + std::to_string(expected) + " symmetry functions");
-    return {type, smin, smax, std::move(statistics)};
+    return {type, smin, smax, std::move(statistics),
+            read_closest(path, static_cast<std::size_t>(functions.elements()), cflength)};
 }
 
 }  // namespace sitewise

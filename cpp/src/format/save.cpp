@@ -102,6 +102,12 @@ std::string scaling_text(const Potential& p) {
         "# Statistics of the symmetry functions over the training set\n"
         "#  e_index   sf_index                   sf_min                   sf_max                  sf_mean    "
         "             sf_sigma\n";
+    const std::vector<double>& closest = p.scaling().closest();
+    const std::size_t n = closest.empty() ? 0 : p.elements().size();
+    for (std::size_t a = 0; a < n; ++a)
+        for (std::size_t b = a; b < n; ++b)
+            text += "# closest_pair " + std::to_string(a + 1) + " " + std::to_string(b + 1) + " " +
+                    exact(closest[a * n + b]) + "\n";
     for (int e = 0; e < p.functions().elements(); ++e) {
         const FeatureStatistics& s = p.scaling().statistics(e);
         for (std::size_t f = 0; f < s.min.size(); ++f) {

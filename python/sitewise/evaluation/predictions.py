@@ -25,7 +25,7 @@ def write_predictions(
 ) -> None:
     """Write the structures as extended XYZ with energy, forces, and stress if they are periodic in three directions.
 
-    Each atom has `energies` (eV) and `extrapolation` (the number of functions outside the training range). For an
+    Each atom has `energies` (eV) and `extrapolation` (see `Evaluation`). For an
     ensemble the spreads are added, with `bars` the error bars `energy_bar`, `energies_bar` and `forces_bar`. Other data
     of the structures are kept; labels that were read are not.
 

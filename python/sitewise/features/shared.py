@@ -231,7 +231,7 @@ class _Form(NamedTuple):
         scaling = potential.scaling
         statistics = [scaling.statistics(e) for e in range(len(potential.elements))]
         networks = [(network.nodes, network.activations) for network in potential.networks]
-        of_scaling = (scaling.type, scaling.smin, scaling.smax, statistics)
+        of_scaling = (scaling.type, scaling.smin, scaling.smax, statistics, scaling.closest)
         return cls(potential.elements, of_scaling, networks, potential.atom_energies, potential.device)
 
     def potential(self, functions: SymmetryFunctions) -> _core.Potential:

@@ -17,7 +17,7 @@ from ..features.training_set import TrainingSet
 from ..io.dataset import Dataset
 from ..mapping.gdf import gdf_weights
 from ..potential import Device, Potential
-from ..presets import CONTRACTIONS
+from ..presets import CONTRACTIONS, closest_distances
 from ..progress import Reporter
 from ..ranks import Ranks
 from ..structures import Floats
@@ -150,12 +150,13 @@ def make_inputs(
     test = PreparedData(test_data, left.prepare(without_baseline(test_data, zbl), functions, "test structures"))
     weigh_to_train(train, functions, settings, reporter)
     test.weigh(settings)
+    closest = closest_distances(train_data, functions.elements, functions.cutoff)
     if start is None:
         offsets = atom_energies(config.baseline, left_to_learn, functions.elements, reporter)
-        potential = initial_potential(functions, table.scaling, config.network, train.prepared, offsets)
+        potential = initial_potential(functions, table.scaling, config.network, train.prepared, offsets, closest)
         parameters, first = first_parameters(potential, train.prepared, table.whiten), None
     else:
-        potential = widened(start, train.prepared)
+        potential = widened(start, train.prepared, closest)
         everything = first_parameters(potential, train.prepared, table.whiten, dropped=-np.inf)
         parameters, first = frozen(everything, everything.of_weights(potential.weights), config.start.frozen)
     potential.device = device

@@ -39,8 +39,10 @@ def initial_potential(
     shape: NetworkShape,
     training_set: TrainingSet,
     offsets: Sequence[float],
+    closest: Floats | None = None,
 ) -> _core.Potential:
-    """Return a potential with scaling from the training set, and weights that are all zero.
+    """Return a potential with scaling from the training set, with the `closest_distances` of its atoms, and weights
+    that are all zero.
 
     Min-max scales to [-1, 1]; centred inputs have mean 0, and `sigma` gives them variance 1.
     """
@@ -50,9 +52,9 @@ def initial_potential(
     letters = ACTIVATION_LETTERS[shape.activation] * len(shape.hidden) + "l"
     counts = [functions.core.count(element) for element in range(len(functions.elements))]
     networks = [_core.Network([n, *shape.hidden, 1], letters) for n in counts]
-    return _core.Potential(
-        functions.elements, functions.core, _core.Scaling(scaling, smin, 1.0, statistics), networks, offsets
-    )
+    known = np.empty((0, 0)) if closest is None else closest
+    of_training_set = _core.Scaling(scaling, smin, 1.0, statistics, known)
+    return _core.Potential(functions.elements, functions.core, of_training_set, networks, offsets)
 
 
 def atomic_offsets(data: Dataset, elements: Sequence[str]) -> list[float]:

@@ -68,8 +68,9 @@ def require_same(config: Config, start: Potential, data: Dataset) -> Config:
     return config.model_copy(update={"baseline": baseline, "network": network})
 
 
-def widened(start: Potential, training_set: TrainingSet) -> _core.Potential:
-    """Return the same function of structures, scaled to the range of its own data and of the training set together.
+def widened(start: Potential, training_set: TrainingSet, closest: Floats) -> _core.Potential:
+    """Return the same function of structures, scaled to the range of its own data and of the training set together,
+    whose `closest_distances` are given. If those of its own data are unknown, they stay so.
 
     x = a G + b of the old scaling is c x' + d of the new one, so weights of the first layer are multiplied by c and its
     biases take d. Energies are in eV, without normalisation.
@@ -78,7 +79,8 @@ def widened(start: Potential, training_set: TrainingSet) -> _core.Potential:
     old, unit, mean = core.scaling, core.normalization[1], core.normalization[0]
     own = training_set.statistics(range(len(training_set)))
     statistics = [_together(old.statistics(e), now) for e, now in enumerate(own)]
-    scaling = _core.Scaling(old.type, old.smin, old.smax, statistics)
+    both = np.minimum(old.closest, closest) if old.closest.size else old.closest
+    scaling = _core.Scaling(old.type, old.smin, old.smax, statistics, both)
     networks = []
     for e, network in enumerate(core.networks):
         ends = np.stack([np.zeros(network.nodes[0]), np.ones(network.nodes[0])])
