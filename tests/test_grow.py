@@ -246,6 +246,32 @@ def test_a_command_labels_as_the_calculator_does(whole, tmp_path):
         assert np.allclose(a.positions, b.positions, rtol=0, atol=1e-6)
 
 
+def test_a_command_explores(tmp_path):
+    (tmp_path / "explore.py").write_text(
+        "import sys\n"
+        "from ase.io import read, write\n"
+        "from sitewise import Potential\n"
+        "atoms = read('slab.xyz')\n"
+        "atoms.calc = Potential.load(sys.argv[1]).calculator()\n"
+        "atoms.get_potential_energy()\n"
+        "atoms = [atoms.copy() for _ in range(5)]\n"
+        "for k, one in enumerate(atoms):\n"
+        "    one.rattle(0.02 * k, seed=k)\n"
+        "if len(sys.argv) > 2:\n"
+        "    write(sys.argv[2] + '/frames.xyz', atoms)\n"
+    )
+    run = settings(tmp_path, labels=8, batch=2)
+    text = run.read_text().replace("[explore]", f'[explore]\ncommand = "{sys.executable} explore.py"')
+    run.write_text(text)
+    grown = grow(run, tmp_path / "out", QUIET)
+    assert [r.labels for r in grown.rounds] == [6, 8]
+    frames = read(tmp_path / "out" / "round-0" / "candidates.xyz", ":")
+    assert [atoms.info["origin"] for atoms in frames] == [f"frames.xyz, structure {k}" for k in range(5)]
+    run.write_text(text.replace("explore.py", "-c 0"))
+    with pytest.raises(Error, match="has left no file in"):
+        grow(run, tmp_path / "other", QUIET)
+
+
 def test_a_calculator_that_fails_at_some_structures(tmp_path, capsys):
     class Failing(StillingerWeber):
         calls = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,15 +11,18 @@ import numpy as np
 
 from .._core import Error, neighbor_list
 from ..ensemble import Ensemble
+from ..files import make_folder
+from ..io.dataset import Dataset
 from ..io.plausibility import OVERLAP, radii
 from ..mapping.lattices import nearest_distance
 from ..mapping.variants import shaken
 from ..posterior import Bars
 from ..potential import Potential
-from ..progress import Advance, Reporter
+from ..progress import Advance, Reporter, Silent
 from ..structures import Structure
 from ..training.random_streams import Stream, random_numbers
 from ..units import GPA
+from .commands import run_command
 from .settings import Explore
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ FRICTION = 0.02  # 1/fs, of Langevin dynamics
 BAROSTAT = 300.0, 1e-6  # fs, and 1/bar: a compressibility between those of hard and soft solids
 THERMOSTAT = 100.0  # fs, at constant pressure
 STEP = {True: 0.5, False: 1.0}  # fs, with and without hydrogen
+MOST = 2000  # structures of a command
 PASSES, SHIFT = 5, 0.03  # trajectories from a start in a round at most; displacements in nearest distances
 STRAIN, SHAKE = 0.04, (0.0, 0.08)  # of first copies: standard deviation, and displacements in nearest distances
 
@@ -107,6 +112,48 @@ def explored(
     return frames
 
 
+def explored_by_command(
+    model: Potential | Ensemble, potential: Path, table: Explore, folder: Path, out: Path, reporter: Reporter
+) -> list[Structure]:
+    """Return the structures that a command leaves in files of a folder, with their error bars; at most MOST of them.
+
+    Parameters
+    ----------
+    model, potential
+        The potential and its directory.
+    table
+        Names the command.
+    folder
+        Where it runs.
+    out
+        Folder for its files; it is made anew.
+    reporter
+        Reports the progress.
+
+    Raises
+    ------
+    Error
+        The command fails or leaves no structure, or one with an element that the potential does not have.
+    """
+    assert table.command is not None
+    shutil.rmtree(out, ignore_errors=True)
+    make_folder(out)
+    reporter.say(f"{table.command}: explores")
+    run_command(table.command, folder, potential, out)
+    files = sorted(path for path in out.iterdir() if path.is_file())
+    if not files:
+        raise Error(f"{table.command}: has left no file in {out}")
+    found = Dataset.read(files, require_labels=False, mixed_labels=True, reporter=Silent())
+    kept = found[:: -(-len(found) // MOST)]
+    frames = []
+    with reporter.task("error bars", len(kept), lines=True) as advance:
+        for s in kept:
+            with s.named():
+                frames.append(_looked_at(model, s.atoms, s, None))
+            advance()
+    return frames
+
+
 def _trajectory(
     model: Potential | Ensemble,
     start: Structure,
@@ -145,16 +192,17 @@ def _trajectory(
         advance()
 
 
-def _looked_at(model: Potential | Ensemble, atoms: Atoms, start: Structure, step: int) -> Structure:
+def _looked_at(model: Potential | Ensemble, atoms: Atoms, start: Structure, step: int | None) -> Structure:
     bars, frame = bars_of(model, atoms), bare(atoms)
+    moved = {} if step is None else {"step": step, "kelvin": round(float(atoms.get_temperature()), 1)}
     frame.info = {
         "origin": Path(start.source).name,
-        "step": step,
-        "kelvin": round(float(atoms.get_temperature()), 1),
+        **moved,
         "atom_bar": float(f"{bars.energies.max():.6g}"),
         "force_bar": float(f"{bars.forces.max():.6g}"),
     }
-    return Structure(frame, None, None, None, start.group, f"{start.source}, step {step}")
+    source = start.source if step is None else f"{start.source}, step {step}"
+    return Structure(frame, None, None, None, start.group, source)
 
 
 def _ended(frame: Structure, why: str) -> Structure:

@@ -30,7 +30,7 @@ from ..text import PATH, printable
 from ..training.run import train
 from ..training.settled import hidden_width
 from .choice import Known, at_random, held_out, most_uncertain, new_ones
-from .explore import bars_of, explored, first_copies
+from .explore import bars_of, explored, explored_by_command, first_copies
 from .oracles import Waiting, labelled
 from .page import save_page
 from .settings import GrowConfig
@@ -395,22 +395,22 @@ class _Round:
         return growth.label(self.folder)
 
     def _candidates(self) -> Dataset:
-        growth, path = self.growth, self.folder / "candidates.xyz"
+        path = self.folder / "candidates.xyz"
         if not path.exists():
-            found = explored(
-                self.model,
-                growth.starts,
-                growth.config.explore,
-                CHOICE * growth.config.budget.batch,
-                growth.seed,
-                self.number,
-                growth.reporter,
-            )
-            write_structures(path, found)
+            write_structures(path, self._explored())
         frames = _read([path], path.name)
         ends = [str(s.atoms.info["ended"]) for s in frames if "ended" in s.atoms.info]
         self._trajectories = {end: ends.count(end) for end in sorted(set(ends))}
         return frames
+
+    def _explored(self) -> list[Structure]:
+        growth, table = self.growth, self.growth.config.explore
+        if table.command:
+            potential, out = self.folder / "run" / POTENTIAL, self.folder / "explored"
+            where = Path(growth.config.oracle.folder)
+            return explored_by_command(self.model, potential, table, where, out, growth.reporter)
+        enough = CHOICE * growth.config.budget.batch
+        return explored(self.model, growth.starts, table, enough, growth.seed, self.number, growth.reporter)
 
     def _chosen(self, candidates: Dataset, count: int) -> Sequence[int]:
         growth = self.growth

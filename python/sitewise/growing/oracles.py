@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ from ..mapping.models import load_calculator
 from ..progress import Reporter, Silent
 from ..structures import Structure
 from ..text import printable
+from .commands import run_command
 from .settings import Oracle
 
 if TYPE_CHECKING:
@@ -120,22 +119,10 @@ def _obtain(table: Oracle, structures: Mapping[str, Structure], folder: Path, re
     if missing:
         assert table.command is not None
         reporter.say(f"{table.command}: {len(structures)} structures to label")
-        _run(table, [*shlex.split(table.command), str(inputs.absolute()), str(outputs.absolute())])
+        run_command(table.command, Path(table.folder), inputs, outputs)
         missing = [name for name in structures if not (outputs / name).exists()]
         if missing:
             raise Error(f"{table.command}: has not written {outputs / missing[0]}")
-
-
-def _run(table: Oracle, words: Sequence[str]) -> None:
-    try:
-        done = subprocess.run(words, cwd=table.folder, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    except OSError as error:
-        raise Error(f"{table.command}: cannot be run: {error.strerror}") from None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise Error(
-            f"{table.command}: ends with status {done.returncode}" + (f": {printable(said[-1], 400)}" if said else "")
-        )
 
 
 def _read(path: Path, expected: Structure) -> Structure:

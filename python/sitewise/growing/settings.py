@@ -47,7 +47,7 @@ class Oracle(Table):
     pause: bool = False
     """Write the inputs and end; the same `sitewise grow` goes on once the outputs are there."""
     folder: str = "."
-    """Where the command runs and where the calculator's module may be."""
+    """Where commands run and where the calculator's module may be."""
 
     @model_validator(mode="after")
     def _one(self) -> Oracle:
@@ -60,10 +60,13 @@ class Oracle(Table):
 
 
 class Explore(Table):
-    """Molecular dynamics with the potential, in search of what it does not know."""
+    """Molecular dynamics with the potential, in search of what it does not know: built in, or by a command."""
 
     starts: Files
     """Files with the structures that trajectories start from: one for each in every round, more if they end early."""
+    command: str | None = None
+    """A command that explores in place of the dynamics below, LAMMPS or Python. It is run with two more arguments: the
+    directory of the potential, and a folder for files with structures, such as extended XYZ."""
     temperatures: Annotated[list[Positive], Field(min_length=2, max_length=2)] = [300.0, 1000.0]  # noqa: RUF012
     """First and last temperature in K, linear in between; or one number."""
     pressure: Annotated[float, Field(allow_inf_nan=False)] | None = None
