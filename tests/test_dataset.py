@@ -9,6 +9,7 @@ from ase.io import write
 
 from checks import silicon_frames
 from sitewise import Dataset, Error
+from sitewise.structures import Structure
 
 
 def save(path, frames):
@@ -187,3 +188,23 @@ def test_isolated_atom(tmp_path):
     atoms.info["REF_energy"] = -1.0
     (structure,) = Dataset.read(save(tmp_path / "a.xyz", atoms))
     assert not structure.atoms.pbc.any()
+
+
+def test_a_split_takes_the_same_part_of_each_group():
+    """Without groups, and with a group for each structure, it is the plain random choice."""
+    atoms = Atoms("Si", positions=[[0, 0, 0]])
+
+    def split(groups, fraction, seed=3):
+        data = Dataset(Structure(atoms, float(k), None, None, group, str(k)) for k, group in enumerate(groups))
+        return [[s.source for s in part] for part in data.split(fraction, np.random.default_rng(seed))]
+
+    groups = ["a"] * 60 + ["b"] * 30 + ["c"] * 9 + ["d"]
+    for seed in range(5):
+        rest, held_out = split(groups, 0.1, seed)
+        assert len(rest) == 90
+        counts = [sum(groups[int(k)] == group for k in held_out) for group in "abcd"]
+        assert counts == [6, 3, 1, 0]
+    assert split(groups, 0.1, 0) != split(groups, 0.1, 1)
+    plain = sorted(map(str, np.random.default_rng(3).permutation(20)[:5].tolist()), key=int)
+    assert split([""] * 20, 0.25)[1] == plain
+    assert split([str(k) for k in range(20)], 0.25)[1] == plain

@@ -275,6 +275,28 @@ def test_outliers_of_a_group_that_is_well_described(tmp_path):
     assert outliers(Comparison(data, swapped, nothing, nothing)) == []
 
 
+def test_validation_data_judge_a_run(folder, tmp_path):
+    """They are split off after the test data, which stay the same. The potential that an early stop keeps is the best
+    of them, and not that of the test data."""
+    write(tmp_path / "train.xyz", silicon_frames(16))
+    train(folder(2), tmp_path / "plain", reporter=QUIET)
+    run = folder(60, test="0.25\nvalidation = 0.25", more="early_stop = 60\nlearning_rate = 0.05")
+    train(run, tmp_path / "out", reporter=QUIET)
+    written = {name: tomllib.loads((tmp_path / name / "training.toml").read_text()) for name in ("plain", "out")}
+    assert len({of["result"]["test_data_sha256"] for of in written.values()}) == 1
+    assert "validation_data" not in written["plain"]["result"]
+    errors = written["out"]["result"]["errors"]
+    assert [errors[name]["n_structures"] for name in ("train", "validation", "test")] == [9, 3, 4]
+    rows = rows_of(tmp_path / "out")
+    best, best_of_test = (
+        int(np.argmin([float(row[f"{name}_loss"]) for row in rows])) for name in ("validation", "test")
+    )
+    assert best != best_of_test
+    assert errors["validation"]["force_rmse"] == pytest.approx(float(rows[best]["validation_force_rmse"]), rel=1e-4)
+    train(tmp_path / "out" / "training.toml", tmp_path / "again", reporter=QUIET)
+    assert np.array_equal(weights(tmp_path / "again"), weights(tmp_path / "out"))
+
+
 def test_two_wrong_labels_among_150_are_first_and_clean_data_have_no_outliers():
     """Errors of energies are normal, with a spread that depends on the structure."""
     rng = np.random.default_rng(7)

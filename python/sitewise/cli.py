@@ -154,7 +154,7 @@ def train(
             config = config.started_from(start)
         train_potential(config, out, resume, Reporter(quiet), ranks=ranks, device=device)
     errors = json.loads((out / "errors.json").read_text(encoding="utf-8"))
-    _print_errors({name: errors[name] for name in ("train", "test") if name in errors})
+    _print_errors({name: errors[name] for name in ("train", "validation", "test") if name in errors})
     print(
         f"{errors['cpu_seconds']:.0f} s CPU, {errors['wall_seconds']:.0f} s, "
         f"{errors['peak_memory_mb']:.0f} MB; results in {printable(out, PATH)}"

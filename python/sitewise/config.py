@@ -104,7 +104,10 @@ class Data(Table):
     train: list[str]
     """A file, a glob pattern, or a list of them."""
     test: list[str] | float = 0.1
-    """The same, or the fraction of `train` to hold out, chosen by `seed`; 0 for none."""
+    """The same, or the fraction of `train` to hold out from each group, chosen by `seed`; 0 for none."""
+    validation: list[str] | float = 0.0
+    """The same, or the fraction of what is left, to steer `early_stop` and to scale error bars; without it the test
+    data do, whose errors are then too small."""
     keys: Keys = Keys()
     mixed_labels: bool = False
     """Whether a label may come from different sources in different structures."""
@@ -146,7 +149,7 @@ class Data(Table):
     def _one_file(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
-    @field_validator("test", mode="plain", json_schema_input_type=str | list[str] | float)
+    @field_validator("test", "validation", mode="plain", json_schema_input_type=str | list[str] | float)
     @classmethod
     def _files_or_fraction(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -269,7 +272,8 @@ class Training(Table):
     posterior: bool = True
     """Store a posterior distribution of the weights with the potential, from which error bars are computed."""
     early_stop: Count | None = None
-    """Stop after this many iterations without a lower test loss, and keep the best potential."""
+    """Stop after this many iterations without a lower loss of the validation data, or else the test data, and keep the
+    best potential."""
     memory_budget: Annotated[float, Field(ge=0, le=1e6)] = 4.0
     """GB for derivatives in memory, for each rank of `mpirun`; beyond it they are read from `cache`, or else
     recomputed."""
@@ -417,8 +421,8 @@ class Config(Table):
 
     @model_validator(mode="after")
     def _held_out_data(self) -> Config:
-        if self.training.early_stop and self.data.test == 0:
-            raise ValueError("[training] early_stop needs held-out data, but [data] test is 0")
+        if self.training.early_stop and self.data.test == 0 and self.data.validation == 0:
+            raise ValueError("[training] early_stop needs held-out data, but [data] test and validation are 0")
         return self
 
     @model_validator(mode="after")
@@ -505,10 +509,11 @@ class Config(Table):
         def changed(files: list[str]) -> list[str]:
             return [change(file) for file in files]
 
-        test, cache = self.data.test, self.data.cache
+        cache = self.data.cache
+        held_out = {"test": self.data.test, "validation": self.data.validation}
         data = {
             "train": changed(self.data.train),
-            "test": changed(test) if isinstance(test, list) else test,
+            **{name: changed(given) if isinstance(given, list) else given for name, given in held_out.items()},
             "cache": change(cache) if cache else None,
         }
         points = self.invariants.data

@@ -195,7 +195,7 @@ class Dataset(Sequence[Structure]):
         return Dataset(self._structures[i] for i in places)
 
     def split(self, fraction: float, rng: np.random.Generator) -> tuple[Dataset, Dataset]:
-        """Split off a random part of the structures.
+        """Split off a random part of the structures, the same part of each group to less than one structure.
 
         Parameters
         ----------
@@ -217,9 +217,20 @@ class Dataset(Sequence[Structure]):
         if len(self) < 2:
             raise Error(f"{_number(len(self), 'structure')} cannot be split into training and held-out data")
         n_out = min(max(round(fraction * len(self)), 1), len(self) - 1)
-        chosen = set(rng.permutation(len(self))[:n_out].tolist())
+        chosen = self._of_each_group(n_out, rng.permutation(len(self)).tolist())
         parts = [[s for i, s in enumerate(self) if (i in chosen) == out] for out in (False, True)]
         return Dataset(parts[0]), Dataset(parts[1])
+
+    def _of_each_group(self, count: int, order: Sequence[int]) -> set[int]:
+        """Return `count` structures, from each group its share and the first in the order. What is left after whole
+        shares goes to the largest remainders, and among equal ones to the first in the order."""
+        members: dict[str, list[int]] = {}
+        for i in order:
+            members.setdefault(self[i].group, []).append(i)
+        share = {group: divmod(count * len(mine), len(self)) for group, mine in members.items()}
+        left = count - sum(whole for whole, _ in share.values())
+        more = set(sorted(members, key=lambda group: -share[group][1])[:left])
+        return {i for group, mine in members.items() for i in mine[: share[group][0] + (group in more)]}
 
     def hash(self, labels: bool = True) -> str:
         """Return the SHA-256 of species, positions, cells, periodicity and (unless `labels` is false) labels."""

@@ -55,14 +55,41 @@ def given_data(
     return _divided(everything, test, rng, reporter)
 
 
+def split_validation(
+    table: Data, train: Dataset, test: Dataset, rng: np.random.Generator, reporter: Reporter
+) -> tuple[Dataset, Dataset]:
+    """Return what is left to train on, and the validation data: files, or a part of the training data; none if not
+    asked for.
+
+    Raises
+    ------
+    Error
+        As `read_data`.
+    """
+    given = table.validation
+    if isinstance(given, list):
+        validation = Dataset.read(given, reporter=reporter, **table.reading())
+        _check_held_out(train, validation, "validation", table.mixed_labels, reporter)
+    elif given == 0:
+        return train, Dataset([])
+    else:
+        train, validation = _parts(train, given, "for validation", rng, reporter)
+    _warn_of_shared(validation, test, reporter)
+    return train, validation
+
+
 def _with_test(everything: Dataset, test: Dataset, mixed: bool, reporter: Reporter) -> tuple[Dataset, Dataset]:
-    unknown = set(test.elements) - set(everything.elements)
-    if unknown:
-        raise Error(f"[data] test has {', '.join(sorted(unknown))}, which no training structure has")
-    if not mixed:
-        require_one_source(by_source(s.sources for s in [*everything, *test]), "[data] train and test")
-    _warn_of_shared(everything, test, reporter)
+    _check_held_out(everything, test, "test", mixed, reporter)
     return everything, test
+
+
+def _check_held_out(train: Dataset, held_out: Dataset, name: str, mixed: bool, reporter: Reporter) -> None:
+    unknown = set(held_out.elements) - set(train.elements)
+    if unknown:
+        raise Error(f"[data] {name} has {', '.join(sorted(unknown))}, which no training structure has")
+    if not mixed:
+        require_one_source(by_source(s.sources for s in [*train, *held_out]), f"[data] train and {name}")
+    _warn_of_shared(train, held_out, reporter, name)
 
 
 def _divided(
@@ -70,8 +97,14 @@ def _divided(
 ) -> tuple[Dataset, Dataset]:
     if fraction == 0:
         return everything, Dataset([])
+    return _parts(everything, fraction, "held out", rng, reporter)
+
+
+def _parts(
+    everything: Dataset, fraction: float, purpose: str, rng: np.random.Generator, reporter: Reporter
+) -> tuple[Dataset, Dataset]:
     train, test = everything.split(fraction, rng)
-    reporter.say(f"{len(train)} structures to train on, {len(test)} held out")
+    reporter.say(f"{len(train)} structures to train on, {len(test)} {purpose}")
     missing = set(everything.elements) - set(train.elements)
     if missing:
         raise Error(f"no structure with {', '.join(sorted(missing))} is left to train on, choose another seed")
@@ -79,14 +112,14 @@ def _divided(
     return train, test
 
 
-def _warn_of_shared(train: Dataset, test: Dataset, reporter: Reporter) -> None:
-    """Warn of test structures that are trained on: their errors say nothing about others."""
-    known = {_coordinates(s.atoms) for s in train}
-    shared = [s.source for s in test if _coordinates(s.atoms) in known]
+def _warn_of_shared(known: Dataset, held_out: Dataset, reporter: Reporter, name: str = "test") -> None:
+    """Warn of held-out structures that are trained on: their errors say nothing about others."""
+    coordinates = {_coordinates(s.atoms) for s in known}
+    shared = [s.source for s in held_out if _coordinates(s.atoms) in coordinates]
     if shared:
         reporter.warn(
-            f"{len(shared)} of {len(test)} test structures are also trained on, which makes test errors too small; the "
-            f"first is {shared[0]}"
+            f"{len(shared)} of {len(held_out)} {name} structures are also trained on, which makes {name} errors too "
+            f"small; the first is {shared[0]}"
         )
 
 

@@ -23,8 +23,8 @@ from ..ranks import Ranks
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions
 from .baseline import atom_energies, range_of, settled_baseline, without_baseline
-from .data import check_data, read_data
-from .log import LOG_COLUMNS
+from .data import check_data, read_data, split_validation
+from .log import LOG_COLUMNS, VALIDATION_COLUMNS
 from .monitoring import Monitor, make_monitor
 from .parameters import Parameters, first_parameters, initial_potential
 from .prepared import PreparedData
@@ -43,6 +43,7 @@ class Logged(NamedTuple):
 
     train: list[int]
     test: list[int]
+    validation: list[int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +62,8 @@ class Inputs:
         Labels of the training data that do not agree with each other, see `inconsistencies`.
     functions
         The symmetry functions that are left.
-    train, test
-        The data with their features and derivatives.
+    train, test, validation
+        The data with their features and derivatives; there may be no validation data.
     potential
         The potential before training; its weights are 0.
     parameters
@@ -87,6 +88,7 @@ class Inputs:
     functions: SymmetryFunctions
     train: PreparedData
     test: PreparedData
+    validation: PreparedData
     potential: _core.Potential
     parameters: Parameters
     first: Floats | None
@@ -98,7 +100,18 @@ class Inputs:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns of `log.csv`."""
-        return (*LOG_COLUMNS, *(self.monitor.columns if self.monitor else ()))
+        return (*self.columns_of_errors, *(self.monitor.columns if self.monitor else ()))
+
+    @property
+    def columns_of_errors(self) -> tuple[str, ...]:
+        """Names of the columns of `log.csv` before those of the invariant points."""
+        return (*LOG_COLUMNS, *(VALIDATION_COLUMNS if len(self.validation.data) else ()))
+
+    @property
+    def held_out(self) -> dict[str, PreparedData]:
+        """Held-out data by their names, first those that judge a run."""
+        sets = {"validation": self.validation, "test": self.test}
+        return {name: data for name, data in sets.items() if len(data.data)}
 
     @property
     def iterations(self) -> int:
@@ -135,6 +148,7 @@ def make_inputs(
     began = Seconds.now(ranks)
     chance = random_numbers(config.training.seed, Stream.SPLIT)
     train_data, test_data = data or read_data(config.data, chance, reporter)
+    train_data, validation_data = split_validation(config.data, train_data, test_data, chance, reporter)
     suspicious = check_data(train_data, test_data, config.training, reporter)
     start = read_start(config.start, reporter) if config.start.potential else None
     if start is not None:
@@ -150,6 +164,10 @@ def make_inputs(
     test = PreparedData(test_data, left.prepare(without_baseline(test_data, zbl), functions, "test structures"))
     weigh_to_train(train, functions, settings, reporter)
     test.weigh(settings)
+    left = replace(left, budget=left.budget - test.prepared.cached_bytes)
+    unseen = without_baseline(validation_data, zbl)
+    validation = PreparedData(validation_data, left.prepare(unseen, functions, "validation structures"))
+    validation.weigh(settings)
     closest = closest_distances(train_data, functions.elements, functions.cutoff)
     if start is None:
         offsets = atom_energies(config.baseline, left_to_learn, functions.elements, reporter)
@@ -170,12 +188,15 @@ def make_inputs(
         functions=functions,
         train=train,
         test=test,
+        validation=validation,
         potential=potential,
         parameters=parameters,
         first=first,
-        hashes=_hashes(train_data, test_data, points, settings),
+        hashes=_hashes(train_data, test_data, validation_data, points, settings),
         logged=Logged(
-            _subset(settings.seed, len(train_data), LOGGED_TRAIN), _subset(settings.seed, len(test_data), LOGGED_TEST)
+            _subset(settings.seed, len(train_data), LOGGED_TRAIN),
+            _subset(settings.seed, len(test_data), LOGGED_TEST),
+            _subset(settings.seed, len(validation_data), LOGGED_TEST),
         ),
         monitor=_monitor(config, points, train, test_data, functions, reporter),
     )
@@ -239,8 +260,12 @@ def _invariant_points(config: Config, reporter: Reporter) -> Dataset | None:
     return Dataset.read(files, reporter=reporter, **reading)
 
 
-def _hashes(train: Dataset, test: Dataset, points: Dataset | None, settings: Training) -> dict[str, str]:
+def _hashes(
+    train: Dataset, test: Dataset, validation: Dataset, points: Dataset | None, settings: Training
+) -> dict[str, str]:
     hashes = {"training data": train.hash(), "test data": test.hash()}
+    if len(validation):
+        hashes["validation data"] = validation.hash()
     if settings.structure_weights or settings.atom_weights:
         hashes["weights"] = digest_of_weights(train, settings)
     return hashes if points is None else {**hashes, "invariant points": points.hash()}

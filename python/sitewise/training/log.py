@@ -11,6 +11,7 @@ from ..files import csv_text, write_text
 from .prepared import Losses
 
 LOG_POINTS = 100  # of a run, at most
+VALIDATION_COLUMNS = tuple(f"validation_{name}" for name in Losses._fields)
 LOG_COLUMNS = (
     *("iteration", "epoch", "learning_rate"),
     *Losses._fields,

@@ -92,7 +92,10 @@ def save_learning_curves(path: Path, table: Mapping[str, Floats]) -> None:
         _invariant_panel(axes[-1], table, points)
     for kind, ax in zip(kinds, axes, strict=False):
         name, unit, factor = SHOWN[kind]
-        for series, prefix, color in (("training", "", COLORS[0]), ("test", "test_", COLORS[1])):
+        for series, prefix, color in (
+            *(("training", "", COLORS[0]), ("test", "test_", COLORS[1])),
+            *((("validation", "validation_", COLORS[2]),) if "validation_loss" in table else ()),
+        ):
             values = table[f"{prefix}{kind}_rmse"] * factor
             if np.isfinite(values).any():
                 ax.plot(table["iteration"], values, color=color, label=series, linewidth=1.3)

@@ -81,7 +81,7 @@ class Spectrum:
 
 def make_posterior(
     objective: Objective,
-    test: PreparedData,
+    held_out: Mapping[str, PreparedData],
     comparisons: Mapping[str, Comparison],
     rng: np.random.Generator,
     reporter: Reporter,
@@ -100,21 +100,21 @@ def make_posterior(
     ----------
     objective
         The loss of the training data, with the trained potential.
-    test
-        Held-out data; there may be none.
+    held_out
+        Held-out data by their names; the first with errors to compare with set the scale.
     comparisons
-        Predictions and labels: "train" and, where there are held-out data, "test".
+        Predictions and labels of "train" and of the held-out data.
     rng
         Random numbers for samples and draws.
     reporter
         Told of the progress, and of held-out data that are too few.
     """
-    name = next((name for name in ("test", "train") if _has_scale(comparisons.get(name))), None)
+    name = next((name for name in (*held_out, "train") if _has_scale(comparisons.get(name))), None)
     if name is None:
         return None
     if name == "train":
         reporter.warn("no data are held out: training errors scale the error bars, which are too small")
-        test = PreparedData(objective.data, objective.prepared)
+    test = PreparedData(objective.data, objective.prepared) if name == "train" else held_out[name]
     with reporter.task("posterior of the weights", 1) as advance:
         slope, spectrum = _slope_and_spectrum(objective, comparisons["train"], rng)
         energies = _over_errors(objective, test, _energy_rows(test, comparisons[name].energy))
@@ -209,7 +209,7 @@ def posterior_of(potential: Potential, train: Dataset, test: Dataset, seed: int,
     parameters = whitened_parameters(potential.core, prepared[0].prepared)
     objective = Objective(prepared[0], potential.core, parameters, settings)
     rng = random_numbers(seed, Stream.POSTERIOR)
-    found = make_posterior(objective, prepared[1], comparisons, rng, reporter)
+    found = make_posterior(objective, {"test": prepared[1]}, comparisons, rng, reporter)
     if found is None:
         raise Error("no structure has an energy or forces, which scale the error bars")
     return found

@@ -25,6 +25,9 @@ class Losses(NamedTuple):
     stress_rmse: float
 
 
+NOTHING = Losses(*[np.nan] * len(Losses._fields))  # of no structures
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedData:
     """A data set of a run with its features.
@@ -49,7 +52,7 @@ class PreparedData:
     def losses(self, potential: _core.Potential, structures: Sequence[int], settings: Training) -> Losses:
         """Compute loss and errors over some structures."""
         if not structures:
-            return Losses(*[np.nan] * len(Losses._fields))
+            return NOTHING
         weights = settings.loss_weights
         loss, _ = self.prepared.loss(potential, structures, weights.force, weights.stress, gradient=False)
 

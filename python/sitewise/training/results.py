@@ -31,7 +31,7 @@ class Results:
     Attributes
     ----------
     comparisons
-        Predictions and labels: "train" and, where there are held-out data, "test".
+        Predictions and labels: "train" and, where there are such data, "validation" and "test".
     errors
         Content of `errors.json`.
     origin
@@ -64,8 +64,8 @@ def provenance(inputs: Inputs, iterations: int) -> str:
 def compare_with_labels(inputs: Inputs, potential: Potential | Ensemble) -> dict[str, Comparison]:
     """Compare a potential with the labels of the training data and, where there are any, of the held-out data."""
     comparisons = {"train": compare(potential, inputs.train.data, "training errors", inputs.reporter)}
-    if len(inputs.test.data):
-        comparisons["test"] = compare(potential, inputs.test.data, "test errors", inputs.reporter)
+    for name, held_out in inputs.held_out.items():
+        comparisons[name] = compare(potential, held_out.data, f"{name} errors", inputs.reporter)
     return comparisons
 
 
@@ -110,10 +110,18 @@ def _write_settings(inputs: Inputs, path: Path, results: Results) -> None:
         "training_data_sha256": inputs.hashes["training data"],
         "test_data": inputs.test.data.summary(),
         "test_data_sha256": inputs.hashes["test data"],
+        **_of_validation(inputs),
         "errors": {name: _without_groups(results.errors[name]) for name in results.comparisons},
     }
     tables = inputs.config.from_folder(path.parent).tables()
     write_text(path, tomli_w.dumps({**tables, "result": result}))
+
+
+def _of_validation(inputs: Inputs) -> dict[str, str]:
+    data = inputs.validation.data
+    if not len(data):
+        return {}
+    return {"validation_data": data.summary(), "validation_data_sha256": inputs.hashes["validation data"]}
 
 
 def _without_groups(table: dict[str, Any]) -> dict[str, Any]:

@@ -34,11 +34,11 @@ from .checkpoint import State
 from .data import given_data
 from .disagreement import set_apart
 from .inputs import Inputs, OnLog, make_inputs
-from .log import LOG_COLUMNS, log_interval, write_log
+from .log import log_interval, write_log
 from .monitoring import AdHocWatch
 from .optimizers import Objective, Optimizer, make_optimizer, silent_line_searches
 from .posterior import WIDEST, make_posterior
-from .prepared import Losses, PreparedData
+from .prepared import NOTHING, Losses, PreparedData
 from .random_streams import Stream, random_numbers
 from .results import Results, compare_with_labels, error_tables, provenance, write_results
 from .seconds import Seconds, Stopwatch
@@ -329,18 +329,30 @@ class Run:
         inputs, state, settings = self.inputs, self.state, self.inputs.config.training
         self._set_weights(state.theta)
         train = self._losses(inputs.train, inputs.logged.train)
-        test = self._losses(inputs.test, inputs.logged.test)
+        held_out = {name: self._losses(data, getattr(inputs.logged, name)) for name, data in inputs.held_out.items()}
+        test = held_out.get("test", NOTHING)
         deltas = inputs.monitor.deltas(self.potential) if inputs.monitor else []
         size = len(inputs.train.data)
         epoch = state.iteration * settings.batch(size) / size
-        state.log.append([state.iteration, epoch, self._rate(), *train, *test, self.stopwatch.wall(), *deltas])
+        state.log.append(
+            [
+                state.iteration,
+                epoch,
+                self._rate(),
+                *train,
+                *test,
+                self.stopwatch.wall(),
+                *held_out.get("validation", ()),
+                *deltas,
+            ]
+        )
         write_log(self.out / "log.csv", inputs.columns, state.log)
         if inputs.on_log is not None:
             inputs.on_log(dict(zip(inputs.columns, state.log[-1], strict=True)) | {"replica": self.replica})
-        shown = test if len(inputs.test.data) else train
+        shown = next(iter(held_out.values()), train)
         note = inputs.monitor.note(deltas) if inputs.monitor else ""
         advance(0, note=f"{1e3 * shown.energy_rmse:.2f} meV/atom {shown.force_rmse:.3f} eV/Å{note}")
-        self.watch.look(np.array(state.log)[:, len(LOG_COLUMNS) :], train.energy_rmse)
+        self.watch.look(np.array(state.log)[:, len(inputs.columns_of_errors) :], train.energy_rmse)
         self._judge(shown.loss)
 
     def _judge(self, loss: float) -> None:
@@ -352,8 +364,9 @@ class Run:
             self._end_diverged(loss)
         if patience and state.iteration - state.best_iteration >= patience:
             state.stopped = True
+            judge = next(iter(self.inputs.held_out), "training")
             self.inputs.reporter.say(
-                f"stopped at iteration {state.iteration}: no better test loss since iteration {state.best_iteration}"
+                f"stopped at iteration {state.iteration}: no better {judge} loss since iteration {state.best_iteration}"
             )
 
     def _end_diverged(self, loss: float) -> None:
@@ -390,7 +403,7 @@ class Run:
         if settings.posterior and parameters.size <= WIDEST:
             objective = Objective(inputs.train, self.potential, parameters, settings)
             rng = random_numbers(settings.seed + self.replica, Stream.POSTERIOR)
-            posterior = make_posterior(objective, inputs.test, comparisons, rng, inputs.reporter)
+            posterior = make_posterior(objective, inputs.held_out, comparisons, rng, inputs.reporter)
             if posterior is not None:
                 posterior.save(self.out / "potential")
 

@@ -48,7 +48,8 @@ def student_inputs(inputs: Inputs, ensemble: Ensemble) -> Inputs:
     train = _prepared(inputs, data)
     weigh_to_train(train, inputs.functions, config.training, inputs.reporter)
     table, offsets = config.symmetry_functions, inputs.potential.atom_energies
-    potential = initial_potential(inputs.functions, table.scaling, config.network, original, offsets)
+    closest = inputs.potential.scaling.closest
+    potential = initial_potential(inputs.functions, table.scaling, config.network, original, offsets, closest)
     potential.device = inputs.potential.device
     parameters = first_parameters(potential, train.prepared, table.whiten)
     return replace(inputs, config=config, began=began, train=train, potential=potential, parameters=parameters)
@@ -57,7 +58,7 @@ def student_inputs(inputs: Inputs, ensemble: Ensemble) -> Inputs:
 def _prepared(inputs: Inputs, data: Dataset) -> PreparedData:
     """Prepare the structures of a student in the memory that its teachers leave."""
     source = feature_source(inputs.config, inputs.reporter, inputs.ranks)
-    used = inputs.train.prepared.cached_bytes + inputs.test.prepared.cached_bytes
+    used = sum(data.prepared.cached_bytes for data in (inputs.train, inputs.test, inputs.validation))
     left = replace(source, budget=max(source.budget - used, 0))
     left_to_learn = without_baseline(data, range_of(inputs.config))
     return PreparedData(data, left.prepare(left_to_learn, inputs.functions, "structures of the student"))
