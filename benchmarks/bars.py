@@ -1,7 +1,7 @@
 """Error bars before training and errors after it, on made-up systems: confusion, rank correlation, ratios.
 
     python benchmarks/bars.py FOLDER [--set choice|kept] [--systems NAME...] [--seeds 3] [--iterations 150]
-        [--accuracy "10 meV"] [--json FILE]
+        [--accuracy "10 meV"] [--json FILE] [--picture FILE]
 
 Each system is a training set and targets, labelled by a classical potential. Networks are trained on each set, and
 their errors at the targets are kept in FOLDER. `sitewise.mapping` gives the bars from the training set alone. A target
@@ -32,6 +32,7 @@ from scipy.stats import spearmanr
 
 from sitewise import Dataset, Potential
 from sitewise.config import Config
+from sitewise.figures import COLORS, panels, save_figure
 from sitewise.io.extxyz import write_structures
 from sitewise.mapping.diagnosis import diagnose, functions_of
 from sitewise.progress import Reporter
@@ -657,6 +658,26 @@ def summary(rows: Sequence[dict[str, Any]], accuracy: float) -> dict[str, float]
     }
 
 
+def draw(rows: Sequence[dict[str, Any]], accuracy: float, path: Path) -> None:
+    """Draw errors against bars, with the accuracy as the border between determined and open."""
+    figure, (axes,) = panels(1, square=True)
+    ends = np.array([0.1, 2000.0])  # meV/atom
+    axes.fill_between(ends, ends / 2, ends * 2, color="#eeeeee", zorder=0, label="within a factor of two")
+    for k, cause in enumerate((None, "mapping", "extrapolation", "data")):
+        mine = [row for row in rows if row["cause"] == cause]
+        bars, errors = (np.clip([1e3 * row[key] for row in mine], *ends) for key in ("bar", "error"))
+        label = {None: "determined", "data": "too few data"}.get(cause, cause)
+        axes.plot(bars, errors, "o", ms=4, color=COLORS[k], alpha=0.7, label=label)
+    axes.axvline(1e3 * accuracy, color="#222222", lw=0.8)
+    axes.axhline(1e3 * accuracy, color="#222222", lw=0.8)
+    for x, y, text in ((0.13, 1300, "missed"), (0.13, 0.13, "rightly determined"), (14, 0.13, "false alarms")):
+        axes.text(x, y, text, color="#555555")
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel="error bar before training (meV/atom)")
+    axes.set_ylabel("RMS error of three networks (meV/atom)")
+    axes.legend(frameon=False, loc="lower right", fontsize=8)
+    save_figure(figure, path)
+
+
 def arguments() -> argparse.Namespace:
     """Of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -667,6 +688,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--iterations", type=int, default=150)
     parser.add_argument("--accuracy", default="10 meV")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--picture", type=Path)
     return parser.parse_args()
 
 
@@ -682,6 +704,8 @@ def main() -> None:
             rows.append(row)
     found = summary(rows, energy(options.accuracy, "--accuracy"))
     print("\n".join(f"{key:20} {value:.3g}" for key, value in found.items()))
+    if options.picture:
+        draw(rows, energy(options.accuracy, "--accuracy"), options.picture)
     if options.json:
         options.json.write_text(json.dumps({"summary": found, "targets": rows}, indent=1))
 
