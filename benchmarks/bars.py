@@ -674,7 +674,7 @@ def draw(rows: Sequence[dict[str, Any]], accuracy: float, path: Path) -> None:
         axes.text(x, y, text, color="#555555")
     axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel="error bar before training (meV/atom)")
     axes.set_ylabel("RMS error of three networks (meV/atom)")
-    axes.legend(frameon=False, loc="lower right", fontsize=8)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.0, 0.95), fontsize=8)
     save_figure(figure, path)
 
 
