@@ -7,6 +7,7 @@ import pytest
 from ase import Atoms
 
 from checks import (
+    DEVICES,
     arrays,
     assert_close,
     directional_derivative,
@@ -23,7 +24,8 @@ from sitewise.ensemble import Ensemble
 from sitewise.io.dataset import Dataset
 from sitewise.io.simple_nn import write_potential
 from sitewise.progress import Reporter
-from sitewise.training.baseline import in_lammps, without_baseline
+from sitewise.training.baseline import in_lammps, range_of, without_baseline
+from sitewise.training.inputs import make_inputs
 from sitewise.training.run import train
 
 RANGE = (1.1, 2.9)
@@ -192,8 +194,9 @@ def test_training_learns_the_rest(tmp_path, replicas):
     }
     potential = train(Config.parse(tables), tmp_path / "run", reporter=Reporter(quiet=True))
     head = (tmp_path / "run" / "potential" / "input.nn").read_text()
-    outer = potential.core.zbl[1]
-    assert f"zbl {outer / 2:.3g}"[:7] in head
+    inner, outer = potential.core.zbl
+    assert outer == pytest.approx(2 * inner, abs=2e-3)
+    assert f"zbl {inner:.10g} {outer:.10g}" in head
     assert "pair_coeff 1 1 zbl 14 14" in head
     found = [potential.evaluate(atoms) for atoms in frames]
     errors = np.concatenate([r.forces - a.get_forces() for r, a in zip(found, frames, strict=True)])
@@ -225,6 +228,28 @@ def test_lammps_adds_it_by_hybrid_overlay(tmp_path):
     one, other = repelled().compute(*arrays(atoms)), random_potential().compute(*arrays(atoms))
     assert_close(one["energy"] - other["energy"], energy, 1e-10)
     assert_close(one["forces"] - other["forces"], forces, 1e-10)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_devices_add_it(device):
+    """A device computes the networks, and the processor adds the repulsion."""
+    potential, given = repelled(), [arrays(structures()[name]) for name in ("mixed", "cluster")]
+    expected = [potential.compute(*each, virials=True) for each in given]
+    potential.device = device
+    for found, each, other in zip(potential.compute_many(given), given, expected, strict=True):
+        alone = potential.compute(*each)
+        for key in ("energy", "energies", "forces", "virial"):
+            assert_close(found[key], other[key], 1e-9)
+            assert_close(alone[key], other[key], 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("preset", "zbl", "found"), [("accurate", None, True), ("fast", None, False), ("accurate", "none", False)]
+)
+def test_accurate_preset_has_it(preset, zbl, found):
+    settings = {"preset": preset, "hidden": [3], "iterations": 1} | ({} if zbl is None else {"zbl": zbl})
+    inputs = make_inputs(Config.of(**settings), Reporter(quiet=True), (Dataset(silicon_frames(3)), Dataset([])))
+    assert (range_of(inputs.config) is not None) == found
 
 
 def test_ensemble_in_one_network_keeps_it(tmp_path):

@@ -10,6 +10,7 @@ from sitewise.config import Config
 from sitewise.io.dataset import Dataset
 from sitewise.io.simple_nn import write_potential
 from sitewise.progress import Reporter
+from sitewise.training.baseline import range_of
 from sitewise.training.inputs import make_inputs
 
 QUIET = Reporter(quiet=True)
@@ -29,8 +30,9 @@ def first_potential(data, **settings):
     """Return the potential before the first iteration of a run."""
     inputs = make_inputs(Config.of(**SETTINGS | settings), QUIET, (Dataset(data), Dataset([])))
     inputs.potential.weights = inputs.parameters.weights(inputs.first)
-    if inputs.config.baseline.zbl:
-        inputs.potential.set_zbl(*inputs.config.baseline.zbl)
+    zbl = range_of(inputs.config)
+    if zbl is not None:
+        inputs.potential.set_zbl(*zbl)
     return inputs.potential
 
 

@@ -6,6 +6,7 @@
 
 #include "backend.hpp"
 #include "checks.hpp"
+#include "close_pairs.hpp"
 #include "members.hpp"
 #include "sitewise/error.hpp"
 #include "text.hpp"
@@ -24,9 +25,43 @@ void check_bars(const Members& members, const Potential::Output& out) {
     if (members.front()->device() != Device::cpu) throw Error("error bars need device cpu");
 }
 
-void check_baseline(const Potential& potential) {
-    if (!potential.baseline().empty() && potential.device() != Device::cpu)
-        throw Error("a potential with baseline_zbl needs device cpu");
+// Adds the baseline to what a device has computed; the processor does so in its own step.
+void add_baseline(const Members& members,
+                  const NeighborView& list,
+                  const int* species,
+                  Potential::Output out,
+                  double* energies,
+                  std::size_t stride) {
+    const Baseline& baseline = members.front()->baseline();
+    if (baseline.empty() || members.front()->device() == Device::cpu) return;
+    ClosePairs close;
+    for (std::size_t i = 0; i < list.centers; ++i) {
+        const double energy = close.find(baseline, species[i], species, row_of(list, i));
+        if (close.empty()) continue;
+        for (std::size_t m = 0; m < members.size(); ++m) energies[m * stride + i] += energy;
+        if (out.energy) *out.energy += energy;
+        if (out.energies) out.energies[i] += energy;
+        const double* g = close.gradient.data();
+        if (out.forces) scatter_forces(i, close.view(), g, out.forces);
+        if (out.virial) add_virial(close.view(), g, out.virial);
+        if (out.virials) scatter_virials(close.view(), g, out.virials);
+    }
+}
+
+std::vector<double> compute_structures(const Members& members,
+                                       const std::vector<Atoms>& structures,
+                                       const std::vector<Potential::Output>& out) {
+    std::vector<double> energies = BackendAccess::of(*members.front()).compute(members, structures, out);
+    const Baseline& baseline = members.front()->baseline();
+    if (baseline.empty() || members.front()->device() == Device::cpu) return energies;
+    const std::size_t atoms = energies.size() / members.size();
+    std::size_t first = 0;
+    for (std::size_t s = 0; s < structures.size(); ++s) {
+        const NeighborList list = build_neighbors(structures[s], baseline.outer());
+        add_baseline(members, list.view(), structures[s].species, out[s], energies.data() + first, atoms);
+        first += structures[s].size;
+    }
+    return energies;
 }
 
 }  // namespace
@@ -38,15 +73,16 @@ std::vector<double> compute_members(const Members& members,
                                     Potential::Output out) {
     check(*members.front(), species, n_atoms);
     check_bars(members, out);
-    check_baseline(*members.front());
-    return BackendAccess::of(*members.front()).compute(members, neighbors, species, n_atoms, out);
+    std::vector<double> energies =
+        BackendAccess::of(*members.front()).compute(members, neighbors, species, n_atoms, out);
+    add_baseline(members, neighbors, species, out, energies.data(), neighbors.centers);
+    return energies;
 }
 
 std::vector<double> compute_members(const Members& members, const Atoms& atoms, Potential::Output out) {
     check(*members.front(), atoms.species, atoms.size);
     check_bars(members, out);
-    check_baseline(*members.front());
-    return BackendAccess::of(*members.front()).compute(members, {atoms}, {out});
+    return compute_structures(members, {atoms}, {out});
 }
 
 Potential::Potential(std::vector<std::string> elements,
@@ -155,13 +191,13 @@ void Potential::compute(const std::vector<Atoms>& structures, const std::vector<
                     " structures");
     for (const Atoms& atoms : structures) check(*this, atoms.species, atoms.size);
     for (const Output& each : out) check_bars({this}, each);
-    check_baseline(*this);
-    BackendAccess::of(*this).compute({this}, structures, out);
+    compute_structures({this}, structures, out);
 }
 
 void Potential::compute_on_device(const Atoms& atoms, Output out, void* stream) const {
     check(*this, atoms.species, atoms.size);
-    check_baseline(*this);
+    if (!baseline_.empty())
+        throw Error("a potential with baseline_zbl takes positions from the processor's memory alone");
     BackendAccess::of(*this).compute_on_device({this}, atoms, out, stream);
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "checks.hpp"
+#include "close_pairs.hpp"
 #include "environment.hpp"
 #include "network_of.hpp"
 #include "parallel.hpp"
@@ -41,13 +42,6 @@ std::vector<AtomBlock> make_blocks(const Neighbors& neighbors, const int* specie
 struct Partial {
     std::vector<double> forces, virials, bar_parts;
     double virial[9] = {};
-};
-
-// The neighbours of an atom that the baseline acts on, and the derivatives of the atom's energy.
-struct Close {
-    std::vector<int> index;
-    std::vector<double> vectors, gradient;
-    RowView view() const { return {index.size(), index.data(), vectors.data()}; }
 };
 
 void add(const std::vector<double>& values, double* sum) {
@@ -151,8 +145,8 @@ public:
         const Baseline& of = potential_.baseline();
         for (std::size_t b = 0; b < block.atoms.size(); ++b) {
             const std::size_t i = block.atoms[b];
-            energies[i] = add_close_pairs(of, block.element, rows_[b]);
-            if (gradients && !close_.index.empty()) add_forces(i, close_.view(), close_.gradient.data(), sum);
+            energies[i] = close_.find(of, block.element, species_, rows_[b]);
+            if (gradients && !close_.empty()) add_forces(i, close_.view(), close_.gradient.data(), sum);
         }
     }
 
@@ -212,27 +206,6 @@ private:
         return {found.size, found.index.data(), found.vectors.data()};
     }
 
-    // Sets close_, and returns half of the energies of the pairs.
-    double add_close_pairs(const Baseline& of, int element, const RowView& row) {
-        double energy = 0.0;
-        close_.index.clear();
-        close_.vectors.clear();
-        close_.gradient.clear();
-        for (std::size_t k = 0; k < row.size; ++k) {
-            const double *v = row.vectors + 3 * k, square = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
-            if (!(square < of.outer() * of.outer())) continue;
-            const double r = std::sqrt(square);
-            const PairEnergy pair = of.pair(element, species_[row.index[k]], r);
-            energy += 0.5 * pair.energy;
-            close_.index.push_back(row.index[k]);
-            for (int a = 0; a < 3; ++a) {
-                close_.vectors.push_back(v[a]);
-                close_.gradient.push_back(0.5 * pair.slope / r * v[a]);
-            }
-        }
-        return energy;
-    }
-
     void add_forces(std::size_t i, const RowView& row, const double* gradient, Partial& sum) const {
         double virial[9] = {};
         scatter_forces(i, row, gradient, sum.forces.data());
@@ -255,7 +228,7 @@ private:
     std::vector<Real, LineAligned<Real>> changes_;
     std::vector<Real, LineAligned<Real>> values_, scratch_;  // of the block's atoms in contract_atoms
     std::vector<double> row_, gradient_;
-    Close close_;
+    ClosePairs close_;
 };
 
 template <class Real>

@@ -351,9 +351,10 @@ class Baseline(Table):
     """Energies of free atoms in eV: by element, as in `{Si = -103.2}`; of structures of one atom in the data
     (`"isolated"`); or a least-squares fit to the compositions."""
 
-    zbl: Annotated[list[Positive], Field(min_length=2, max_length=2)] | Literal["auto"] | None = None
-    """Screened repulsion of nuclei (J. F. Ziegler et al., 1985): the distances in Å between which it is switched off;
-    `"auto"` ends at the shortest of the nearest distances in the data, and begins at half of it. None if not given."""
+    zbl: Annotated[list[Positive], Field(min_length=2, max_length=2)] | Literal["auto", "none"] | None = None
+    """Screened repulsion of nuclei (J. F. Ziegler et al., 1985): the distances in Å between which it is switched off,
+    `"auto"` for 0.4 and 0.8 times the shortest of the nearest distances in the data, or `"none"`. If not given,
+    `"auto"` with the preset `"accurate"` and `"none"` with others."""
 
     @field_validator("zbl")
     @classmethod

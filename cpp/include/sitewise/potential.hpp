@@ -138,8 +138,7 @@ public:
     ///
     /// Throws Error for an element index out of range, for vectors that are not finite or shorter than 1e-6
     /// Angstrom, and for energies or virials that are not finite or above 1e30 eV; nothing is added then.
-    /// Throws Error also for error bars of an ensemble, without a posterior or on a device, and for a
-    /// baseline on a device. Indices of
+    /// Throws Error also for error bars of an ensemble, without a posterior or on a device. Indices of
     /// neighbours must be below n_atoms, which is not checked.
     void compute(const NeighborView& neighbors, const int* species, std::size_t n_atoms, Output out) const;
 
@@ -154,7 +153,7 @@ public:
     /// The same for positions on the device; energy, energies, forces and virial are on the device, too, in
     /// double precision. They are overwritten, not added to; other outputs are ignored. The call waits for
     /// `stream`, a cudaStream_t, first. The results are complete on return, and are not checked to be finite.
-    /// Throws Error on the processor.
+    /// Throws Error on the processor, and for a potential with a baseline.
     void compute_on_device(const Atoms& atoms, Output out, void* stream) const;
 
 private:

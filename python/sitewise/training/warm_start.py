@@ -55,15 +55,15 @@ def require_same(config: Config, start: Potential, data: Dataset) -> Config:
         raise Error(f"[symmetry_functions] are those of {path}, where a run starts from it; remove all keys but whiten")
     if config.network.hidden not in (None, hidden):
         raise Error(f"[network] hidden is {config.network.hidden}, {path} has {hidden}")
-    zbl = start.core.zbl
-    if config.baseline.zbl is not None and (zbl is None or tuple(config.baseline.zbl) != zbl):
-        raise Error(f"[baseline] zbl is {config.baseline.zbl}, {path} has {zbl or 'none'}")
+    zbl, given = start.core.zbl, config.baseline.zbl
+    if (isinstance(given, list) and tuple(given) != zbl) or (given == "none" and zbl is not None):
+        raise Error(f"[baseline] zbl is {given}, {path} has {zbl or 'none'}")
     layers = min(len(network.nodes) for network in start.core.networks) - 1
     if config.start.frozen >= layers:
         raise Error(f"[start] frozen is {config.start.frozen}, expected less than the {layers} layers of {path}")
     if config.training.replicas > 1:
         raise Error(f"[training] replicas is {config.training.replicas}, but all would start from the same {path}")
-    baseline = config.baseline.model_copy(update={"zbl": None if zbl is None else list(zbl)})
+    baseline = config.baseline.model_copy(update={"zbl": "none" if zbl is None else list(zbl)})
     network = config.network.model_copy(update={"hidden": hidden})
     return config.model_copy(update={"baseline": baseline, "network": network})
 
