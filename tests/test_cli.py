@@ -348,6 +348,9 @@ def test_learning_curve(folder):
     assert hashes[0] != hashes[1]  # another choice of the structures
     assert float(rows[3]["force_rmse"]) == pytest.approx(errors["test"]["force_rmse"], rel=1e-5)
     assert (folder / "run-curve" / "learning_curve.png").exists()
+    _, units, *lines = told.stdout.splitlines()
+    assert units.split() == ["meV/atom", "eV/Å", "meV/Å³"]
+    assert float(lines[3].split()[2]) == pytest.approx(1e3 * errors["test"]["energy_rmse"], rel=1e-3)
     again = sitewise("learning-curve", "run.toml", "--sizes", "2,6", "--seeds", "2", "--jobs", "1", "--quiet")
     assert again.stdout == told.stdout
     assert_refused(sitewise("learning-curve", "run.toml", "--sizes", "2,x"), "--sizes", "2,x")

@@ -471,14 +471,14 @@ def test_groups_that_input_data_does_not_hold_are_said(tmp_path):
     frames = silicon_frames(2, stress=False)
     for atoms in frames:
         del atoms.info["config_type"]
-    sentence = f"{tmp_path}/input.data: holds no groups; their names become comments\n"
+    sentence = f"{tmp_path}/input.data: holds no groups; their names are in the comments, where sitewise reads them\n"
     for said in (False, True):
         write(tmp_path / "a.xyz", frames)
         result = sitewise("convert", tmp_path / "a.xyz", "-o", tmp_path / "input.data")
         assert (result.exit_code, sentence in result.stderr) == (0, said)
         frames[1].info["config_type"] = "crystal"
-    assert "comment crystal\n" in (tmp_path / "input.data").read_text()
-    assert [s.group for s in Dataset.read(tmp_path / "input.data", reporter=Listener())] == ["", ""]
+    assert 'comment config_type="crystal"\n' in (tmp_path / "input.data").read_text()
+    assert [s.group for s in Dataset.read(tmp_path / "input.data", reporter=Listener())] == ["", "crystal"]
 
 
 def test_structures_without_any_label_come_back_without(tmp_path):

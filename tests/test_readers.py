@@ -7,7 +7,9 @@ import lzma
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from hypothesis import given
 from hypothesis import strategies as st
@@ -455,3 +457,18 @@ def read_atoms(path):
     from ase.io import read as ase_read
 
     return ase_read(path, ":")
+
+
+def test_groups_survive_a_file_of_runner(tmp_path):
+    """They are at the start of the comment, which is kept, too."""
+    names = ["slab", 'two "words" \\ and a line\nend', "", "slab"]
+    frames = []
+    for name, comment in zip(names, ["", "", "alone", "made by hand"], strict=True):
+        atoms = Atoms("Si", positions=[[0, 0, 0]])
+        atoms.info |= {key: value for key, value in (("config_type", name), ("comment", comment)) if value}
+        atoms.calc = SinglePointCalculator(atoms, energy=-1.0, forces=np.ones((1, 3)))
+        frames.append(atoms)
+    write_runner(Dataset(frames), tmp_path / "input.data", 1.0, 1.0)
+    again = Dataset.read(tmp_path / "input.data", reporter=Silent())
+    assert [s.group for s in again] == names
+    assert [s.atoms.info.get("comment", "") for s in again][2:] == ["alone", "made by hand"]

@@ -205,6 +205,7 @@ def learning_curve(
     from .config import Config
     from .training.learning_curve import COLUMNS
     from .training.learning_curve import learning_curve as make
+    from .training.plots import SHOWN
 
     try:
         numbers = sorted({int(size) for size in sizes.split(",")})
@@ -212,9 +213,16 @@ def learning_curve(
         raise Error(f"--sizes: expected whole numbers separated by commas, found {sizes!r}") from None
     out = out or Path(f"{run.stem}-curve")
     rows = make(Config.load(run), out, numbers, seeds, jobs or get_threads(), Reporter(quiet))
-    print("  ".join(f"{name:>11}" for name in COLUMNS))
+    units, factors = ["", ""], []
+    for name in COLUMNS[2:]:
+        shown = SHOWN[name.removesuffix("_rmse")]
+        units.append(shown.unit)
+        factors.append(shown.factor)
+    for line in (COLUMNS, units):
+        print("  ".join(f"{name:>11}" for name in line))
     for row in rows:
-        print("  ".join([f"{row[0]:11.0f}", f"{row[1]:11.0f}", *(f"{x:11.4g}" for x in row[2:])]))
+        errors = (f"{error * factor:11.4g}" for error, factor in zip(row[2:], factors, strict=True))
+        print("  ".join([f"{row[0]:11.0f}", f"{row[1]:11.0f}", *errors]))
 
 
 @command

