@@ -123,6 +123,17 @@ def test_a_growth_has_its_rounds(whole):
     for s in labels:
         s.atoms.calc = StillingerWeber()
         assert s.atoms.get_potential_energy() == pytest.approx(s.energy, abs=1e-5)
+    # One in ten labels is held out, and stays so.
+    parts = [
+        [
+            {atoms.positions.tobytes() for atoms in read(folder / "out" / f"round-{k}" / name, ":")}
+            for name in ("data.xyz", "test.xyz")
+        ]
+        for k in (1, 2)
+    ]
+    assert [[len(part) for part in both] for both in parts] == [[9, 1], [13, 1]]
+    assert not parts[0][0] & parts[0][1]
+    assert parts[0][1] == parts[1][1]
     # A round begins at the weights of the one before, but anew at twice as many labels.
     settled = [(folder / "out" / f"round-{k}" / "run" / "training.toml").read_text() for k in range(3)]
     assert ["/run/potential" in text for text in settled] == [False, True, False]

@@ -290,6 +290,7 @@ def draw(folder: Folder, settings: Settings, found: dict[str, list[dict[str, Any
         done.plot(row["labels"], 1e3 * np.array(row["bars"]), "s--", ms=3, lw=1, color=COLORS[1], label=label[0])
         done.plot(row["labels"], row["errors"], "o-", ms=3, lw=1, color=COLORS[0], label=label[1])
     done.set(xlabel="labels", ylabel="meV/atom", yscale="log", title="Growth by what targets need")
+    errors.set_xticks(settings.sizes)
     for axes in (errors, done):
         plain_log_ticks(axes.yaxis)
         axes.legend(frameon=False)

@@ -21,7 +21,7 @@ from ..mapping.gspace import Embedding, Environments, GSpace, Integers, Placed
 from ..structures import Floats
 from .baseline import range_of, without_baseline
 from .inputs import Inputs
-from .optimizers import LBFGS, Objective
+from .optimizers import LBFGS, Objective, silent_line_searches
 from .random_streams import Stream, random_numbers
 
 OPEN = 0.03  # eV, RMS over environments, from which on a combination of atomic energies is open
@@ -90,7 +90,8 @@ def set_apart(inputs: Inputs, potential: _core.Potential, trained: Sequence[Floa
     if not np.any(offsets):
         return list(trained)
     found = []
-    with inputs.reporter.task("setting replicas apart", ITERATIONS * len(trained)) as advance:
+    steps = ITERATIONS * len(trained)
+    with silent_line_searches(), inputs.reporter.task("setting replicas apart", steps) as advance:
         for replica, theta in enumerate(trained):
             potential.weights = inputs.parameters.weights(theta)
             objective = PulledObjective(inputs, potential, probes, probes.energies(potential) + offsets[replica])
