@@ -16,8 +16,9 @@ from ase.io import read, write
 from typer.testing import CliRunner
 
 from checks import DEVICES, assert_close, silicon_frames, silicon_potential
-from sitewise import Ensemble, Potential
+from sitewise import Ensemble, Potential, SymmetryFunctions
 from sitewise.cli import app
+from sitewise.io.describe import _functions
 
 
 def sitewise(*arguments):
@@ -186,6 +187,16 @@ def test_info(folder):
     data = sitewise("info", "data.xyz").stdout
     assert "8 structures, 64 atoms: 8 energies, 8 forces, 8 stresses" in data
     assert "odd: 4 structures" in data
+    assert "other values of structures: config_type" in data
+
+
+def test_info_is_short_for_many_functions():
+    functions = SymmetryFunctions.preset("simple-nn", ["Si"], 5.0)
+    assert "\n".join(_functions(functions)) == str(functions)
+    many = SymmetryFunctions.preset("simple-nn", ["Li", "O", "Si"], 5.0)
+    head, *lines, last = _functions(many)
+    assert (head, len(lines), last) == (repr(many), 3, "input.nn lists them all")
+    assert lines[1].startswith("  O: 24 of type 2, ")
 
 
 def test_help_of_every_command():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase.io import write
+from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from checks import silicon_frames, silicon_potential
@@ -83,7 +84,12 @@ def test_numbers_of_the_correlation(tmp_path, drawn):
     save_correlation(tmp_path / "a.png", {"data": two_groups()})
     (ax,) = drawn()
     assert [text.get_text() for text in ax.texts] == ["data: RMSE 2.74, MAE 2.5 meV/atom"]
-    points = {line.get_label(): line.get_xydata() for line in ax.lines}
+    (drawn_points,) = ax.collections
+    places, colors = drawn_points.get_offsets(), drawn_points.get_facecolors()[:, :3]
+    points = {}
+    for line in ax.lines:
+        mine = places[(np.abs(colors - to_rgb(line.get_color())) < 1e-9).all(axis=1)]
+        points[line.get_label()] = mine[np.argsort(-mine[:, 0])]
     np.testing.assert_allclose(points["b"], [[-5, -5.004], [-5.2, -5.199]])
     np.testing.assert_allclose(points["a"], [[-5.1, -5.102], [-5.3, -5.297]])
 

@@ -11,10 +11,14 @@ from .. import _core
 from .._core import Error
 from ..ensemble import Ensemble, load_potential
 from ..progress import Reporter
+from ..symmetry import SymmetryFunctions
 from ..text import PATH, printable
 from ..units import Units
 from .dataset import Dataset
 from .labels import LABELS
+
+LONGEST_TABLE = 100  # functions
+SHOWN_KEYS = 20
 
 
 def describe(
@@ -71,7 +75,30 @@ def _potential(path: Path, cflength: float, cfenergy: float) -> Iterator[str]:
     if (path.parent / "training.toml").exists():
         yield f"trained by sitewise, see {printable(path.parent / 'training.toml', PATH)}"
     yield ""
-    yield str(potential.functions)
+    yield from _functions(potential.functions)
+
+
+def _functions(functions: SymmetryFunctions) -> Iterator[str]:
+    """Yield a table of the functions or, if it is long, how many of each type an element has."""
+    if len(functions) <= LONGEST_TABLE:
+        yield str(functions)
+        return
+    yield repr(functions)
+    for element in functions.elements:
+        types = Counter(f.type for f in functions.of(element))
+        yield f"  {element}: " + ", ".join(f"{count} of type {kind}" for kind, count in sorted(types.items()))
+    yield "input.nn lists them all"
+
+
+def _keys(data: Dataset) -> Iterator[str]:
+    """Yield the names of what structures and atoms have beside labels and positions."""
+    of_structures = Counter(str(name) for s in data for name in s.atoms.info)
+    of_atoms = Counter(name for s in data for name in s.atoms.arrays if name not in ("numbers", "positions"))
+    for whose, names in (("structures", of_structures), ("atoms", of_atoms)):
+        if names:
+            shown = ", ".join(printable(name) for name, _ in names.most_common(SHOWN_KEYS))
+            more = f" and {len(names) - SHOWN_KEYS} more" if len(names) > SHOWN_KEYS else ""
+            yield f"other values of {whose}: {shown}{more}"
 
 
 def _data(path: Path, options: Mapping[str, Any]) -> Iterator[str]:
@@ -80,6 +107,7 @@ def _data(path: Path, options: Mapping[str, Any]) -> Iterator[str]:
     units = Units.of(*(options.get(name, 1.0) for name in ("length_unit", "energy_unit")))
     yield f"{printable(path, PATH)}: {data.summary()}{data.sources()}, in {units}"
     yield from data.unused_labels()
+    yield from _keys(data)
     yield f"elements {' '.join(data.elements)}; {min(sizes)} to {max(sizes)} atoms"
     periodic = Counter(int(s.atoms.pbc.sum()) for s in data)
     yield "periodic in " + ", ".join(f"{n} directions: {count}" for n, count in sorted(periodic.items()))

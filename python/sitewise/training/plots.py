@@ -152,7 +152,8 @@ def save_distributions(path: Path, comparisons: Mapping[str, Comparison]) -> Non
 
 
 def save_correlation(path: Path, comparisons: Mapping[str, Comparison]) -> None:
-    """Plot predicted against reference. A single comparison is coloured by group, several by name.
+    """Plot predicted against reference. A single comparison is coloured by group, several by name; the points are drawn
+    in random order, so that no colour covers another.
 
     Raises
     ------
@@ -164,15 +165,20 @@ def save_correlation(path: Path, comparisons: Mapping[str, Comparison]) -> None:
     for kind, ax in zip(kinds, axes, strict=True):
         name, unit, _ = SHOWN[kind]
         unit, factor = ("eV/atom", 1.0) if kind == "energy" else (unit, SHOWN[kind].factor)
-        everything: list[Floats] = []
+        size = 6 if kind == "energy" else 2.5
+        parts, colors = [], []
         for (label, pairs), color in zip(_series(comparisons, kind), _repeat(COLORS), strict=False):
             if not pairs.reference.size:
                 continue
             shown = _thinned(pairs)
-            points = (shown.reference * factor, shown.predicted * factor)
-            ax.plot(*points, ".", color=color, markersize=6 if kind == "energy" else 2.5, label=label, alpha=0.6)
-            everything += points
-        low, high = np.min(np.concatenate(everything)), np.max(np.concatenate(everything))
+            parts.append(np.stack([shown.reference, shown.predicted]) * factor)
+            colors += [color] * shown.reference.size
+            ax.plot([], [], ".", color=color, markersize=size, label=label, alpha=0.6)
+        points = np.hstack(parts)
+        order = np.random.default_rng(0).permutation(len(colors))
+        x, y = points[:, order]
+        ax.scatter(x, y, s=(size / 2) ** 2, c=[colors[k] for k in order], alpha=0.6, linewidths=0)
+        low, high = points.min(), points.max()
         margin = 0.04 * (high - low) or 0.1
         limits = (low - margin, high + margin)
         ax.plot(limits, limits, color="black", linewidth=0.7, zorder=0)
