@@ -200,7 +200,7 @@ def test_info_is_short_for_many_functions():
 
 
 def test_help_of_every_command():
-    for command in ("train", "evaluate", "predict", "features", "info"):
+    for command in ("train", "grow", "evaluate", "predict", "features", "info"):
         result = sitewise(command, "--help")
         assert result.exit_code == 0
         assert "Usage" in result.stdout

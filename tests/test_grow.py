@@ -14,6 +14,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, diamond100
 from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from typer.testing import CliRunner
 
@@ -474,6 +475,21 @@ def test_distillation_of_copper_and_gold(tmp_path):
         atoms.calc = EMT()
         errors.append((grown.potential.evaluate(atoms).energy - atoms.get_potential_energy()) / len(atoms))
     assert np.sqrt(np.mean(np.square(errors))) < 0.02
+
+
+def test_an_oracle_of_another_method_is_refused(tmp_path):
+    frames = [bulk("Si", "diamond", a=5.431) for _ in range(8)]
+    for k, atoms in enumerate(frames):
+        atoms.rattle(0.05, seed=k)
+        atoms.calc = StillingerWeber()
+        forces = atoms.get_forces()
+        energy = atoms.get_potential_energy() - 2 * 103.0
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)
+    write(tmp_path / "data.xyz", frames, format="extxyz")
+    run = settings(tmp_path)
+    run.write_text("[data]\ntrain = 'data.xyz'\n" + run.read_text().replace(', "slab.xyz"', ""))
+    with pytest.raises(Error, match=r"round-0/labels\.xyz: all energies differ by 10\d eV/atom or more"):
+        grow(run, tmp_path / "out", QUIET)
 
 
 def test_an_element_without_labels_is_refused(tmp_path):

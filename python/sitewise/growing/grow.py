@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import BaseCalculator
 
 SETTINGS, SUMMARY, POTENTIAL, FIRST = "settings.json", "grown.json", "potential", "first"
+UNLIKE, TIMES = 0.3, 5.0  # eV/atom, and error bars, beyond which all labels are of another method
 AGAIN = 2.0  # times as many labels, from which on a potential starts anew
 CHOICE = 4  # times a batch, the number of structures that a round chooses from, if trajectories give as many
 End = Literal["determined", "labels", "rounds", "hours", "nothing new", "waiting"]
@@ -211,6 +212,7 @@ class _Growth:
             self._report(done)
             if ended or fresh is None:
                 return ended or "nothing new"
+            self._save_page("It goes on.")
             spent += done.seconds
             data, previous = Dataset([*data, *fresh]), step
 
@@ -227,9 +229,12 @@ class _Growth:
         write_text(self.out / SUMMARY, json.dumps(summary, indent=2) + "\n")
         if last is None:
             return Grown(None, self.rounds, ended, sentence)
-        save_page(self.out, self.rounds, self.config.targets.accuracy, sentence)
+        self._save_page(f"It ended because {sentence}.")
         _link(self.out / POTENTIAL, last)
         return Grown(load(self.out / POTENTIAL), self.rounds, ended, sentence)
+
+    def _save_page(self, sentence: str) -> None:
+        save_page(self.out, self.rounds, self.config.targets.accuracy, sentence)
 
     def _first(self) -> Dataset:
         """Return the labelled structures to begin with."""
@@ -456,6 +461,13 @@ class _Round:
             energies.append([(found.energy - s.energy) / len(s.atoms), own.energy / len(s.atoms)])
             forces.append(np.stack([(found.forces - s.forces).ravel(), own.forces.ravel()]))
         of_energies, of_forces = np.array(energies).T, np.concatenate(forces, axis=1)
+        least = float(np.abs(of_energies[0]).min())
+        if least > max(UNLIKE, TIMES * float(of_energies[1].max())):
+            raise Error(
+                f"{self.folder / 'labels.xyz'}: all energies differ by {least:.3g} eV/atom or more from those of the "
+                "potential: does the oracle calculate as the data to begin with were, with the same energies of free "
+                "atoms?"
+            )
         rms = [float(f"{np.sqrt(np.mean(row**2)):.6g}") for row in (*of_energies, *of_forces)]
         error, bar, force_error, force_bar = rms
         covered = [float(np.mean(np.abs(errors) <= bars)) for errors, bars in (of_energies, of_forces)]

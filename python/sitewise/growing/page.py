@@ -56,7 +56,7 @@ def save_page(folder: Path, rounds: Sequence[Round], accuracy: float, sentence: 
     head = "".join(f"<th>{for_html(name.replace(chr(10), ' '))}</th>" for name in COLUMNS)
     body = [
         "<h1>Growth of a potential</h1>",
-        f"<p>It ended because {for_html(sentence, MESSAGE)}.</p>",
+        f"<p>{for_html(sentence, MESSAGE)}</p>",
         f'<img alt="error bars and errors against labels" src="data:image/png;base64,{image}">',
         f'<div class="scroll"><table><tr>{head}</tr>',
         *(f"<tr>{''.join(f'<td>{for_html(cell)}</td>' for cell in row)}</tr>" for row in rows(rounds)),
