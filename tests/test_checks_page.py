@@ -80,6 +80,8 @@ PROOFS = {
     "A stress that is not symmetric is refused.": "labels: nine_numbers_that_are_not_symmetric_are_no_stress",
     "Stresses that are far too large give a warning.": """label_units:
         stresses_that_no_matter_bears_are_said_before_training a_run_warns_of_stresses""",
+    "Stresses that a warning is about are not trained on by default.": """settled:
+        stress_weight_is_settled_except_for_the_recipes_of_the_paper""",
     "A label of the wrong size or type is refused.": """dataset: bad_labels_name_file_and_structure;
         readers: bad_extended_xyz""",
     "Stress of a slab or cluster is ignored.": "dataset: stress_of_a_slab_is_ignored_and_told",

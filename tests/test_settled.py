@@ -94,7 +94,9 @@ def test_stress_weight_is_settled_except_for_the_recipes_of_the_paper():
     data = with_stress(dimers(4), 4.0)
     heard = Listener()
     assert settled(config(), data, heard).training.stress_weight == stress_weight(data)
-    assert heard.said[-1] == f"stress_weight {stress_weight(data)} for 4 stresses"
+    assert heard.said[-1] == f"stress_weight {stress_weight(data):g} for 4 stresses"
+    assert settled(config(), data, heard, True).training.stress_weight == 0
+    assert heard.said[-1] == "stress_weight 0 for 4 stresses, because of the warning above"
     for given in ({"stress_weight": 0.5}, {"stress_weight": 0.0}, {"recipe": "yoo2019-adam"}):
         expected = given.get("stress_weight", 0.0)
         assert settled(config(training=given), data, Listener()).training.stress_weight == expected

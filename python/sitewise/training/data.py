@@ -154,6 +154,11 @@ def _check_groups(settings: Training, groups: Sequence[str]) -> None:
         )
 
 
+def stress_is_doubtful(data: Dataset, suspicious: Sequence[dict[str, Any]]) -> bool:
+    """Test whether a check of the labels has warned of the stresses; `suspicious` is what `check_data` returned."""
+    return implausible_stress(data) is not None or any(found["kind"] == "stress" for found in suspicious)
+
+
 def check_labels(data: Dataset, settings: Training, reporter: Reporter) -> None:
     """Report what the training structures do not have.
 

@@ -23,7 +23,7 @@ from ..ranks import Ranks
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions
 from .baseline import atom_energies, range_of, settled_baseline, without_baseline
-from .data import check_data, read_data, split_validation
+from .data import check_data, read_data, split_validation, stress_is_doubtful
 from .log import LOG_COLUMNS, VALIDATION_COLUMNS
 from .monitoring import Monitor, make_monitor
 from .parameters import Parameters, first_parameters, initial_potential
@@ -156,7 +156,7 @@ def make_inputs(
     config = settled_baseline(config, train_data, reporter)
     zbl = range_of(config)
     left_to_learn = without_baseline(train_data, zbl)
-    config = settled(config, left_to_learn, reporter)
+    config = settled(config, left_to_learn, reporter, stress_is_doubtful(train_data, suspicious))
     settings, table = config.training, config.symmetry_functions
     source = feature_source(config, reporter, ranks)
     functions, train = _prepare_to_train(train_data, left_to_learn, table, source, start)

@@ -17,9 +17,9 @@ STRESS = 0.003  # weight of the stress, over the square of the volume per atom
 DECAY = 8.0  # weight of L2, over the mean square of the labels divided by their number
 
 
-def settled(config: Config, data: Dataset, reporter: Reporter) -> Config:
+def settled(config: Config, data: Dataset, reporter: Reporter, stress_doubted: bool = False) -> Config:
     """Return the configuration with a value for each setting that follows from the training data, and report these
-    values. What the user or the recipe gives stays."""
+    values. What the user or the recipe gives stays. Stresses that are doubted have no weight."""
     network, training = config.network, config.training
     found: dict[str, Any] = {}
     if network.hidden is None:
@@ -32,10 +32,11 @@ def settled(config: Config, data: Dataset, reporter: Reporter) -> Config:
         values = ", ".join(f"{key} {value}" for key, value in found.items())
         reporter.say(f"{values} for {count_labels(data)} energies and force components")
     if training.stress_weight is None:
-        weight = stress_weight(data)
+        weight = 0.0 if stress_doubted else stress_weight(data)
         training = training.model_copy(update={"stress_weight": weight})
-        if weight:
-            reporter.say(f"stress_weight {weight} for {data.count('stress')} stresses")
+        if data.count("stress"):
+            why = ", because of the warning above" if stress_doubted else ""
+            reporter.say(f"stress_weight {weight:g} for {data.count('stress')} stresses{why}")
     return config.model_copy(update={"network": network, "training": training})
 
 
