@@ -403,6 +403,10 @@ def test_new_ones_are_not_labelled_and_not_twice():
         (("0.001 meV", "5 apples"), r"\[targets\] accuracy: .*5 apples"),
         (("steps = 20", "steps = 0"), r"\[explore\] steps: .*greater than or equal to 1"),
         (("[oracle]", "[data]\ntrain = 'a.xyz'\ntest = 'b.xyz'\n[oracle]"), r"\[data\] test: expected the fraction"),
+        (
+            ("[oracle]", "[data]\ntrain = 'a.xyz'\nvalidation = 0.1\n[oracle]"),
+            r"\[data\] validation: a growth has none",
+        ),
         (("[training]", "[training]\nposterior = false"), "posterior is false, but error bars need it"),
         (("slab.xyz", "absent.xyz"), r"absent\.xyz"),
         ((ORACLE, 'calculator = "nowhere:Nothing"'), "nowhere:Nothing: cannot be loaded"),
@@ -414,6 +418,17 @@ def test_mistakes_end_with_a_sentence(tmp_path, change, message):
     run.write_text(run.read_text().replace(*change))
     with pytest.raises(Error, match=message):
         grow(run, tmp_path / "out", QUIET)
+
+
+def test_settings_of_training_hold_in_all_rounds(tmp_path):
+    run = settings(tmp_path, labels=14, first=8, batch=3)
+    text = run.read_text().replace('preset = "fast"\ncutoff = 4.5', 'preset = "accurate"\n[baseline]\nzbl = "auto"')
+    run.write_text(text + "early_stop = 5\nseed = 3\n")
+    grown = grow(run, tmp_path / "out", QUIET)
+    assert [r.labels for r in grown.rounds] == [8, 11, 14]
+    assert grown.potential.core.zbl is not None
+    texts = [(tmp_path / "out" / f"round-{k}" / "run" / "training.toml").read_text() for k in range(3)]
+    assert ["early_stop" in text for text in texts] == [False, True, True]
 
 
 def test_the_module_of_a_calculator_may_lie_beside_grow_toml(tmp_path, monkeypatch):

@@ -136,7 +136,7 @@ def grow(
     reporter: Reporter | None = None,
     oracle: BaseCalculator | None = None,
 ) -> Grown:
-    """Grow a potential, or go on with a growth that was interrupted or whose budget is larger now.
+    """Grow a potential, or continue a growth that was interrupted or whose budget is larger now.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def grow(
     Error
         For bad input, an oracle that fails, or an `out` with another growth.
     Interrupted
-        On Ctrl-C or SIGTERM; the same call goes on.
+        On Ctrl-C or SIGTERM; the same call continues.
     """
     config = config if isinstance(config, GrowConfig) else GrowConfig.load(config)
     out, reporter = Path(out), reporter or Reporter()
@@ -212,7 +212,7 @@ class _Growth:
             self._report(done)
             if ended or fresh is None:
                 return ended or "nothing new"
-            self._save_page("It goes on.")
+            self._save_page("It continues.")
             spent += done.seconds
             data, previous = Dataset([*data, *fresh]), step
 
@@ -372,7 +372,7 @@ class _Round:
         return np.array([max(row["labels"], row["potential"]) for row in rows])
 
     def judged_ended(self, spent: int, seconds: float) -> End | None:
-        """Return why the growth ends with this round's potential; None if it goes on."""
+        """Return why the growth ends with this round's potential; None if it continues."""
         budget = self.growth.config.budget
         if (self.bars <= self.growth.config.targets.accuracy).all():
             return "determined"

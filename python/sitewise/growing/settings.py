@@ -45,7 +45,7 @@ class Oracle(Table):
     """A command that is run with two more arguments: a folder with inputs 000.xyz, 001.xyz, ... and a folder for
     outputs of the same names, extended XYZ with energy and forces."""
     pause: bool = False
-    """Write the inputs and end; the same `sitewise grow` goes on once the outputs are there."""
+    """Write the inputs and end; the same `sitewise grow` continues once the outputs are there."""
     folder: str = "."
     """Where commands run and where the calculator's module may be."""
 
@@ -145,6 +145,10 @@ class GrowConfig(Table):
     def _together(self) -> GrowConfig:
         if self.data is not None and isinstance(self.data.test, list):
             raise ValueError("[data] test: expected the fraction of labels to hold out, found files")
+        if self.data is not None and self.data.validation:
+            raise ValueError("[data] validation: a growth has none, test is what is held out")
+        if self.training.early_stop and self.held_out == 0:
+            raise ValueError("[training] early_stop needs held-out data, but [data] test is 0")
         if self.training.replicas == 1 and not self.training.posterior:
             raise ValueError("[training] posterior is false, but error bars need it, or replicas")
         if self.training.student:
@@ -209,15 +213,17 @@ class GrowConfig(Table):
         start
             Directory of the potential whose weights it starts from; None for random ones.
         """
-        functions, network = self.symmetry_functions, self.network
+        functions, training = self.symmetry_functions, self.training
         if start is not None:
             functions = Functions(whiten=functions.whiten)
+        if test is None:  # so few labels that nothing can stop the training early
+            training = training.model_copy(update={"early_stop": None})
         return Config(
             data=Data(train=[str(train)], test=[str(test)] if test else 0.0),
             symmetry_functions=functions,
-            network=network,
+            network=self.network,
             baseline=self.baseline if start is None else self.baseline.model_copy(update={"zbl": None}),
             start=Start(potential=None if start is None else str(start)),
-            training=self.training,
+            training=training,
             invariants=Invariants(data=[]),
         )
