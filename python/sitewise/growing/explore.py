@@ -14,7 +14,7 @@ from ..ensemble import Ensemble
 from ..files import make_folder
 from ..io.dataset import Dataset
 from ..io.plausibility import OVERLAP, radii
-from ..mapping.lattices import nearest_distance
+from ..mapping.lattices import nearest_distance, without_periods
 from ..mapping.variants import shaken
 from ..posterior import Bars
 from ..potential import Potential
@@ -95,10 +95,6 @@ def explored(
     reporter
         Reports the progress.
 
-    Raises
-    ------
-    Error
-        A start cannot have a pressure.
     """
     frames: list[Structure] = []
     with reporter.task("exploring", None, lines=True) as advance:
@@ -235,10 +231,8 @@ def _dynamics(atoms: Atoms, table: Explore, rng: np.random.Generator) -> Any:
 
     step = (table.timestep or STEP["H" in atoms.get_chemical_symbols()]) * fs
     kelvin = table.temperatures[0]
-    if table.pressure is None:
+    if table.pressure is None or without_periods(atoms).any():
         return Langevin(atoms, step, temperature_K=kelvin, friction=FRICTION / fs, fixcm=False, rng=rng)
-    if not atoms.pbc.all():
-        raise Error("is not periodic in three directions, as [explore] pressure needs")
     return NPTBerendsen(
         atoms,
         step,

@@ -70,7 +70,7 @@ class Explore(Table):
     temperatures: Annotated[list[Positive], Field(min_length=2, max_length=2)] = [300.0, 1000.0]  # noqa: RUF012
     """First and last temperature in K, linear in between; or one number."""
     pressure: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    """Pressure in GPa, for starts that are periodic in three directions; the cell is kept if not given."""
+    """Pressure in GPa on starts without surface; the others keep their cell, and all do if it is not given."""
     steps: Count = 2000
     """Time steps of a trajectory, if nothing ends it before."""
     timestep: Positive | None = None
@@ -145,6 +145,10 @@ class GrowConfig(Table):
     def _together(self) -> GrowConfig:
         if self.data is not None and isinstance(self.data.test, list):
             raise ValueError("[data] test: expected the fraction of labels to hold out, found files")
+        if self.data is None and self.budget.labels < self.budget.first:
+            raise ValueError(
+                f"[budget] labels is {self.budget.labels}, expected at least the {self.budget.first} of first"
+            )
         if self.data is not None and self.data.validation:
             raise ValueError("[data] validation: a growth has none, test is what is held out")
         if self.training.early_stop and self.held_out == 0:
