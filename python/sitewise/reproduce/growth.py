@@ -65,15 +65,8 @@ def run(settings: Settings, folder: Folder) -> Outcome:
         choice: [grown(folder, settings, choice, seed) for seed in range(settings.repetitions)] for choice in CHOICES
     }
     draw(folder, settings, found)
-    columns = (
-        "choice",
-        "labels",
-        *KINDS,
-        "mean meV/atom",
-        "all meV/atom",
-        "eV/Å",
-        "covered",
-    )
+    measures = (*KINDS, "mean", "RMS")
+    columns = ("choice", "labels", *(f"{name} meV/atom" for name in measures), "eV/Å", "covered")
     rows = [
         (
             choice,
@@ -88,7 +81,7 @@ def run(settings: Settings, folder: Folder) -> Outcome:
 
 
 def checks(settings: Settings, found: dict[str, list[dict[str, Any]]]) -> list[Check]:
-    """Return the coverage of error bars and, with enough repetitions, the goals: errors against other choices."""
+    """Return the goals, errors against other choices, and the coverage of error bars; none of a few repetitions."""
     last = str(settings.sizes[-1])
 
     def ratio(measure: str, other: str) -> float:
@@ -98,12 +91,13 @@ def checks(settings: Settings, found: dict[str, list[dict[str, Any]]]) -> list[C
     goals = (("random", "a random choice", 0.5), ("committee", "a committee's choice", 0.8))
     names = (("mean", "geometric mean over kinds"), ("all", "RMS"))
     covered = float(np.median([row[last]["covered"] for row in found["targets"]]))
-    compared = goals if settings.repetitions >= ENOUGH else ()
+    if settings.repetitions < ENOUGH:
+        return []
     return [
         *(
             Check(f"error ({name}) over that of {whose}, {last} labels", ratio(measure, other), 0.0, goal)
             for measure, name in names
-            for other, whose, goal in compared
+            for other, whose, goal in goals
         ),
         Check("part of fresh energies within one error bar", covered, 0.5, 0.95),
     ]
