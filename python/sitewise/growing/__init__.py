@@ -1,1 +1,1 @@
-"""From a few labelled structures, or none, to a potential whose error bars on given targets are small enough."""
+"""Growth of a potential from few or no labelled structures, until the error bars of given targets are small enough."""

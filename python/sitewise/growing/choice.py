@@ -21,7 +21,7 @@ DIGITS = 6  # of coordinates in Angstrom that two equal structures share
 
 
 class Known(NamedTuple):
-    """What the labels determine of atomic energies, and the targets."""
+    """Atomic energies as the labels determine them, and the targets."""
 
     embedding: Embedding
     process: EnergyProcess
@@ -56,13 +56,13 @@ def most_uncertain(candidates: Sequence[Structure], count: int) -> list[int]:
 
 
 def at_random(candidates: Sequence[Structure], count: int, seed: int, number: int) -> list[int]:
-    """Return any candidates."""
+    """Return candidates at random."""
     rng = random_numbers(seed, Stream.CHOICE, number)
     return [int(k) for k in np.sort(rng.permutation(len(candidates))[:count])]
 
 
 def new_ones(candidates: Sequence[Structure], data: Sequence[Structure]) -> list[Structure]:
-    """Return the candidates that are neither labelled nor twice among them."""
+    """Return the candidates that are not labelled, each only once."""
     seen, found = {_content(s) for s in data}, []
     for s in candidates:
         content = _content(s)

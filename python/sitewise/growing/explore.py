@@ -1,4 +1,4 @@
-"""Structures that a potential leads to: molecular dynamics until an error bar is too large."""
+"""Structures that a potential visits in molecular dynamics until an error bar is too large."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grows a potential: train, explore, choose, label, and again, until its error bars on the targets are small enough.
+"""Grow a potential: train, explore, choose and label in rounds, until error bars of the targets are small enough.
 
 Each round has a folder of its own, in which each step leaves a file that appears whole or not at all. All random
 numbers follow from seed and round, and each step reads what the step before it wrote. So a growth that is killed at any
@@ -88,15 +88,15 @@ class Round:
     labels
         Structures that its potential was trained on or scaled by.
     bars
-        Error bar of each target, eV/atom: the larger of what the labels leave open and of what the potential says.
+        Error bar of each target, eV/atom: the larger of the one that the labels leave and the one of the potential.
     worst
-        Name of the target with the largest.
+        Name of the target with the largest bar.
     fresh
         Errors on the labels that followed; None in the last round.
     trajectories
         Numbers of trajectories by how they ended; None in the last round.
     seconds
-        It took; with an interruption, of its last part.
+        Wall time of the round; after an interruption, of its last part.
     """
 
     number: int
@@ -115,7 +115,7 @@ class Grown:
     Attributes
     ----------
     potential
-        The last potential, or ensemble; None if labels to begin with are waited for.
+        The last potential, or ensemble; None if the first labels are still missing.
     rounds
         All rounds.
     ended
@@ -185,7 +185,7 @@ def _require_same(config: GrowConfig, out: Path) -> None:
 
 
 class _Growth:
-    """A growth in its folder. What changes in its course are `rounds`, and the files."""
+    """A growth in its folder. Only `rounds`, `asked` and the files change in its course."""
 
     def __init__(self, config: GrowConfig, out: Path, reporter: Reporter, oracle: BaseCalculator | None) -> None:
         self.config, self.out, self.reporter, self.oracle = config, out, reporter, oracle
@@ -199,7 +199,7 @@ class _Growth:
         self.asked: list[Structure] = []  # for labels; an oracle may have failed at some
 
     def run(self) -> End:
-        """Grow until an end is reached; return which."""
+        """Grow until the growth ends, and return why."""
         data = self._first()
         self._require_elements(data)
         given, spent, previous = len(data) if self.config.data else 0, 0.0, None

@@ -1,4 +1,4 @@
-"""What labels structures: a calculator of ASE, a command, or somebody who is waited for."""
+"""Oracles that label structures: a calculator of ASE, a command, or the user during a pause."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ MOVED = 1e-3  # Angstrom, by which an output may differ from its input
 
 
 class Waiting(Exception):
-    """Labels are not there yet; the message says what is waited for."""
+    """Labels are missing; the message names them and what the user is to do."""
 
 
 def labelled(
     table: Oracle, given: BaseCalculator | None, structures: Dataset, folder: Path, reporter: Reporter
 ) -> Dataset:
-    """Return structures with labels; those that a calculator fails at are left out with a warning.
+    """Return structures with labels; those at which a calculator fails are left out with a warning.
 
     Parameters
     ----------
     table
         The oracle.
     given
-        A calculator that takes its place.
+        A calculator that replaces the oracle's; None for the oracle's own.
     structures
         Structures without labels.
     folder
-        Folder for inputs and outputs, one file for each structure; outputs that are there are not asked for again.
+        Folder for inputs and outputs, one file for each structure; existing outputs are not computed again.
     reporter
         Reports the progress.
 
     Raises
     ------
     Error
-        The oracle fails, for a calculator at all structures, or its labels are not those of the structures.
+        The oracle fails (a calculator: at all structures), or its labels are not those of the structures.
     Waiting
         The inputs are written, and outputs are missing.
     """
@@ -73,7 +73,7 @@ def labelled(
 def _calculate(
     calculator: Any, name: str, structures: Mapping[str, Structure], folder: Path, reporter: Reporter
 ) -> None:
-    """Write an output as soon as it is there: one may take hours."""
+    """Write each output as soon as it is computed, which may take hours."""
     failure = ""
     with reporter.task("labels", len(structures), lines=True) as advance:
         for file, s in structures.items():

@@ -60,7 +60,7 @@ class Oracle(Table):
 
 
 class Explore(Table):
-    """Molecular dynamics with the potential, in search of what it does not know: built in, or by a command."""
+    """Molecular dynamics with the potential, built in or by a command, until an error bar is too large."""
 
     starts: Files
     """Files with the structures that trajectories start from: one for each in every round, more if they end early."""
@@ -76,7 +76,7 @@ class Explore(Table):
     timestep: Positive | None = None
     """Time step in fs; 1, or 0.5 with hydrogen, if not given."""
     every: Count = 20
-    """Time steps between two looks at the error bars; what is looked at may be chosen."""
+    """Time steps between two evaluations of the error bars; the structures that are evaluated may be chosen."""
     atom_bar: Positive = 0.2
     """Error bar of an atomic energy in eV beyond which a trajectory ends."""
     force_bar: Positive = 0.5
@@ -115,7 +115,7 @@ class Budget(Table):
     labels: Count = 200
     """Structures that the oracle labels at most."""
     batch: Count = 10
-    """Structures that it labels in a round."""
+    """Structures that the oracle labels in a round."""
     first: Annotated[int, Field(ge=2, le=10**6)] = 10
     """Rattled and strained copies of the starts that are labelled to begin with, where there are no data."""
     rounds: Count = 50
@@ -123,8 +123,8 @@ class Budget(Table):
     hours: Positive | None = None
     """Hours at most, of all rounds together; a round that has begun is finished. No limit if not given."""
     choose: Literal["targets", "bars", "random"] = "targets"
-    """`"targets"` chooses what lowers the error bars of targets most for its cost (atoms cubed), `"bars"` what has the
-    largest error bars itself, `"random"` anything; the last two are for comparison."""
+    """`"targets"` chooses structures that lower the error bars of targets most for their cost (atoms cubed), `"bars"`
+    those with the largest error bars, `"random"` any; the last two are for comparison."""
 
 
 class GrowConfig(Table):

@@ -1,4 +1,4 @@
-"""Which structures to calculate next: error bars that targets would have, expected before any is calculated."""
+"""Which structures to calculate next, by the error bars that targets would have with them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .energy_process import WITHIN, EnergyProcess, Model, Slopes, slopes_of
 from .gaussian import PICKED, cheapest
 from .gspace import Embedding, Integers, Placed
 
-SCREENED = 80  # candidates at most whose forces are considered: those whose energies alone say most
+SCREENED = 80  # candidates at most whose forces are considered: those whose energies alone lower bars most
 BLOCK = 1_000  # candidates whose energies are judged at once
 DIRECTIONS = 24  # along which a candidate's forces are considered, at most
 JUDGES = 300  # targets at most that the ranking is for, evenly chosen
-KNOWN = 0.25  # of the accuracy: lower error bars are not worth a calculation
+KNOWN = 0.25  # part of the accuracy: to lower bars further is not worth a calculation
 
 
 class Pick(NamedTuple):
@@ -46,10 +46,10 @@ class _Seen:
     whitened
         Their posterior covariance is the product of its transpose with it [p, n].
     means
-        Expectations [n, 1 + k]: a constant, then the coefficients of k standard normal numbers, which are what picked
-        candidates are found to be other than expected.
+        Expectations [n, 1 + k]: a constant, then the coefficients of k standard normal numbers, by which the values of
+        picked candidates differ from what was expected.
     own
-        Variance that coordinates leave [n], and the noise of measurements.
+        Variance of each row alone [n]: what coordinates leave, and the noise of measurements.
     """
 
     whitened: Floats
@@ -67,7 +67,7 @@ class _Seen:
 
 
 class _Belief:
-    """One process, and what picked candidates change of it.
+    """One process, and its changes by picked candidates.
 
     A measurement y of rows B with covariance S changes the expectation of a row x by cov(x, B) S^-1 (y - mean(B)) and
     the covariance of x and x' by -cov(x, B) S^-1 cov(B, x').
@@ -93,12 +93,12 @@ class _Belief:
         return seen
 
     def learn(self, update: _Update) -> None:
-        """Keep a change, for what is seen later."""
+        """Keep a change, which later rows are subject to."""
         self._updates.append(update)
 
 
 class _Update:
-    """What a measurement changes of one process.
+    """The change of one process by a measurement.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def _wider(means: Floats, like: Floats) -> Floats:
 def _expected(measured: Sequence[_Seen]) -> Floats:
     """Return what all processes together expect of a measurement, as `_Seen.means`.
 
-    It is the mean of their expectations, and off by a normal number for each row, of the covariance of the mixture.
+    It is the mean of their expectations, plus a normal deviation of each row with the covariance of the mixture.
     """
     means = np.array([one.means for one in measured])
     away = means - means.mean(axis=0)
@@ -181,7 +181,7 @@ class _Mixture:
         return self._mixed(variances, np.var(shifts, axis=0).sum(axis=-1) + np.var(gains, axis=0))
 
     def learn(self, measured: Sequence[_Seen], others: Sequence[_Seen]) -> None:
-        """Take rows as measured, for the targets, `others` and what is seen later."""
+        """Condition the targets, `others` and all later rows on rows that are taken as measured."""
         expected = _expected(measured)
         for belief, one, *seen in zip(self.beliefs, measured, self.targets, others, strict=True):
             update = _Update(one, expected)
@@ -212,13 +212,12 @@ def ranked_by_bars(
     advance: Advance,
     at_most: int = PICKED,
 ) -> tuple[Floats, Integers, list[Pick]]:
-    """Return bars of targets [t] now, which targets these are, and all candidates in the order in which to add them.
+    """Return the bars of targets now [t], the indices of these targets, and all candidates in the order to add them.
 
-    The bars that targets have once energy and, if data have forces, forces of a candidate are known are expected
-    before it is calculated: variances do not depend on what is found, and expectations change linearly with it. The
-    best candidate, or a cheaper one that is nearly as good, is picked (see `cheapest`), then the best of the others
-    once that one is known, and so on for `at_most`; the others follow in the order of what their energies would add to
-    these.
+    The bars that targets would have with a candidate's energy and, if the data have forces, its forces follow before
+    it is calculated: variances do not depend on the values, and expectations change linearly with them. The best
+    candidate, or a cheaper one that is nearly as good, is picked (see `cheapest`), then the best of the others if that
+    one is known, and so on for `at_most`. The others follow in the order of what their energies would add to these.
 
     Parameters
     ----------

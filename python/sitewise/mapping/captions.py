@@ -1,4 +1,4 @@
-"""Words of the report: titles of pictures, what each of them shows, and terms."""
+"""Words of the report: titles and captions of pictures, and terms."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def sentence(line: str) -> str:
 
 
 def captions(diagnosis: Diagnosis) -> dict[str, str]:
-    """Return a sentence for each picture that says what this one shows."""
+    """Return a sentence for each picture, which describes what it shows."""
     return {
         "map": _map_shows(diagnosis),
         "invariants": _invariants_show(diagnosis),

@@ -24,8 +24,8 @@ class Gauge:
     elements
         Their symbols, two or more.
     by
-        "composition": the compositions fix no more than sums of their energies. "pairs": they are together in a
-        structure, and the energy of a pair of atoms may be counted at either.
+        "composition": the compositions of the data fix only sums of their energies. "pairs": they are together in a
+        structure, and the energy of a pair of atoms may be counted at either atom.
     """
 
     elements: list[str]
@@ -34,7 +34,7 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True)
 class Gauges(Diagnostic):
-    """What no data of this kind can fix between elements.
+    """Splits of energy between elements that no data of this kind can fix.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ def gauges(embedding: Embedding) -> Gauges:
 
 
 def _groups(counts: np.ndarray) -> list[list[int]]:
-    """Return groups of elements that free combinations of their energies link."""
+    """Return groups of elements that are linked by free combinations of their energies."""
     from scipy.sparse.csgraph import connected_components
 
     null = determine(counts).null

@@ -42,7 +42,7 @@ class _Shell(NamedTuple):
     numbers: Integers
 
     def part_in(self, other: _Shell, off: float) -> float:
-        """Return which part of the neighbours has one of the same element in another shell within a distance."""
+        """Return the part of the neighbours that have one of the same element in another shell within a distance."""
         if not len(self.vectors) or not len(other.vectors):
             return 0.0
         apart = np.linalg.norm(self.vectors[:, None] - other.vectors[None], axis=2)
@@ -51,7 +51,7 @@ class _Shell(NamedTuple):
 
 
 def without_periods(atoms: Atoms) -> Flags:
-    """Return for each cell vector whether the structure does not continue along it: no period, or vacuum."""
+    """Return for each cell vector whether the structure ends along it, for lack of a period or by vacuum."""
     if not atoms.cell.volume:
         return np.asarray(~np.asarray(atoms.pbc) | ~atoms.cell.array.any(axis=1))
     heights = atoms.cell.volume / np.linalg.norm(np.cross(atoms.cell[[1, 2, 0]], atoms.cell[[2, 0, 1]]), axis=1)
@@ -93,7 +93,7 @@ def symmetry(atoms: Atoms) -> tuple[str, int]:
 
 
 def crystals_in(atoms: Atoms, parent: bool = False) -> Iterator[Atoms]:
-    """Yield primitive cells of what a structure is, or what its inside is a part of.
+    """Yield primitive cells of the crystals that a structure is, or is a part of.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def _is_simpler(crystal: Atoms, atoms: Atoms) -> bool:
 
 
 def periodic_part(atoms: Atoms) -> Atoms | None:
-    """Return the primitive cell whose repetition the inside of a structure is; None if it is not periodic.
+    """Return the primitive cell that repeats inside a structure; None if its inside is not periodic.
 
     A translation from an atom to another repeats the atom's surroundings, each neighbour to within OFF. Three short
     ones are the lattice, whose vectors and sites are means over all that agree with them.
@@ -175,7 +175,7 @@ def nearest_distance(atoms: Atoms) -> float | None:
 
 
 def _carved(atoms: Atoms) -> Atoms:
-    """Return the structure, or of a large one the LARGE/2 atoms that are nearest to its middle."""
+    """Return the structure, or the LARGE/2 atoms nearest to its middle if it is large."""
     if len(atoms) <= LARGE:
         return atoms
     away = np.linalg.norm(atoms.positions - np.median(atoms.positions, axis=0), axis=1)

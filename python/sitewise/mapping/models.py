@@ -39,10 +39,10 @@ class Model(ABC):
 
     @abstractmethod
     def energies(self, structure: Structure) -> Floats:
-        """Return the atomic energies of a structure [n], eV; raise Error, with its source, if there are none."""
+        """Return the atomic energies of a structure [n], eV; raise Error, which names its source, if there are none."""
 
     def knows(self, structure: Structure) -> bool:
-        """Return whether there are atomic energies of a structure."""
+        """Return whether the model has atomic energies of a structure."""
         return True
 
     def of_all(self, data: Dataset, reporter: Reporter) -> Floats:
@@ -138,7 +138,7 @@ def load_model(given: str, cflength: float, cfenergy: float, unit: float) -> Mod
     Raises
     ------
     Error
-        If there is no such directory, module or calculator.
+        There is no such directory, module or calculator.
     """
     if FACTORY.fullmatch(given) and not Path(given).exists():
         return CalculatorModel(load_calculator(given), given)
@@ -153,13 +153,19 @@ def as_model(given: Potential | Model) -> Model:
 
 
 def load_calculator(given: str, where: Path | None = None) -> Any:
-    """Return the calculator of ASE that MODULE:NAME names, also of a module in a folder, by default in that in which
-    the command runs.
+    """Return the calculator of ASE that MODULE:NAME names.
+
+    Parameters
+    ----------
+    given
+        MODULE:NAME.
+    where
+        Folder in which the module may be; by default the one in which the command runs.
 
     Raises
     ------
     Error
-        It cannot be imported or made, or is no calculator.
+        The calculator cannot be imported or made, or is no calculator.
     """
     module, _, name = given.partition(":")
     folder = str(where or Path.cwd())
@@ -183,7 +189,7 @@ def _is_function(found: Any) -> bool:
 
 
 def _checked(found: Any, structure: Structure, name: str) -> Floats:
-    """Return atomic energies as an array, if they are one."""
+    """Return atomic energies as an array [n]; raise Error if they are none."""
     try:
         energies = np.array(found, dtype=np.float64)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Structures that are made to be added to the data: cells of nearby phases and variants of what is there."""
+"""Structures that are made to be added to the data: cells of nearby phases, and variants of the structures given."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ class Distances:
 def suggestions(data: Dataset, targets: Dataset | None, cutoff: float, reporter: Reporter) -> Dataset:
     """Return structures that might help, without labels; the source of each describes it.
 
-    They are made of the kinds of structures in data and targets, of their elements alone, and no pair of atoms is
-    closer than CLOSE times the closest in the data.
+    They are variants of the kinds of structures in data and targets, and have their elements alone. No pair of atoms is
+    closer than CLOSE times the closest such pair in the data.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def _key(atoms: Atoms) -> tuple[int, ...]:
 def _all(
     sources: Sequence[Atoms], aims: Sequence[Atoms], symbols: list[str], distances: Distances, cutoff: float
 ) -> Iterator[Made]:
-    """Yield structures made of others, and small targets themselves: where nothing is like them, they help most."""
+    """Yield structures made of others, and small targets themselves, which help most if nothing is like them."""
     surfaces = max((int(without_periods(atoms).sum()) for atoms in sources), default=0)
     whole = [crystal for atoms in sources for crystal in crystals_in(atoms)]
     own = list(_crystals(sources, whole, symbols, distances))
@@ -195,7 +195,7 @@ def _free_atoms(sources: Sequence[Atoms], symbols: list[str], cutoff: float) -> 
 def _crystals(
     sources: Sequence[Atoms], whole: Sequence[Atoms], symbols: list[str], distances: Distances
 ) -> Iterator[Made]:
-    """Yield primitive cells of what structures are or are parts of, then others on their lattices."""
+    """Yield primitive cells of the crystals that structures are or are parts of, then others on their lattices."""
     kinds: dict[tuple[str, str], Atoms] = {}
     for crystal in whole:
         kinds.setdefault((crystal.get_chemical_formula(), symmetry(crystal)[0]), crystal)

@@ -86,7 +86,7 @@ def supercell(atoms: Atoms, at_most: int) -> Atoms:
 
 
 def taken_out(source: Made, n: int) -> Iterator[Made]:
-    """Yield the structure without n atoms of an element that are next to each other, for each element."""
+    """Yield the structure without n adjacent atoms of an element, for each element."""
     atoms, what = source
     if len(atoms) <= 2 * n:
         return
@@ -204,7 +204,7 @@ def thicker(source: Made) -> Iterator[Made]:
 
 
 def _between(heights: Floats, step: float) -> float | None:
-    """Return the height, near the middle, that is farthest from all atoms together with that a step above it."""
+    """Return the height near the middle that, together with the height a step above it, is farthest from all atoms."""
     low, high = float(heights.min()), float(heights.max())
     trials = np.linspace(low, high - step, 201)[1:-1]
     if high - low < 1.5 * step:

@@ -2,7 +2,7 @@
 
 Labels are those of the effective medium theory of K. W. Jacobsen, P. Stoltze and J. K. Norskov, Surf. Sci. 366, 394
 (1996), as in ASE, measured from free atoms. If all cells have as many atoms of copper as of gold, energy may move from
-all atoms of copper to all atoms of gold. The energy of a mixture from its elements does not change by this.
+all atoms of copper to all atoms of gold. This does not change the energy of mixing.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Settings:
 
 
 def run(settings: Settings, folder: Folder) -> Outcome:
-    """Diagnose each training set, then train on it."""
+    """Diagnose each training set, train on it, and compare errors with bars."""
     problem = targets()
     found = {}
     for number, (name, golds) in enumerate(SETS.items()):
@@ -95,11 +95,11 @@ def cell(gold: int, rng: np.random.Generator, amplitude: float) -> Atoms:
 
 
 def labelled(atoms: Atoms) -> Structure:
-    """Return the structure with energy, from free atoms, and forces."""
+    """Return the structure with its energy, relative to free atoms, and its forces."""
     from ase.calculators.emt import EMT, parameters
 
     copy = atoms.copy()
-    copy.calc = EMT()  # its zero are the elements' crystals
+    copy.calc = EMT()  # its energies are relative to the elements' crystals
     crystals = sum(parameters[symbol][0] for symbol in atoms.symbols)
     return Structure(atoms, float(copy.get_potential_energy() + crystals), copy.get_forces(), None, "alloy", "alloy")
 

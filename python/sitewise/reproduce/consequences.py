@@ -1,8 +1,8 @@
-"""What a user feels of an ad hoc mapping: surface energies of silicon, and a slab that is heated until it melts.
+"""Consequences of an ad hoc mapping: surface energies of silicon, and a slab that is heated until it melts.
 
-The networks are those of `ad-hoc`: all know slabs of 8 layers equally well, and some know bulk cells, too. Both have
+The networks are those of `ad-hoc`. All are trained on slabs of 8 layers, and some on bulk cells, too. Both kinds have
 right forces in a slab at rest. The ad hoc mapping makes atoms inside too high and atoms at surfaces too low in energy,
-so surfaces cost too little. A slab then opens more of them as soon as its atoms leave their places.
+so surface energies are too low. A slab then opens more surfaces as soon as its atoms leave their places.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def heat(calculator: BaseCalculator, steps: int, seed: int) -> dict[str, Any]:
 
 
 def melting_temperature(trajectory: Mapping[str, Any]) -> float:
-    """Return the first temperature at which the atoms inside have left their places, K; infinity if they do not."""
+    """Return the first temperature at which the atoms inside have left their places, K; infinity if they never do."""
     pairs = zip(trajectory["temperatures"], trajectory["displacements"], strict=True)
     return float(next((t for t, moved in pairs if moved > MELTED), np.inf))
 

@@ -1,7 +1,7 @@
-"""Training sets of several elements: what they determine of targets before training, and errors and bars after it.
+"""Training sets of several elements: error bars of targets before training, and errors and bars after it.
 
-A shift of all energies of one element by a constant changes no total energy of one composition but that all share. It
-cancels in every change that conserves the atoms of each element, such as a reaction or mixing.
+If all structures have one composition, a shift of all energies of one element by a constant shifts all total energies
+alike. It cancels in every change that conserves the atoms of each element, such as a reaction or mixing.
 """
 
 from __future__ import annotations

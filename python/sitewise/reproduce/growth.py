@@ -1,8 +1,8 @@
 """Growth of a potential for silicon, with Stillinger and Weber's potential as the oracle.
 
-From ten rattled crystals, rounds of labels are chosen by what they tell of the targets, at random, or by the spread of
-a committee. Then equal potentials are trained on equal numbers of labels, and tested on fresh structures of the
-targets.
+Growths begin with ten rattled crystals. Each round chooses labels by the error bars of the targets, at random, or by
+the spread of a committee. Then potentials are trained alike on equal numbers of labels, and tested on fresh structures
+of the targets.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def _trajectory(atoms: Atoms, kelvins: Sequence[float], steps: int, seed: int) -
 
 
 def grown(folder: Folder, settings: Settings, choice: str, seed: int) -> dict[str, Any]:
-    """Grow by a choice, and return the errors at each number of labels, and what the bars said at each round."""
+    """Grow by a choice, and return the errors at each number of labels, and the bars of each round."""
 
     def make() -> dict[str, Any]:
         out = folder.path / f"{choice}-{seed}"
@@ -237,7 +237,7 @@ def config(path: Path, settings: Settings, choice: str, seed: int) -> GrowConfig
 
 
 def _trained(out: Path, number: int, settings: Settings, seed: int) -> Potential:
-    """Return a potential that is trained on the labels of a round, alike for all choices."""
+    """Return a potential that is trained on the labels of a round, with the same settings for all choices."""
     files = [out / f"round-{number}" / name for name in ("data.xyz", "test.xyz")]
     tables = {
         "data": {"train": str(files[0]), "test": str(files[1])},

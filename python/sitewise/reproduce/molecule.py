@@ -1,8 +1,8 @@
-"""Molecules of hydrogen and oxygen: what a fixed stoichiometry leaves free, and what it does not.
+"""Molecules of hydrogen and oxygen: which energies a fixed stoichiometry leaves free.
 
 If all structures have two atoms of hydrogen for each of oxygen, energy may move from all hydrogen to all oxygen. The
 energies of molecules with another ratio are then free. Those of reactions are not, as long as the molecules are in the
-data. Water alone says nothing about a reaction.
+data. Water alone does not determine the energy of any reaction.
 
 Labels are Morse potentials between the atoms of a molecule, P. M. Morse, Phys. Rev. 34, 57 (1929), with energies of
 atomisation close to the measured ones.
@@ -64,7 +64,7 @@ class Settings:
 
 
 def run(settings: Settings, folder: Folder) -> Outcome:
-    """Diagnose each training set, then train on it."""
+    """Diagnose each training set, train on it, and compare errors with bars."""
     problem = targets()
     found = {}
     for number, name in enumerate(SETS):
@@ -77,7 +77,7 @@ def run(settings: Settings, folder: Folder) -> Outcome:
 
 
 def targets() -> Problem:
-    """Return each molecule, a little displaced, and the reactions."""
+    """Return each molecule with slightly displaced atoms, and the reactions."""
     rng = np.random.default_rng(TARGET)
     return Problem({name: mixture((name,), rng, 0.02) for name in PAIRS}, CHANGES)
 
@@ -114,7 +114,7 @@ def shape(name: str) -> Floats:
 
 
 def labels(name: str, positions: Floats) -> tuple[float, Floats]:
-    """Return energy from free atoms, eV, and forces [n, 3], eV/Angstrom, of a molecule."""
+    """Return the energy of a molecule relative to free atoms, eV, and its forces [n, 3], eV/Angstrom."""
     energy, forces = 0.0, np.zeros(positions.shape)
     for i, j, depth, stiffness, length in PAIRS[name]:
         vector = positions[j] - positions[i]
@@ -131,7 +131,8 @@ def labels(name: str, positions: Floats) -> tuple[float, Floats]:
 
 
 def checks(found: Mapping[str, Finding], problem: Problem) -> list[Check]:
-    """Check that a fixed stoichiometry leaves energies of molecules free, and only water alone those of reactions."""
+    """Check that a fixed stoichiometry leaves energies of molecules free, and that only water alone leaves those of
+    reactions open."""
     unlike = [list(problem.targets).index(name) for name in ("H2", "O2")]
     result = []
     for name, f in found.items():

@@ -1,6 +1,6 @@
 """Structures of silicon from molecular dynamics with the Stillinger-Weber potential.
 
-They can be as many and as large as the paper's: 350 slabs of 64 atoms and 832 clusters of 239 atoms with DFT labels
+Their number and size can be those of the paper's DFT data: 350 slabs of 64 atoms and 832 clusters of 239 atoms
 (supplement, section B).
 """
 
@@ -32,13 +32,13 @@ STEP, FRICTION = 2.0, 0.02  # fs, 1/fs
 APART = 50  # steps from one structure to the next
 STRETCHES = (0.97, 1.03)  # of the crystals
 AMPLITUDES = (0.03, 0.2)  # Angstrom, of the displacements in crystals
-HELD_OUT = 8  # there is one test trajectory for so many training ones
+HELD_OUT = 8  # training trajectories per test trajectory
 TRAIN, TEST = 0, 1  # streams of random numbers
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Number of trajectories of the training set, and of structures of each."""
+    """Number of trajectories of the training set, and number of structures of each."""
 
     trajectories: int
     structures: int
@@ -47,8 +47,8 @@ class Sampling:
 def sample(kind: str, sampling: Sampling, folder: Folder) -> tuple[Dataset, Dataset]:
     """Return training and test structures of "slabs", "clusters" or "crystals".
 
-    Each trajectory has its own start and is heated from COLD to HOT; it is kept in a file, and not made again. Crystals
-    are displaced and strained at random, as many as a trajectory has structures.
+    Each trajectory has its own start and is heated from COLD to HOT. It is kept in a file, and not made again. Crystals
+    are displaced and strained at random; there are as many as structures of a trajectory.
     """
     if kind == "crystals":
         train, test = (crystals(n, stream) for stream, n in ((TRAIN, sampling.structures), (TEST, HELD_OUT)))
@@ -67,7 +67,7 @@ def sample(kind: str, sampling: Sampling, folder: Folder) -> tuple[Dataset, Data
 
 
 def _kept(folder: Folder, name: str, make: Callable[[], Sequence[Structure]]) -> Sequence[Structure]:
-    """Return the structures of the file, which is made if it does not exist."""
+    """Return the structures of a file; make it if it does not exist."""
     if not (folder.path / name).exists():
         write_structures(folder.path / name, make())
     return list(Dataset.read(folder.path / name, reporter=Silent()))

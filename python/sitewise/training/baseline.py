@@ -1,4 +1,4 @@
-"""The repulsion of nuclei that a network is added to: its range, and the labels without it."""
+"""The repulsion of nuclei that networks are added to: its range, and the labels without it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ from ..structures import Structure
 from .parameters import atomic_offsets
 
 SAME = 1e-3  # eV, difference of the energies of two isolated atoms
-# Over the nearest distance: where switching off ends and where it begins. Found by cross-validation on training sets
-# alone, see "Accuracy on molybdenum and nickel" in docs/development/tried.md.
+# In units of the nearest distance: where switching off ends and where it begins. Chosen by cross-validation on training
+# sets alone, see "Accuracy on molybdenum and nickel" in docs/development/tried.md.
 OUTER, INNER = 0.8, 0.4
 
 Range = tuple[float, float]  # inner and outer distance, Angstrom
 
 
 def settled_baseline(config: Config, data: Dataset, reporter: Reporter) -> Config:
-    """Return the configuration with a range for the repulsion that is to follow the data: that of the shortest of the
-    nearest distances of pairs of elements. The preset "accurate" has the repulsion unless it is switched off."""
+    """Return the configuration with a range for the repulsion, if it is to follow the data.
+
+    The range is that of the shortest of the nearest distances of pairs of elements. The preset "accurate" has the
+    repulsion unless it is switched off.
+    """
     given = config.baseline.zbl
     if given != "auto" and (given is not None or config.symmetry_functions.preset != "accurate"):
         return config
@@ -88,12 +91,12 @@ def _isolated(data: Dataset) -> dict[str, float]:
 
 
 def without_baseline(data: Dataset, zbl: Range | None) -> Dataset:
-    """Return the structures with the labels that are left for the network.
+    """Return the structures with the labels that remain for the network, without the repulsion.
 
     Parameters
     ----------
     data
-        Structures; what has no label stays without it.
+        Structures; a missing label stays missing.
     zbl
         Range of the repulsion of nuclei, Angstrom; None for none, and the data themselves are returned.
 
@@ -109,7 +112,7 @@ def without_baseline(data: Dataset, zbl: Range | None) -> Dataset:
 
 
 def _repulsion(elements: Sequence[str], zbl: Range) -> Potential:
-    """Return a potential that has the repulsion alone: its networks are 0."""
+    """Return a potential of the repulsion alone, whose networks are 0."""
     n = len(elements)
     pairs = product(range(n), repeat=2)
     plan = _core.SymmetryFunctions(n, [SymmetryFunction(RADIAL, a, b, eta=0.0, cutoff=zbl[1]) for a, b in pairs])
@@ -139,8 +142,8 @@ def with_baseline(core: _core.Potential, zbl: Range | None) -> Potential:
 
 
 def in_lammps(elements: Sequence[str], cutoff: float, zbl: Range) -> Iterator[str]:
-    """Yield the lines that give the potential with its repulsion in LAMMPS's `pair_style hdnnp`; atom types are
-    numbered as the elements."""
+    """Yield the lines that add the repulsion to the potential in LAMMPS's `pair_style hdnnp`; atom types are numbered
+    as the elements."""
     from ase.data import atomic_numbers
 
     yield f"pair_style hybrid/overlay hdnnp {cutoff:.10g} dir DIR zbl {zbl[0]:.10g} {zbl[1]:.10g}"

@@ -1,7 +1,7 @@
-"""Replicas that disagree where the data are silent.
+"""Replicas that disagree where the data leave energies open.
 
-Networks that are trained alike from different first weights agree on atomic energies that no data fix, since L2 leads
-all of them to the same smooth ones. So each replica is pulled towards a random draw of what the data leave open.
+Networks that are trained alike from different first weights agree on atomic energies that no data determine, since the
+L2 term leads all of them to the same smooth ones. So each replica is pulled towards a random draw of the open energies.
 Source: anchored ensembles, T. Pearce et al., AISTATS 2020; here the anchors are functions in place of weights, drawn
 from the Gaussian process of `sitewise.mapping`. The numbers are those of "Replicas" in docs/development/tried.md.
 """
@@ -24,7 +24,7 @@ from .inputs import Inputs
 from .optimizers import LBFGS, Objective, silent_line_searches
 from .random_streams import Stream, random_numbers
 
-OPEN = 0.03  # eV, RMS over environments, from which on a combination of atomic energies is open
+OPEN = 0.03  # eV, RMS over environments, above which a combination of atomic energies is open
 WIDER = 3.0  # deviation of a draw over that of the process, which is too small for networks where ratios hardly change
 PULL = 0.001  # weight in the loss of the mean square of the distance (eV) of atomic energies from their draw
 ITERATIONS = 60
@@ -32,18 +32,18 @@ ITERATIONS = 60
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probes:
-    """Some environments of the data, as different as possible, whose atomic energies are looked at.
+    """Some environments of the data, as different as possible, whose atomic energies are pulled.
 
     Attributes
     ----------
     inputs
-        Those of the networks [m_e, n], for each element.
+        Inputs of the network [m_e, n], for each element.
     """
 
     inputs: list[Floats]
 
     def energies(self, core: _core.Potential) -> Floats:
-        """Return the atomic energies [m], eV, about those of the elements."""
+        """Return the atomic energies [m], eV, relative to those of the elements."""
         each = [network.evaluate(own)[0].ravel() for network, own in zip(core.networks, self.inputs, strict=True)]
         return np.concatenate(each)
 
@@ -55,7 +55,7 @@ class Probes:
 
 
 class PulledObjective(Objective):
-    """The loss with a term that pulls the atomic energies of some environments to given ones, [m], eV."""
+    """The loss with a term that pulls the atomic energies of some environments to given energies [m], eV."""
 
     def __init__(self, inputs: Inputs, potential: _core.Potential, probes: Probes, energies: Floats) -> None:
         super().__init__(inputs.train, potential, inputs.parameters, inputs.config.training)
@@ -72,15 +72,16 @@ class PulledObjective(Objective):
 
 
 def set_apart(inputs: Inputs, potential: _core.Potential, trained: Sequence[Floats]) -> list[Floats]:
-    """Return the parameters [n] of replicas after each was pulled towards its draw; as they were where the data leave
-    nothing open, or have no energies.
+    """Return the parameters [n] of replicas after each was pulled towards its draw.
+
+    They are unchanged if the data leave nothing open, or have no energies.
 
     Parameters
     ----------
     inputs
-        What the replicas were trained on.
+        Data and settings that the replicas were trained with.
     potential
-        A potential of theirs, whose weights are overwritten.
+        A potential of the replicas' shape, whose weights are overwritten.
     trained
         Parameters of each replica after training [n].
     """
@@ -108,7 +109,7 @@ def open_offsets(inputs: Inputs, replicas: int) -> tuple[Probes, Floats]:
     """Return some environments and random changes of their atomic energies that the data leave open [replicas, m], eV.
 
     The changes have WIDER times the standard deviation of the Gaussian process in combinations that are OPEN, and are 0
-    in others. Their mean over the replicas is 0 and their sample deviation exact, so the mean of the ensemble stays.
+    in others. Their mean over the replicas is 0 and their sample deviation is exact. So the mean of the ensemble stays.
     """
     functions = inputs.functions
     structures = without_baseline(inputs.train.data, range_of(inputs.config))
@@ -132,7 +133,7 @@ def open_offsets(inputs: Inputs, replicas: int) -> tuple[Probes, Floats]:
 
 
 def _matrices(seed: int, _: Stream, number: int) -> np.random.Generator:
-    """Return random numbers of a matrix, others than those of training."""
+    """Return random numbers of a matrix, which differ from those of training."""
     return random_numbers(seed, Stream.OFFSETS, 1 + number)
 
 

@@ -69,11 +69,20 @@ def require_same(config: Config, start: Potential, data: Dataset) -> Config:
 
 
 def widened(start: Potential, training_set: TrainingSet, closest: Floats) -> _core.Potential:
-    """Return the same function of structures, scaled to the range of its own data and of the training set together,
-    whose `closest_distances` are given. If those of its own data are unknown, they stay so.
+    """Return the same potential with a scaling to the range of its own data and of the training set together.
 
-    x = a G + b of the old scaling is c x' + d of the new one, so weights of the first layer are multiplied by c and its
-    biases take d. Energies are in eV, without normalisation.
+    x = a G + b of the old scaling is c x' + d of the new one. So weights of the first layer are multiplied by c, and d
+    is added to its biases. Energies are in eV, without normalisation.
+
+    Parameters
+    ----------
+    start
+        The potential.
+    training_set
+        The new data.
+    closest
+        Closest distances of pairs of elements in the new data, Angstrom. They are left out if those of the potential's
+        own data are unknown.
     """
     core = start.core
     old, unit, mean = core.scaling, core.normalization[1], core.normalization[0]
@@ -93,7 +102,7 @@ def widened(start: Potential, training_set: TrainingSet, closest: Floats) -> _co
 
 
 def _together(old: Floats, new: Floats) -> Floats:
-    """Return minimum, maximum, mean and sigma [4, n]; mean and sigma stay."""
+    """Return minimum, maximum, mean and sigma [4, n] of both; mean and sigma are those of the old."""
     return np.stack([np.minimum(old[0], new[0]), np.maximum(old[1], new[1]), old[2], old[3]])
 
 
@@ -121,7 +130,7 @@ class FrozenParameters(Parameters):
     kept
         All parameters at the start [all].
     free
-        Places of those that are trained [n].
+        Indices of the parameters that are trained [n].
     """
 
     kept: Floats
@@ -149,7 +158,7 @@ class FrozenParameters(Parameters):
 
 
 def frozen(parameters: Parameters, theta: Floats, layers: int) -> tuple[Parameters, Floats]:
-    """Return the parameters without those of so many first layers of each network, and their values."""
+    """Return the parameters without those of the first `layers` layers of each network, and their values."""
     if layers == 0:
         return parameters, theta
     free = np.concatenate(

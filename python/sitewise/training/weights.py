@@ -34,7 +34,7 @@ def atom_weights(data: Dataset, settings: Training) -> list[Floats] | None:
     Raises
     ------
     Error
-        A column has not one number for each atom, or one that is negative or not finite.
+        A column does not have one number for each atom, or a number is negative or not finite.
     """
     if settings.atom_weights is None:
         return None
@@ -42,7 +42,7 @@ def atom_weights(data: Dataset, settings: Training) -> list[Floats] | None:
 
 
 def require_weights(data: Dataset, settings: Training) -> None:
-    """Raise Error if no structure has a weight of the names that are given."""
+    """Raise Error if no structure has a weight of a name that the settings give."""
     for setting, columns in (("structure_weights", False), ("atom_weights", True)):
         name = getattr(settings, setting)
         if name is not None and not any(name in (s.atoms.arrays if columns else s.atoms.info) for s in data):

@@ -1,1 +1,1 @@
-"""What a referee asks of a finished potential: `sitewise validate`."""
+"""Properties of crystals by a finished potential: `sitewise validate`."""

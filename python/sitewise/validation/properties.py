@@ -1,7 +1,7 @@
 """Properties of a crystal by a calculator of ASE, each in two parts: its structures, and a measurement of them.
 
-Error bars are differences between measurements, of the same structures, by the potential and by its weights changed a
-little, so a measurement does not relax anything.
+Error bars are differences between measurements of the same structures by the potential and by potentials with slightly
+different weights. A measurement therefore does not relax anything.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import BaseCalculator
 
-FORCE, STEPS = 0.005, 400  # eV/Angstrom and most steps of a relaxation
+FORCE, STEPS = 0.005, 400  # largest force at the end of a relaxation, eV/Angstrom, and its most steps
 VOLUMES = np.linspace(0.9, 1.1, 11)  # of the relaxed one
 STRAIN = 0.005
 WIDTH, MOST = 10.0, 300  # least width (Angstrom) and most atoms of a supercell
 VACUUM = 12.0  # Angstrom between surfaces
 FACES = ((1, 0, 0), (1, 1, 0), (1, 1, 1))
 SHORTEST, LONGEST, SPACING = 0.3, 6.0, 0.05  # Angstrom, of dimers
-WALL, FOOT = 50.0, 5.0  # eV, least height at the shortest distance, and from where on the wall has to rise
+WALL, FOOT = 50.0, 5.0  # eV, least height at the shortest distance, and height above which the wall has to rise
 DISPLACED, PHONON_WIDTH = 0.01, 8.0  # Angstrom
 TEMPERATURE = 300.0  # K
 STEP = {True: 0.5, False: 1.0}  # fs, with and without hydrogen
@@ -47,9 +47,9 @@ class Measured:
     curves
         Pairs of arrays x, y by their names.
     notes
-        Sentences on what is striking.
+        Sentences about unusual results.
     marks
-        Names of places on the x axis.
+        Places on the x axis and their names.
     """
 
     values: dict[str, float] = field(default_factory=dict)
@@ -59,14 +59,14 @@ class Measured:
 
 
 class Property(ABC):
-    """A property.
+    """A property of a crystal.
 
     Attributes
     ----------
     title
         Heading of its results.
     has_bars
-        Whether measurements by draws of the weights mean something: not for trajectories, which are chaotic.
+        Whether measurements by draws of the weights give error bars. Trajectories give none, since they are chaotic.
     """
 
     title: ClassVar[str]
@@ -74,7 +74,7 @@ class Property(ABC):
 
     @abstractmethod
     def structures(self, crystal: Atoms, calculator: BaseCalculator) -> Any:
-        """Return what is measured, relaxed with a calculator, from a relaxed primitive cell."""
+        """Return the structures that are measured, made of a relaxed primitive cell and relaxed with a calculator."""
 
     @abstractmethod
     def measure(self, structures: Any, calculator: BaseCalculator) -> Measured:
@@ -87,7 +87,7 @@ def relaxed(atoms: Atoms, calculator: BaseCalculator, cell: bool = False) -> Ato
     Raises
     ------
     Error
-        Forces do not become small.
+        Forces are still above FORCE after STEPS steps.
     """
     from ase.filters import FrechetCellFilter
     from ase.optimize import FIRE
@@ -116,8 +116,8 @@ def stress(atoms: Atoms, calculator: BaseCalculator) -> Floats:
 
 
 def supercell(crystal: Atoms, width: float, most: int = MOST) -> Atoms:
-    """Return the repetition of a cell that is at least so wide (Angstrom) in each direction, or has at most so many
-    atoms."""
+    """Return the repetition of a cell that is at least `width` Angstrom wide in each direction, or less wide with at
+    most `most` atoms."""
     lengths = crystal.cell.volume / np.linalg.norm(np.cross(crystal.cell[[1, 2, 0]], crystal.cell[[2, 0, 1]]), axis=1)
     repeat = np.maximum(1, np.ceil(width / lengths)).astype(int)
     while repeat.prod() * len(crystal) > most and repeat.max() > 1:
@@ -156,7 +156,7 @@ class EquationOfState(Property):
 
 
 class ElasticConstants(Property):
-    """Elastic constants from stresses of strained cells, whose ions relax."""
+    """Elastic constants from stresses of strained cells with relaxed atoms."""
 
     title = "Elastic constants"
 
@@ -180,7 +180,7 @@ class ElasticConstants(Property):
 
     @staticmethod
     def _strained(crystal: Atoms, k: int, sign: int) -> Atoms:
-        """Return a cell with Voigt's strain k."""
+        """Return a cell with component k of Voigt's strain."""
         strain = np.zeros((3, 3))
         i, j = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))[k]
         strain[i, j] += sign * STRAIN / 2
@@ -281,7 +281,7 @@ class Surfaces(Property):
 
 
 class Dimers(Property):
-    """Energies of two atoms alone, down to the core."""
+    """Energies of two isolated atoms, down to short distances."""
 
     title = "Dimers"
 
@@ -330,7 +330,8 @@ class Dynamics(Property):
 
     @staticmethod
     def _thermal(crystal: Atoms, calculator: BaseCalculator) -> tuple[Atoms, float]:
-        """Return a copy at twice the temperature, of which half becomes potential energy, and the time step (fs)."""
+        """Return a copy with velocities of twice the temperature, and the time step (fs); half of the kinetic energy
+        becomes potential energy."""
         from ase.units import kB
 
         atoms = crystal.copy()

@@ -1,4 +1,4 @@
-"""Measures all properties of some crystals by a potential, with bars, and by a reference."""
+"""Measure all properties of some crystals by a potential, with error bars, and by a reference."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 DRAWS = 8  # of the posterior of the weights
-LITTLE = 1e-3  # part of a deviation of the weights by which they are changed: bars belong to linearised networks
+LITTLE = 1e-3  # part of a deviation by which weights are changed, since bars are those of linearised networks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,11 +36,11 @@ class Finding:
     title
         Name of the property.
     found
-        By the potential.
+        Results of the potential.
     bars
         Standard deviation of each value that has one.
     reference
-        By the reference; None without one, and for trajectories.
+        Results of the reference; None without one, and for trajectories.
     """
 
     title: str
@@ -68,7 +68,7 @@ class Validated:
     findings: list[Finding]
 
     def to_json(self) -> dict[str, Any]:
-        """Return what is written as JSON."""
+        """Return the crystal as it is written to JSON."""
         return {"name": self.name, "source": self.source, "properties": [_json(finding) for finding in self.findings]}
 
 
@@ -80,7 +80,7 @@ def validate(
     Parameters
     ----------
     potential
-        The potential; with a posterior of its weights values have error bars.
+        The potential. Values have error bars if it has a posterior of its weights.
     crystals
         Crystals in any cell; they are relaxed.
     reference
@@ -157,13 +157,13 @@ def _by_reference(compute: Callable[[], Result]) -> Result:
 
 
 def _deviation(drawn: Sequence[float | None], value: float) -> float | None:
-    """Return the root mean square of what the deviations of the weights change; None without a posterior."""
+    """Return the root mean square change by deviations of the weights; None without a posterior."""
     differences = [(one - value) / LITTLE for one in drawn if one is not None]
     return float(np.sqrt(np.mean(np.square(differences)))) if differences else None
 
 
 def _draws(potential: Potential) -> list[BaseCalculator]:
-    """Return calculators of potentials whose weights have a LITTLE of their deviation in the posterior; none without
+    """Return calculators of potentials whose weights are changed by LITTLE times a draw of the posterior; none without
     a posterior."""
     posterior = potential.posterior
     if posterior is None:
