@@ -124,6 +124,14 @@ def test_a_growth_has_its_rounds(whole):
     for s in labels:
         s.atoms.calc = StillingerWeber()
         assert s.atoms.get_potential_energy() == pytest.approx(s.energy, abs=1e-5)
+    # The potential's bars grow by what fresh labels show of them.
+    for before, r in zip(grown.rounds, grown.rounds[1:], strict=False):
+        told = json.loads((folder / "out" / f"round-{r.number}" / "targets.json").read_text())[0]
+        model = Potential.load(folder / "out" / f"round-{r.number}" / "run" / "potential")
+        bar = model.bars(read(folder / "crystal.xyz")).energy / 2
+        factor = max(1.0, before.fresh.energy_rmse / before.fresh.energy_bar)
+        assert told["potential"] == pytest.approx(bar * factor, rel=1e-4)
+        assert r.bars[told["target"]] == max(told["potential"], told["labels"])
     # One in ten labels is held out, and stays so.
     parts = [
         [

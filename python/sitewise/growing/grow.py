@@ -89,6 +89,7 @@ class Round:
         Structures that its potential was trained on or scaled by.
     bars
         Error bar of each target, eV/atom: the larger of the one that the labels leave and the one of the potential.
+        The latter is multiplied by error over bar of the last fresh labels if these errors were larger.
     worst
         Name of the target with the largest bar.
     fresh
@@ -362,7 +363,7 @@ class _Round:
         path = self.folder / "targets.json"
         if not path.exists():
             aims = self.growth.targets
-            own = np.array([bars_of(self.model, s.atoms).energy / len(s.atoms) for s in aims])
+            own = self.factor * np.array([bars_of(self.model, s.atoms).energy / len(s.atoms) for s in aims])
             rows = [
                 {"target": name, "labels": float(f"{a:.6g}"), "potential": float(f"{b:.6g}")}
                 for name, a, b in zip(self.growth.names, self.known.bars(), own, strict=True)
@@ -370,6 +371,15 @@ class _Round:
             write_text(path, json.dumps(rows, indent=1) + "\n")
         rows = json.loads(path.read_text(encoding="utf-8"))
         return np.array([max(row["labels"], row["potential"]) for row in rows])
+
+    @property
+    def factor(self) -> float:
+        """Factor of the potential's bars: error over bar of the last fresh labels, which no training saw, if above 1.
+
+        The few labels that are held out say little about the size of the bars.
+        """
+        fresh = self.growth.rounds[-1].fresh if self.growth.rounds else None
+        return max(1.0, fresh.energy_rmse / fresh.energy_bar) if fresh and fresh.energy_bar else 1.0
 
     def judged_ended(self, spent: int, seconds: float) -> End | None:
         """Return why the growth ends with this round's potential; None if it continues."""

@@ -62,8 +62,9 @@ def save_page(folder: Path, rounds: Sequence[Round], accuracy: float, sentence: 
         *(f"<tr>{''.join(f'<td>{for_html(cell)}</td>' for cell in row)}</tr>" for row in rows(rounds)),
         "</table></div>",
         "<p>The bar of a target is the larger of two: the one that the labels leave, and the one of the potential. "
-        "Fresh labels are those that a round asks for; its potential is not trained on them. A trajectory ends at a "
-        "bar beyond its threshold, after its steps, or where atoms come too close.</p>",
+        "The latter is enlarged if the fresh labels of the round before had larger errors than bars. Fresh labels are "
+        "those that a round asks for; its potential is not trained on them. A trajectory ends at a bar beyond its "
+        "threshold, after its steps, or where atoms come too close.</p>",
         "<h2>Targets after the last round</h2>",
         "<table><tr><th>target</th><th>bar meV/atom</th></tr>",
         *(
