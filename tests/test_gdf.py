@@ -86,7 +86,9 @@ def objective():
             labelled.append(Structure(atoms, found["energy"] + noise, forces, None, "", "a place"))
         data = Dataset(labelled)
         prepared = PreparedData(data, FeatureSource().prepare_here(data, functions))
-        settings = Training.model_validate({"force_weight": 0.3, "l2": 1e-3, "group_weights": {"": 2.0}})
+        settings = Training.model_validate(
+            {"force_weight": 0.3, "stress_weight": 0.0, "l2": 1e-3, "group_weights": {"": 2.0}}
+        )
         prepared.weigh(settings, gdf_weights(data, prepared.prepared, functions, None, QUIET))
         parameters = plain_parameters(potential)
         return optimizers.Objective(prepared, potential, parameters, settings)
