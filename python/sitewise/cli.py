@@ -171,7 +171,7 @@ def grow(
 ) -> None:
     """Grow a potential from a few labelled structures, or none, until its error bars on the targets are small enough.
 
-    Each round trains, explores by molecular dynamics, chooses structures by what they tell of the targets, and has them
+    Each round trains, explores by molecular dynamics, chooses structures by the error bars of the targets, and has them
     labelled. The command continues an interrupted growth.
     """
     from .growing.grow import grow as grow_potential
@@ -607,7 +607,7 @@ def validate(
     energy_unit: EnergyUnit = None,
     quiet: Quiet = False,
 ) -> None:
-    """Compute what a referee asks of a potential, with error bars and beside a reference.
+    """Compute properties of crystals by a potential, with error bars, and compare them with a reference.
 
     For each crystal: E(V), elastic constants, phonons (with phonopy), vacancy and surface energies, dimers down to the
     core, drift at constant energy, and a short run at constant pressure.

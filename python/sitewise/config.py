@@ -343,7 +343,7 @@ class Training(Table):
 
 
 class Baseline(Table):
-    """What the network is added to."""
+    """Energies and forces that the network is added to."""
 
     atom_energies: dict[str, Annotated[float, Field(allow_inf_nan=False)]] | Literal["least squares", "isolated"] = (
         "least squares"

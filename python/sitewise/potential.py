@@ -317,8 +317,7 @@ class Potential:
         return f"atom {atom} ({symbol}) {'has ' + ', and '.join(found) if found else 'is inside'}"
 
     def _close_neighbor(self, atoms: Atoms, atom: int) -> str | None:
-        """Return what to say of the neighbour of an atom that is closer than any in the training data, if there is
-        one."""
+        """Return a phrase on the neighbour of an atom that is closer than any in the training data, if there is one."""
         closest = self.core.scaling.closest
         if not closest.size:
             return None

@@ -1,4 +1,4 @@
-"""Named sets of symmetry functions. docs/reference.md says what is in each."""
+"""Named sets of symmetry functions. docs/reference.md describes each."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class SymmetryFunctions:
     def preset(
         cls, name: str, elements: Sequence[str], cutoff: float | None = None, distances: Floats | None = None
     ) -> SymmetryFunctions:
-        """Make a preset set of functions; docs/reference.md says what is in each.
+        """Make a preset set of functions; docs/reference.md describes each.
 
         Parameters
         ----------

@@ -134,7 +134,7 @@ def explored_by_command(
     assert table.command is not None
     shutil.rmtree(out, ignore_errors=True)
     make_folder(out)
-    reporter.say(f"{table.command}: explores")
+    reporter.say(f"exploring by {table.command}")
     run_command(table.command, folder, potential, out)
     files = sorted(path for path in out.iterdir() if path.is_file())
     if not files:

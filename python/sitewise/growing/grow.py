@@ -49,7 +49,7 @@ ENDINGS: dict[End, str] = {
     "rounds": "the budget of rounds is spent",
     "hours": "the budget of hours is spent",
     "nothing new": "the trajectories find no structure that is not labelled already",
-    "waiting": "labels are waited for",
+    "waiting": "labels are missing",
 }
 
 
@@ -244,7 +244,7 @@ class _Growth:
             found = Dataset.read(config.data.train, reporter=self.reporter, **config.data.reading())
             bad = next((s for s in found if s.energy is None), None)
             if bad is not None:
-                raise Error(f"{bad.source}: has no energy, all structures to begin with need one")
+                raise Error(f"{bad.source}: has no energy, but each structure to begin with needs one")
             return found
         folder = self.out / FIRST
         make_folder(folder)
@@ -268,7 +268,7 @@ class _Growth:
             if unknown:
                 raise Error(
                     f"{s.source}: has {', '.join(unknown)}, which no labelled structure to begin with has; without "
-                    "[data] they are made of the starts"
+                    "[data] these are copies of the starts"
                 )
 
     def _report(self, done: Round) -> None:
@@ -475,7 +475,7 @@ class _Round:
         if least > max(UNLIKE, TIMES * float(of_energies[1].max())):
             raise Error(
                 f"{self.folder / 'labels.xyz'}: all energies differ by {least:.3g} eV/atom or more from those of the "
-                "potential: does the oracle calculate as the data to begin with were, with the same energies of free "
+                "potential: is the oracle's method that of the data to begin with, with the same energies of free "
                 "atoms?"
             )
         rms = [float(f"{np.sqrt(np.mean(row**2)):.6g}") for row in (*of_energies, *of_forces)]

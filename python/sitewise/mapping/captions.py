@@ -119,7 +119,7 @@ def _merges_show(diagnosis: Diagnosis) -> str:
         around = [part.r_g(max(1, n_big // 2)), part.r_g(n_big), part.r_g(2 * n_big)]
         shown = ", ".join("none" if r_g is None else f"{r_g:.3g}" for r_g in around)
         lines.append(f"for half, once and twice n_big r_g of {element} is {shown}")
-    return f"{sentence('; '.join(lines))}. A number that changes much says little about the data."
+    return f"{sentence('; '.join(lines))}. A number that changes much shows little about the data."
 
 
 def _barcode_shows(diagnosis: Diagnosis) -> str:

@@ -53,7 +53,7 @@ class TargetAtoms:
     known
         Determinability of their energies [m].
     energies
-        Their energies by the model [m], eV; None without a model, or if it does not know all of them.
+        Their energies by the model [m], eV; None without a model, or if it lacks some of them.
     """
 
     embedding: Embedding
@@ -151,7 +151,7 @@ def diagnose(
     potential
         Potential or other model to judge, at the invariant points among all structures.
     candidates
-        Structures that might be added, ranked by what their energies and forces tell of the targets.
+        Structures that might be added, ranked by the error bars that targets would have with them.
     target
         Structures that the potential is made for. Their labels do not enter the error bars.
     other

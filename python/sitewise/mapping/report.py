@@ -126,8 +126,8 @@ def _target_table(diagnosis: Diagnosis, targets: Sequence[Target]) -> str:
         cells += [] if not errors else ["", ""] if error is None else [f"{1e3 * error.error:+.1f}", _cause(error.cause)]
         rows.append(_row(cells, "open" if target.open else ""))
     limit = f"open above {meV(diagnosis.judgement.accuracy)}"
-    head = ["structure", f"error bar (meV/atom), {limit}", "because of", "its least known atom (meV)"]
-    head += ["error of the model (meV/atom)", "because of"] if errors else []
+    head = ["structure", f"error bar (meV/atom), {limit}", "cause", "largest bar of its atoms (meV)"]
+    head += ["error of the model (meV/atom)", "cause"] if errors else []
     return _table(head, rows, len(ranked))
 
 
@@ -184,7 +184,7 @@ def _model(diagnosis: Diagnosis, found: Verdict) -> list[str]:
     if accuracy.invariants:
         points = sorted(accuracy.invariants, key=lambda point: (not point.counts, -abs(point.delta)))
         rows = [_row(_invariant_cells(diagnosis, point)) for point in points[:ROWS]]
-        head = ("invariant point", "atomic energy - E/N (meV)", "error bar (meV)", "because of", "tests the mapping")
+        head = ("invariant point", "atomic energy - E/N (meV)", "error bar (meV)", "cause", "tests the mapping")
         parts.append(_table(head, rows, len(points)))
     if diagnosis.partition.undetermined_offsets:
         clusters = accuracy.split.clusters

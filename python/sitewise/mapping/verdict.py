@@ -65,7 +65,7 @@ class Verdict(NamedTuple):
 
 
 def verdict(diagnosis: Diagnosis) -> list[str]:
-    """Answer whether atomic energies can be trusted, say what to do next and, last, how this was found."""
+    """Return sentences on whether atomic energies can be trusted, what to do next and, last, how this was found."""
     return [line for part in Verdict.of(diagnosis) for line in part]
 
 
@@ -112,7 +112,8 @@ def _cluster_lines(diagnosis: Diagnosis) -> list[str]:
     if not entry.nullity:
         return [
             *lines,
-            "no combination of the clusters' energies is quite free; nearly free ones show below only",
+            "no combination of the clusters' energies is quite free; nearly free ones show only in the open part of "
+            "the atomic energies",
         ]
     free = "combination of their energies is" if entry.nullity == 1 else "combinations of their energies are"
     lines.append(f"{entry.nullity} {free} free: total energies do not fix {'it' if entry.nullity == 1 else 'them'}")
@@ -133,7 +134,7 @@ def _composition_lines(diagnosis: Diagnosis) -> list[str]:
 
 
 def _gauge_lines(meaningless: Sequence[Gauge]) -> list[str]:
-    """Name the elements whose atomic energies mean nothing alone."""
+    """Return sentences that name the elements whose atomic energies mean nothing alone."""
     lines = []
     for gauge in meaningless:
         if gauge.by == "composition":
@@ -147,7 +148,7 @@ def _gauge_lines(meaningless: Sequence[Gauge]) -> list[str]:
         names = sorted({element for pair in pairs for element in pair})
         lines.append(
             f"the energy of pairs {_listed(['-'.join(pair) for pair in pairs])} may be counted at either atom: in "
-            f"structures with both, atomic energies of {_listed(names, 'or')} alone mean nothing, and sums do"
+            f"structures with both, atomic energies of {_listed(names, 'or')} alone mean nothing; only their sums do"
         )
     return lines
 
@@ -199,7 +200,7 @@ def meV(energy: float) -> str:
 
 
 def _unlabelled_lines(diagnosis: Diagnosis, targets: Sequence[Target]) -> list[str]:
-    """Say what is open of targets as parts of variances, for lack of labels."""
+    """Return the open parts of the variances of targets, as sentences, for lack of labels."""
     bad = [target for target in targets if target.open]
     if not bad:
         return ["the target is determined" if len(targets) == 1 else f"all {len(targets)} targets are determined"]
@@ -213,7 +214,7 @@ def _unlabelled_lines(diagnosis: Diagnosis, targets: Sequence[Target]) -> list[s
 
 
 def _hint(judgement: Judgement) -> list[str]:
-    """Say how to find out what to add."""
+    """Return a sentence on how to find out what to add."""
     if judgement.undetermined_targets:
         return ["--suggest FILE writes structures that would help, --candidates ranks those that you have"]
     return []
@@ -236,7 +237,7 @@ def described(diagnosis: Diagnosis, row: Candidate) -> str:
 
 
 def _candidate_line(diagnosis: Diagnosis, row: Candidate, number: int) -> str:
-    """Say what adding a structure, after those before it, reaches in total."""
+    """Return a sentence on the error bars with a structure and all before it."""
     line = f"{'add then' if number else 'add first'} {described(diagnosis, row)}: "
     after = " with those before" if number else ""
     if row.mends is None:
@@ -283,7 +284,7 @@ def _accuracy_lines(diagnosis: Diagnosis, accuracy: Accuracy) -> list[str]:
 
 
 def _split_line(split: ModelDifference) -> str:
-    """Say how much of the clusters' energies has a meaning."""
+    """Return a sentence on how much of the clusters' energies has a meaning."""
     return (
         f"of the clusters' energies, less their element's, the data determine {1e3 * split.determined_rms:.1f} meV "
         f"(RMS) and leave {1e3 * split.undetermined_rms:.1f} meV free: any other free part gives the same totals"
@@ -291,7 +292,7 @@ def _split_line(split: ModelDifference) -> str:
 
 
 def _invariant_line(diagnosis: Diagnosis, counted: Sequence[InvariantPoint]) -> str:
-    """Say how large the errors at the invariant points that count are."""
+    """Return a sentence on the errors at the invariant points that count."""
     worst = max(counted, key=lambda point: abs(point.delta))
     rms = 1e3 * float(np.sqrt(np.mean([point.delta**2 for point in counted])))
     return (
@@ -310,7 +311,7 @@ ADVICE = {
 
 
 def _wrong_lines(accuracy: Accuracy) -> list[str]:
-    """Say which energies are wrong, for what reason, and what to do."""
+    """Return sentences on which energies are wrong, for what cause, and what to do."""
     lines = []
     for cause, advice in ADVICE.items():
         crystals = [point for point in accuracy.invariants if point.cause == cause]

@@ -30,8 +30,8 @@ def viewer(diagnosis: Diagnosis) -> str:
     names = ("meta", "map", "structure", "info")
     config = for_script({name: name for name in names})
     first = "targets, then the structures" if diagnosis.targets else "structures"
-    return f"""<p>The {first} with the least known atoms; yellow is open. Click an atom in the map, turn its structure
-with the mouse; the menus change what colours them.</p>
+    return f"""<p>The {first} with the least known atoms; yellow is open. Click an atom in the map, and turn its
+structure with the mouse. The menus choose what the colours show.</p>
 <div class="viewer"><div><div id="meta"></div><div id="map"></div></div>
 <div><div id="structure"></div><div id="info"></div></div></div>
 <script>{_in_script(library)}</script>

@@ -113,7 +113,7 @@ def _parts(
 
 
 def _warn_of_shared(known: Dataset, held_out: Dataset, reporter: Reporter, name: str = "test") -> None:
-    """Warn of held-out structures that are trained on: their errors say nothing about others."""
+    """Warn of held-out structures that are trained on, since their errors show nothing about others."""
     coordinates = {_coordinates(s.atoms) for s in known}
     shared = [s.source for s in held_out if _coordinates(s.atoms) in coordinates]
     if shared:

@@ -194,7 +194,7 @@ class Monitor:
         ]
 
     def summary(self, deltas: Sequence[float], causes: Sequence[ErrorCause | None]) -> str:
-        """Return a sentence that says how large the errors are, and why."""
+        """Return a sentence on the errors and their causes."""
         wrong = [f"{word} at {causes.count(word)}" for word in get_args(ErrorCause) if word in causes]
         return self._errors(deltas) + (f"; wrong by {', '.join(wrong)}" if wrong else "")
 

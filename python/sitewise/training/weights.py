@@ -82,5 +82,7 @@ def _checked(structure: Structure, value: object, name: str | None, shape: tuple
         numbers = np.array(np.nan)
     if numbers.shape != shape or not np.all(np.isfinite(numbers) & (numbers >= 0)):
         expected = "a number of at least 0" + (" for each atom" if shape else "")
-        raise Error(f"{structure.source}: {printable(str(name))} is not a weight, expected {expected}")
+        raise Error(
+            f"{structure.source}: {printable(str(name))} is not a weight: found {printable(value)}, expected {expected}"
+        )
     return numbers
