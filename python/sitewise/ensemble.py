@@ -1,4 +1,4 @@
-"""Ensembles: potentials trained alike from different first weights, their mean and their spread."""
+"""Ensembles: potentials trained on the same data from different first weights, their mean and their spread."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 class EnsembleEvaluation(Evaluation):
     """The means over the members, and their sample standard deviations.
 
-    Replicas that `train` makes disagree about atomic energies that the data leave open, so their spread sees these. It
-    does not see errors that all members share, which have the same data and functions.
+    Replicas that `train` makes disagree about atomic energies that the data leave open, so their spread shows these. It
+    does not include errors that all members share, which have the same data and functions.
 
     Attributes
     ----------
     energy_spread
-        eV.
+        Of the total energy, eV.
     energies_spread
         Of the atomic energies [n], eV.
     forces_spread
-        [n, 3], eV/Angstrom.
+        Of the forces [n, 3], eV/Angstrom.
     """
 
     energy_spread: float
