@@ -28,6 +28,7 @@ from sitewise.reproduce import (
     alloy,
     clustering,
     consequences,
+    elements,
     growth,
     known_energies,
     molecule,
@@ -331,7 +332,7 @@ def test_alloy(tmp_path, shrink, monkeypatch):
     """One composition leaves the elements' energies free, which bars before and after training say."""
     monkeypatch.setattr(alloy, "SETS", {"one-composition": alloy.SETS["one-composition"]})
     monkeypatch.setattr(alloy, "TARGETS", (0, 16, 32))
-    shrink("alloy", alloy.Settings(structures=8, seeds=1, iterations=40))
+    shrink("alloy", elements.Settings(structures=8, seeds=1, iterations=40))
     reproduce("alloy", tmp_path, reporter=QUIET)
     result = result_of(tmp_path)
     assert "alloy.png" in result["pictures"]
@@ -356,7 +357,7 @@ def test_labels_of_alloys():
 def test_molecule(tmp_path, shrink, monkeypatch):
     """A fixed stoichiometry leaves energies of molecules free, and not those of reactions."""
     monkeypatch.setattr(molecule, "SETS", {"one-stoichiometry": molecule.SETS["one-stoichiometry"]})
-    shrink("molecule", molecule.Settings(structures=30, seeds=1, iterations=60))
+    shrink("molecule", elements.Settings(structures=30, seeds=1, iterations=60))
     outcome = reproduce("molecule", tmp_path, reporter=QUIET)
     result = result_of(tmp_path)
     assert "molecule.png" in result["pictures"]

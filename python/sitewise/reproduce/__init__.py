@@ -15,7 +15,7 @@ from .._core import Error
 from ..files import run_folder
 from ..progress import Reporter
 from ..signals import Interrupted, stop_signals
-from . import ad_hoc, alloy, clustering, consequences, growth, known_energies, molecule, silicon, size, spline
+from . import ad_hoc, alloy, clustering, consequences, elements, growth, known_energies, molecule, silicon, size, spline
 from .frame import Check, Folder, Outcome
 from .sampled import Sampling
 
@@ -78,14 +78,14 @@ EXPERIMENTS = {
     "alloy": Experiment(
         "copper and gold: energies of other compositions from one composition, and from several",
         alloy.run,
-        alloy.Settings(),
-        alloy.Settings(seeds=1, iterations=120),
+        elements.Settings(28),
+        elements.Settings(28, seeds=1, iterations=120),
     ),
     "molecule": Experiment(
         "hydrogen and oxygen: energies of molecules and of reactions from water, and from a fixed stoichiometry",
         molecule.run,
-        molecule.Settings(),
-        molecule.Settings(seeds=1, iterations=120),
+        elements.Settings(60),
+        elements.Settings(60, seeds=1, iterations=120),
     ),
     "known-energies": Experiment(
         "a network finds a teacher's atomic energies from totals where these are unique",

@@ -8,14 +8,13 @@ all atoms of copper to all atoms of gold. This does not change the energy of mix
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..figures import COLORS, panels, save_figure
 from ..structures import Structure
-from .elements import COLUMNS, Finding, Problem, draw_changes, draw_legend, draw_targets, finding, rows_of
+from .elements import Finding, Problem, Settings, draw_changes, draw_legend, draw_targets, findings, outcome
 from .frame import Check, Folder, Outcome
 
 if TYPE_CHECKING:
@@ -36,26 +35,16 @@ PURE = (0, 32)
 TRAIN, TEST, TARGET = 0, 1, 2  # streams of random numbers
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Structures of each training set, number of networks for each, and iterations."""
-
-    structures: int = 28
-    seeds: int = 3
-    iterations: int = 240
-
-
 def run(settings: Settings, folder: Folder) -> Outcome:
     """Diagnose each training set, train on it, and compare errors with bars."""
     problem = targets()
-    found = {}
-    for number, (name, golds) in enumerate(SETS.items()):
-        data = made(golds, settings.structures, number, TRAIN)
-        test = made(golds, 8, number, TEST)
-        found[name] = finding(folder, name, (data, test), problem, settings.seeds, settings.iterations)
+    sets = {
+        name: (made(golds, settings.structures, number, TRAIN), made(golds, 8, number, TEST))
+        for number, (name, golds) in enumerate(SETS.items())
+    }
+    found = findings(folder, sets, problem, settings)
     draw(folder, found, problem)
-    values = {name: f.to_json(problem) for name, f in found.items()}
-    return Outcome(COLUMNS, rows_of(found, problem), checks(found, problem), values)
+    return outcome(found, problem, checks(found, problem))
 
 
 def targets() -> Problem:

@@ -20,7 +20,7 @@ from ..mapping.diagnosis import diagnose, functions_of
 from ..potential import Potential
 from ..progress import Silent
 from ..structures import Floats, Structure
-from .frame import Folder
+from .frame import Check, Folder, Outcome
 from .runs import networks
 
 if TYPE_CHECKING:
@@ -29,6 +29,15 @@ if TYPE_CHECKING:
 
 LEAST = 0.1  # meV or meV/atom; smaller errors are drawn here
 Change = Mapping[str, float]  # number of structures of each target that appear; negative if they vanish
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Structures of each training set, number of networks for each, and iterations."""
+
+    structures: int
+    seeds: int = 3
+    iterations: int = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +107,28 @@ class Finding:
         }
 
 
-def finding(
+def findings(
+    folder: Folder,
+    sets: Mapping[str, tuple[Sequence[Structure], Sequence[Structure]]],
+    problem: Problem,
+    settings: Settings,
+) -> dict[str, Finding]:
+    """Return the finding of each training set; `sets` has training and test structures by name."""
+    return {name: _finding(folder, name, each, problem, settings) for name, each in sets.items()}
+
+
+def outcome(found: Mapping[str, Finding], problem: Problem, checks: list[Check]) -> Outcome:
+    """Return the outcome of an experiment: its table, checks and numbers."""
+    values = {name: f.to_json(problem) for name, f in found.items()}
+    return Outcome(COLUMNS, rows_of(found, problem), checks, values)
+
+
+def _finding(
     folder: Folder,
     name: str,
     sets: tuple[Sequence[Structure], Sequence[Structure]],
     problem: Problem,
-    seeds: int,
-    iterations: int,
+    settings: Settings,
 ) -> Finding:
     """Diagnose a training set, train networks on it, and compare them with the labels of the targets.
 
@@ -118,12 +142,12 @@ def finding(
         Training and test structures.
     problem
         The targets, with labels, and the changes.
-    seeds, iterations
+    settings
         Number of networks, and iterations of each.
     """
     data = Dataset(sets[0])
     before = folder.part(f"diagnosis-{name}", partial(_before, data, problem))
-    found = networks(folder, name, *sets, seeds, iterations)
+    found = networks(folder, name, *sets, settings.seeds, settings.iterations)
     atoms = [s.atoms for s in problem.targets.values()]
     sizes, rows = problem.sizes(), problem.coefficients()
     truth = np.array([s.energy for s in problem.targets.values()])

@@ -11,14 +11,13 @@ atomisation close to the measured ones.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from ..figures import panels, save_figure
 from ..structures import Floats, Structure
-from .elements import COLUMNS, Finding, Problem, draw_changes, draw_legend, draw_targets, finding, rows_of
+from .elements import Finding, Problem, Settings, draw_changes, draw_legend, draw_targets, findings, outcome
 from .frame import Check, Folder, Outcome
 
 
@@ -54,26 +53,16 @@ CHANGES = {
 TRAIN, TEST, TARGET = 0, 1, 2  # streams of random numbers
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Structures of each training set, number of networks for each, and iterations."""
-
-    structures: int = 60
-    seeds: int = 3
-    iterations: int = 240
-
-
 def run(settings: Settings, folder: Folder) -> Outcome:
     """Diagnose each training set, train on it, and compare errors with bars."""
     problem = targets()
-    found = {}
-    for number, name in enumerate(SETS):
-        data = made(name, settings.structures, number, TRAIN)
-        test = made(name, 24, number, TEST)
-        found[name] = finding(folder, name, (data, test), problem, settings.seeds, settings.iterations)
+    sets = {
+        name: (made(name, settings.structures, number, TRAIN), made(name, 24, number, TEST))
+        for number, name in enumerate(SETS)
+    }
+    found = findings(folder, sets, problem, settings)
     draw(folder, found, problem)
-    values = {name: f.to_json(problem) for name, f in found.items()}
-    return Outcome(COLUMNS, rows_of(found, problem), checks(found, problem), values)
+    return outcome(found, problem, checks(found, problem))
 
 
 def targets() -> Problem:
