@@ -360,7 +360,7 @@ class Baseline(Table):
     @classmethod
     def _ascending(cls, zbl: Any) -> Any:
         if isinstance(zbl, list) and not zbl[0] < zbl[1]:
-            raise ValueError(f"expected a distance and a longer one, found {_shown(zbl)}")
+            raise ValueError(f"expected two distances in Angstrom, the second longer, found {_shown(zbl)}")
         return zbl
 
 
@@ -380,7 +380,7 @@ class Start(Table):
     @model_validator(mode="after")
     def _of_a_potential(self) -> Start:
         if self.potential is None and (self.cflength, self.cfenergy, self.frozen) != (1.0, 1.0, 0):
-            raise ValueError("its keys need potential")
+            raise ValueError("cflength, cfenergy and frozen need potential, which is missing")
         return self
 
 
