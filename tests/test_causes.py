@@ -6,7 +6,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from sitewise import Dataset, SymmetryFunctions
-from sitewise.mapping.bars import Bar, cause_of_error
+from sitewise.mapping.bars import Bar, cause_of_error, causes_at_crystals
 from sitewise.mapping.diagnosis import diagnose
 from sitewise.mapping.gauges import Gauge, gauges
 from sitewise.mapping.gspace import Embedding
@@ -126,3 +126,11 @@ def test_words_for_each_element():
     found = diagnose(Dataset(salt), SymmetryFunctions.preset("auto", ["Na", "Cl"], 5.0), reporter=QUIET)
     assert any("between Na and Cl is free" in line and "of Cl alone mean nothing" in line for line in verdict(found))
     assert found.to_json()["meaningless"] == [{"elements": ["Na", "Cl"], "by": "composition"}]
+
+
+def test_a_right_crystal_near_the_data_shows_that_the_mapping_is_right():
+    """Far crystals of its element are then extrapolation, whatever their bar says."""
+    bars = [Bar(0.005, [0.005], None), Bar(0.5, [0.5], "mapping"), Bar(0.5, [0.5], "mapping")]
+    deltas, far = [0.002, 0.3, 0.3], [False, True, True]
+    assert causes_at_crystals(deltas, 0.005, bars, far, [0, 0, 1]) == [None, "extrapolation", "mapping"]
+    assert causes_at_crystals([0.3, 0.3, 0.3], 0.005, bars, far, [0, 0, 0])[1:] == ["mapping", "mapping"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..io.dataset import Dataset
 from ..structures import Flags, Floats, Structure
-from .bars import Bar, ErrorCause, cause_of_error, error_bars
+from .bars import Bar, ErrorCause, cause_of_error, causes_at_crystals, error_bars
 from .clusters import ClusteredAtoms
 from .counts import comparison, compositions
 from .diagnostic import Diagnostic
@@ -36,7 +36,7 @@ class InvariantPoint:
     bar
         Error bar of the atomic energy before training, eV; None without energies of the data.
     cause
-        Why it is wrong, see `cause_of_error`; None if it is not.
+        Why it is wrong, see `causes_at_crystals`; None if it is not.
     """
 
     name: str
@@ -135,15 +135,18 @@ def invariant_points(
     """Return the error of the atomic energy of each crystal, and why it is wrong."""
     if not crystals:
         return []
-    far = _far_from_data(embedding, crystals)
+    far = _far_from_data(embedding, crystals).tolist()
     bars = _bars(embedding.embed(Dataset(crystals)).placed, process, accuracy)
-    points = []
-    for s, outside, bar in zip(crystals, far.tolist(), bars, strict=True):
-        delta = float(model.energies(s)[0]) - invariant_energy(s)
-        cause = cause_of_error(delta, rmse, bar, outside, accuracy)
-        volume = float(s.atoms.cell.volume) / len(s.atoms)
-        points.append(InvariantPoint(s.source, delta, outside, volume, bar.energy if bar else None, cause))
-    return points
+    deltas = [float(model.energies(s)[0]) - invariant_energy(s) for s in crystals]
+    elements = [int(s.atoms.numbers[0]) for s in crystals]
+    causes = causes_at_crystals(deltas, rmse, bars, far, elements, accuracy)
+    each = zip(crystals, deltas, far, bars, causes, strict=True)
+    return [
+        InvariantPoint(
+            s.source, delta, outside, float(s.atoms.cell.volume) / len(s.atoms), bar.energy if bar else None, cause
+        )
+        for s, delta, outside, bar, cause in each
+    ]
 
 
 def target_errors(

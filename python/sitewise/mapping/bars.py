@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -90,6 +91,35 @@ def cause_of_error(
     if bar.cause in ("mapping", "extrapolation") and (right or abs(error) <= bar.energy):
         return bar.cause
     return "extrapolation" if far and right else "fit"
+
+
+def causes_at_crystals(
+    deltas: Iterable[float],
+    rmse: float | None,
+    bars: Iterable[Bar | None],
+    far: Sequence[bool],
+    elements: Sequence[int],
+    accuracy: float = ACCURACY,
+) -> list[ErrorCause | None]:
+    """Return why the energy of each crystal is wrong; None where it is not.
+
+    A right energy near the data shows that the mapping is right. Crystals of the same element that are far from the
+    data are then wrong by extrapolation.
+
+    Parameters
+    ----------
+    deltas, rmse, bars, far, accuracy
+        As in `cause_of_error`, for each crystal.
+    elements
+        Element of the atoms of each crystal.
+    """
+    each = list(zip(deltas, bars, far, elements, strict=True))
+    right = {element for delta, _, away, element in each if not away and abs(delta) <= accuracy}
+    found = [cause_of_error(delta, rmse, bar, away, accuracy) for delta, bar, away, _ in each]
+    return [
+        "extrapolation" if cause == "mapping" and away and element in right else cause
+        for cause, (_, _, away, element) in zip(found, each, strict=True)
+    ]
 
 
 def _cause(accuracy: float, bar: float, known: float, more: float) -> Cause | None:

@@ -13,7 +13,7 @@ from .. import _core
 from .._core import Error
 from ..features.training_set import TrainingSet
 from ..io.dataset import Dataset
-from ..mapping.bars import ACCURACY, Bar, ErrorCause, cause_of_error, error_bars
+from ..mapping.bars import ACCURACY, Bar, ErrorCause, causes_at_crystals, error_bars
 from ..mapping.energy_process import EnergyProcess, Measurements
 from ..mapping.gspace import Embedding, Environments, GSpace
 from ..mapping.invariants import adhoc_warning, extrapolated, invariant_energy, is_invariant, short_name
@@ -182,8 +182,8 @@ class Monitor:
         """Return why each point is wrong, for an RMSE of the total energies in eV/atom; None where it is not."""
         if not any(abs(delta) > ACCURACY for delta in deltas):
             return [None] * len(deltas)
-        rows = zip(deltas, self.bars(), (~self.counted).tolist(), strict=True)
-        return [cause_of_error(delta, rmse, bar, far) for delta, bar, far in rows]
+        elements = [crystal.element for crystal in self.crystals]
+        return causes_at_crystals(deltas, rmse, self.bars(), (~self.counted).tolist(), elements)
 
     def table(self, deltas: Sequence[float], causes: Sequence[ErrorCause | None]) -> list[dict[str, object]]:
         """Return name, delta in eV, whether it is an extrapolation, and why it is wrong, of each point."""
