@@ -200,7 +200,7 @@ class Monitor:
 
     def _errors(self, deltas: Sequence[float]) -> str:
         worst, outside = self._worst(deltas), int((~self.counted).sum())
-        note = f"; {outside} not counted as extrapolation" if outside else ""
+        note = f"; {outside} not counted, far from the data" if outside else ""
         if worst is None:
             return f"invariant points: all {outside} are extrapolation and do not test the mapping"
         rms = float(np.sqrt(np.mean(np.array(deltas)[self.counted] ** 2)))
