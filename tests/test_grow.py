@@ -23,6 +23,7 @@ from sitewise.cli import app
 from sitewise.growing import page
 from sitewise.growing.choice import at_random, held_out, new_ones
 from sitewise.growing.explore import explored, first_copies
+from sitewise.growing.oracles import _by_calculator
 from sitewise.growing.settings import Explore
 from sitewise.progress import Reporter
 from sitewise.reproduce.stillinger_weber import StillingerWeber
@@ -528,3 +529,13 @@ def test_an_element_without_labels_is_refused(tmp_path):
     tables = config.model_dump(exclude_none=True) | {"data": {"train": [str(tmp_path / "data.xyz")]}}
     with pytest.raises(Error, match=r"crystal\.xyz, structure 0: has Si, which no labelled structure"):
         grow(GrowConfig.parse(tables), tmp_path / "out", QUIET)
+
+
+@pytest.mark.parametrize("label", ["energy", "forces", "stress"])
+def test_labels_that_are_not_finite_are_refused(label):
+    atoms = bulk("Cu", "fcc", a=3.6)
+    labels = {"energy": -1.0, "forces": np.zeros((1, 3)), "stress": np.zeros(6)}
+    labels[label] = labels[label] * np.nan
+    calculator = SinglePointCalculator(atoms, **labels)
+    with pytest.raises(Error, match="not finite"):
+        _by_calculator(calculator, Structure(atoms, None, None, None, "", "a place"))

@@ -99,8 +99,8 @@ def _by_calculator(calculator: Any, s: Structure) -> Structure:
     if atoms.pbc.all():
         with suppress(PropertyNotImplementedError, NotImplementedError):
             stress = np.array(atoms.get_stress(), dtype=np.float64)
-    if not np.isfinite(energy) or not np.isfinite(forces).all():
-        raise Error("energy or forces are not finite")
+    if not all(np.isfinite(label).all() for label in (energy, forces, *(() if stress is None else (stress,)))):
+        raise Error("energy, forces or stress are not finite")
     return Structure(s.atoms, energy, forces, stress, s.group, s.source)
 
 

@@ -32,11 +32,11 @@ COLUMNS = (
 def rows(rounds: Sequence[Round]) -> Iterator[tuple[str, ...]]:
     """Yield the cells of each round, in the order of COLUMNS."""
     for r in rounds:
-        fresh = ("", "", "", "")
+        fresh: tuple[str, ...] = ("", "", "", "")
         if r.fresh is not None:
             f = r.fresh
             numbers = 1e3 * f.energy_rmse, 1e3 * f.energy_bar, f.force_rmse, f.force_bar
-            fresh = tuple(f"{x:.3g}" for x in numbers)  # type: ignore[assignment]
+            fresh = tuple(f"{x:.3g}" for x in numbers)
         ends = ", ".join(f"{count} {end}" for end, count in (r.trajectories or {}).items())
         yield str(r.number), str(r.labels), f"{1e3 * r.bars[r.worst]:.3g}", r.worst, *fresh, ends
 

@@ -179,7 +179,10 @@ class GrowConfig(Table):
     @property
     def held_out(self) -> float:
         """Fraction of the labels that is held out, to scale error bars."""
-        return HELD_OUT if self.data is None else float(self.data.test)  # type: ignore[arg-type]
+        if self.data is None:
+            return HELD_OUT
+        assert isinstance(self.data.test, float)  # files are refused
+        return self.data.test
 
     def relative_to(self, folder: Path) -> GrowConfig:
         """Return the configuration with absolute paths; relative ones are relative to `folder`."""
