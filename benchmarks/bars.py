@@ -670,7 +670,7 @@ def draw(rows: Sequence[dict[str, Any]], accuracy: float, path: Path) -> None:
         axes.plot(bars, errors, "o", ms=4, color=COLORS[k], alpha=0.7, label=label)
     axes.axvline(1e3 * accuracy, color="#222222", lw=0.8)
     axes.axhline(1e3 * accuracy, color="#222222", lw=0.8)
-    for x, y, text in ((0.13, 1300, "missed"), (0.13, 0.13, "rightly determined"), (14, 0.13, "false alarms")):
+    for x, y, text in ((0.13, 1300, "missed"), (1.2, 0.13, "determined"), (14, 0.13, "false alarms")):
         axes.text(x, y, text, color="#555555")
     axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel="error bar before training (meV/atom)")
     axes.set_ylabel("RMS error of three networks (meV/atom)")
