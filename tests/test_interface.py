@@ -62,6 +62,8 @@ def test_wrong_settings_are_named(tmp_path):
         train(frames, tmp_path / "run", reporter=QUIET, hidden=[0])
     with pytest.raises(Error, match="settings are for structures in memory"):
         train(tmp_path / "run.toml", tmp_path / "run", reporter=QUIET, iterations=5)
+    with pytest.raises(Error, match="test: settings are for structures in memory"):
+        train(tmp_path / "run.toml", tmp_path / "run", reporter=QUIET, test=0.2)
     with pytest.raises(Error, match="no labels found"):
         train([Atoms("Si")], tmp_path / "run", reporter=QUIET)
     assert not (tmp_path / "run").exists() or not any((tmp_path / "run").iterdir())

@@ -68,6 +68,7 @@ def test_supercells_are_wide_or_small_enough():
     heights = wide.cell.volume / np.linalg.norm(np.cross(wide.cell[[1, 2, 0]], wide.cell[[2, 0, 1]]), axis=1)
     assert heights.min() >= 10
     assert len(supercell(cell, 50.0, most=100)) <= 100
+    assert len(supercell(Atoms("Cu100", cell=[5, 5, 40], pbc=True), 10.0)) == 200
 
 
 def test_what_is_no_crystal_is_refused():

@@ -59,6 +59,16 @@ def test_run_starts_where_the_potential_is(trained, whiten, frozen):
     assert (after[1] > before[1]).any()
 
 
+def test_functions_that_new_data_do_not_tell_keep_their_weights(trained):
+    """All atoms of the new data are alike, so every function is constant there."""
+    frames = silicon_frames(3)
+    crystals = [bulk("Si", "diamond", a=5.4, cubic=True) for _ in frames]
+    for crystal, frame in zip(crystals, frames, strict=True):
+        crystal.calc = frame.calc
+        crystal.calc.atoms = crystal
+    assert_same(first_potential(crystals, potential=str(trained)), Potential.load(trained).core)
+
+
 def test_training_continues(trained, tmp_path):
     frames = silicon_frames(8)
     train(frames, tmp_path / "run", reporter=QUIET, potential=str(trained), **SETTINGS)

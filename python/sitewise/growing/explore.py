@@ -15,7 +15,6 @@ from ..files import make_folder
 from ..io.dataset import Dataset
 from ..io.plausibility import OVERLAP, radii
 from ..mapping.lattices import nearest_distance, without_periods
-from ..mapping.variants import shaken
 from ..posterior import Bars
 from ..potential import Potential
 from ..progress import Advance, Reporter, Silent
@@ -34,7 +33,7 @@ THERMOSTAT = 100.0  # fs, at constant pressure
 STEP = {True: 0.5, False: 1.0}  # fs, with and without hydrogen
 MOST = 2000  # structures of a command
 PASSES, SHIFT = 5, 0.03  # trajectories from a start in a round at most; displacements in nearest distances
-STRAIN, SHAKE = 0.04, (0.0, 0.08)  # of first copies: standard deviation, and displacements in nearest distances
+STRAIN, SHAKE = 0.04, 0.08  # of first copies: standard deviation, and displacements in nearest distances
 
 
 def bars_of(model: Potential | Ensemble, atoms: Atoms) -> Bars:
@@ -56,7 +55,8 @@ def first_copies(starts: Sequence[Structure], count: int, seed: int) -> list[Str
             free = np.outer(atoms.pbc, atoms.pbc)
             deformation = np.eye(3) + np.where(free, (strain + strain.T) / 2, 0.0)
             atoms.set_cell(atoms.cell.array @ deformation, scale_atoms=True)
-        atoms = shaken(atoms, SHAKE[0] + (SHAKE[1] - SHAKE[0]) * max(size, 0.1))
+        shake = SHAKE * max(size, 0.1) * (nearest_distance(atoms) or 0.0)
+        atoms.positions += rng.normal(0, shake, atoms.positions.shape)
         atoms.info["origin"] = f"copy {k} of {Path(start.source).name}"
         copies.append(Structure(atoms, None, None, None, start.group, f"copy {k} of {start.source}"))
     return copies
@@ -165,7 +165,8 @@ def _trajectory(
     dynamics = _dynamics(atoms, table, rng)
     step, last = 0, _looked_at(model, atoms, start, 0)
     while True:
-        if last.atoms.info["atom_bar"] > table.atom_bar or last.atoms.info["force_bar"] > table.force_bar:
+        known = last.atoms.info["atom_bar"] <= table.atom_bar and last.atoms.info["force_bar"] <= table.force_bar
+        if not known:  # also where a bar is not a number
             yield _ended(last, "bar")
             return
         if step >= table.steps:

@@ -293,7 +293,7 @@ class _Round:
         self.folder = growth.out / f"round-{number}"
         make_folder(self.folder)
         remove_leftovers(self.folder)
-        self.began = time.monotonic()
+        self.began = time.monotonic() - self._spent_before()
         self._trajectories: dict[str, int] | None = None
 
     # ---- train
@@ -370,7 +370,7 @@ class _Round:
             ]
             write_text(path, json.dumps(rows, indent=1) + "\n")
         rows = json.loads(path.read_text(encoding="utf-8"))
-        return np.array([max(row["labels"], row["potential"]) for row in rows])
+        return np.array([np.maximum(row["labels"], row["potential"]) for row in rows])  # NaN stays NaN
 
     @property
     def factor(self) -> float:
@@ -379,7 +379,7 @@ class _Round:
         The few labels that are held out say little about the size of the bars.
         """
         fresh = self.growth.rounds[-1].fresh if self.growth.rounds else None
-        return max(1.0, fresh.energy_rmse / fresh.energy_bar) if fresh and fresh.energy_bar else 1.0
+        return float(np.maximum(1.0, fresh.energy_rmse / fresh.energy_bar)) if fresh and fresh.energy_bar else 1.0
 
     def judged_ended(self, spent: int, seconds: float) -> End | None:
         """Return why the growth ends with this round's potential; None if it continues."""
@@ -440,6 +440,12 @@ class _Round:
     @property
     def seconds(self) -> float:
         return time.monotonic() - self.began
+
+    def _spent_before(self) -> float:
+        """Return the seconds of a round that was the last one; a round that led to another is only read again."""
+        path = self.folder / "round.json"
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"fresh": True}
+        return 0.0 if kept["fresh"] is not None else float(kept["seconds"])
 
     def round(self, fresh: Dataset | None) -> Round:
         """Return the finished round, as `round.json`."""

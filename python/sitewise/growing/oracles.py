@@ -131,9 +131,10 @@ def _read(path: Path, expected: Structure) -> Structure:
     if len(found) != 1:
         raise Error(f"{path}: has {len(found)} structures, expected 1")
     s = found[0]
-    same = np.array_equal(s.atoms.numbers, expected.atoms.numbers)
-    if not same or np.abs(s.atoms.positions - expected.atoms.positions).max() > MOVED:
-        raise Error(f"{path}: its atoms are not those of the input, expected the same elements, order and positions")
+    one, other = s.atoms, expected.atoms
+    same = np.array_equal(one.numbers, other.numbers) and np.array_equal(one.pbc, other.pbc)
+    if not same or max(np.abs(one.positions - other.positions).max(), np.abs(one.cell - other.cell).max()) > MOVED:
+        raise Error(f"{path}: is not the input, expected the same elements, order, positions, cell and periodicity")
     for label in ("energy", "forces"):
         if getattr(s, label) is None:
             raise Error(f"{path}: has no {label}")

@@ -145,6 +145,8 @@ class GrowConfig(Table):
     def _together(self) -> GrowConfig:
         if self.data is not None and isinstance(self.data.test, list):
             raise ValueError("[data] test: expected the fraction of labels to hold out, found files")
+        if self.held_out > 0.5:
+            raise ValueError(f"[data] test: expected at most half of the labels to hold out, found {self.held_out:g}")
         if self.data is None and self.budget.labels < self.budget.first:
             raise ValueError(
                 f"[budget] labels is {self.budget.labels}, expected at least the {self.budget.first} of first"

@@ -91,7 +91,8 @@ class CalculatorModel(Model):
         except Exception as error:  # whatever another code raises
             raise Error(f"{structure.source}: {self.name} fails: {_described(error)}") from error
         energies = _checked(found, structure, f"`energies` of {self.name}")
-        if abs(energies.sum() - total) > UNEQUAL * len(atoms) + ROUNDING * abs(total):
+        off = abs(energies.sum() - total)
+        if not (np.isfinite(total) and off <= UNEQUAL * len(atoms) + ROUNDING * abs(total)):
             raise Error(
                 f"{structure.source}: the `energies` of {self.name} sum to {energies.sum():.6g} eV, its total is "
                 f"{total:.6g} eV: atomic energies are expected whose sum is the total energy"

@@ -252,10 +252,14 @@ def _principal_components(potential: _core.Potential, training_set: TrainingSet,
 
 
 def _whitening(covariance: Floats, dropped: float) -> Floats:
-    """Return A [k, n] that gives A (x - m) the variance eigenvalue/(eigenvalue + RIDGE); inputs without variance drop
-    out."""
+    """Return A [k, n] that gives A (x - m) the variance eigenvalue/(eigenvalue + RIDGE).
+
+    Components up to the eigenvalue `dropped` are left out, and so are inputs without variance, unless it is negative: A
+    can then be inverted, and keeps the weights of a potential that a run starts from.
+    """
     deviation = np.sqrt(np.diag(covariance))
-    inverse = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
+    constant = np.full_like(deviation, float(dropped < 0))
+    inverse = np.divide(1.0, deviation, out=constant, where=deviation > 0)
     eigenvalues, vectors = np.linalg.eigh(covariance * np.outer(inverse, inverse))
     kept = eigenvalues > dropped
     transform: Floats = (vectors[:, kept] / np.sqrt(eigenvalues[kept] + RIDGE)).T * inverse

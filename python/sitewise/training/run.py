@@ -61,7 +61,7 @@ def train(
     data: tuple[Dataset, Dataset] | None = None,
     ranks: Ranks | None = None,
     device: Device = "cpu",
-    test: Dataset | Sequence[Atoms] | float = 0.1,
+    test: Dataset | Sequence[Atoms] | float | None = None,
     on_log: OnLog | None = None,
     **settings: Any,
 ) -> Potential | Ensemble:
@@ -89,7 +89,7 @@ def train(
         "cpu" or "cuda", which computes the loss and its gradient; neighbour lists, features and the Gauss-Newton
         matrix of the preconditioner come from the processor.
     test
-        Held-out structures, or the fraction of the structures to hold out; for structures in memory.
+        Held-out structures, or the fraction of the structures to hold out, 0.1 if not given; for structures in memory.
     on_log
         Called at each log point with the columns of `log.csv` by their names, and "replica". Replicas that run at the
         same time call it from their threads.
@@ -112,12 +112,14 @@ def train(
     """
     out, reporter = Path(out), reporter or Reporter()
     if isinstance(config, (Dataset, Sequence)) and not isinstance(config, str):
-        held_out = test if isinstance(test, (Dataset, float, int)) else Dataset(test)
+        given = 0.1 if test is None else test
+        held_out = given if isinstance(given, (Dataset, float, int)) else Dataset(given)
         fraction = 0.0 if isinstance(held_out, Dataset) else held_out
         structures, config = Dataset(config), Config.of(fraction, **settings)
         data = given_data(structures, held_out, random_numbers(config.training.seed, Stream.SPLIT), reporter)
-    elif settings:
-        raise Error(f"{', '.join(settings)}: settings are for structures in memory; a RUN.toml has its own")
+    elif settings or test is not None:
+        names = [*settings, *(["test"] if test is not None else [])]
+        raise Error(f"{', '.join(names)}: settings are for structures in memory; a RUN.toml has its own")
     if not isinstance(config, Config):
         config = Config.load(config)
     with run_folder(out, reporter), stop_signals() as stop:
@@ -198,7 +200,6 @@ def _resumed(inputs: Inputs, checkpoint: Path, replica: int, optimizer: Optimize
             f"{checkpoint.parent}: is at iteration {state.iteration} already, beyond the {inputs.iterations} that are "
             "asked for"
         )
-    state.stopped = False
     state.require(checkpoint, inputs.parameters.size, optimizer.dimensions, len(inputs.columns))
     inputs.reporter.say(f"resumed at iteration {state.iteration} of {inputs.iterations}")
     return state

@@ -16,6 +16,7 @@ import numpy as np
 
 from .._core import Error
 from ..mapping.lattices import conventional
+from ..mapping.variants import heights_of
 from ..structures import Floats
 
 if TYPE_CHECKING:
@@ -118,10 +119,10 @@ def stress(atoms: Atoms, calculator: BaseCalculator) -> Floats:
 def supercell(crystal: Atoms, width: float, most: int = MOST) -> Atoms:
     """Return the repetition of a cell that is at least `width` Angstrom wide in each direction, or less wide with at
     most `most` atoms."""
-    lengths = crystal.cell.volume / np.linalg.norm(np.cross(crystal.cell[[1, 2, 0]], crystal.cell[[2, 0, 1]]), axis=1)
+    lengths = heights_of(crystal)
     repeat = np.maximum(1, np.ceil(width / lengths)).astype(int)
     while repeat.prod() * len(crystal) > most and repeat.max() > 1:
-        repeat[int(np.argmax(repeat * lengths))] -= 1
+        repeat[int(np.argmax(np.where(repeat > 1, repeat * lengths, 0.0)))] -= 1
     found: Atoms = crystal * tuple(repeat.tolist())
     return found
 

@@ -16,7 +16,7 @@ from ..potential import Potential
 from ..progress import Reporter
 from ..structures import Structure
 from ..text import printable
-from .properties import PROPERTIES, Dynamics, Measured, Property, relaxed
+from .properties import PROPERTIES, Measured, Property, relaxed
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -141,8 +141,11 @@ def _finding(
         return Finding(each.title, Measured(notes=[str(error)]), {}, None)
     bars = {name: _deviation([one.values.get(name) for one in drawn], value) for name, value in found.values.items()}
     compared = None
-    if reference is not None and other is not None and not isinstance(each, Dynamics):
-        compared = _by_reference(lambda: each.measure(each.structures(other, reference), reference))
+    if reference is not None and other is not None and each.has_bars:
+        try:
+            compared = _by_reference(lambda: each.measure(each.structures(other, reference), reference))
+        except Error as error:  # the potential's own results are still worth knowing
+            found.notes.append(str(error))
     return Finding(each.title, found, {name: bar for name, bar in bars.items() if bar is not None}, compared)
 
 
