@@ -329,10 +329,11 @@ def test_a_larger_budget_goes_on(whole, tmp_path):
 
 
 def test_hours_and_accuracy_end(tmp_path):
-    short = settings(tmp_path, hours=2e-5)  # less than training takes, and more than reading it again
-    for _ in range(2):
-        grown = grow(short, tmp_path / "hours", QUIET)
-        assert (grown.ended, len(grown.rounds)) == ("hours", 1)
+    assert grow(settings(tmp_path, hours=1e-9), tmp_path / "hours", QUIET).ended == "hours"
+    kept = tmp_path / "hours" / "round-0" / "round.json"
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"seconds": 7200.0}))
+    again = grow(settings(tmp_path, hours=1.0), tmp_path / "hours", QUIET)  # has had two
+    assert (again.ended, len(again.rounds)) == ("hours", 1)
     run = settings(tmp_path)
     run.write_text(run.read_text().replace("0.001 meV", "20 eV"))
     grown = grow(run, tmp_path / "accuracy", QUIET)
