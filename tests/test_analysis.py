@@ -567,3 +567,9 @@ def test_rigidity_of_two_elements():
     for s, own in zip(data, found, strict=True):
         phi = derivative(lambda s=s: potential.evaluate(s.atoms).energies)
         np.testing.assert_allclose(own, 1 / np.einsum("ka,kl,la->a", phi, inverse, phi), rtol=1e-5)
+
+
+@pytest.mark.parametrize("points", [np.zeros((0, 2)), np.zeros((3, 0)), np.array([[0.0], [np.nan]]), np.zeros(3)])
+def test_spanning_tree_needs_numbers(points):
+    with pytest.raises(Error, match="points has"):
+        _core.SpanningTree(points)

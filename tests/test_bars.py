@@ -19,7 +19,8 @@ from sitewise.mapping.gaussian import farthest_points
 from sitewise.mapping.gspace import Embedding
 from sitewise.mapping.verdict import verdict
 from sitewise.progress import Reporter
-from sitewise.reproduce.ad_hoc import LATTICE, labelled, slab
+from sitewise.reproduce.ad_hoc import LATTICE, slab
+from sitewise.reproduce.stillinger_weber import labelled
 from sitewise.structures import Structure
 from sitewise.units import energy
 

@@ -13,8 +13,8 @@ from sitewise.mapping.gspace import Embedding
 from sitewise.mapping.models import ColumnModel
 from sitewise.mapping.verdict import verdict
 from sitewise.progress import Reporter
-from sitewise.reproduce.ad_hoc import bulk_cell, labelled, made
-from sitewise.reproduce.stillinger_weber import stillinger_weber
+from sitewise.reproduce.ad_hoc import bulk_cell, made
+from sitewise.reproduce.stillinger_weber import labelled, stillinger_weber
 from sitewise.structures import Structure
 
 QUIET = Reporter(quiet=True)

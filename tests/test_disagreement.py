@@ -6,7 +6,8 @@ import pytest
 from sitewise import Dataset, train
 from sitewise.config import Config
 from sitewise.progress import Reporter
-from sitewise.reproduce.ad_hoc import bulk_cell, labelled, made
+from sitewise.reproduce.ad_hoc import bulk_cell, made
+from sitewise.reproduce.stillinger_weber import labelled
 from sitewise.training.disagreement import PulledObjective, open_offsets, set_apart
 from sitewise.training.inputs import make_inputs
 from sitewise.training.random_streams import Stream, random_numbers

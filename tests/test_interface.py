@@ -64,6 +64,8 @@ def test_wrong_settings_are_named(tmp_path):
         train(tmp_path / "run.toml", tmp_path / "run", reporter=QUIET, iterations=5)
     with pytest.raises(Error, match="test: settings are for structures in memory"):
         train(tmp_path / "run.toml", tmp_path / "run", reporter=QUIET, test=0.2)
+    with pytest.raises(Error, match="data: the structures are given already"):
+        train(frames, tmp_path / "run", reporter=QUIET, data=(Dataset(frames), Dataset(frames)))
     with pytest.raises(Error, match="no labels found"):
         train([Atoms("Si")], tmp_path / "run", reporter=QUIET)
     assert not (tmp_path / "run").exists() or not any((tmp_path / "run").iterdir())

@@ -23,7 +23,8 @@ from sitewise.mapping.suggestions import Distances, suggestions
 from sitewise.mapping.variants import molecules, supercell, thicker
 from sitewise.mapping.verdict import verdict
 from sitewise.progress import Reporter
-from sitewise.reproduce.ad_hoc import LATTICE, labelled, slab
+from sitewise.reproduce.ad_hoc import LATTICE, slab
+from sitewise.reproduce.stillinger_weber import labelled
 from sitewise.structures import Structure
 from test_bars import crystal, slabs
 

@@ -97,6 +97,7 @@ private:
         const auto cutoff = potential.functions().cutoff_function();
         mix(potential.weights());
         mix(potential.atom_energies());
+        mix(scaling.closest());
         mix({unit.mean_energy, unit.conv_energy, double(scaling.type()), scaling.smin(), scaling.smax(),
              double(cutoff.type), cutoff.alpha, potential.baseline().inner(), potential.baseline().outer()});
         for (std::size_t e = 0; e < potential.elements().size(); ++e) {
@@ -105,7 +106,6 @@ private:
                  double(potential.network(element).normalize_nodes())});
             if (potential.bar_parts() > 0) mix(potential.deviations(element));
             for (auto activation : potential.network(element).activations()) mix({double(activation)});
-            mix(scaling.closest());
             const auto& statistics = scaling.statistics(element);
             for (const auto* values : {&statistics.min, &statistics.max, &statistics.mean, &statistics.sigma})
                 mix(*values);
@@ -619,8 +619,9 @@ void PairSitewise::find_worst(std::size_t k) {
     for (std::size_t n = first_[k]; n < first_[k + 1]; ++n) {
         const double* v = &vectors_[3 * n];
         const int other = species_[index_[n]];
-        const double distance = std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
         const double shortest = scaling.closest()[e * ensemble_->elements().size() + other];
+        if (scaling.closer(e, 1, &index_[n], species_.data(), v) == 0) continue;
+        const double distance = std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
         if (distance >= least * shortest) continue;
         least = distance / shortest;
         worst_.neighbor = other;
@@ -655,8 +656,7 @@ std::string PairSitewise::summary(bigint sum) {
     const bool close = worst_.neighbor >= 0;
     std::string text = fmt::format(
         "pair_style sitewise: outside the training range {} times from step {} to {} (functions{}, summed "
-        "over "
-        "atoms and steps); most at step {} for atom {} ({}) with {} functions{}, of which ",
+        "over atoms and steps); most at step {} for atom {} ({}) with {} functions{}, of which ",
         sum, reported_, update->ntimestep, close ? " and close neighbours" : "", worst_.step, worst_.atom,
         names[worst_.element], worst_.count, close ? " and close neighbours" : "");
     const bool outside = worst_.value < worst_.min || worst_.value > worst_.max;

@@ -475,7 +475,7 @@ class Config(Table):
         test
             Fraction of the structures to hold out.
         settings
-            Keys of the tables `symmetry_functions`, `network`, `baseline` and `training`: `preset="accurate"`,
+            Keys of the tables `symmetry_functions`, `network`, `baseline`, `start` and `training`: `preset="accurate"`,
             `hidden=[20, 20]`, `iterations=500`.
 
         Raises

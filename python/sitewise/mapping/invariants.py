@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from .. import _core
 from .._core import Error
 from ..structures import Flags, Floats, Structure
 from .bars import ACCURACY, TIMES_RMSE
+from .lattices import symmetry_dataset
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -24,14 +24,9 @@ SPREAD, SAMPLE = 0.99, 2_000  # quantile of the distances to the nearest neighbo
 
 def is_invariant(atoms: Atoms) -> bool:
     """Return whether the structure is periodic in three directions with all atoms equivalent by symmetry."""
-    import spglib
-
     if not len(atoms) or not np.all(atoms.pbc) or not abs(atoms.cell.volume) > 0 or not _equally_near(atoms):
         return False
-    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of spglib's own error handling, from version 2.7
-        found = spglib.get_symmetry_dataset(cell, symprec=SYMMETRY_PRECISION)
+    found = symmetry_dataset(atoms, SYMMETRY_PRECISION)
     return found is not None and len(set(found.equivalent_atoms)) == 1
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from itertools import combinations, pairwise, permutations
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import pairwise, permutations
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -54,10 +54,14 @@ def without_periods(atoms: Atoms) -> Flags:
     """Return for each cell vector whether the structure ends along it, for lack of a period or by vacuum."""
     if not atoms.cell.volume:
         return np.asarray(~np.asarray(atoms.pbc) | ~atoms.cell.array.any(axis=1))
-    heights = atoms.cell.volume / np.linalg.norm(np.cross(atoms.cell[[1, 2, 0]], atoms.cell[[2, 0, 1]]), axis=1)
     scaled = np.sort(atoms.get_scaled_positions(wrap=True) % 1.0, axis=0)
     gaps: Floats = np.diff(np.vstack([scaled, scaled[:1] + 1]), axis=0).max(axis=0)
-    return np.asarray(~np.asarray(atoms.pbc) | (gaps * heights > GAP))
+    return np.asarray(~np.asarray(atoms.pbc) | (gaps * face_distances(atoms) > GAP))
+
+
+def face_distances(atoms: Atoms) -> Floats:
+    """Return the distances between opposite faces of the cell, Angstrom."""
+    return np.asarray(1 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0))
 
 
 def primitive(atoms: Atoms, tolerance: float) -> Atoms | None:
@@ -71,36 +75,40 @@ def conventional(atoms: Atoms) -> Atoms:
 
 
 def _standard(atoms: Atoms, tolerance: float, to_primitive: bool) -> Atoms | None:
-    import spglib
     from ase import Atoms
 
-    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of spglib's own error handling, from version 2.7
-        found = spglib.standardize_cell(cell, to_primitive=to_primitive, no_idealize=False, symprec=tolerance)
+    found = _from_spglib("standardize_cell", atoms, to_primitive=to_primitive, no_idealize=False, symprec=tolerance)
     return None if found is None else Atoms(found[2], cell=found[0], scaled_positions=found[1], pbc=True)
 
 
 def symmetry(atoms: Atoms) -> tuple[str, int]:
     """Return the international symbol and the number of the space group; ("P1", 1) if spglib finds none."""
-    import spglib
-
-    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        found = spglib.get_symmetry_dataset(cell, symprec=0.01)
+    found = symmetry_dataset(atoms, 0.01)
     return ("P1", 1) if found is None else (str(found.international), int(found.number))
 
 
-def crystals_in(atoms: Atoms, parent: bool = False) -> Iterator[Atoms]:
-    """Yield primitive cells of the crystals that a structure is, or is a part of.
+def symmetry_dataset(atoms: Atoms, tolerance: float) -> Any:
+    """Return spglib's dataset of the symmetry within a tolerance, Angstrom; None if spglib finds none."""
+    return _from_spglib("get_symmetry_dataset", atoms, symprec=tolerance)
+
+
+def _from_spglib(name: str, atoms: Atoms, **settings: Any) -> Any:
+    import spglib
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of spglib's own error handling, from version 2.7
+        return getattr(spglib, name)((atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), **settings)
+
+
+def crystal_in(atoms: Atoms, parent: bool = False) -> Atoms | None:
+    """Return the primitive cell of the crystal that a structure is, or is a part of; None if there is none.
 
     Parameters
     ----------
     atoms
         A crystal, cold or hot, with or without defects, a slab, a wire or a cluster.
     parent
-        Whether to ignore the elements: all atoms of the cells are then the most frequent one.
+        Whether to ignore the elements: all atoms of the cell are then the most frequent one.
     """
     own = atoms.copy()
     if parent:
@@ -108,9 +116,7 @@ def crystals_in(atoms: Atoms, parent: bool = False) -> Iterator[Atoms]:
     found = [periodic_part(own)]
     if not without_periods(own).any() and len(own) <= LARGE:
         found += [primitive(own, tolerance) for tolerance in TOLERANCES]
-    simpler = [crystal for crystal in found if crystal is not None and _is_simpler(crystal, own)]
-    if simpler:
-        yield min(simpler, key=len)
+    return min((one for one in found if one is not None and _is_simpler(one, own)), key=len, default=None)
 
 
 def _is_simpler(crystal: Atoms, atoms: Atoms) -> bool:
@@ -280,13 +286,8 @@ def orderings(parent: Atoms, symbols: list[str]) -> Iterator[Made]:
     if len(parent) > 2:
         return
     for one, two in permutations(symbols, 2):
-        for repeat, n in (((1, 1, 2), 1), ((2, 2, 1), 1)):
+        for repeat in ((1, 1, 2), (2, 2, 1)):
             cell = parent * repeat
             cell.symbols[:] = one
-            cell.symbols[: n * len(parent)] = two
+            cell.symbols[: len(parent)] = two
             yield Made(cell, "ordered cell on the lattice of the data")
-
-
-def pairs(symbols: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield pairs of different elements."""
-    yield from combinations(symbols, 2)

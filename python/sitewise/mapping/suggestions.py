@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +17,10 @@ from . import variants
 from .lattices import (
     Made,
     binary,
-    crystals_in,
+    crystal_in,
     elemental,
     nearest_distance,
     orderings,
-    pairs,
     symmetry,
     without_periods,
 )
@@ -159,7 +159,7 @@ def _all(
 ) -> Iterator[Made]:
     """Yield structures made of others, and small targets themselves, which help most if nothing is like them."""
     surfaces = max((int(without_periods(atoms).sum()) for atoms in sources), default=0)
-    whole = [crystal for atoms in sources for crystal in crystals_in(atoms)]
+    whole = [found for atoms in sources if (found := crystal_in(atoms)) is not None]
     own = list(_crystals(sources, whole, symbols, distances))
     molecular = 2 * sum(bool(variants.molecules(atoms)) for atoms in sources) > len(sources)
     common = [] if molecular else list(_prototypes(symbols, distances))
@@ -204,7 +204,8 @@ def _crystals(
     if len(symbols) == 1:
         return
     mixed = [atoms for atoms in sources if len(set(atoms.symbols)) > 1]
-    parents = {len(parent): parent for atoms in mixed[::-1] for parent in crystals_in(atoms, parent=True)}
+    found = (crystal_in(atoms, parent=True) for atoms in mixed[::-1])
+    parents = {len(parent): parent for parent in found if parent is not None}
     for parent in parents.values():
         for made in orderings(parent, symbols[:ELEMENTS]):
             yield made
@@ -237,7 +238,7 @@ def _prototypes(symbols: list[str], distances: Distances) -> Iterator[Made]:
         number = atomic_numbers[symbol]
         if (number, number) in distances.touching:
             yield from elemental(symbol, distances.usual[number, number])
-    for one, two in pairs(symbols[:ELEMENTS]):
+    for one, two in combinations(symbols[:ELEMENTS], 2):
         numbers = atomic_numbers[one], atomic_numbers[two]
         for first, second in ((one, two), (two, one)) if numbers in distances.touching else ():
             yield from binary(first, second, distances.usual[numbers])

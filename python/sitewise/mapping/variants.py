@@ -10,7 +10,16 @@ import numpy as np
 
 from ..structures import Floats
 from .gspace import Integers
-from .lattices import TOLERANCES, Made, conventional, crystals_in, nearest_distance, primitive, without_periods
+from .lattices import (
+    TOLERANCES,
+    Made,
+    conventional,
+    crystal_in,
+    face_distances,
+    nearest_distance,
+    primitive,
+    without_periods,
+)
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -162,7 +171,7 @@ def slabs(crystal: Made) -> Iterator[Made]:
             if small is None or not 1 < len(small) <= SLAB_ATOMS or without_periods(small).sum() != 1:
                 continue
             name = "".join(str(k) for k in face)
-            yield Made(shaken(small, SHIFT / 3), f"slab of {of}, face {name}, {len(small)} atoms thick")
+            yield Made(shaken(small, SHIFT / 3), f"slab of {of}, face {name}, {layers} layers")
 
 
 def smallest_cell(source: Made) -> Iterator[Made]:
@@ -245,11 +254,11 @@ def _step(atoms: Atoms, axis: int) -> Floats | None:
     """Return the shortest translation of the inside with a part along the normal, of the same elements if possible."""
     normal = _normal(atoms, axis)
     for parent in (False, True):
-        for crystal in crystals_in(atoms, parent):
-            steps = (crystal_steps := _combinations(crystal.cell.array)) @ normal
-            along = crystal_steps[steps > 0.5]
-            if len(along):
-                return np.asarray(along[np.argmin(np.linalg.norm(along, axis=1).round(6))])
+        crystal = crystal_in(atoms, parent)
+        translations = np.zeros((0, 3)) if crystal is None else _combinations(crystal.cell.array)
+        along = translations[translations @ normal > 0.5]
+        if len(along):
+            return np.asarray(along[np.argmin(np.linalg.norm(along, axis=1).round(6))])
     return None
 
 
@@ -274,16 +283,11 @@ def balls(crystal: Made, sizes: Sequence[int]) -> Iterator[Made]:
     of = what.removeprefix("primitive cell of ")
     for n in sizes:
         radius = (n * atoms.cell.volume / len(atoms)) ** (1 / 3)
-        repeat = np.ceil(2 * radius / heights_of(atoms)).astype(int) + 1
+        repeat = np.ceil(2 * radius / face_distances(atoms)).astype(int) + 1
         large = atoms * repeat.tolist()
         centre = large.cell.array.sum(axis=0) / 2 + np.array([0.11, 0.07, 0.03]) * radius
         chosen = np.argsort(np.linalg.norm(large.positions - centre, axis=1), kind="stable")[:n]
         yield Made(in_vacuum(shaken(large[chosen], SHIFT / 3), True), f"cluster of {of}")
-
-
-def heights_of(atoms: Atoms) -> Floats:
-    """Return the distances between opposite faces of the cell, Angstrom."""
-    return np.asarray(1 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0))
 
 
 def in_vacuum(atoms: Atoms, box: bool, room: float = VACUUM) -> Atoms:

@@ -23,7 +23,7 @@ from .before_training import diagnose_crystal, draw_barcodes
 from .frame import Check, Folder, Outcome
 from .pictures import draw_totals_and_crystal
 from .runs import networks
-from .stillinger_weber import stillinger_weber
+from .stillinger_weber import labelled
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -138,12 +138,6 @@ def bulk_cell(stretch: float) -> Atoms:
 
     cell = bulk("Si", "diamond", a=stretch * LATTICE, cubic=True) * (2, 2, 1)
     return Atoms(cell.symbols, cell.positions, cell=cell.cell, pbc=True)
-
-
-def labelled(atoms: Atoms, kind: str) -> Structure:
-    """Return the structure with energy and forces of the Stillinger-Weber potential."""
-    energies, forces = stillinger_weber(atoms)
-    return Structure(atoms, float(energies.sum()), forces, None, kind, kind)
 
 
 # ---- results

@@ -6,10 +6,10 @@ Their number and size can be those of the paper's DFT data: 350 slabs of 64 atom
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from ..structures import Structure
 from ..threads import one_thread
 from . import ad_hoc
 from .frame import Folder
-from .stillinger_weber import StillingerWeber, stillinger_weber
+from .stillinger_weber import StillingerWeber, labelled
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -90,15 +90,6 @@ def trajectory(kind: str, count: int, stream: Sequence[int]) -> list[Structure]:
             dynamics.run(APART)
         structures.append(labelled(atoms, kind))
     return structures
-
-
-def labelled(atoms: Atoms, group: str, info: Mapping[str, Any] | None = None) -> Structure:
-    """Return a copy of the geometry, with energy and forces of the Stillinger-Weber potential."""
-    from ase import Atoms
-
-    copy = Atoms(atoms.symbols, atoms.get_positions(), cell=atoms.cell, pbc=atoms.pbc, info=dict(info or {}))
-    energies, forces = stillinger_weber(copy)
-    return Structure(copy, float(energies.sum()), forces, None, group, group)
 
 
 def slab() -> Atoms:

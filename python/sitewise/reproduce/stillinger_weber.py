@@ -6,14 +6,14 @@ makes atomic energies known, as far as they have a meaning.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 
 from .. import _core
-from ..structures import Floats, Ints, core_arrays
+from ..structures import Floats, Ints, Structure, core_arrays
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -43,6 +43,15 @@ def stillinger_weber(atoms: Atoms) -> tuple[Floats, Floats]:
 def _summed(owner: Ints, vectors: Floats, n: int) -> Floats:
     """Return the sum of the vectors of each owner [n, 3]."""
     return np.stack([np.bincount(owner, vectors[:, k], n) for k in range(3)], axis=1)
+
+
+def labelled(atoms: Atoms, group: str, info: Mapping[str, Any] | None = None) -> Structure:
+    """Return a copy of the geometry, with energy and forces, as a structure of a group."""
+    from ase import Atoms
+
+    copy = Atoms(atoms.symbols, atoms.get_positions(), cell=atoms.cell, pbc=atoms.pbc, info=dict(info or {}))
+    energies, forces = stillinger_weber(copy)
+    return Structure(copy, float(energies.sum()), forces, None, group, group)
 
 
 class StillingerWeber(Calculator):

@@ -112,6 +112,8 @@ def train(
     """
     out, reporter = Path(out), reporter or Reporter()
     if isinstance(config, (Dataset, Sequence)) and not isinstance(config, str):
+        if data is not None:
+            raise Error("data: the structures are given already; `test` holds out some of them")
         given = 0.1 if test is None else test
         held_out = given if isinstance(given, (Dataset, float, int)) else Dataset(given)
         fraction = 0.0 if isinstance(held_out, Dataset) else held_out

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from .._core import Error
-from ..mapping.lattices import conventional
-from ..mapping.variants import heights_of
+from ..mapping.lattices import conventional, face_distances
 from ..structures import Floats
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ def stress(atoms: Atoms, calculator: BaseCalculator) -> Floats:
 def supercell(crystal: Atoms, width: float, most: int = MOST) -> Atoms:
     """Return the repetition of a cell that is at least `width` Angstrom wide in each direction, or less wide with at
     most `most` atoms."""
-    lengths = heights_of(crystal)
+    lengths = face_distances(crystal)
     repeat = np.maximum(1, np.ceil(width / lengths)).astype(int)
     while repeat.prod() * len(crystal) > most and repeat.max() > 1:
         repeat[int(np.argmax(np.where(repeat > 1, repeat * lengths, 0.0)))] -= 1
