@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core import Error, neighbor_list
+from ..dynamics import at_pressure, set_thermal, time_step
 from ..ensemble import Ensemble
 from ..files import make_folder
 from ..io.dataset import Dataset
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 FRICTION = 0.02  # 1/fs, of Langevin dynamics
-BAROSTAT = 300.0, 1e-6  # fs, and 1/bar: a compressibility between those of hard and soft solids
-THERMOSTAT = 100.0  # fs, at constant pressure
-STEP = {True: 0.5, False: 1.0}  # fs, with and without hydrogen
 MOST = 2000  # structures of a command
 PASSES, SHIFT = 5, 0.03  # trajectories from a start in a round at most; displacements in nearest distances
 STRAIN, SHAKE = 0.04, 0.08  # of first copies: standard deviation, and displacements in nearest distances
@@ -214,35 +212,14 @@ def bare(atoms: Atoms) -> Atoms:
     return Made(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
 
 
-def set_thermal(atoms: Atoms, kelvin: float, rng: np.random.Generator) -> None:
-    """Give atoms random velocities of a temperature, without drift."""
-    from ase.units import kB
-
-    masses = atoms.get_masses()[:, None]
-    momenta = np.sqrt(kB * kelvin * masses) * rng.normal(size=(len(atoms), 3))
-    if len(atoms) > 1:
-        momenta -= masses * momenta.sum(axis=0) / masses.sum()
-    atoms.set_momenta(momenta)
-
-
 def _dynamics(atoms: Atoms, table: Explore, rng: np.random.Generator) -> Any:
     from ase.md.langevin import Langevin
-    from ase.md.nptberendsen import NPTBerendsen
-    from ase.units import bar, fs
+    from ase.units import fs
 
-    step = (table.timestep or STEP["H" in atoms.get_chemical_symbols()]) * fs
-    kelvin = table.temperatures[0]
+    step, kelvin = table.timestep or time_step(atoms), table.temperatures[0]
     if table.pressure is None or without_periods(atoms).any():
-        return Langevin(atoms, step, temperature_K=kelvin, friction=FRICTION / fs, fixcm=False, rng=rng)
-    return NPTBerendsen(
-        atoms,
-        step,
-        temperature_K=kelvin,
-        pressure_au=table.pressure * GPA,
-        taut=THERMOSTAT * fs,
-        taup=BAROSTAT[0] * fs,
-        compressibility_au=BAROSTAT[1] / bar,
-    )
+        return Langevin(atoms, step * fs, temperature_K=kelvin, friction=FRICTION / fs, fixcm=False, rng=rng)
+    return at_pressure(atoms, step, kelvin, table.pressure * GPA)
 
 
 def _overlaps(atoms: Atoms) -> bool:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..config import Config
+from ..dynamics import set_thermal
 from ..evaluation.comparison import compare
 from ..figures import COLORS, panels, plain_log_ticks, save_figure
-from ..growing.explore import FRICTION, bare, first_copies, set_thermal
+from ..growing.explore import FRICTION, bare, first_copies
 from ..growing.grow import grow
 from ..growing.settings import GrowConfig
 from ..io.dataset import Dataset

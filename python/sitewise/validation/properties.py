@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from .._core import Error
+from ..dynamics import at_pressure, set_thermal, time_step
 from ..mapping.lattices import conventional, face_distances
 from ..structures import Floats
 
@@ -32,7 +33,6 @@ SHORTEST, LONGEST, SPACING = 0.3, 6.0, 0.05  # Angstrom, of dimers
 WALL, FOOT = 50.0, 5.0  # eV, least height at the shortest distance, and height above which the wall has to rise
 DISPLACED, PHONON_WIDTH = 0.01, 8.0  # Angstrom
 TEMPERATURE = 300.0  # K
-STEP = {True: 0.5, False: 1.0}  # fs, with and without hydrogen
 NVE_STEPS, NPT_STEPS = 2_000, 3_000
 
 
@@ -332,14 +332,10 @@ class Dynamics(Property):
     def _thermal(crystal: Atoms, calculator: BaseCalculator) -> tuple[Atoms, float]:
         """Return a copy with velocities of twice the temperature, and the time step (fs); half of the kinetic energy
         becomes potential energy."""
-        from ase.units import kB
-
         atoms = crystal.copy()
         atoms.calc = calculator
-        masses = atoms.get_masses()[:, None]
-        momenta = np.sqrt(2 * kB * TEMPERATURE * masses) * np.random.default_rng(0).normal(size=(len(atoms), 3))
-        atoms.set_momenta(momenta - masses * momenta.sum(axis=0) / masses.sum())
-        return atoms, STEP["H" in set(crystal.get_chemical_symbols())]
+        set_thermal(atoms, 2 * TEMPERATURE, np.random.default_rng(0))
+        return atoms, time_step(atoms)
 
     def _drift(self, crystal: Atoms, calculator: BaseCalculator) -> tuple[float, tuple[Floats, Floats]]:
         """Return the slope of the energy, meV/atom/ps, and the energies (meV/atom) against the time (ps)."""
@@ -357,20 +353,9 @@ class Dynamics(Property):
 
     def _volumes(self, crystal: Atoms, calculator: BaseCalculator) -> tuple[Floats, Floats]:
         """Return the volume (cubic Angstrom per atom) against the time (ps), at 300 K without pressure."""
-        from ase.md.nptberendsen import NPTBerendsen
-        from ase.units import bar, fs
-
         atoms, step = self._thermal(crystal, calculator)
         volumes: list[float] = []
-        dynamics = NPTBerendsen(
-            atoms,
-            timestep=step * fs,
-            temperature_K=TEMPERATURE,
-            pressure_au=0.0,
-            taut=100 * fs,
-            taup=300 * fs,
-            compressibility_au=1e-6 / bar,
-        )
+        dynamics = at_pressure(atoms, step, TEMPERATURE)
         dynamics.attach(lambda: volumes.append(atoms.get_volume() / len(atoms)), interval=10)
         dynamics.run(NPT_STEPS)
         return np.arange(len(volumes)) * 10 * step / 1000, np.array(volumes)
