@@ -1,6 +1,7 @@
 """Features on disk: found again, recomputed when damaged, and larger than the memory."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -199,14 +200,21 @@ force_weight = 0.3
 
 
 @pytest.mark.slow
-def test_runs_with_and_without_it_are_the_same(data, tmp_path):
+def test_runs_with_and_without_it_are_the_same(data, tmp_path, capsys):
     results = []
     for number, (of_data, of_training) in enumerate(
-        [("", ""), ('cache = "kept"', ""), ('cache = "kept"', "memory_budget = 0.0")]
+        [("", ""), ('cache = "kept"', ""), ('cache = "kept"', "memory_budget = 0.0"), ("", "memory_budget = 5e-4")]
     ):
         (tmp_path / "run.toml").write_text(RUN.format(data=of_data, training=of_training))
-        train(tmp_path / "run.toml", tmp_path / str(number), reporter=QUIET)
+        train(tmp_path / "run.toml", tmp_path / str(number), reporter=Reporter())
         results.append(Potential.load(tmp_path / str(number) / "potential").core.weights)
+        told = [line for line in capsys.readouterr().err.splitlines() if "beyond memory_budget" in line]
+        assert len(told) == (number == 3)  # only what is recomputed is slower
+    assert "memory_budget (0.0005 GB)" in told[0]
+    enough = re.search(r"memory_budget = (\S+) would hold all", told[0])
+    (tmp_path / "run.toml").write_text(RUN.format(data="", training=f"memory_budget = {enough[1]}"))
+    train(tmp_path / "run.toml", tmp_path / "enough", reporter=Reporter())
+    assert "beyond memory_budget" not in capsys.readouterr().err
     assert np.array_equal(results[0], results[1])
     assert np.array_equal(results[0], results[2])
     assert len(list((tmp_path / "kept").iterdir())) == 2  # training and test structures

@@ -201,6 +201,11 @@ void export_training_set(py::module_& m) {
                                    require_unchanging(s);
                                    return s.cached_bytes();
                                })
+        .def_property_readonly("recomputed_bytes",
+                               [](const Shared<TrainingSet>& s) {
+                                   require_unchanging(s);
+                                   return s.recomputed_bytes();
+                               })
         .def("species",
              [](const Shared<TrainingSet>& s, std::size_t structure) {
                  check_indices(s, {structure});

@@ -107,6 +107,8 @@ void TrainingSet::add(std::size_t count,
     in_parallel(
         [&](std::size_t q, AtomScratch& scratch) { d.derivatives.fill(added[q], stored[q], scratch); });
     d.used = used;
+    for (const Prepared& s : added)
+        if (!s.has_derivatives()) d.recomputed += s.cache_at[s.size] * sizeof(float);
     std::move(added.begin(), added.end(), std::back_inserter(d.structures));
     d.state = TrainingData::new_state();
 }
@@ -125,6 +127,9 @@ std::size_t TrainingSet::atoms(std::size_t structure) const {
 }
 std::size_t TrainingSet::cached_bytes() const {
     return data_->used;
+}
+std::size_t TrainingSet::recomputed_bytes() const {
+    return data_->recomputed;
 }
 
 std::size_t TrainingSet::atoms() const {

@@ -13,6 +13,7 @@ namespace sitewise {
 struct TrainingData {
     Derivatives derivatives;
     std::size_t budget, used = 0;  // bytes of derivatives in memory
+    std::size_t recomputed = 0;    // bytes of those that are neither in memory nor in a file
     std::vector<Prepared> structures;
     std::uint64_t state = new_state();  // changes with the data
 

@@ -65,6 +65,7 @@ public:
     std::size_t atoms(std::size_t structure) const;
     std::size_t atoms() const;
     std::size_t cached_bytes() const;
+    std::size_t recomputed_bytes() const;  ///< that the derivatives would take that are recomputed
     const std::vector<int>& species(std::size_t structure) const;  ///< element index of each atom
     /// Return raw G of one structure, [atoms][max_count], NaN behind the last function of an element.
     std::vector<double> features(std::size_t structure) const;

@@ -53,7 +53,9 @@ class SharedSet:
             for make, share in zip(prepare, each_share, strict=True)
         ]
         self._number = ranks.hold(_Part, each)
-        self._cached_bytes: int = max(ranks.gather(_Part.cached_bytes, self._number))
+        cached, recomputed = zip(*ranks.gather(_Part.memory, self._number), strict=True)
+        self._cached_bytes: int = max(cached)
+        self._recomputed_bytes: int = max(recomputed)
 
     def __del__(self) -> None:
         if hasattr(self, "_number"):
@@ -65,6 +67,10 @@ class SharedSet:
     @property
     def cached_bytes(self) -> int:
         return self._cached_bytes
+
+    @property
+    def recomputed_bytes(self) -> int:
+        return self._recomputed_bytes
 
     def species(self, structure: int) -> Ints:
         return self._fetch(structure).species
@@ -154,8 +160,9 @@ class _Part:
         self._sent = b""
         self._potential: _core.Potential | None = None
 
-    def cached_bytes(self) -> int:
-        return self.prepared.cached_bytes
+    def memory(self) -> tuple[int, int]:
+        """Return the memory of derivatives that are cached, and that of those that are recomputed."""
+        return self.prepared.cached_bytes, self.prepared.recomputed_bytes
 
     def weigh(self, weights: Sequence[float], of_forces: Sequence[Floats] | None) -> None:
         own = None if of_forces is None else [of_forces[i] for i in self._share]

@@ -53,6 +53,11 @@ class TrainingSet(Protocol):
     def cached_bytes(self) -> int:
         """Memory of the cached derivatives, bytes; that of the rank that has most."""
 
+    @property
+    def recomputed_bytes(self) -> int:
+        """Memory that the derivatives would take that are recomputed at each use, bytes; that of the rank that has
+        most."""
+
     def species(self, structure: int) -> Ints:
         """Return the index of the element of each atom [atoms]."""
 

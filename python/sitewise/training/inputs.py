@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -168,6 +169,7 @@ def make_inputs(
     unseen = without_baseline(validation_data, zbl)
     validation = PreparedData(validation_data, left.prepare(unseen, functions, "validation structures"))
     validation.weigh(settings)
+    _report_recomputed([each.prepared for each in (train, test, validation)], settings, reporter)
     closest = closest_distances(train_data, functions.elements, functions.cutoff)
     if start is None:
         offsets = atom_energies(config.baseline, left_to_learn, functions.elements, reporter)
@@ -206,6 +208,24 @@ def feature_source(config: Config, reporter: Reporter, ranks: Ranks) -> FeatureS
     """Return where the features of a run come from."""
     cache = Path(config.data.cache) if config.data.cache else None
     return FeatureSource(round(config.training.memory_budget * 1e9), cache, reporter, ranks)
+
+
+def _report_recomputed(sets: Sequence[TrainingSet], settings: Training, reporter: Reporter) -> None:
+    """Report derivatives beyond the memory budget, which every iteration computes again."""
+    kept, recomputed = (sum(getattr(each, f"{kind}_bytes") for each in sets) for kind in ("cached", "recomputed"))
+    if recomputed:
+        part, enough = 100 * recomputed / (kept + recomputed), _rounded_up(kept + recomputed)
+        reporter.say(
+            f"{part:.0f} % of the derivatives are beyond memory_budget ({settings.memory_budget:g} GB) and computed "
+            f"at each use, about three times as slow as from memory; memory_budget = {enough:g} would hold all, and "
+            'cache = "FOLDER" in [data] keeps them on disk'
+        )
+
+
+def _rounded_up(size: int) -> float:
+    """Return a number of bytes in GB, of two digits."""
+    digits = 1 - math.floor(math.log10(size / 1e9))
+    return float(round(math.ceil(size / 1e9 * 10.0**digits) / 10.0**digits, digits))
 
 
 def _prepare_to_train(
