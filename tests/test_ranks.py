@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -14,7 +15,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from typer.testing import CliRunner
 
-from checks import assert_close, silicon_frames
+from checks import assert_close, silicon_frames, silicon_potential
 from sitewise import Error, Potential, train
 from sitewise.cli import app
 from sitewise.config import Config
@@ -254,6 +255,42 @@ def struck(self, *arguments):
 shared._Part.loss = struck
 main()
 """
+
+
+COMMANDS = """
+import sys
+from sitewise.cli import main
+from sitewise.io import kept
+
+kept.MEMORY = 0  # all structures are on disk
+main()
+"""
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_predictions_and_errors_equal_the_serial_ones(tmp_path, monkeypatch, ranks):
+    """There are more structures than the ranks get at once."""
+    monkeypatch.chdir(tmp_path)
+    silicon_potential().save("potential")
+    frames = [deepcopy(frame) for frame in silicon_frames(9) for _ in range(12)]
+    for k, frame in enumerate(frames):
+        frame.info["group"] = f"{k % 3}"
+    write("data.xyz", frames)
+    for command, option, output in (("predict", "-o", "found.xyz"), ("evaluate", "--json", "found.json")):
+        arguments = (command, "potential", "data.xyz", "-q", option, output)
+        result = mpirun(ranks, COMMANDS, *arguments)
+        assert result.returncode == 0, result.stderr
+        found = Path(output).read_text()
+        serial = CliRunner().invoke(app, arguments)
+        assert result.stdout == serial.stdout
+        assert found == Path(output).read_text()
+    for k in (70, 40):  # on different ranks; the first in the file is reported
+        frames[k].positions[1] = frames[k].positions[0]
+    write("data.xyz", frames)
+    result = mpirun(ranks, COMMANDS, "predict", "potential", "data.xyz", "-q", "-o", "bad.xyz")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith("error: data.xyz, structure 40: atoms 0 and 1")
+    assert not Path("bad.xyz").exists()
 
 
 def test_lost_rank_ends_the_run_which_resumes(folder):

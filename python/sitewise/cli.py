@@ -260,18 +260,20 @@ def evaluate(
     from .evaluation.errors import error_table
     from .files import write_text
     from .io.dataset import Dataset
+    from .ranks import all_ranks
     from .training.plots import save_correlation
 
     if reliability and not bars:
         raise Error("--reliability needs --bars")
-    reporter = Reporter(quiet)
-    loaded = load_potential(potential, cflength, cfenergy, device, reporter)
     keys = {"energy": energy_key, "forces": forces_key, "stress": stress_key, "virial": virial_key}
     given = {label: key for label, key in keys.items() if key is not None}
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
     options |= {"stress_unit": stress_unit, "mixed_labels": mixed_labels}
-    structures = Dataset.read(data, keys=given, reporter=reporter, **options)
-    comparison = compare(loaded, structures, "evaluating", reporter, bars)
+    reporter = Reporter(quiet)
+    with all_ranks() as ranks:
+        loaded = load_potential(potential, cflength, cfenergy, device, reporter)
+        structures = Dataset.read(data, keys=given, reporter=reporter, **options)
+        comparison = compare(loaded, structures, "evaluating", reporter, bars, ranks)
     errors = error_table(comparison)
     coverage = coverage_table(comparison)
     if coverage:
@@ -313,13 +315,15 @@ def predict(
     from .ensemble import load_potential
     from .evaluation.predictions import require_xyz_name, write_predictions
     from .io.dataset import Dataset
+    from .ranks import all_ranks
 
     require_xyz_name(output)
     reporter = Reporter(quiet)
-    loaded = load_potential(potential, cflength, cfenergy, device, reporter)
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
-    structures = Dataset.read(data, require_labels=False, mixed_labels=True, reporter=reporter, **options)
-    write_predictions(loaded, structures, output, reporter, bars)
+    with all_ranks() as ranks:
+        loaded = load_potential(potential, cflength, cfenergy, device, reporter)
+        structures = Dataset.read(data, require_labels=False, mixed_labels=True, reporter=reporter, **options)
+        write_predictions(loaded, structures, output, reporter, bars, ranks)
 
 
 @command

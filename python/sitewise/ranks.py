@@ -12,10 +12,11 @@ import resource
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from itertools import islice
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -27,6 +28,11 @@ from .structures import Floats
 # Variables in which the programs that start MPI give each process the number of processes, and its rank among them
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
+
+
+Item = TypeVar("Item")
+Result: TypeAlias = Literal["hold", "gather", "total"]
+EACH = 16  # items that a rank gets at once
 
 
 class Communicator(Protocol):
@@ -74,13 +80,25 @@ class Alone:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call: a function of what each rank holds under `number`, or a function that makes it."""
+    """A call: a function of what each rank holds under `number`.
+
+    Attributes
+    ----------
+    function, number
+        The function, and the number.
+    arguments
+        Further arguments; None if each rank gets its own.
+    result
+        What becomes of the results: rank 0 gathers them or their total, or each rank holds its own under the number.
+    forgotten
+        Numbers of what the ranks may drop.
+    """
 
     function: Callable[..., Any]
     number: int
-    arguments: tuple[Any, ...]
-    result: Literal["hold", "gather", "total"]
-    forgotten: tuple[int, ...]  # numbers of what the ranks may drop
+    arguments: tuple[Any, ...] | None
+    result: Result
+    forgotten: tuple[int, ...]
 
 
 class Usage(NamedTuple):
@@ -114,7 +132,13 @@ class Ranks:
     def hold(self, make: Callable[..., Any], each: Sequence[tuple[Any, ...]]) -> int:
         """Keep `make(*each[rank])` on each rank; return the number under which it is held."""
         self._made += 1
-        self._call(make, self._made, (), "hold", each)
+        self._call(_made, self._made, None, "hold", [(make, *own) for own in each])
+        return self._made
+
+    def share(self, value: Any) -> int:
+        """Keep the same value on each rank; return the number under which it is held."""
+        self._made += 1
+        self._call(_made, self._made, (_itself, value), "hold")
         return self._made
 
     def forget(self, number: int) -> None:
@@ -125,6 +149,27 @@ class Ranks:
         """Return `function(held, *arguments)` of each rank, in the order of the ranks."""
         results: list[Any] = self._call(function, number, arguments, "gather")
         return results
+
+    def deal(self, function: Callable[..., Any], number: int, each: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Return `function(held, *each[rank])` of each rank, in the order of the ranks."""
+        results: list[Any] = self._call(function, number, None, "gather", each)
+        return results
+
+    def map(self, function: Callable[[Any, Item], Any], number: int, items: Iterable[Item]) -> Iterator[Any]:
+        """Yield `function(held, item)` for each item, in order. The ranks share the items, of which few are in memory
+        at once. The first item that fails ends it, as in one process.
+        """
+        if self.size == 1:
+            yield from (function(self._held.get(number), item) for item in items)
+            return
+        rest = iter(items)
+        while block := list(islice(rest, EACH * self.size)):
+            each = self.deal(_all_of, number, [(function, block[rank :: self.size]) for rank in range(self.size)])
+            for k in range(len(block)):
+                result, failure = each[k % self.size][k // self.size]
+                if failure is not None:
+                    raise failure
+                yield result
 
     def total(self, function: Callable[..., Floats], number: int, *arguments: Any) -> Floats:
         """Return the sum of the arrays `function(held, *arguments)` of all ranks, which have one shape.
@@ -155,8 +200,8 @@ class Ranks:
         self,
         function: Callable[..., Any],
         number: int,
-        arguments: tuple[Any, ...],
-        result: Literal["hold", "gather", "total"],
+        arguments: tuple[Any, ...] | None,
+        result: Result,
         each: Sequence[tuple[Any, ...]] | None = None,
     ) -> Any:
         request = Request(function, number, arguments, result, tuple(self._forgotten))
@@ -188,17 +233,16 @@ class Ranks:
         """Run a call, on all ranks. Return the result, on rank 0, and the exception of the first rank that has one."""
         for number in request.forgotten:
             self._held.pop(number, None)
-        hold = request.result == "hold"
-        arguments = self._comm.scatter(each) if hold else (self._held.get(request.number), *request.arguments)
+        arguments = self._comm.scatter(each) if request.arguments is None else request.arguments
         mine, failure = None, None
         try:
-            mine = request.function(*arguments)
+            mine = request.function(self._held.get(request.number), *arguments)
         except Exception as error:
             failure = _portable(error, self.rank)
         failures = [other for other in self._comm.allgather(failure) if other is not None]
         if failures:
             return None, failures[0]
-        if hold:
+        if request.result == "hold":
             self._held[request.number] = mine
             return None, None
         return (self._sum(mine) if request.result == "total" else self._comm.gather(mine)), None
@@ -257,6 +301,26 @@ def _communicator() -> Communicator:
     if rank > 0:
         raise SystemExit(2)  # rank 0 reports it
     raise Error(f"{size} ranks were started, but {problem}")
+
+
+def _made(_: Any, make: Callable[..., Any], *arguments: Any) -> Any:
+    return make(*arguments)
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _all_of(held: Any, function: Callable[[Any, Any], Any], items: Sequence[Any]) -> list[tuple[Any, Exception | None]]:
+    """Return the results of some items, up to the first that fails, with its exception."""
+    results: list[tuple[Any, Exception | None]] = []
+    for item in items:
+        try:
+            results.append((function(held, item), None))
+        except (Error, OSError, MemoryError) as error:
+            results.append((None, error))
+            break
+    return results
 
 
 def _usage(_: Any) -> Usage:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -13,9 +13,12 @@ from ..ensemble import Ensemble
 from ..io.dataset import Dataset
 from ..potential import Evaluation, Potential
 from ..progress import Reporter
+from ..ranks import Ranks
 from ..structures import Flags, Floats, Ints, Structure
 
 KINDS = {"energy": "eV/atom", "force": "eV/Angstrom", "stress": "eV/Angstrom^3"}
+
+Of = TypeVar("Of")
 
 TOGETHER = 20_000  # atoms that a device computes together
 
@@ -63,22 +66,53 @@ class Comparison:
     stress: Pairs
 
 
+class _Work(NamedTuple):
+    """What ranks need to evaluate structures."""
+
+    potential: Potential | Ensemble
+    of: Callable[[Structure, Evaluation], Any]
+    bars: bool
+
+
 def evaluate_all(
-    potential: Potential | Ensemble, data: Dataset, title: str, reporter: Reporter, bars: bool = False
-) -> Iterator[Evaluation]:
-    """Yield the result for each structure, with error bars if these are asked for. A device computes many structures
-    together.
+    potential: Potential | Ensemble,
+    data: Dataset,
+    title: str,
+    reporter: Reporter,
+    of: Callable[[Structure, Evaluation], Of],
+    bars: bool = False,
+    ranks: Ranks | None = None,
+) -> Iterator[Of]:
+    """Yield `of(structure, evaluation)` for each structure. A device computes many structures together.
+
+    Parameters
+    ----------
+    potential, data
+        What is evaluated.
+    title, reporter
+        Report the progress.
+    of
+        What is wanted of a structure, on the rank that evaluates it; ranks import it by its name.
+    bars
+        Whether evaluations have error bars.
+    ranks
+        The ranks that share the structures; this process alone by default.
 
     Raises
     ------
     Error
         With file and number of the structure that cannot be evaluated; if bars are asked for and there is no posterior.
     """
-    with reporter.task(title, len(data)) as advance:
-        for part in _parts(potential, data):
-            for structure, result in zip(part, _evaluate_part(potential, part), strict=True):
-                yield replace(result, bars=potential.bars(structure.atoms)) if bars else result
-                advance()
+    ranks = ranks or Ranks()
+    number = ranks.share(_Work(potential, of, bars))
+    try:
+        with reporter.task(title, len(data)) as advance:
+            for part in ranks.map(_evaluate_part, number, _parts(potential, data)):
+                for found in part:
+                    yield found
+                    advance()
+    finally:
+        ranks.forget(number)
 
 
 def _parts(potential: Potential | Ensemble, data: Dataset) -> Iterator[list[Structure]]:
@@ -97,7 +131,18 @@ def _parts(potential: Potential | Ensemble, data: Dataset) -> Iterator[list[Stru
         yield part
 
 
-def _evaluate_part(potential: Potential | Ensemble, part: list[Structure]) -> Iterator[Evaluation]:
+def _evaluate_part(work: _Work, part: list[Structure]) -> list[Any]:
+    """Return what is wanted of some structures."""
+    return [work.of(structure, result) for structure, result in zip(part, _results(work, part), strict=True)]
+
+
+def _results(work: _Work, part: list[Structure]) -> Iterator[Evaluation]:
+    potential = work.potential
+    for structure, result in zip(part, _evaluations(potential, part), strict=True):
+        yield replace(result, bars=potential.bars(structure.atoms)) if work.bars else result
+
+
+def _evaluations(potential: Potential | Ensemble, part: list[Structure]) -> Iterator[Evaluation]:
     if isinstance(potential, Potential) and len(part) > 1:
         try:
             return iter(potential.evaluate_many([structure.atoms for structure in part]))
@@ -114,7 +159,12 @@ def _one_by_one(potential: Potential | Ensemble, part: list[Structure]) -> Itera
 
 
 def compare(
-    potential: Potential | Ensemble, data: Dataset, title: str, reporter: Reporter, bars: bool = False
+    potential: Potential | Ensemble,
+    data: Dataset,
+    title: str,
+    reporter: Reporter,
+    bars: bool = False,
+    ranks: Ranks | None = None,
 ) -> Comparison:
     """Evaluate a data set and return the predictions beside its labels, with error bars if these are asked for.
 
@@ -124,17 +174,9 @@ def compare(
         As `evaluate_all`.
     """
     rows: dict[str, list[_Row]] = {kind: [] for kind in KINDS}
-    results = evaluate_all(potential, data, title, reporter, bars)
-    for number, (structure, result) in enumerate(zip(data, results, strict=True)):
-        n, found = len(structure.atoms), result.bars
-        if structure.energy is not None:
-            bar = None if found is None else np.array([found.energy / n])
-            rows["energy"].append(_Row(np.array([structure.energy / n]), np.array([result.energy / n]), number, bar))
-        if structure.forces is not None:
-            bar = None if found is None else found.forces.ravel()
-            rows["force"].append(_Row(structure.forces.ravel(), result.forces.ravel(), number, bar))
-        if structure.stress is not None and result.stress is not None:
-            rows["stress"].append(_Row(structure.stress, result.stress, number))
+    for found in evaluate_all(potential, data, title, reporter, _rows, bars, ranks):
+        for kind, of_kind in rows.items():
+            of_kind.append(found.get(kind, _NO_ROW))
     return Comparison(data, **{kind: _pairs(of_kind) for kind, of_kind in rows.items()})
 
 
@@ -143,12 +185,29 @@ class _Row(NamedTuple):
 
     reference: Floats
     predicted: Floats
-    structure: int
     bar: Floats | None = None
+
+
+_NO_ROW = _Row(np.empty(0), np.empty(0))
+
+
+def _rows(structure: Structure, result: Evaluation) -> dict[str, _Row]:
+    """Return what is compared of a structure, by kind."""
+    n, found = len(structure.atoms), result.bars
+    rows = {}
+    if structure.energy is not None:
+        bar = None if found is None else np.array([found.energy / n])
+        rows["energy"] = _Row(np.array([structure.energy / n]), np.array([result.energy / n]), bar)
+    if structure.forces is not None:
+        bar = None if found is None else found.forces.ravel()
+        rows["force"] = _Row(structure.forces.ravel(), result.forces.ravel(), bar)
+    if structure.stress is not None and result.stress is not None:
+        rows["stress"] = _Row(structure.stress, result.stress)
+    return rows
 
 
 def _pairs(rows: list[_Row]) -> Pairs:
     reference, predicted = (np.concatenate([np.empty(0), *(row[k] for row in rows)]) for k in (0, 1))
-    structure = np.repeat(np.array([row.structure for row in rows], dtype=np.int32), [len(r.reference) for r in rows])
+    structure = np.repeat(np.arange(len(rows), dtype=np.int32), [len(row.reference) for row in rows])
     bars = [row.bar for row in rows if row.bar is not None]
     return Pairs(reference, predicted, structure, np.concatenate(bars) if bars else None)

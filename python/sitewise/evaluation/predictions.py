@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -16,16 +17,22 @@ from ..io.extxyz import write_extxyz
 from ..io.readers import XYZ
 from ..potential import Evaluation, Potential
 from ..progress import Reporter
-from ..structures import Floats
+from ..ranks import Ranks
+from ..structures import Floats, Structure
 from .comparison import evaluate_all
 
 
 def write_predictions(
-    potential: Potential | Ensemble, data: Dataset, output: Path, reporter: Reporter, bars: bool = False
+    potential: Potential | Ensemble,
+    data: Dataset,
+    output: Path,
+    reporter: Reporter,
+    bars: bool = False,
+    ranks: Ranks | None = None,
 ) -> None:
     """Write the structures as extended XYZ with energy, forces, and stress if they are periodic in three directions.
 
-    Each atom has `energies` (eV) and `extrapolation` (see `Evaluation`). For an
+    Several ranks share the structures. Each atom has `energies` (eV) and `extrapolation` (see `Evaluation`). For an
     ensemble the spreads are added, with `bars` the error bars `energy_bar`, `energies_bar` and `forces_bar`. Other data
     of the structures are kept; labels that were read are not.
 
@@ -35,13 +42,19 @@ def write_predictions(
         If a structure cannot be evaluated or the file cannot be written.
     """
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for structure, result in zip(data, evaluate_all(potential, data, "predicting", reporter, bars), strict=True):
-            atoms = structure.atoms.copy()
-            atoms.arrays["extrapolation"] = result.extrapolation
-            for name, value in _uncertainties(result):
-                (atoms.info if isinstance(value, float) else atoms.arrays)[name] = value
-            values = {name: getattr(result, name) for name in ("energy", "energies", "forces", "stress")}
-            write_extxyz(file, atoms, {name: value for name, value in values.items() if value is not None})
+        for text in evaluate_all(potential, data, "predicting", reporter, _as_extxyz, bars, ranks):
+            file.write(text)
+
+
+def _as_extxyz(structure: Structure, result: Evaluation) -> str:
+    atoms = structure.atoms.copy()
+    atoms.arrays["extrapolation"] = result.extrapolation
+    for name, value in _uncertainties(result):
+        (atoms.info if isinstance(value, float) else atoms.arrays)[name] = value
+    values = {name: getattr(result, name) for name in ("energy", "energies", "forces", "stress")}
+    text = io.StringIO()
+    write_extxyz(text, atoms, {name: value for name, value in values.items() if value is not None})
+    return text.getvalue()
 
 
 def _uncertainties(result: Evaluation) -> Iterator[tuple[str, float | Floats]]:
@@ -75,12 +88,16 @@ def write_features(potential: Potential | Ensemble, data: Dataset, output: Path,
     Error
         If a structure cannot be evaluated or the file cannot be written.
     """
-    results = list(evaluate_all(potential, data, "evaluating", reporter))
+    results = list(evaluate_all(potential, data, "evaluating", reporter, _features))
     with atomic(output) as temporary, temporary.open("wb") as file:
         np.savez(
             file,
-            features=np.concatenate([r.features for r in results]),
-            energies=np.concatenate([r.energies for r in results]),
+            features=np.concatenate([features for features, _ in results]),
+            energies=np.concatenate([energies for _, energies in results]),
             numbers=np.concatenate([s.atoms.numbers for s in data]),
             offset=np.cumsum([0, *(len(s.atoms) for s in data)]),
         )
+
+
+def _features(_: Structure, result: Evaluation) -> tuple[Floats, Floats]:
+    return result.features, result.energies

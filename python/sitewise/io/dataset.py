@@ -16,6 +16,7 @@ from ..progress import Reporter
 from ..structures import Structure, by_atomic_number, require_elements
 from ..text import PATH, printable
 from ..units import Units
+from .kept import Kept
 from .labels import LABELS, LabelReader, by_source, counted, require_finite, require_one_source, unused
 from .plausibility import implausible
 from .readers import read_structures
@@ -45,10 +46,9 @@ class Dataset(Sequence[Structure]):
     """
 
     def __init__(self, structures: Iterable[Structure | Atoms], stresses_ignored: int = 0) -> None:
-        given = tuple(structures)
-        reader = None if all(isinstance(s, Structure) for s in given) else _in_memory(given)
-        self._structures: tuple[Structure, ...] = tuple(reader.structures) if reader else given  # type: ignore[assignment]
-        self._stresses_ignored = reader.stresses_ignored if reader else stresses_ignored
+        reader = _Reader({}, Units.of("Angstrom", "eV"))
+        self._structures = structures if isinstance(structures, Kept) else Kept(_in_memory(reader, structures))
+        self._stresses_ignored = stresses_ignored + reader.stresses_ignored
 
     @classmethod
     def read(
@@ -192,7 +192,7 @@ class Dataset(Sequence[Structure]):
 
     def chosen(self, places: Iterable[int]) -> Dataset:
         """Return the structures at some places."""
-        return Dataset(self._structures[i] for i in places)
+        return Dataset(self._structures.chosen(places))
 
     def split(self, fraction: float, rng: np.random.Generator) -> tuple[Dataset, Dataset]:
         """Split off a random part of the structures, the same part of each group to less than one structure.
@@ -218,15 +218,16 @@ class Dataset(Sequence[Structure]):
             raise Error(f"{_number(len(self), 'structure')} cannot be split into training and held-out data")
         n_out = min(max(round(fraction * len(self)), 1), len(self) - 1)
         chosen = self._of_each_group(n_out, rng.permutation(len(self)).tolist())
-        parts = [[s for i, s in enumerate(self) if (i in chosen) == out] for out in (False, True)]
-        return Dataset(parts[0]), Dataset(parts[1])
+        rest, held_out = ([i for i in range(len(self)) if (i in chosen) == out] for out in (False, True))
+        return self.chosen(rest), self.chosen(held_out)
 
     def _of_each_group(self, count: int, order: Sequence[int]) -> set[int]:
         """Return `count` structures, from each group its share and the first in the order. What is left after whole
         shares goes to the largest remainders, and among equal ones to the first in the order."""
         members: dict[str, list[int]] = {}
+        groups = [s.group for s in self]
         for i in order:
-            members.setdefault(self[i].group, []).append(i)
+            members.setdefault(groups[i], []).append(i)
         share = {group: divmod(count * len(mine), len(self)) for group, mine in members.items()}
         left = count - sum(whole for whole, _ in share.values())
         more = set(sorted(members, key=lambda group: -share[group][1])[:left])
@@ -285,11 +286,11 @@ def _matches(pattern: Path) -> Iterator[Path]:
 
 
 class _Reader:
-    """A collector of structures from `ase.Atoms`."""
+    """A reader of structures and their labels from `ase.Atoms`; `structures` are those of the files."""
 
     def __init__(self, keys: Mapping[str, str], units: Units) -> None:
         self.labels, self.units = LabelReader(keys), units
-        self.structures: list[Structure] = []
+        self.structures = Kept()
         self.stresses_ignored = 0
 
     def read(
@@ -301,11 +302,12 @@ class _Reader:
             for number, atoms in read_structures(
                 path, index, self.units, keep_unconverged, keep_machine_learned, reporter
             ):
-                self.add(atoms, path, number)
+                self.structures.append(self.structure(atoms, path, number))
                 advance()
         return [*implausible(self.structures[first:], path, self.units)]
 
-    def add(self, atoms: Atoms, path: str, number: int) -> None:
+    def structure(self, atoms: Atoms, path: str, number: int) -> Structure:
+        """Return a structure with its labels."""
         source = f"{path}, structure {number}"
         labels = self.labels.find(atoms, self.units, source)
         known = dict(labels.sources)
@@ -319,19 +321,20 @@ class _Reader:
         require_finite(bare.cell.array, "cell", source)
         _require_sense(bare, source)
         group = next((str(atoms.info[key]) for key in GROUP_KEYS if key in atoms.info), "")
-        self.structures.append(Structure(bare, labels.energy, labels.forces, stress, group, source, known))
+        return Structure(bare, labels.energy, labels.forces, stress, group, source, known)
 
 
-def _in_memory(frames: Sequence[Structure | Atoms]) -> _Reader:
-    """Return the reader of structures that are in memory."""
-    from ase import Atoms
+def _in_memory(reader: _Reader, given: Iterable[Structure | Atoms]) -> Iterator[Structure]:
+    """Yield structures in memory, with their labels."""
+    for number, item in enumerate(given):
+        if isinstance(item, Structure):
+            yield item
+            continue
+        from ase import Atoms
 
-    reader = _Reader({}, Units.of("Angstrom", "eV"))
-    for number, atoms in enumerate(frames):
-        if not isinstance(atoms, Atoms):
-            raise Error(f"item {number} of a data set is a {type(atoms).__name__}, expected ase.Atoms")
-        reader.add(atoms, "in memory", number)
-    return reader
+        if not isinstance(item, Atoms):
+            raise Error(f"item {number} of a data set is a {type(item).__name__}, expected ase.Atoms")
+        yield reader.structure(item, "in memory", number)
 
 
 def _require_sense(atoms: Atoms, source: str) -> None:

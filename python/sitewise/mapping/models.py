@@ -14,7 +14,7 @@ import numpy as np
 from .._core import Error
 from ..evaluation.comparison import evaluate_all
 from ..io.dataset import Dataset
-from ..potential import Potential
+from ..potential import Evaluation, Potential
 from ..progress import Reporter
 from ..structures import Floats, Structure
 from ..text import printable
@@ -66,8 +66,11 @@ class PotentialModel(Model):
             return self.potential.evaluate(structure.atoms).energies
 
     def of_all(self, data: Dataset, reporter: Reporter) -> Floats:
-        results = evaluate_all(self.potential, data, "atomic energies", reporter)
-        return np.concatenate([result.energies for result in results])
+        return np.concatenate([*evaluate_all(self.potential, data, "atomic energies", reporter, _energies_of)])
+
+
+def _energies_of(_: Structure, result: Evaluation) -> Floats:
+    return result.energies
 
 
 class CalculatorModel(Model):

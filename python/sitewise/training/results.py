@@ -63,9 +63,10 @@ def provenance(inputs: Inputs, iterations: int) -> str:
 
 def compare_with_labels(inputs: Inputs, potential: Potential | Ensemble) -> dict[str, Comparison]:
     """Compare a potential with the labels of the training data and, where there are any, of the held-out data."""
-    comparisons = {"train": compare(potential, inputs.train.data, "training errors", inputs.reporter)}
+    reporter, ranks = inputs.reporter, inputs.ranks
+    comparisons = {"train": compare(potential, inputs.train.data, "training errors", reporter, ranks=ranks)}
     for name, held_out in sorted(inputs.held_out.items()):  # test has the same colour in all pictures
-        comparisons[name] = compare(potential, held_out.data, f"{name} errors", inputs.reporter)
+        comparisons[name] = compare(potential, held_out.data, f"{name} errors", reporter, ranks=ranks)
     return comparisons
 
 
