@@ -60,9 +60,10 @@ class Work:
     steps: int = 0  # of a sample; the first sample finds it
 
     def sample(self) -> float:
-        """CPU microseconds per atom and step over at least SAMPLE_SECONDS."""
+        """CPU microseconds per atom and step over at least SAMPLE_SECONDS, after a step that warms up: other contenders
+        have run since the last sample, and memory idle for a second costs milliseconds on a virtual machine."""
+        self.run(1)
         if not self.steps:
-            self.run(1)
             once = cpu_seconds(lambda: self.run(1))
             self.steps = min(MAX_STEPS, math.ceil(SAMPLE_SECONDS / max(once, 1e-9)))
         return cpu_seconds(lambda: self.run(self.steps)) * 1e6 / (self.steps * self.atoms)

@@ -2,17 +2,19 @@
 
     python benchmarks/training.py RUN.toml... [--seeds 5] [--json FILE] [--picture FILE]
 
-Each seed is a `sitewise train` of its own process, pinned to one core, everything included from reading the files to
-drawing the pictures. Before them the time of an epoch (loss and gradient with cached derivatives), beside the time in
-which the core reads as much memory, and the time in which it multiplies as many matrix elements; then how much longer
-an epoch takes whose derivatives are recomputed or read from a file, and what such a file costs and saves. The picture
-has the test errors against the CPU seconds, reading and features included, a line for each run.
+Each seed is a `sitewise train` of its own process, pinned to one core. CPU seconds are those of the whole process,
+from the start of Python to its end, imports and pictures included. Before them the time of an epoch (loss and
+gradient with cached derivatives), beside the time in which the core reads as much memory, and the time in which it
+multiplies as many matrix elements; then how much longer an epoch takes whose derivatives are recomputed or read from
+a file, and what such a file costs and saves. The picture has the test errors against the CPU seconds, reading and
+features included, a line for each run.
 """
 
 import argparse
 import csv
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -118,7 +120,8 @@ def _products(atoms: int, cached_bytes: int, nodes: list[int]) -> float:
 
 
 def run(config: Config, seed: int, folder: Path, core: int) -> dict[str, Any]:
-    """errors.json of one run, and its `curve`: CPU seconds and test RMSE of energies and forces."""
+    """errors.json of one run with the CPU seconds of the whole process, and its `curve`: CPU seconds and test RMSE of
+    energies and forces."""
     tables = config.tables()
     tables["training"]["seed"] = seed
     settings, out = folder / "run.toml", folder / f"seed-{seed}"
@@ -129,11 +132,18 @@ def run(config: Config, seed: int, folder: Path, core: int) -> dict[str, Any]:
         preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )
     log = out / ("replica-0" if config.training.replicas > 1 else ".") / "log.csv"
+    before = _children_seconds()
     curve = list(followed(process, log))
     if process.returncode:
         raise SystemExit(f"the run of seed {seed} failed")
     result: dict[str, Any] = json.loads((out / "errors.json").read_text())
-    return {**result, "curve": curve}
+    return {**result, "cpu_seconds": _children_seconds() - before, "curve": curve}
+
+
+def _children_seconds() -> float:
+    """CPU seconds of the processes that this one has started and waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def followed(process: subprocess.Popen[bytes], log: Path) -> Iterator[tuple[float, float, float]]:

@@ -199,6 +199,18 @@ def test_info_is_short_for_many_functions():
     assert lines[1].startswith("  O: 24 of type 2, ")
 
 
+def test_the_command_line_imports_no_more_than_it_needs():
+    """Help and version do not import numpy, nor a command that needs no linear algebra scipy."""
+    for module, unwanted in {
+        "sitewise.cli": "numpy pydantic scipy ase matplotlib",
+        "sitewise.io.describe": "scipy spglib matplotlib ase.io",
+        "sitewise.evaluation.predictions": "scipy spglib matplotlib",
+    }.items():
+        code = f"import sys, {module}; print(*set({unwanted.split()}) & set(sys.modules))"
+        imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        assert not imported.strip(), f"{module} imports {imported}"
+
+
 def test_help_of_every_command():
     for command in ("train", "grow", "evaluate", "predict", "features", "info"):
         result = sitewise(command, "--help")

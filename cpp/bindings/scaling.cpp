@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "convert.hpp"
 #include "exports.hpp"
@@ -22,7 +23,7 @@ Scaling make_scaling(const std::string& type,
                      double smin,
                      double smax,
                      const std::vector<Floats>& statistics,
-                     const Floats& closest) {
+                     const std::optional<Floats>& closest) {
     const auto found = scaling_names().find(type);
     if (found == scaling_names().end())
         throw Error("scaling \"" + type +
@@ -35,11 +36,13 @@ Scaling make_scaling(const std::string& type,
         const auto row = [&](int k) { return std::vector<double>(s.data() + k * n, s.data() + (k + 1) * n); };
         rows.push_back({row(0), row(1), row(2), row(3)});
     }
-    if (closest.size() > 0) {
+    std::vector<double> distances;
+    if (closest && closest->size() > 0) {
         const auto n = static_cast<py::ssize_t>(rows.size());
-        require(closest, {n, n}, "closest");
+        require(*closest, {n, n}, "closest");
+        distances.assign(closest->data(), closest->data() + closest->size());
     }
-    return {found->second, smin, smax, std::move(rows), {closest.data(), closest.data() + closest.size()}};
+    return {found->second, smin, smax, std::move(rows), std::move(distances)};
 }
 
 Floats closest_array(const Scaling& scaling) {
@@ -71,7 +74,7 @@ Scaling unpickled_scaling(const py::tuple& state) {
 void export_scaling(py::module_& m) {
     py::class_<Scaling>(m, "Scaling")
         .def(py::init(&make_scaling), py::arg("type"), py::arg("smin"), py::arg("smax"),
-             py::arg("statistics"), py::arg("closest") = Floats(std::vector<py::ssize_t>{0, 0}))
+             py::arg("statistics"), py::arg("closest") = py::none())
         .def_property_readonly("type", &scaling_name)
         .def_property_readonly("smin", &Scaling::smin)
         .def_property_readonly("smax", &Scaling::smax)

@@ -165,9 +165,9 @@ def ensemble_members(directory: str) -> list[str]:
 class Scaling:
     # type: "none", "minmax", "center", "minmax_center" or "sigma";
     # statistics: for each element min, max, mean and sigma, [4, count];
-    # closest: the shortest distances of pairs of elements in the training set, [elements, elements] or empty
+    # closest: the shortest distances of pairs of elements in the training set, [elements, elements], None or empty
     def __init__(
-        self, type: str, smin: float, smax: float, statistics: Sequence[Floats], closest: Floats = ...
+        self, type: str, smin: float, smax: float, statistics: Sequence[Floats], closest: Floats | None = None
     ) -> None: ...
     @property
     def closest(self) -> Floats: ...

@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import block_diag
 
 from . import _core
 from ._core import Error
@@ -46,6 +45,8 @@ def merged(members: Sequence[_core.Potential]) -> _core.Potential:
 
 
 def _side_by_side(members: Sequence[_core.Potential], element: int) -> _core.Network:
+    from scipy.linalg import block_diag
+
     networks = [core.networks[element] for core in members]
     activations = networks[0].activations
     if any(n.normalize_nodes or n.activations != activations for n in networks):

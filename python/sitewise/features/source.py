@@ -72,12 +72,12 @@ class FeatureSource:
         prepared = LocalSet(functions.core, self.budget)
         stored = None if self.cache is None or not len(data) else self._stored(self.cache, data, functions, what)
         atoms = 0
-        with self.reporter.task(f"features of {what}", len(data), lines=True) as advance:
+        with self.reporter.task(f"features of {what}", data.n_atoms, lines=True) as advance:
             for part in _parts(data):
                 first, atoms = atoms, atoms + sum(len(s.atoms) for s in data[part])
                 known = stored.part(part, slice(first, atoms)) if stored else None
                 prepared.extend(data[part], functions.elements, known)
-                advance(part.stop - part.start)
+                advance(atoms - first)
         return prepared
 
     def _of_rank(self, rank: int) -> FeatureSource:
@@ -104,13 +104,13 @@ class FeatureSource:
 
     def _computed(self, data: Dataset, functions: SymmetryFunctions, what: str) -> Iterator[tuple[Floats, Floats32]]:
         """Yield features and derivatives of each structure; those of a few are in memory at once."""
-        with self.reporter.task(f"derivatives of {what}", len(data), lines=True) as advance:
+        with self.reporter.task(f"derivatives of {what}", data.n_atoms, lines=True) as advance:
             for part in _parts(data):
                 prepared = LocalSet(functions.core, UNLIMITED)
                 prepared.extend(data[part], functions.elements)
-                for i in range(len(prepared)):
+                for i, structure in enumerate(data[part]):
                     yield prepared.features(i), prepared.derivatives(i)
-                    advance()
+                    advance(len(structure.atoms))
 
 
 def _parts(data: Dataset) -> Iterator[slice]:

@@ -47,11 +47,11 @@ class Model(ABC):
 
     def of_all(self, data: Dataset, reporter: Reporter) -> Floats:
         """Return the energies of all atoms of a data set [n], eV."""
-        with reporter.task("atomic energies", len(data), lines=True) as advance:
+        with reporter.task("atomic energies", data.n_atoms, lines=True) as advance:
             found = []
             for structure in data:
                 found.append(self.energies(structure))
-                advance()
+                advance(len(structure.atoms))
         return np.concatenate(found)
 
 

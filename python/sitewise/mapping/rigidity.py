@@ -44,12 +44,12 @@ def last_layer_rigidity(
     size = sum(len(own) for own in columns)
     matrix = np.zeros((size, size))
     layers: list[list[tuple[int, Floats]]] = []
-    with reporter.task("rigidity", len(data), lines=True) as advance:
+    with reporter.task("rigidity", data.n_atoms, lines=True) as advance:
         for s in data:
             prepared = FeatureSource().prepare_here(Dataset([s]), functions)
             matrix += _gauss_newton(potential, prepared, len(s.atoms), np.concatenate(columns)) / len(data)
             layers.append(_hidden_layers(potential, prepared, columns))
-            advance()
+            advance(len(s.atoms))
     matrix[np.diag_indices(size)] += RIDGE * np.trace(matrix) / size
     inverse: Floats = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
     starts = np.cumsum([0, *(len(own) for own in columns)])

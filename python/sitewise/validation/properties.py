@@ -67,10 +67,13 @@ class Property(ABC):
         Heading of its results.
     has_bars
         Whether measurements by draws of the weights give error bars. Trajectories give none, since they are chaotic.
+    share
+        Time that it takes, about, in any unit: of the progress that is reported.
     """
 
     title: ClassVar[str]
     has_bars: ClassVar[bool] = True
+    share: ClassVar[int] = 1
 
     @abstractmethod
     def structures(self, crystal: Atoms, calculator: BaseCalculator) -> Any:
@@ -194,6 +197,7 @@ class Phonons(Property):
     """Phonon frequencies along the usual path, by phonopy."""
 
     title = "Phonons"
+    share = 10
 
     def structures(self, crystal: Atoms, calculator: BaseCalculator) -> tuple[Any, Atoms]:
         import phonopy
@@ -254,6 +258,7 @@ class Surfaces(Property):
     """Energies of relaxed surfaces of low indices."""
 
     title = "Surfaces"
+    share = 2
 
     def structures(self, crystal: Atoms, calculator: BaseCalculator) -> tuple[Atoms, dict[str, Atoms]]:
         from ase.build import surface
@@ -284,6 +289,7 @@ class Dimers(Property):
     """Energies of two isolated atoms, down to short distances."""
 
     title = "Dimers"
+    share = 4
 
     def structures(self, crystal: Atoms, calculator: BaseCalculator) -> dict[str, list[Atoms]]:
         from ase import Atoms
@@ -315,6 +321,7 @@ class Dynamics(Property):
 
     title = "Molecular dynamics"
     has_bars = False
+    share = 100
 
     def structures(self, crystal: Atoms, calculator: BaseCalculator) -> Atoms:
         return supercell(conventional(crystal), WIDTH, MOST // 2)

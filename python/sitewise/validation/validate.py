@@ -97,7 +97,7 @@ def validate(
         if not np.all(structure.atoms.pbc):
             raise Error(f"{structure.source}: is not a crystal, expected one that is periodic in three directions")
     draws = _draws(potential)
-    with reporter.task("properties", len(crystals) * len(PROPERTIES), lines=True) as advance:
+    with reporter.task("properties", len(crystals) * sum(each.share for each in PROPERTIES), lines=True) as advance:
         found = []
         for structure in crystals:
             with structure.named():
@@ -119,7 +119,7 @@ def _of_crystal(
     findings = []
     for each in PROPERTIES:
         findings.append(_finding(each, own, calculator, draws, other, reference))
-        advance()
+        advance(each.share)
     return Validated(f"{own.get_chemical_formula()}, {symmetry(own)[0]}", structure.source, findings)
 
 
