@@ -165,13 +165,11 @@ struct Operator {
     __device__ ValueSlope<Real> power_of(int p) const {
         return {t.power[p * warp_size + lane], t.power_slope[p * warp_size + lane]};
     }
-    // Computes the lane's powers of the cosine c, each from another.
+    // Computes the lane's powers of the cosine c.
     __device__ void set_powers(const Block<Real>& block, Real c) {
         const ValueSlope<Real> angle = block.angles ? core::angle_of(c) : ValueSlope<Real>{};
         for (int p = 0; p < block.powers.size; ++p) {
-            const Power<Real>& power = block.powers[p];
-            const ValueSlope<Real> source = power.source < 0 ? ValueSlope<Real>{} : power_of(power.source);
-            const ValueSlope<Real> T = core::angular_power(power, c, angle, source);
+            const ValueSlope<Real> T = core::angular_power(block.powers[p], c, angle);
             t.power[p * warp_size + lane] = T.value;
             t.power_slope[p * warp_size + lane] = T.slope;
         }

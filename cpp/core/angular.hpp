@@ -11,13 +11,12 @@ struct Triangle {
     V c, sj, sk, sjk, rj, rk, rjk, ij, ik, ijk;
 };
 
-/// A function T of c = cos t: max(1 + lambda c, 0)^zeta, or a compact function of the angle. Powers are made
-/// from others: zeta = 1 directly, an even zeta by squaring, an odd one by multiplication, and others by pow.
+/// A function T of c = cos t: max(1 + lambda c, 0)^zeta, or a compact function of the angle.
 template <class Real>
 struct Power {
-    enum class Kind { first, square, next, real, compact };
+    enum class Kind { whole, real, compact };
     Kind kind;
-    int source;
+    int whole;  ///< zeta, if it is a whole number
     Real lambda, zeta;
     Envelope<Real> angle;
 };
@@ -34,31 +33,40 @@ SITEWISE_INLINE ValueSlope<V> angle_of(V c) {
     return {Math<V>::acos(limited), sine2 > Real(1e-12) ? slope : V{}};
 }
 
-/// T and dT/dc. `source` is T of the power that it is made from, and `angle` is the angle of c.
+/// x^n for n >= 0, by squaring
+template <class V>
+SITEWISE_INLINE V whole_power(V x, int n) {
+    V result = V{} + typename Math<V>::Real(1);
+    for (;; x *= x) {
+        if (n & 1) result *= x;
+        n >>= 1;
+        if (n == 0) return result;
+    }
+}
+
+/// T and dT/dc. `angle` is the angle of c.
 template <class V, class Real>
-SITEWISE_INLINE ValueSlope<V> angular_power(const Power<Real>& power,
-                                            V c,
-                                            const ValueSlope<V>& angle,
-                                            const ValueSlope<V>& source) {
+SITEWISE_INLINE ValueSlope<V> angular_power(const Power<Real>& power, V c, const ValueSlope<V>& angle) {
     using Kind = typename Power<Real>::Kind;
+    if (power.kind == Kind::compact) {
+        const ValueSlope<V> f = compact(power.angle, angle.value);
+        return {f.value, f.slope * angle.slope};
+    }
     const V base = Real(1) + power.lambda * c;
     // n2p2 also sets the function to 0 if 1 + lambda c is negative
     const V positive = base > Real(0) ? base : V{};
-    if (power.kind == Kind::square)
-        return {source.value * source.value, Real(2) * source.value * source.slope};
-    if (power.kind == Kind::first) {
-        const V slope = V{} + power.lambda;
-        return {positive, base > Real(0) ? slope : V{}};
-    }
-    if (power.kind == Kind::next)
-        return {source.value * positive, source.slope * positive + power.lambda * source.value};
-    if (power.kind == Kind::real) {
-        const V q = Math<V>::pow(positive, power.zeta - 1);
-        const V slope = power.lambda * power.zeta * q;
-        return {base > Real(0) ? V(q * base) : V{}, base > Real(0) ? slope : V{}};
-    }
-    const ValueSlope<V> f = compact(power.angle, angle.value);
-    return {f.value, f.slope * angle.slope};
+    const V q = power.kind == Kind::whole ? whole_power(positive, power.whole - 1)
+                                          : Math<V>::pow(positive, power.zeta - 1);
+    const V slope = power.lambda * power.zeta * q;
+    return {base > Real(0) ? V(q * base) : V{}, base > Real(0) ? slope : V{}};
+}
+
+/// T alone
+template <class V, class Real>
+SITEWISE_INLINE V angular_value(const Power<Real>& power, V c, const ValueSlope<V>& angle) {
+    if (power.kind != Power<Real>::Kind::whole) return angular_power(power, c, angle).value;
+    const V base = Real(1) + power.lambda * c;
+    return whole_power(base > Real(0) ? base : V{}, power.whole);
 }
 
 /// exp(-eta sum (r - rs)^2) over r_j, r_k and, with `triangle`, r_jk.

@@ -16,15 +16,17 @@ constexpr std::size_t pairs_of_chunk(std::size_t stride) {
     return chunk_size + stride + 4 * 64 / sizeof(Real);
 }
 
-/// Reserves the arrays of a pair list for an environment of `stride` neighbours, with a whole chunk of pairs.
+/// Reserves the arrays of a pair list for an environment of `stride` neighbours, with a whole chunk of pairs
+/// and `kept` values of each.
 template <class Real, class Take>
-void take_pairs(Take take, PairList<Real>& list, std::size_t stride) {
+void take_pairs(Take take, PairList<Real>& list, std::size_t stride, std::size_t kept) {
     const std::size_t pairs = pairs_of_chunk<Real>(stride),
                       lanes = kernels().lanes * sizeof(double) / sizeof(Real);
+    list.room = static_cast<int>(pairs);
     take(list.j, pairs);
     take(list.k, pairs);
     take(list.c, pairs);
-    take(list.sjk, pairs);
+    take(list.kept, kept * pairs);
     take(list.rows, stride);
     take(list.masks, stride * (stride / lanes + 1));
 }
@@ -37,23 +39,25 @@ public:
         if (plan_ == plan.id && stride <= stride_) return scratch_;
         plan_ = plan.id;
         stride_ = stride;
-        std::size_t powers = 0, members = 0, groups = 0, families = 0;
+        std::size_t powers = 0, members = 0, groups = 0, families = 0, kept = 0;
         for (const Block<Real>& block : plan.blocks) {
             powers = std::max<std::size_t>(powers, block.powers.size);
             members = std::max<std::size_t>(members, block.members.size);
             groups = std::max<std::size_t>(groups, block.groups.size);
             families = std::max<std::size_t>(families, block.families.size);
+            kept = std::max<std::size_t>(kept, block.kept);
         }
         const std::size_t lanes = 64 / sizeof(Real), n = stride, pairs = pairs_of_chunk<Real>(n);
         PairScratch<Real>& w = scratch_;
         arena_.lay_out([&](auto take) {
-            take_pairs(take, w.pairs, n);
-            for (Real** p : {&w.X, &w.A, &w.B}) take(*p, pairs);
+            take_pairs(take, w.pairs, n, kept);
+            for (Real** p : {&w.sjk, &w.X, &w.A, &w.B}) take(*p, pairs);
             take(w.power, powers * 4 * lanes);
             take(w.slope, powers * 4 * lanes);
-            take(w.gaussian, groups * 4 * lanes);
             take(w.sums, members * lanes);
+            take(w.polynomial_sums, groups * (most_degree + 1) * lanes);
             take(w.weights, members);
+            take(w.polynomials, groups * (most_degree + 1));
             take(w.live_groups, groups);
             take(w.live_families, families);
             take(w.monomials, monomials_up_to(plan.order) * n);
@@ -110,10 +114,12 @@ private:
             for (Real** p : {&t.x, &t.y, &t.z, &t.s, &t.r, &t.inverse_r, &t.gx, &t.gy, &t.gz}) take(*p, n);
             take(t.f, plan.envelopes.size * n);
             take(t.f_slope, plan.envelopes.size * n);
+            take(t.f_relative, plan.envelopes.size * n);
             take(t.R, plan.shells.size * n);
             take(t.R_slope, plan.shells.size * n);
             take(t.nodes, plan.polynomials.nodes());
-            for (int q = 0; q < std::min(plan.blocks.size, kept_blocks); ++q) take_pairs(take, t.pairs[q], n);
+            for (int q = 0; q < std::min(plan.blocks.size, kept_blocks); ++q)
+                take_pairs(take, t.pairs[q], n, plan.blocks[q].kept);
         });
     }
 

@@ -44,11 +44,16 @@ struct RadialTerm {
     Real weight;
 };
 
+/// The highest zeta whose T the processor computes as a polynomial of the cosine: all of a group together,
+/// without a power of each. Higher ones would lose digits where they are small.
+constexpr int most_degree = 4;
+
 /// G[output] += norm * sum of R_j R_k (R_jk) T
 template <class Real>
 struct Member {
     int power, output;
     Real norm;
+    Real expansion[most_degree + 1];  // norm T = sum of expansion[k] c^k, if it is such a polynomial
 };
 
 /// The members of a block that share a Gaussian. If its eta is a whole multiple of that of another group of
@@ -58,8 +63,10 @@ template <class Real>
 struct Group {
     Real eta, rs;
     int first, count;
-    int source, power;  // -1 and 0 if there is no such group
+    int expanded, degree;  // the first `expanded` members are polynomials up to this degree, 0 if none is
+    int source, power;     // -1 and 0 if there is no such group; a source has none itself
     Real least;
+    int kept;  // place of the Gaussian in PairList::kept, if it has no source
 };
 
 /// The groups [first, first + count) of a block. They share an envelope, and either all or none of them have
@@ -69,6 +76,7 @@ struct Family {
     int envelope;
     bool triangle;
     int first, count;
+    int kept;  // place in PairList::kept of F = f(r_j) f(r_k) f(r_jk); (dF/dr_jk)/r_jk follows
 };
 
 /// The angular functions of one pair of neighbour elements; they share the geometry of each j, k.
@@ -79,6 +87,9 @@ struct Block {
     bool lengths;      // r and 1/r_jk are needed, not only r^2
     bool angles;       // a power is a function of the angle, not of the cosine
     bool shifts;       // some rs is not 0
+    int kept;          // number of values of PairList::kept
+    int inverse;       // place of 1/r_jk in PairList::kept, if `shifts`
+    int separate;      // the first powers are those of members that are no polynomials
     Span<Power<Real>> powers;
     Span<Member<Real>> members;
     Span<Group<Real>> groups;
@@ -157,9 +168,10 @@ struct PairRow {
 template <class Real>
 struct PairList {
     std::int32_t *j, *k;   // [pairs]
-    Real *c, *sjk;         // [pairs]
+    Real *c, *kept;        // [pairs], [values][pairs]: see Family and Group
     PairRow* rows;         // [neighbours]
     std::uint32_t* masks;  // of the candidates of all rows
+    int room;              // pairs
     int size, n_rows, n_masks;
     bool complete;  // has all pairs of the block and atom
 };
@@ -174,7 +186,7 @@ struct Tables {
     int* order;          // place in the caller's list, -1 for padding
     int *first, *count;  // [elements]
     Real *x, *y, *z, *s, *r, *inverse_r;
-    Real *f, *f_slope;                          // [envelope], and (df/dr)/r
+    Real *f, *f_slope, *f_relative;             // [envelope], (df/dr)/r, and that divided by f
     Real *R, *R_slope;                          // [shell]
     Real *gx, *gy, *gz;                         // gradient or direction
     Real* nodes;                                // of Polynomials
@@ -185,10 +197,11 @@ struct Tables {
 template <class Real>
 struct PairScratch {
     mutable PairList<Real> pairs;      // for blocks that do not keep theirs
+    Real* sjk;                         // [pairs]
     Real *X, *A, *B;                   // [pairs], coefficients of vectors in the gradient
     Real *power, *slope;               // [powers][lane]
-    Real* gaussian;                    // [groups][lane]
-    Real *sums, *weights;              // [members][lane], [members]
+    Real *sums, *polynomial_sums;      // [members][lane], [groups][most_degree + 1][lane]
+    Real *weights, *polynomials;       // [members], [groups][most_degree + 1]
     int *live_groups, *live_families;  // true if one of their weights is not 0
     Real* monomials;                   // [monomials][stride]
     Real* bar;                         // derivatives by nodes, or of them along a direction

@@ -52,6 +52,12 @@ struct Bundle {
     std::vector<Term> terms;
 };
 
+inline double binomial(int n, int k) {
+    double b = 1.0;
+    for (int i = 0; i < k; ++i) b = b * (n - i) / (i + 1);
+    return b;
+}
+
 /// The index in a list of the entry that equals an item; adds the item if there is none.
 template <class T, class Same>
 int find_or_add(std::vector<T>& list, T item, Same same) {

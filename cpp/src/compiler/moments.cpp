@@ -17,12 +17,6 @@
 namespace sitewise {
 namespace {
 
-double binomial(int n, int k) {
-    double b = 1.0;
-    for (int i = 0; i < k; ++i) b = b * (n - i) / (i + 1);
-    return b;
-}
-
 bool expands(const SymmetryFunction& f) {
     return !f.is_compact() && !f.is_weighted() && !f.has_triangle() && f.zeta == std::floor(f.zeta) &&
            f.zeta <= most_order && std::fabs(f.lambda) <= 1.0;

@@ -63,6 +63,7 @@ template <class Real>
 void tabulate(const ElementPlan<Real>& plan, const Tables<Real>& t, int first, int end) {
     using V = Vector<Real>;
     using M = core::Math<V>;
+    constexpr Real least = sizeof(Real) == 4 ? Real(1e-37) : Real(1e-300);  // of what has a relative slope
     for (int k = first; k < end; k += lanes<Real>) {
         const V x = load(t.x + k), y = load(t.y + k), z = load(t.z + k), s = x * x + y * y + z * z;
         const V inverse_r = M::inverse_sqrt(s), r = s * inverse_r;
@@ -73,6 +74,9 @@ void tabulate(const ElementPlan<Real>& plan, const Tables<Real>& t, int first, i
             const auto f = core::envelope(plan.envelopes[q], s, r, inverse_r);
             store(t.f + q * t.stride + k, f.value);
             store(t.f_slope + q * t.stride + k, f.slope);
+            if (plan.blocks.size == 0) continue;
+            const V relative = f.slope / f.value;
+            store(t.f_relative + q * t.stride + k, f.value > least ? relative : V{});
         }
     }
 }

@@ -42,7 +42,7 @@ struct PairLoop {
     const Real* values(int envelope) const { return t.f + envelope * t.stride; }
     const Real* slopes(int envelope) const { return t.f_slope + envelope * t.stride; }
 
-    // Calls work() for each chunk of pairs.
+    // Calls work() for each chunk of pairs, after tabulate().
     template <class Work>
     void for_each_chunk(Work work) {
         if (list.complete) {
@@ -56,7 +56,7 @@ struct PairLoop {
         for (int j = t.first[e1]; j < t.first[e1] + t.count[e1]; ++j) {
             if (t.s[j] >= block.rc2) continue;
             if (list.size >= chunk_size) {
-                fill_tile();
+                finish();
                 work();
                 clear();
                 first_chunk = false;
@@ -64,9 +64,14 @@ struct PairLoop {
             const int first = e1 == e2 ? (j + 1) / L * L : t.first[e2];
             if (first < end) add_row(j, first, end, e1 == e2 ? j : -1);
         }
-        fill_tile();
+        finish();
         if (list.size > 0) work();
         list.complete = first_chunk;
+    }
+
+    void finish() {
+        fill_tile();
+        tabulate();
     }
 
     void clear() { list.size = list.n_rows = list.n_masks = 0; }
@@ -76,7 +81,7 @@ struct PairLoop {
         for (int p = list.size; p % tile != 0; ++p) {
             list.j[p] = list.k[p] = t.filling;
             list.c[p] = 0;
-            list.sjk[p] = t.s[t.filling];
+            w.sjk[p] = t.s[t.filling];
         }
     }
 
@@ -87,7 +92,7 @@ struct PairLoop {
         const Real *tx = t.x, *ty = t.y, *tz = t.z, *ts = t.s, *ti = t.inverse_r;
         const Real rc2 = block.rc2, rc2_jk = block.rc2_jk;
         std::uint32_t* masks = list.masks + list.n_masks;
-        Real *c = list.c + list.size, *sjk = list.sjk + list.size;
+        Real *c = list.c + list.size, *sjk = w.sjk + list.size;
         std::int32_t *js = list.j + list.size, *ks = list.k + list.size;
         int n = 0;
         for (int k = first; k < end; k += L) {
@@ -108,153 +113,215 @@ struct PairLoop {
         list.size += n;
     }
 
-    SITEWISE_INLINE V power_of(int p, int n) const { return load(w.power + p * tile + n * L); }
-    SITEWISE_INLINE V slope_of(int p, int n) const { return load(w.slope + p * tile + n * L); }
-
-    // Computes T and, with slopes, dT/dc of all powers, for vector n of the tile.
-    template <bool with_slopes>
-    SITEWISE_INLINE void powers(int n, V c) const {
-        const core::ValueSlope<V> angle = block.angles ? core::angle_of(c) : core::ValueSlope<V>{};
-        for (int p = 0; p < block.powers.size; ++p) {
-            const Power<Real>& power = block.powers[p];
-            core::ValueSlope<V> source{};
-            if (power.source >= 0) source.value = power_of(power.source, n);
-            if (power.source >= 0 && with_slopes) source.slope = slope_of(power.source, n);
-            const core::ValueSlope<V> T = core::angular_power(power, c, angle, source);
-            store(w.power + p * tile + n * L, T.value);
-            if (with_slopes) store(w.slope + p * tile + n * L, T.slope);
+    // What envelopes and Gaussians need of a vector of pairs: lengths of r_j and r_k if the block has
+    // `shifts`, and that of r_jk if it has `lengths`.
+    SITEWISE_INLINE core::Triangle<V> distances(int p) const {
+        core::Triangle<V> g{};
+        g.sj = take(t.s, list.j + p);
+        g.sk = take(t.s, list.k + p);
+        g.sjk = load(w.sjk + p);
+        if (block.shifts) {
+            g.rj = take(t.r, list.j + p);
+            g.rk = take(t.r, list.k + p);
         }
-    }
-
-    // The distances of a vector of pairs. If the block has `lengths`, all are set, otherwise only the
-    // squares.
-    struct Geometry : core::Triangle<V> {
-        const std::int32_t *j, *k;
-    };
-
-    SITEWISE_INLINE Geometry geometry(int p, bool inverses) const {
-        Geometry g;
-        g.j = list.j + p;
-        g.k = list.k + p;
-        g.c = load(list.c + p);
-        g.sjk = load(list.sjk + p);
-        g.sj = take(t.s, g.j);
-        g.sk = take(t.s, g.k);
-        const bool all = block.lengths;
-        g.ij = inverses || all ? take(t.inverse_r, g.j) : V{};
-        g.ik = inverses || all ? take(t.inverse_r, g.k) : V{};
-        g.rj = g.sj * g.ij;
-        g.rk = g.sk * g.ik;
-        g.ijk = all ? M::inverse_sqrt(g.sjk) : V{};
-        g.rjk = g.sjk * g.ijk;
+        if (block.lengths) {
+            g.ijk = M::inverse_sqrt(g.sjk);
+            g.rjk = g.sjk * g.ijk;
+        }
         return g;
     }
 
-    // The Gaussian of the two or three distances of group q, for vector n of the tile. `made`: the Gaussian
-    // of the group's source has been computed.
-    SITEWISE_INLINE V gaussian(int q, const Family<Real>& family, const Geometry& g, int n, bool made) const {
-        const Group<Real>& group = block.groups[q];
-        if (group.eta == 0) return broadcast(Real(1));
-        V e;
-        if (group.source >= 0 && made) {
-            e = integer_power(load(w.gaussian + group.source * tile + n * L), group);
-        } else {
-            e = core::gaussian<V>(group.eta, group.rs, family.triangle, g);
-        }
-        store(w.gaussian + q * tile + n * L, e);
-        return e;
+    // What derivatives need
+    SITEWISE_INLINE core::Triangle<V> inverses(int p) const {
+        core::Triangle<V> g{};
+        g.c = load(list.c + p);
+        g.ij = take(t.inverse_r, list.j + p);
+        g.ik = take(t.inverse_r, list.k + p);
+        if (block.shifts) g.ijk = load(kept(block.inverse) + p);
+        return g;
     }
 
-    static SITEWISE_INLINE V integer_power(V base, const Group<Real>& group) {
-        base = base > group.least ? base : V{};
-        V result = broadcast(Real(1));
-        for (int n = group.power;; base *= base) {
-            if (n & 1) result *= base;
-            n >>= 1;
-            if (n == 0) return result;
-        }
-    }
-
-    // w.sums += the members' functions, summed over the pairs of the chunk
-    void evaluate() const {
+    // Computes what all operators need of each pair: the envelopes and those Gaussians that are not powers of
+    // others.
+    void tabulate() const {
         for (int p = 0; p < list.size; p += tile) {
-            Geometry g[N];
+            core::Triangle<V> g[N];
             for (int n = 0; n < N; ++n) {
-                g[n] = geometry(p + n * L, false);
-                powers<false>(n, g[n].c);
+                g[n] = distances(p + n * L);
+                if (block.shifts) store(kept(block.inverse) + p + n * L, g[n].ijk);
             }
             for (const Family<Real>& family : block.families) {
                 const Real* f = values(family.envelope);
-                V F[N];
-                for (int n = 0; n < N; ++n)
-                    F[n] = take(f, g[n].j) * take(f, g[n].k) * third(family, g[n]).value;
+                for (int n = 0; n < N; ++n) {
+                    const int at = p + n * L;
+                    const V F = take(f, list.j + at) * take(f, list.k + at);
+                    const auto third =
+                        core::third_envelope<V>(plan.envelopes[family.envelope], family.triangle, g[n]);
+                    store(kept(family.kept) + at, F * third.value);
+                    store(kept(family.kept + 1) + at, F * third.slope);
+                }
                 for (int q = family.first; q < family.first + family.count; ++q) {
                     const Group<Real>& group = block.groups[q];
+                    if (group.source >= 0) continue;
+                    for (int n = 0; n < N; ++n)
+                        store(kept(group.kept) + p + n * L,
+                              group.eta == 0 ? broadcast(Real(1))
+                                             : core::gaussian<V>(group.eta, group.rs, family.triangle, g[n]));
+                }
+            }
+        }
+    }
+    Real* kept(int value) const { return list.kept + value * list.room; }
+
+    SITEWISE_INLINE core::ValueSlope<V> power_of(int p, int n) const {
+        return {load(w.power + p * tile + n * L), load(w.slope + p * tile + n * L)};
+    }
+
+    // Computes T and, with slopes, dT/dc of the separate powers, for vector n of the tile.
+    template <bool with_slopes>
+    SITEWISE_INLINE void powers(int n, V c) const {
+        const core::ValueSlope<V> angle = block.angles ? core::angle_of(c) : core::ValueSlope<V>{};
+        for (int p = 0; p < block.separate; ++p) {
+            if constexpr (with_slopes) {
+                const core::ValueSlope<V> T = core::angular_power(block.powers[p], c, angle);
+                store(w.power + p * tile + n * L, T.value);
+                store(w.slope + p * tile + n * L, T.slope);
+            } else {
+                store(w.power + p * tile + n * L, core::angular_value(block.powers[p], c, angle));
+            }
+        }
+    }
+
+    // Sets e to the Gaussian of a group, for the n vectors of pairs from p on.
+    template <int n>
+    SITEWISE_INLINE void gaussian(const Group<Real>& group, int p, V* e) const {
+        const bool is_power = group.source >= 0;
+        const Real* from = kept(is_power ? block.groups[group.source].kept : group.kept) + p;
+        for (int v = 0; v < n; ++v) e[v] = load(from + v * L);
+        if (!is_power) return;
+        V x[n];
+        for (int v = 0; v < n; ++v) {
+            x[v] = e[v] > group.least ? e[v] : V{};
+            e[v] = broadcast(Real(1));
+        }
+        for (int power = group.power;;) {
+            if (power & 1)
+                for (int v = 0; v < n; ++v) e[v] *= x[v];
+            power >>= 1;
+            if (power == 0) return;
+            for (int v = 0; v < n; ++v) x[v] *= x[v];
+        }
+    }
+
+    // Calls work(Count<degree>{}) for the degree of a group's polynomial.
+    template <int degree = most_degree, class Work>
+    static SITEWISE_INLINE void with_degree(const Group<Real>& group, const Work& work) {
+        if (group.degree == degree) return work(Count<degree>{});
+        if constexpr (degree > 1) with_degree<degree - 1>(group, work);
+    }
+
+    // w.sums and w.polynomial_sums += those of the chunk's pairs
+    void evaluate() const {
+        for (int p = 0; p < list.size; p += tile) {
+            V x[most_degree + 1][N];  // powers of the cosine
+            for (int n = 0; n < N; ++n) {
+                x[1][n] = load(list.c + p + n * L);
+                for (int k = 2; k <= most_degree; ++k) x[k][n] = x[k - 1][n] * x[1][n];
+                powers<false>(n, x[1][n]);
+            }
+            for (const Family<Real>& family : block.families) {
+                const Real* F = kept(family.kept) + p;
+                for (int q = family.first; q < family.first + family.count; ++q) {
                     V R[N];
-                    for (int n = 0; n < N; ++n) R[n] = F[n] * gaussian(q, family, g[n], n, true);
-                    for (int m = group.first; m < group.first + group.count; ++m) {
-                        const int power = block.members[m].power;
-                        V total = load(w.sums + m * L);
-                        for (int n = 0; n < N; ++n) total += R[n] * power_of(power, n);
-                        store(w.sums + m * L, total);
-                    }
+                    gaussian<N>(block.groups[q], p, R);
+                    for (int n = 0; n < N; ++n) R[n] *= load(F + n * L);
+                    add_values(q, R, x);
                 }
             }
         }
     }
 
-    SITEWISE_INLINE core::ValueSlope<V> third(const Family<Real>& family, const Geometry& g) const {
-        return core::third_envelope<V>(plan.envelopes[family.envelope], family.triangle, g);
-    }
-    SITEWISE_INLINE core::ValueSlope<V> of_neighbor(const Family<Real>& family, const std::int32_t* i) const {
-        return {take(values(family.envelope), i), take(slopes(family.envelope), i)};
-    }
-
-    SITEWISE_INLINE void add_group(int q,
-                                   const Family<Real>& family,
-                                   const Geometry* g,
-                                   core::FamilySums<V>* sums) const {
+    SITEWISE_INLINE void add_values(int q, const V* R, const V (*x)[N]) const {
         const Group<Real>& group = block.groups[q];
-        const bool made = group.source >= 0 && w.live_groups[group.source];
-        V U[N] = {}, W[N] = {};
-        for (int m = group.first; m < group.first + group.count; ++m) {
-            const Real a = w.weights[m];
-            const int power = block.members[m].power;
-            for (int n = 0; n < N; ++n) {
-                U[n] += a * power_of(power, n);
-                W[n] += a * slope_of(power, n);
+        with_degree(group, [&](auto degree) SITEWISE_INLINE_LAMBDA {
+            V total[degree.value + 1];
+            for (int k = 0; k <= degree.value; ++k) {
+                total[k] = load(polynomial_sum(q, k));
+                for (int n = 0; n < N; ++n) total[k] += k == 0 ? R[n] : R[n] * x[k][n];
             }
-        }
-        for (int n = 0; n < N; ++n) {
-            const V e = gaussian(q, family, g[n], n, made);
-            core::add_group(sums[n], group.eta, group.rs, e, U[n], W[n]);
+            for (int k = 0; k <= degree.value; ++k) store(polynomial_sum(q, k), total[k]);
+        });
+        for (int m = group.first + group.expanded; m < group.first + group.count; ++m) {
+            const Real* T = w.power + block.members[m].power * tile;
+            V total = load(w.sums + m * L);
+            for (int n = 0; n < N; ++n) total += R[n] * load(T + n * L);
+            store(w.sums + m * L, total);
         }
     }
 
-    SITEWISE_INLINE void add_family(const Family<Real>& family,
-                                    const core::FamilySums<V>& sums,
-                                    const Geometry& g,
-                                    core::PairSlopes<V>& d) const {
-        core::add_family<V>(d, sums, of_neighbor(family, g.j), of_neighbor(family, g.k), third(family, g),
-                            family.triangle, block.shifts, g);
+    SITEWISE_INLINE Real* polynomial_sum(int q, int k) const {
+        return w.polynomial_sums + (q * (most_degree + 1) + k) * L;
+    }
+    SITEWISE_INLINE const Real* polynomial(int q) const { return w.polynomials + q * (most_degree + 1); }
+
+    SITEWISE_INLINE void add_group(int q, int p, const V* c, core::FamilySums<V>* sums) const {
+        const Group<Real>& group = block.groups[q];
+        V U[N] = {}, W[N] = {}, e[N];
+        with_degree(group, [&](auto degree) SITEWISE_INLINE_LAMBDA {
+            const Real* a = polynomial(q);
+            for (int n = 0; n < N; ++n) {
+                U[n] = broadcast(a[degree.value]);
+                W[n] = broadcast(degree.value * a[degree.value]);
+            }
+            for (int k = degree.value - 1; k >= 0; --k)
+                for (int n = 0; n < N; ++n) {
+                    U[n] = U[n] * c[n] + a[k];
+                    if (k > 0) W[n] = W[n] * c[n] + k * a[k];
+                }
+        });
+        for (int m = group.first + group.expanded; m < group.first + group.count; ++m)
+            for (int n = 0; n < N; ++n) {
+                const core::ValueSlope<V> T = power_of(block.members[m].power, n);
+                U[n] += w.weights[m] * T.value;
+                W[n] += w.weights[m] * T.slope;
+            }
+        gaussian<N>(group, p, e);
+        for (int n = 0; n < N; ++n) core::add_group(sums[n], group.eta, group.rs, e[n], U[n], W[n]);
+    }
+
+    // The factors of a family for the vector of pairs at p, divided by the two envelopes of the neighbours,
+    // which are in the third.
+    struct Factors {
+        core::ValueSlope<V> j, k, jk;
+    };
+    SITEWISE_INLINE Factors factors(const Family<Real>& family, int p) const {
+        const Real *F = kept(family.kept) + p, *slope = kept(family.kept + 1) + p,
+                   *relative = t.f_relative + family.envelope * t.stride;
+        const V one = broadcast(Real(1));
+        return {{one, take(relative, list.j + p)}, {one, take(relative, list.k + p)}, {load(F), load(slope)}};
     }
 
     // With E = sum over members of weight * function, dE/dr_j = A r_j + X r_k and dE/dr_k = B r_k + X r_j.
     void vjp() const {
         for (int p = 0; p < list.size; p += tile) {
-            Geometry g[N];
+            core::Triangle<V> g[N];
             core::PairSlopes<V> d[N];
+            V c[N];
             for (int n = 0; n < N; ++n) {
-                g[n] = geometry(p + n * L, true);
-                powers<true>(n, g[n].c);
+                g[n] = inverses(p + n * L);
+                c[n] = g[n].c;
+                powers<true>(n, c[n]);
             }
             for (int i = 0; i < block.families.size; ++i) {
                 if (!w.live_families[i]) continue;
                 const Family<Real>& family = block.families[i];
                 core::FamilySums<V> sums[N];
                 for (int q = family.first; q < family.first + family.count; ++q)
-                    if (w.live_groups[q]) add_group(q, family, g, sums);
-                for (int n = 0; n < N; ++n) add_family(family, sums[n], g[n], d[n]);
+                    if (w.live_groups[q]) add_group(q, p, c, sums);
+                for (int n = 0; n < N; ++n) {
+                    const Factors f = factors(family, p + n * L);
+                    core::add_family<V>(d[n], sums[n], f.j, f.k, f.jk, family.triangle, block.shifts, g[n]);
+                }
             }
             for (int n = 0; n < N; ++n) {
                 const core::PairGradient<V> gradient = core::pair_gradient<V>(d[n], g[n]);
@@ -300,33 +367,40 @@ struct PairLoop {
         }
     }
 
-    SITEWISE_INLINE core::PairChanges<V> changes(const Geometry& g) const {
-        const V xj = take(t.x, g.j), yj = take(t.y, g.j), zj = take(t.z, g.j);
-        const V xk = take(t.x, g.k), yk = take(t.y, g.k), zk = take(t.z, g.k);
-        const V uj = take(t.gx, g.j), vj = take(t.gy, g.j), wj = take(t.gz, g.j);
-        const V uk = take(t.gx, g.k), vk = take(t.gy, g.k), wk = take(t.gz, g.k);
+    SITEWISE_INLINE core::PairChanges<V> changes(int p, const core::Triangle<V>& g) const {
+        const std::int32_t *at_j = list.j + p, *at_k = list.k + p;
+        const V xj = take(t.x, at_j), yj = take(t.y, at_j), zj = take(t.z, at_j);
+        const V xk = take(t.x, at_k), yk = take(t.y, at_k), zk = take(t.z, at_k);
+        const V uj = take(t.gx, at_j), vj = take(t.gy, at_j), wj = take(t.gz, at_j);
+        const V uk = take(t.gx, at_k), vk = take(t.gy, at_k), wk = take(t.gz, at_k);
         const V j = xj * uj + yj * vj + zj * wj, k = xk * uk + yk * vk + zk * wk;
         const V mixed = xj * uk + yj * vk + zj * wk + xk * uj + yk * vj + zk * wj;
         return core::pair_changes<V>(j, k, mixed, g);
     }
 
-    // w.sums += the members' derivatives along the direction, summed over the pairs of the chunk
+    // w.sums and w.polynomial_sums += their derivatives along the direction
     void jvp() const {
         for (int p = 0; p < list.size; p += L) {
-            const Geometry g = geometry(p, true);
-            const core::PairChanges<V> d = changes(g);
+            const core::Triangle<V> g = inverses(p);
+            const core::PairChanges<V> d = changes(p, g);
             powers<true>(0, g.c);
             for (const Family<Real>& family : block.families) {
-                const auto f = core::family_change<V>(of_neighbor(family, g.j), of_neighbor(family, g.k),
-                                                      third(family, g), family.triangle, d, g);
+                const Factors at = factors(family, p);
+                const auto f = core::family_change<V>(at.j, at.k, at.jk, family.triangle, d, g);
                 for (int q = family.first; q < family.first + family.count; ++q) {
                     const Group<Real>& group = block.groups[q];
-                    const V e = gaussian(q, family, g, 0, true), R = e * f.F;
-                    const V dR = core::group_change(group.eta, group.rs, e, f);
-                    for (int m = group.first; m < group.first + group.count; ++m) {
-                        const int power = block.members[m].power;
-                        const V change = dR * power_of(power, 0) + R * d.c * slope_of(power, 0);
-                        store(w.sums + m * L, load(w.sums + m * L) + change);
+                    V e;
+                    gaussian<1>(group, p, &e);
+                    const V Rc = e * f.F * d.c, dR = core::group_change(group.eta, group.rs, e, f);
+                    V x = broadcast(Real(1)), change = dR;  // of R c^k
+                    for (int k = 0; group.expanded > 0 && k <= group.degree; ++k) {
+                        store(polynomial_sum(q, k), load(polynomial_sum(q, k)) + change);
+                        change = dR * (x * g.c) + Real(k + 1) * (Rc * x);
+                        x *= g.c;
+                    }
+                    for (int m = group.first + group.expanded; m < group.first + group.count; ++m) {
+                        const core::ValueSlope<V> T = power_of(block.members[m].power, 0);
+                        store(w.sums + m * L, load(w.sums + m * L) + dR * T.value + Rc * T.slope);
                     }
                 }
             }
@@ -340,24 +414,50 @@ struct PairLoop {
             const Family<Real>& family = block.families[i];
             w.live_families[i] = 0;
             for (int q = family.first; q < family.first + family.count; ++q) {
-                const Group<Real>& group = block.groups[q];
-                w.live_groups[q] = 0;
-                for (int m = group.first; m < group.first + group.count; ++m) {
-                    w.weights[m] = u[block.members[m].output] * block.members[m].norm;
-                    if (w.weights[m] != 0) w.live_groups[q] = w.live_families[i] = 1;
-                }
+                w.live_groups[q] = set_weights(q, u);
+                w.live_families[i] |= w.live_groups[q];
             }
             any = any || w.live_families[i];
         }
         return any;
     }
 
+    bool set_weights(int q, const Real* u) const {
+        const Group<Real>& group = block.groups[q];
+        Real sum[most_degree + 1] = {};
+        bool any = false;
+        for (int m = group.first; m < group.first + group.count; ++m) {
+            const Member<Real>& member = block.members[m];
+            const Real a = u[member.output];
+            any = any || a != 0;
+            w.weights[m] = a * member.norm;
+            if (m < group.first + group.expanded)
+                for (int k = 0; k <= most_degree; ++k) sum[k] += a * member.expansion[k];
+        }
+        for (int k = 0; k <= most_degree; ++k) w.polynomials[q * (most_degree + 1) + k] = sum[k];
+        return any;
+    }
+
     void clear_sums() const {
         for (int i = 0; i < block.members.size * L; ++i) w.sums[i] = 0;
+        for (int i = 0; i < block.groups.size * (most_degree + 1) * L; ++i) w.polynomial_sums[i] = 0;
     }
     void add_sums(Real* G) const {
-        for (int m = 0; m < block.members.size; ++m)
-            G[block.members[m].output] += block.members[m].norm * sum<Real>(load(w.sums + m * L));
+        for (int q = 0; q < block.groups.size; ++q) {
+            const Group<Real>& group = block.groups[q];
+            Real total[most_degree + 1] = {};
+            for (int k = 0; group.expanded > 0 && k <= group.degree; ++k)
+                total[k] = sum<Real>(load(polynomial_sum(q, k)));
+            for (int m = group.first; m < group.first + group.count; ++m) {
+                const Member<Real>& member = block.members[m];
+                Real value = 0;
+                if (m < group.first + group.expanded)
+                    for (int k = 0; k <= most_degree; ++k) value += member.expansion[k] * total[k];
+                else
+                    value = member.norm * sum<Real>(load(w.sums + m * L));
+                G[member.output] += value;
+            }
+        }
     }
 };
 
