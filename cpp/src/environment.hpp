@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "kernels.hpp"
 #include "memory.hpp"
@@ -79,8 +80,7 @@ const PairScratch<Real>& scratch_of_thread(const ElementPlan<Real>& plan, int st
     return scratch.reserve(plan, stride);
 }
 
-/// The memory of one atom's tables. It is reused from atom to atom; a thread has one for each atom of a
-/// batch.
+/// The memory of one atom's tables, reused from atom to atom
 template <class Real>
 class EnvironmentOf {
 public:
@@ -127,6 +127,14 @@ private:
     Tables<Real> tables_{};
     std::uint64_t plan_ = 0;
 };
+
+/// The memory of a block of batch_size atoms. Each thread keeps its own from call to call, because the system
+/// takes longer to clear new memory than a small step takes.
+template <class Real>
+std::vector<EnvironmentOf<Real>>& environments_of_thread() {
+    thread_local std::vector<EnvironmentOf<Real>> environments(batch_size);
+    return environments;
+}
 
 /// The plan of one element, for use within the library.
 struct PlanAccess {

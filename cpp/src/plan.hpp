@@ -153,7 +153,7 @@ struct ElementPlan {
 };
 
 /// Pairs are processed in chunks of at least this number, whose arrays stay in the processor's cache.
-constexpr int chunk_size = 512;
+constexpr int chunk_size = 2048;
 
 /// This many blocks keep their pairs, if they are one chunk, for the next operator on the same environment.
 constexpr int kept_blocks = 3;

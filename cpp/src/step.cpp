@@ -60,7 +60,7 @@ public:
           out_(out),
           found_(batch_size),
           rows_(batch_size),
-          environments_(batch_size) {
+          environments_(environments_of_thread<Real>()) {
         const std::size_t width = potential_.functions().max_count();
         G_.resize(width);
         row_.resize(width);
@@ -221,7 +221,7 @@ private:
     NeighborSearch::Scratch search_;
     std::vector<NeighborRow> found_;
     std::vector<RowView> rows_;
-    std::vector<EnvironmentOf<Real>> environments_;
+    std::vector<EnvironmentOf<Real>>& environments_;
     std::vector<Member> members_;
     std::vector<Real> G_, u_, bars_;
     std::vector<std::vector<Real>> deviations_;  // of the weights of each element, for error bars
