@@ -18,12 +18,13 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from typer.testing import CliRunner
 
-from sitewise import Dataset, Error, GrowConfig, Potential, files, grow
+from sitewise import Dataset, Error, GrowConfig, Potential, SymmetryFunctions, files, grow
 from sitewise.cli import app
 from sitewise.growing import page
 from sitewise.growing.choice import at_random, held_out, new_ones
+from sitewise.growing.cut import cut
 from sitewise.growing.explore import explored, first_copies
-from sitewise.growing.oracles import _by_calculator
+from sitewise.growing.oracles import labelled_by
 from sitewise.growing.settings import Explore
 from sitewise.progress import Reporter
 from sitewise.reproduce.stillinger_weber import StillingerWeber
@@ -545,4 +546,45 @@ def test_labels_that_are_not_finite_are_refused(label):
     labels[label] = labels[label] * np.nan
     calculator = SinglePointCalculator(atoms, **labels)
     with pytest.raises(Error, match="not finite"):
-        _by_calculator(calculator, Structure(atoms, None, None, None, "", "a place"))
+        labelled_by(calculator, Structure(atoms, None, None, None, "", "a place"))
+
+
+# ---- large structures
+
+
+@pytest.mark.parametrize("pbc", [True, False])
+def test_a_cluster_keeps_the_environment_of_its_atom(pbc):
+    """Features of its first atom are those of the atom that it is cut around, across the boundary of the cell."""
+    atoms = bulk("Cu", cubic=True).repeat(4)
+    atoms.rattle(0.1, seed=1)
+    atoms.pbc = pbc
+    functions = SymmetryFunctions.preset("fast", ["Cu"], 4.5)
+    large = Structure(atoms, None, None, None, "a group", "md.xyz")
+    cluster = cut(large, 7, 60, functions.cutoff)
+    assert (len(cluster.atoms), cluster.atoms.info["cut_from"], cluster.group) == (60, 256, "a group")
+    assert cluster.atoms.pbc.all() == pbc
+    whole, own = (functions.evaluate(s.atoms) for s in (large, cluster))
+    np.testing.assert_allclose(own[0], whole[7], atol=1e-12)
+    assert np.abs(own[59] - whole[7]).max() > 1e-3
+    if pbc:  # no atom sees an image
+        free = cluster.atoms.copy()
+        free.pbc = False
+        np.testing.assert_allclose(functions.evaluate(free), own, atol=1e-12)
+    with pytest.raises(Error, match=r"md\.xyz: atom 7 and its neighbors within the cutoff are \d+ atoms, .* is 12"):
+        cut(large, 7, 12, functions.cutoff)
+
+
+def test_large_frames_are_cut_before_they_are_labelled(tmp_path):
+    run = settings(tmp_path, labels=10, batch=4)
+    write(tmp_path / "large.xyz", bulk("Si", "diamond", a=5.431, cubic=True).repeat(2))
+    text = run.read_text().replace('"slab.xyz"]', '"large.xyz"]\nmax_atoms = 24')
+    run.write_text(text)
+    grown = grow(run, tmp_path / "out", QUIET)
+    assert [r.labels for r in grown.rounds] == [6, 10]
+    first = read(tmp_path / "out" / "first" / "chosen.xyz", ":")
+    assert [len(atoms) for atoms in first] == [2] * 6
+    sizes = {(len(atoms), atoms.info.get("cut_from")) for atoms in read(tmp_path / "out/round-0/candidates.xyz", ":")}
+    assert sizes == {(2, None), (24, 64)}
+    run.write_text(text.replace("max_atoms = 24", "max_atoms = 1"))
+    with pytest.raises(Error, match=r"max_atoms is 1, but all starts have more atoms"):
+        grow(run, tmp_path / "other", QUIET)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.emt import EMT
 from typer.testing import CliRunner
 
 from checks import assert_close, directional_derivative, rattled
@@ -39,6 +40,7 @@ from sitewise.reproduce import (
     spline,
 )
 from sitewise.reproduce.elements import Problem
+from sitewise.reproduce.materials import MATERIALS
 from sitewise.reproduce.stillinger_weber import StillingerWeber, stillinger_weber
 from sitewise.training import plots
 
@@ -72,9 +74,12 @@ def result_of(folder):
 # ---- frame
 
 
+SMALL_GROWTH = {"sizes": (11,), "batch": 1, "iterations": 10, "members": 2, "steps": 10, "melting": 30, "fresh": 1}
+
+
 def test_growth_by_three_choices(shrink, tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "save_pictures", lambda *_: None)  # of training runs, most of the time
-    shrink("grow", growth.Settings(1, (11,), 1, iterations=10, members=2, steps=10, melting=30, fresh=1))
+    shrink("grow", growth.Settings(repetitions=1, **SMALL_GROWTH))
     outcome = reproduce("grow", tmp_path, reporter=QUIET)
     assert [row[:2] for row in outcome.rows] == [(choice, 11) for choice in growth.CHOICES]
     first = [
@@ -83,11 +88,35 @@ def test_growth_by_three_choices(shrink, tmp_path, monkeypatch):
     assert [len(data) for data in first] == [9] * 3
     assert all(np.array_equal(s.forces, t.forces) for s, t in zip(first[0], first[2], strict=True))
     test = Dataset.read(tmp_path / "test.xyz", reporter=QUIET)
-    assert test.groups == list(growth.KINDS)
+    assert test.groups == list(MATERIALS["silicon"].kinds)
     for s in test:
         s.atoms.calc = StillingerWeber()
         assert s.atoms.get_potential_energy() == pytest.approx(s.energy, abs=1e-4)
     assert result_of(tmp_path)["pictures"]
+
+
+def test_growth_from_copper_and_gold_to_alloys(tmp_path):
+    settings = growth.Settings("copper-gold", repetitions=1, **SMALL_GROWTH)
+    growth.make_structures(settings, Folder(tmp_path, {}, QUIET))
+    formulas = {
+        name: [s.atoms.get_chemical_formula(empirical=True) for s in Dataset.read(tmp_path / f"{name}.xyz", **reading)]
+        for name in ("starts", "targets", "test", "first-0")
+        for reading in ({"require_labels": name in ("test", "first-0"), "reporter": QUIET},)
+    }
+    alloys = ["AuCu3", "AuCu", "Au3Cu", "AuCu", "AuCu"]
+    assert formulas["starts"] == formulas["targets"] == formulas["test"] == alloys
+    assert formulas["first-0"] == ["Cu", "Au"] * 5
+    test = Dataset.read(tmp_path / "test.xyz", reporter=QUIET)
+    assert {len(s.atoms) for s in test} == {32}
+    test[1].atoms.calc = EMT()
+    assert test[1].atoms.get_potential_energy() == pytest.approx(test[1].energy, abs=1e-6)
+
+
+@pytest.mark.parametrize(("after", "passed"), [(0.049, True), (0.051, False), (np.nan, False)])
+def test_a_growth_must_learn(after, passed):
+    found = {"targets": [{"errors": [0.1, 0.2, 0.01]}, {"errors": [0.1, after]}]}
+    (check,) = growth.checks(growth.Settings(repetitions=2), found)
+    assert check.passed is passed
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from ..structures import Structure
 from ..training.random_streams import Stream, random_numbers
 from ..units import GPA
 from .commands import run_command
+from .cut import cut
 from .settings import Explore
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def explored_by_command(
     with reporter.task("error bars", len(kept), lines=True) as advance:
         for s in kept:
             with s.named():
-                frames.append(_looked_at(model, s.atoms, s, None))
+                frames.append(_looked_at(model, s.atoms, s, None, table))
             advance()
     return frames
 
@@ -161,7 +162,7 @@ def _trajectory(
     atoms.calc = model.calculator(warn_every=0)
     set_thermal(atoms, table.temperatures[0], rng)
     dynamics = _dynamics(atoms, table, rng)
-    step, last = 0, _looked_at(model, atoms, start, 0)
+    step, last = 0, _looked_at(model, atoms, start, 0, table)
     while True:
         known = last.atoms.info["atom_bar"] <= table.atom_bar and last.atoms.info["force_bar"] <= table.force_bar
         if not known:  # also where a bar is not a number
@@ -183,11 +184,13 @@ def _trajectory(
             yield _ended(last, "close")
             return
         yield last
-        last = _looked_at(model, atoms, start, step)
+        last = _looked_at(model, atoms, start, step, table)
         advance()
 
 
-def _looked_at(model: Potential | Ensemble, atoms: Atoms, start: Structure, step: int | None) -> Structure:
+def _looked_at(
+    model: Potential | Ensemble, atoms: Atoms, start: Structure, step: int | None, table: Explore
+) -> Structure:
     bars, frame = bars_of(model, atoms), bare(atoms)
     moved = {} if step is None else {"step": step, "kelvin": round(float(atoms.get_temperature()), 1)}
     frame.info = {
@@ -197,7 +200,11 @@ def _looked_at(model: Potential | Ensemble, atoms: Atoms, start: Structure, step
         "force_bar": float(f"{bars.forces.max():.6g}"),
     }
     source = start.source if step is None else f"{start.source}, step {step}"
-    return Structure(frame, None, None, None, start.group, source)
+    found = Structure(frame, None, None, None, start.group, source)
+    if table.max_atoms is None or len(frame) <= table.max_atoms:
+        return found
+    excess = np.maximum(bars.energies / table.atom_bar, bars.forces.max(axis=1) / table.force_bar)
+    return cut(found, int(np.argmax(excess)), table.max_atoms, model.cutoff)
 
 
 def _ended(frame: Structure, why: str) -> Structure:

@@ -250,8 +250,19 @@ class _Growth:
         make_folder(folder)
         file = folder / "chosen.xyz"
         if not file.exists():
-            write_structures(file, first_copies(self.starts, config.budget.first, self.seed))
+            write_structures(file, first_copies(self._small_starts(), config.budget.first, self.seed))
         return self.label(folder)
+
+    def _small_starts(self) -> list[Structure]:
+        """Return the starts that are small enough to be labelled."""
+        most = self.config.explore.max_atoms
+        small = [s for s in self.starts if most is None or len(s.atoms) <= most]
+        if not small:
+            raise Error(
+                f"[explore] max_atoms is {most}, but all starts have more atoms; without [data], copies of starts are "
+                "labelled to begin with, so one must be small enough"
+            )
+        return small
 
     def label(self, folder: Path) -> Dataset:
         """Label a folder's `chosen.xyz`, as its `labels.xyz`."""

@@ -79,7 +79,7 @@ def _calculate(
         for file, s in structures.items():
             if not (folder / OUTPUTS / file).exists():
                 try:
-                    found = _by_calculator(calculator, s)
+                    found = labelled_by(calculator, s)
                 except Exception as error:  # whatever another code raises
                     failure = f"{s.source}: {name} fails: {type(error).__name__}: {printable(error, 400)}"
                     reporter.warn(f"{failure}; it is left out")
@@ -90,7 +90,8 @@ def _calculate(
         raise Error(failure)
 
 
-def _by_calculator(calculator: Any, s: Structure) -> Structure:
+def labelled_by(calculator: Any, s: Structure) -> Structure:
+    """Return a structure with a calculator's labels; raise Error if one is not finite, or what the calculator does."""
     from ase.calculators.calculator import PropertyNotImplementedError
 
     atoms = s.atoms.copy()

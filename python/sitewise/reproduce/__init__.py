@@ -54,6 +54,14 @@ SLABS = {
     "two-thicknesses": ("slabs of 6 layers", "slabs of 8 layers"),
     "with-crystals": ("slabs of 6 layers", "crystals"),
 }
+QUICK_GROWTH: dict[str, Any] = {
+    "sizes": (20, 30),
+    "iterations": 60,
+    "members": 2,
+    "steps": 60,
+    "melting": 300,
+    "fresh": 3,
+}
 CLUSTERS = {"clusters": ("clusters",), "with-crystals": ("clusters", "crystals")}
 
 EXPERIMENTS = {
@@ -97,7 +105,13 @@ EXPERIMENTS = {
         "potentials that grow from ten crystals of silicon: what to label next, at equal numbers of labels",
         growth.run,
         growth.Settings(),
-        growth.Settings(repetitions=1, sizes=(20, 30), iterations=60, members=2, steps=60, fresh=3),
+        growth.Settings(repetitions=1, **QUICK_GROWTH),
+    ),
+    "grow-alloy": Experiment(
+        "potentials that grow from ten crystals of copper and gold to the alloys",
+        growth.run,
+        growth.Settings("copper-gold"),
+        growth.Settings("copper-gold", repetitions=1, **QUICK_GROWTH),
     ),
     "si-crystal": Experiment(
         "crystals of silicon: errors, E(V), strained crystals (Figs. S1, S2)",
