@@ -28,9 +28,6 @@ py::dict compute(const Shared<Model>& model,
                  bool bars) {
     const Structure structure(species, positions, cell, pbc);
     const std::size_t n = structure.size();
-    if (neighbors && neighbors->cutoff() < model.cutoff())
-        throw Error("the neighbour list's cutoff is " + std::to_string(neighbors->cutoff()) +
-                    " Angstrom, the potential's is " + std::to_string(model.cutoff()));
     const Reading<Model> reading(model);
     std::optional<Changing> kept;  // a list that another thread uses is not used here
     if (neighbors && !neighbors->changing) kept.emplace(neighbors->changing);
@@ -76,7 +73,7 @@ py::dict compute(const Shared<Model>& model,
     {
         py::gil_scoped_release release;
         if (kept)
-            model.compute(neighbors->update(structure.view()), structure.species.data(), n, out);
+            model.compute(structure.view(), *neighbors, out);
         else
             model.compute(structure.view(), out);
     }

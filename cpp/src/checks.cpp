@@ -16,9 +16,7 @@ namespace {
     if (!(distance < overlap))
         throw Error("the neighbour list has a vector of atom " + std::to_string(atom) +
                     " that is not finite");
-    std::ostringstream text;
-    text << "atoms " << atom << " and " << list.index[k] << " are " << distance << " Angstrom apart";
-    throw Error(text.str());
+    report_overlap(atom, static_cast<std::size_t>(list.index[k]), distance);
 }
 
 constexpr double beyond = 1e30;  // eV, where exp() in single precision ends; sums and squares stay finite
@@ -37,6 +35,12 @@ void check_species(const int* species, std::size_t n_atoms, int n_elements, cons
         if (species[i] < 0 || species[i] >= n_elements)
             throw Error("atom " + std::to_string(i) + " has element index " + std::to_string(species[i]) +
                         ", " + whose + " " + std::to_string(n_elements) + " elements");
+}
+
+void report_overlap(std::size_t a, std::size_t b, double distance) {
+    std::ostringstream text;
+    text << "atoms " << a << " and " << b << " are " << distance << " Angstrom apart";
+    throw Error(text.str());
 }
 
 // The kernels take a pair at NaN for one beyond the cutoff, and would leave it out silently. A pair at

@@ -15,6 +15,9 @@ void check_species(const int* species, std::size_t n_atoms, int n_elements, cons
 /// Throws Error if a neighbour vector of an atom is not finite, or so short that it has no direction.
 void check_vectors(const NeighborView& list, std::size_t atom);
 
+/// Throws Error for atoms closer than `overlap`, Angstrom.
+[[noreturn]] void report_overlap(std::size_t a, std::size_t b, double distance);
+
 /// Throw Error for a value that is not finite, or so large that sums of such values may not be finite. Call
 /// them before anything is added to an output.
 void require_finite_energy(double energy, std::size_t atom);

@@ -192,4 +192,8 @@ void Ensemble::compute(const Atoms& atoms, Output out) const {
     add_spreads(compute_members(pointers(members_), atoms, out), members_.size(), out);
 }
 
+void Ensemble::compute(const Atoms& atoms, VerletList& list, Output out) const {
+    add_spreads(compute_members(pointers(members_), atoms, list, out), members_.size(), out);
+}
+
 }  // namespace sitewise

@@ -18,5 +18,9 @@ std::vector<double> compute_members(const Members& members,
                                     std::size_t n_atoms,
                                     Potential::Output out);
 std::vector<double> compute_members(const Members& members, const Atoms& atoms, Potential::Output out);
+std::vector<double> compute_members(const Members& members,
+                                    const Atoms& atoms,
+                                    VerletList& list,
+                                    Potential::Output out);
 
 }  // namespace sitewise

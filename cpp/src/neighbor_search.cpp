@@ -6,6 +6,7 @@
 #include <string>
 
 #include "bins.hpp"
+#include "checks.hpp"
 #include "kernels.hpp"
 #include "parallel.hpp"
 #include "sitewise/error.hpp"
@@ -113,6 +114,26 @@ void NeighborRow::reserve(std::size_t n, bool with_shifts) {
         vectors.resize(3 * index.size());
     }
     if (with_shifts && shifts.size() < index.size()) shifts.resize(index.size());
+}
+
+void NearAtoms::reserve(std::size_t candidates, std::size_t ranges) {
+    ends.resize(ranges);
+    if (number.size() >= candidates + padding) return;
+    number.resize(candidates + padding);
+    for (auto& x : vectors) x.resize(candidates + padding);
+}
+
+std::size_t NearAtoms::search(std::size_t n_ranges,
+                              const AtomRange* ranges,
+                              const double* const* sorted,
+                              const double* p,
+                              double cutoff) {
+    double* found[3] = {vectors[0].data(), vectors[1].data(), vectors[2].data()};
+    return kernels().within(n_ranges, ranges, sorted, p, cutoff * cutoff, ends.data(), number.data(), found);
+}
+
+double NearAtoms::distance(std::size_t h) const {
+    return length({vectors[0][h], vectors[1][h], vectors[2][h]});
 }
 
 void check_cutoff(double cutoff) {
@@ -230,12 +251,9 @@ void NeighborSearch::look_around(const Triple& bin, Scratch& scratch) const {
             }
         }
     }
-    std::size_t most = padding;
-    for (const AtomRange& range : scratch.ranges) most += range.count;
-    scratch.ends.resize(scratch.ranges.size());
-    if (scratch.number.size() >= most) return;
-    scratch.number.resize(most);
-    for (auto& x : scratch.vectors) x.resize(most);
+    std::size_t candidates = 0;
+    for (const AtomRange& range : scratch.ranges) candidates += range.count;
+    scratch.near.reserve(candidates, scratch.ranges.size());
 }
 
 // Adds the atoms of `length` bins, beginning with b, in the image `cell`.
@@ -252,45 +270,30 @@ void NeighborSearch::add_range(const Triple& b, int length, const Triple& cell, 
 void NeighborSearch::find(std::size_t i, bool with_shifts, Scratch& scratch, NeighborRow& row) const {
     if (bin_of_[i] != scratch.bin) look_around(bin_of_[i], scratch);
     const double* sorted[3] = {sorted_[0].data(), sorted_[1].data(), sorted_[2].data()};
-    double* vectors[3] = {scratch.vectors[0].data(), scratch.vectors[1].data(), scratch.vectors[2].data()};
+    NearAtoms& near = scratch.near;
     const std::size_t n =
-        kernels().within(scratch.ranges.size(), scratch.ranges.data(), sorted, positions_[i].data(),
-                         cutoff_ * cutoff_, scratch.ends.data(), scratch.number.data(), vectors);
+        near.search(scratch.ranges.size(), scratch.ranges.data(), sorted, positions_[i].data(), cutoff_);
     row.reserve(n, with_shifts);
-    const double *x = vectors[0], *y = vectors[1], *z = vectors[2];
-    std::size_t at = 0, overlapping = 0;
-    for (std::size_t h = 0, q = 0; h < n; ++h) {
-        const int j = members_[scratch.number[h]];
-        row.index[at] = j;
-        row.vectors[3 * at] = x[h];
-        row.vectors[3 * at + 1] = y[h];
-        row.vectors[3 * at + 2] = z[h];
-        if (with_shifts) {
-            while (h >= scratch.ends[q]) ++q;
-            for (int a = 0; a < 3; ++a) row.shifts[at][a] = scratch.cells[q][a] + wrap_[i][a] - wrap_[j][a];
-        }
-        // No branch: the next neighbour overwrites an atom at distance zero, which is the atom itself.
-        const bool apart = x[h] * x[h] + y[h] * y[h] + z[h] * z[h] >= overlap * overlap;
-        at += apart;
-        overlapping += !apart;
-    }
-    row.size = at;
-    if (overlapping > 1) report_overlap(i, scratch);
+    std::size_t q = 0;
+    const std::size_t overlapping = near.collect(n, row, [&](std::size_t h, std::size_t at) {
+        const int j = row.index[at] = members_[near.number[h]];
+        if (!with_shifts) return;
+        while (h >= near.ends[q]) ++q;
+        for (int a = 0; a < 3; ++a) row.shifts[at][a] = scratch.cells[q][a] + wrap_[i][a] - wrap_[j][a];
+    });
+    if (overlapping > 1) report_overlapping(i, near);  // one is the atom itself
 }
 
-void NeighborSearch::report_overlap(std::size_t i, const Scratch& scratch) const {
-    const auto& [x, y, z] = scratch.vectors;
+void NeighborSearch::report_overlapping(std::size_t i, const NearAtoms& near) const {
     bool self = false;
     for (std::size_t h = 0;; ++h) {
-        const Vector r{x[h], y[h], z[h]};
-        const std::size_t j = static_cast<std::size_t>(members_[scratch.number[h]]);
-        if (length(r) >= overlap) continue;
+        const std::size_t j = static_cast<std::size_t>(members_[near.number[h]]);
+        if (near.distance(h) >= overlap) continue;
         if (j == i && !self) {  // the atom itself, and not an image of it
             self = true;
             continue;
         }
-        throw Error("atoms " + std::to_string(std::min(i, j)) + " and " + std::to_string(std::max(i, j)) +
-                    " are " + text(length(r)) + " Angstrom apart");
+        report_overlap(std::min(i, j), std::max(i, j), near.distance(h));
     }
 }
 

@@ -50,6 +50,41 @@ struct NeighborRow {
     void reserve(std::size_t n, bool with_shifts);
 };
 
+/// The atoms near another one, as a kernel finds them among candidates
+struct NearAtoms {
+    std::vector<std::size_t> ends;               ///< see Kernels::within
+    std::vector<std::int32_t> number;            ///< of the candidate
+    std::array<std::vector<double>, 3> vectors;  ///< x, y and z
+
+    /// Makes room for the atoms among so many candidates in so many ranges.
+    void reserve(std::size_t candidates, std::size_t ranges);
+    /// Finds the atoms nearer to p [3] than the cutoff; see Kernels::within. Returns their number.
+    std::size_t search(std::size_t n_ranges,
+                       const AtomRange* ranges,
+                       const double* const* sorted,
+                       const double* p,
+                       double cutoff);
+    double distance(std::size_t h) const;
+
+    /// Copies vectors of `n` atoms to a row, but those at distance zero; returns the number of these. Calls
+    /// take(h, at) for each atom h before the next one that is copied overwrites place `at`.
+    template <class Take>
+    std::size_t collect(std::size_t n, NeighborRow& row, Take take) const {
+        const double *x = vectors[0].data(), *y = vectors[1].data(), *z = vectors[2].data();
+        std::size_t at = 0;
+        for (std::size_t h = 0; h < n; ++h) {
+            row.vectors[3 * at] = x[h];
+            row.vectors[3 * at + 1] = y[h];
+            row.vectors[3 * at + 2] = z[h];
+            take(h, at);
+            // No branch: the next neighbour overwrites an atom at distance zero.
+            at += x[h] * x[h] + y[h] * y[h] + z[h] * z[h] >= overlap * overlap;
+        }
+        row.size = at;
+        return n - at;
+    }
+};
+
 /// Finds the neighbours of one atom at a time. Atoms are wrapped into the box and sorted into bins. Bins
 /// adjacent along the third axis are adjacent in memory, so a row of bins is one range of atoms for each
 /// image of the cell. See build_neighbors for the cells that are accepted and the errors.
@@ -62,9 +97,7 @@ public:
         std::array<int, 3> bin{-1, -1, -1};
         std::vector<AtomRange> ranges;
         std::vector<std::array<int, 3>> cells;  // of the ranges
-        std::vector<std::size_t> ends;
-        std::vector<std::int32_t> number;
-        std::array<std::vector<double>, 3> vectors;
+        NearAtoms near;
     };
 
     NeighborSearch(const Atoms& atoms, double cutoff);
@@ -88,7 +121,7 @@ private:
     }
     void look_around(const Triple& bin, Scratch& scratch) const;
     void add_range(const Triple& b, int length, const Triple& cell, Scratch& scratch) const;
-    [[noreturn]] void report_overlap(std::size_t i, const Scratch& scratch) const;
+    [[noreturn]] void report_overlapping(std::size_t i, const NearAtoms& near) const;
 
     Box box_;
     double cutoff_;

@@ -9,6 +9,7 @@
 #include "close_pairs.hpp"
 #include "members.hpp"
 #include "sitewise/error.hpp"
+#include "step.hpp"
 #include "text.hpp"
 
 namespace sitewise {
@@ -83,6 +84,21 @@ std::vector<double> compute_members(const Members& members, const Atoms& atoms, 
     check(*members.front(), atoms.species, atoms.size);
     check_bars(members, out);
     return compute_structures(members, {atoms}, {out});
+}
+
+std::vector<double> compute_members(const Members& members,
+                                    const Atoms& atoms,
+                                    VerletList& list,
+                                    Potential::Output out) {
+    if (list.cutoff() < members.front()->cutoff())
+        throw Error("the neighbour list's cutoff is " + std::to_string(list.cutoff()) +
+                    " Angstrom, the potential's is " + std::to_string(members.front()->cutoff()));
+    if (members.front()->device() != Device::cpu)  // a device takes all vectors at once
+        return compute_members(members, list.update(atoms), atoms.species, atoms.size, out);
+    check(*members.front(), atoms.species, atoms.size);
+    check_bars(members, out);
+    const VerletRows rows(list, atoms);
+    return compute_step(members, {nullptr, nullptr, &rows}, atoms.species, atoms.size, out);
 }
 
 Potential::Potential(std::vector<std::string> elements,
@@ -183,6 +199,10 @@ void Potential::compute(const NeighborView& neighbors,
 
 void Potential::compute(const Atoms& atoms, Output out) const {
     compute_members({this}, atoms, out);
+}
+
+void Potential::compute(const Atoms& atoms, VerletList& list, Output out) const {
+    compute_members({this}, atoms, list, out);
 }
 
 void Potential::compute(const std::vector<Atoms>& structures, const std::vector<Output>& out) const {

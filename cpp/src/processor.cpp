@@ -90,7 +90,7 @@ public:
                                 const int* species,
                                 std::size_t n_atoms,
                                 Potential::Output out) override {
-        return compute_step(members, {&neighbors, nullptr}, species, n_atoms, out);
+        return compute_step(members, {&neighbors}, species, n_atoms, out);
     }
 
     std::vector<double> compute(const Members& members,

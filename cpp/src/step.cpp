@@ -202,7 +202,10 @@ private:
             check_vectors(*list, i);
             return row_of(*list, i);
         }
-        neighbors_.search->find(i, false, search_, found);
+        if (neighbors_.search)
+            neighbors_.search->find(i, false, search_, found);
+        else
+            neighbors_.rows->find(i, verlet_, found);
         return {found.size, found.index.data(), found.vectors.data()};
     }
 
@@ -219,6 +222,7 @@ private:
     const int* species_;
     const Potential::Output out_;
     NeighborSearch::Scratch search_;
+    VerletRows::Scratch verlet_;
     std::vector<NeighborRow> found_;
     std::vector<RowView> rows_;
     std::vector<EnvironmentOf<Real>>& environments_;

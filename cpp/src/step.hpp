@@ -5,17 +5,21 @@
 
 #include "members.hpp"
 #include "neighbor_search.hpp"
+#include "verlet_rows.hpp"
 
 namespace sitewise {
 
-/// The neighbours of the atoms. They come from a list, or from a search for one atom at a time, which needs
-/// no memory for a list of all.
+/// The neighbours of the atoms. They come from a list with vectors, or are found for one atom at a time, by a
+/// search or in a list with a skin, which needs no memory for the vectors of all.
 struct Neighbors {
-    const NeighborView* list;
-    const NeighborSearch* search;
+    const NeighborView* list = nullptr;
+    const NeighborSearch* search = nullptr;
+    const VerletRows* rows = nullptr;
 
-    std::size_t centers() const { return list ? list->centers : search->size(); }
-    std::size_t atom(std::size_t k) const { return list ? k : static_cast<std::size_t>(search->order()[k]); }
+    std::size_t centers() const { return list ? list->centers : (search ? search->size() : rows->size()); }
+    std::size_t atom(std::size_t k) const {
+        return search ? static_cast<std::size_t>(search->order()[k]) : k;
+    }
 };
 
 /// compute_members on the processor: a step from neighbours to energies, forces and virials, with OpenMP over

@@ -4,9 +4,11 @@
 #include <map>
 #include <string>
 
+#include "checks.hpp"
 #include "parallel.hpp"
 #include "sitewise/error.hpp"
 #include "sitewise/neighbors.hpp"
+#include "verlet_rows.hpp"
 
 namespace sitewise {
 namespace {
@@ -89,12 +91,17 @@ void VerletList::build(const Atoms& atoms) {
     ++builds_;
 }
 
-void VerletList::refresh(const Atoms& atoms) {
-    std::vector<std::array<double, 3>> translations(shifts_.size());
+std::vector<std::array<double, 3>> VerletList::translations(const Atoms& atoms) const {
+    std::vector<std::array<double, 3>> of(shifts_.size());
     for (std::size_t s = 0; s < shifts_.size(); ++s)
         for (int c = 0; c < 3; ++c)
-            translations[s][c] = shifts_[s][0] * atoms.cell[0][c] + shifts_[s][1] * atoms.cell[1][c] +
-                                 shifts_[s][2] * atoms.cell[2][c];
+            of[s][c] = shifts_[s][0] * atoms.cell[0][c] + shifts_[s][1] * atoms.cell[1][c] +
+                       shifts_[s][2] * atoms.cell[2][c];
+    return of;
+}
+
+void VerletList::refresh(const Atoms& atoms) {
+    const std::vector<std::array<double, 3>> translations = this->translations(atoms);
 #pragma omp parallel for num_threads(max_threads()) schedule(static)
     for (std::size_t i = 0; i < atoms.size; ++i) {
         const double* p = atoms.positions + 3 * i;
@@ -104,6 +111,35 @@ void VerletList::refresh(const Atoms& atoms) {
             for (int a = 0; a < 3; ++a) list_.vectors[3 * k + a] = (q[a] - p[a]) + t[a];
         }
     }
+}
+
+VerletRows::VerletRows(VerletList& list, const Atoms& atoms) : list_(list), atoms_(atoms) {
+    if (!list.valid(atoms)) list.build(atoms);
+    translations_ = list.translations(atoms);
+}
+
+void VerletRows::find(std::size_t i, Scratch& scratch, NeighborRow& row) const {
+    const std::size_t first = list_.list_.first[i], n = list_.list_.first[i + 1] - first;
+    const int *index = list_.list_.index.data() + first, *image = list_.image_.data() + first;
+    NearAtoms& near = scratch.near;
+    near.reserve(n, 1);
+    for (auto& x : scratch.candidates) x.resize(near.number.size());
+    double* r[3];
+    for (int a = 0; a < 3; ++a) r[a] = scratch.candidates[a].data();
+    const double* p = atoms_.positions + 3 * i;
+    for (std::size_t k = 0; k < n; ++k) {
+        const double *q = atoms_.positions + 3 * static_cast<std::size_t>(index[k]),
+                     *t = translations_[image[k]].data();
+        for (int a = 0; a < 3; ++a) r[a][k] = (q[a] - p[a]) + t[a];
+    }
+    const AtomRange all{0, static_cast<std::int32_t>(n), {}};
+    const double origin[3] = {};
+    const std::size_t found = near.search(1, &all, r, origin, list_.cutoff_);
+    row.reserve(found, false);
+    const auto take = [&](std::size_t h, std::size_t at) { row.index[at] = index[near.number[h]]; };
+    if (near.collect(found, row, take) == 0) return;
+    for (std::size_t h = 0; h < found; ++h)
+        if (near.distance(h) < overlap) report_overlap(i, index[near.number[h]], near.distance(h));
 }
 
 }  // namespace sitewise

@@ -45,7 +45,7 @@ Result compute(const Potential& potential, const Atoms& atoms, VerletList* list)
     out.forces = r.forces.data();
     out.virial = r.virial.data();
     if (list)
-        potential.compute(list->update(atoms), atoms.species, atoms.size, out);
+        potential.compute(atoms, *list, out);
     else
         potential.compute(atoms, out);
     return r;
@@ -73,9 +73,30 @@ void check_kept_list() {
     std::normal_distribution<double> normal;
     for (int step = 0; step < 30; ++step) {
         for (double& x : liquid.positions) x += 0.03 * normal(samples::source);
-        CHECK(compute(p, liquid.atoms, &list).difference(compute(p, liquid.atoms, nullptr)) < 1e-10);
+        const Result expected = compute(p, liquid.atoms, nullptr);
+        CHECK(compute(p, liquid.atoms, &list).difference(expected) < 1e-10);
+        double energy = 0.0;  // from the list's vectors
+        Potential::Output out;
+        out.energy = &energy;
+        p.compute(list.update(liquid.atoms), liquid.species.data(), liquid.atoms.size, out);
+        CHECK_CLOSE(energy, expected.energy, 1e-10);
     }
     CHECK(list.builds() > 1 && list.builds() < 20);
+    VerletList shorter(0.9 * p.cutoff(), 0.6);
+    CHECK_THROWS(compute(p, liquid.atoms, &shorter), "the potential's is");
+}
+
+// Atoms that meet without a new list
+void check_overlap() {
+    const Potential p = potential();
+    Liquid liquid(2);
+    VerletList list(p.cutoff(), 0.6);
+    double *a = &liquid.positions[0], *b = &liquid.positions[3];
+    for (int c = 0; c < 3; ++c) b[c] = a[c] + 0.1;
+    compute(p, liquid.atoms, &list);
+    std::copy_n(a, 3, b);
+    CHECK_THROWS(compute(p, liquid.atoms, &list), "atoms 0 and 1 are 0 Angstrom apart");
+    CHECK(list.builds() == 1);
 }
 
 // Means and spreads against the members one by one
@@ -173,7 +194,9 @@ void check_nothing() {
     for (int repeat = 0; repeat < 2; ++repeat) {
         p.compute(list.update(none), nullptr, 0, out);
         p.compute(none, out);
+        p.compute(none, list, out);
         ensemble.compute(none, out);
+        ensemble.compute(none, list, out);
         p.compute(NeighborView{0, first, nullptr, nullptr}, species, 2, out);
         ensemble.compute(NeighborView{0, first, nullptr, nullptr}, species, 2, out);
     }
@@ -197,6 +220,7 @@ int main(int argc, char** argv) {
     if (!samples::choose_instruction_set(argc, argv)) return samples::skipped;
     check_threads_and_precisions();
     check_kept_list();
+    check_overlap();
     check_ensemble();
     check_bars();
     check_nothing();

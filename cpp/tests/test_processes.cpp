@@ -29,7 +29,7 @@ std::vector<double> compute(const Potential& potential, const Liquid& liquid, Ve
     out.energy = results.data();
     out.forces = results.data() + 1;
     if (list)
-        potential.compute(list->update(liquid.atoms), liquid.species.data(), liquid.atoms.size, out);
+        potential.compute(liquid.atoms, *list, out);
     else
         potential.compute(liquid.atoms, out);
     return results;

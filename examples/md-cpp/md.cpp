@@ -86,7 +86,7 @@ void compute(const sitewise::Potential& potential, sitewise::VerletList& list, S
     sitewise::Potential::Output out;
     out.energy = &s.energy;
     out.forces = s.forces.data();
-    potential.compute(list.update(s.view), s.species.data(), s.size(), out);
+    potential.compute(s.view, list, out);
 }
 
 void step(const sitewise::Potential& potential, sitewise::VerletList& list, System& s) {

@@ -37,6 +37,7 @@ public:
     /// Compute the results; for threads and errors see Potential::compute.
     void compute(const NeighborView& neighbors, const int* species, std::size_t n_atoms, Output out) const;
     void compute(const Atoms& atoms, Output out) const;
+    void compute(const Atoms& atoms, VerletList& list, Output out) const;
 
 private:
     std::vector<Potential> members_;

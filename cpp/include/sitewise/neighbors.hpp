@@ -62,9 +62,11 @@ public:
     std::size_t builds() const { return builds_; }  ///< number of times the list was built
 
 private:
+    friend class VerletRows;
     bool valid(const Atoms& atoms) const;
     void build(const Atoms& atoms);
     void refresh(const Atoms& atoms);
+    std::vector<std::array<double, 3>> translations(const Atoms& atoms) const;  // of shifts_, Angstrom
 
     double cutoff_, skin_;
     std::size_t builds_ = 0;

@@ -146,6 +146,11 @@ public:
     /// build_neighbors does.
     void compute(const Atoms& atoms, Output out) const;
 
+    /// The same with a list that is brought up to date here. The processor computes its vectors as it needs
+    /// them, which is faster than compute(list.update(atoms), ...). Throws Error
+    /// also for a list with a shorter cutoff.
+    void compute(const Atoms& atoms, VerletList& list, Output out) const;
+
     /// The same for many structures, which a device computes together. Throws Error unless there are as many
     /// outputs.
     void compute(const std::vector<Atoms>& structures, const std::vector<Output>& out) const;

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <vector>
+
+#include "neighbor_search.hpp"
+#include "sitewise/neighbors.hpp"
+
+namespace sitewise {
+
+/// The neighbours of one atom at a time from a VerletList, without its vectors: these would be as much memory
+/// as a large structure's list, and half of them lie in the skin.
+class VerletRows {
+public:
+    /// Memory that a thread keeps from atom to atom
+    struct Scratch {
+        std::array<std::vector<double>, 3> candidates;  // vectors to all neighbours in the list
+        NearAtoms near;
+    };
+
+    /// Rebuilds the list if need be; throws Error as VerletList::update does.
+    VerletRows(VerletList& list, const Atoms& atoms);
+
+    std::size_t size() const { return atoms_.size; }
+    /// Replaces the content of `row` by the neighbours of atom i within the list's cutoff, see
+    /// NeighborSearch::find. Throws Error for atoms at distance zero.
+    void find(std::size_t i, Scratch& scratch, NeighborRow& row) const;
+
+private:
+    const VerletList& list_;
+    Atoms atoms_;
+    std::vector<std::array<double, 3>> translations_;  // of the list's images
+};
+
+}  // namespace sitewise
