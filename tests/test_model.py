@@ -41,7 +41,7 @@ def test_gradient_is_that_of_the_parameters(setting, whiten):
         return data.loss(potential, everything, 0.3, 0.0, gradient=False)[0]["value"]
 
     potential.weights = parameters.weights(theta)
-    gradient = parameters.gradient(data.loss(potential, everything, 0.3, 0.0)[1])
+    gradient = parameters.gradient(data.loss(potential, everything, 0.3, 0.0)[1], potential.weights)
     for seed in range(3):
         direction = np.random.default_rng(seed).normal(size=theta.size)
         assert_close([gradient @ direction], [directional_derivative(value, 1e-4)], 1e-6)
@@ -54,7 +54,7 @@ def test_gradient_is_the_transpose_of_weights(setting, whiten):
     rng = np.random.default_rng(2)
     v, u = rng.normal(size=parameters.size), rng.normal(size=potential.weights.size)
     zero = parameters.weights(np.zeros(parameters.size))
-    assert_close([u @ (parameters.weights(v) - zero)], [parameters.gradient(u) @ v], 1e-12)
+    assert_close([u @ (parameters.weights(v) - zero)], [parameters.gradient(u, zero) @ v], 1e-12)
 
 
 def test_without_whitening_parameters_are_the_weights(setting):

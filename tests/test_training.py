@@ -871,7 +871,7 @@ def test_iterations_are_those_of_adam(folder, tmp_path):
     m, v = np.zeros(theta.size), np.zeros(theta.size)
     for t in range(1, 6):
         core.weights = parameters.weights(theta)
-        g = parameters.gradient(prepared.loss(core, list(range(12)), 0.3, 3.0)[1])
+        g = parameters.gradient(prepared.loss(core, list(range(12)), 0.3, 3.0)[1], core.weights)
         g[matrices] += 0.01 * 2 * theta[matrices]  # d/dw of l2 w^2
         m = 0.9 * m + 0.1 * g
         v = 0.999 * v + 0.001 * g * g

@@ -5,11 +5,13 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from checks import arrays, silicon_frames
-from sitewise import Dataset, Error, train
+from checks import arrays, assert_close, directional_derivative, silicon_frames
+from sitewise import Dataset, Ensemble, Error, Potential, train
 from sitewise.config import Config
+from sitewise.features.training_set import Rows
 from sitewise.progress import Reporter
 from sitewise.training.inputs import make_inputs
+from sitewise.training.optimizers import Objective
 
 QUIET = Reporter(quiet=True)
 SETTINGS = {"hidden": [4], "iterations": 5, "preset": "fast", "cutoff": 4.5, "posterior": False}
@@ -105,3 +107,79 @@ def test_training_reaches_the_same_errors_from_free_atoms(tmp_path):
     errors = [(potential.evaluate(f).energy - f.get_potential_energy()) / len(f) for f in frames]
     assert np.sqrt(np.mean(np.square(errors))) < 0.02
     assert abs(potential.evaluate(free).energy - free.get_potential_energy()) < 0.005
+
+
+def exact(frames, **settings):
+    """Return the inputs of a run whose free atoms have exactly their energies."""
+    return inputs_of(frames, atom_energies="isolated", exact_atom_energies=True, **settings)
+
+
+def two_elements():
+    """Make labelled frames of Si and Ge and their isolated atoms."""
+    frames = silicon_frames(4)
+    for frame in frames:
+        frame.symbols[[1, 4]] = "Ge"
+    return [*frames, atom("Si", -101.25), atom("Ge", -99.5)]
+
+
+def free_energies(core):
+    """Return the energy of a free atom of each element, by the potential."""
+    nowhere = np.zeros((1, 3)), np.zeros((3, 3)), np.zeros(3, dtype=bool)
+    return [core.compute(np.array([e]), *nowhere)["energy"] for e in range(len(core.elements))]
+
+
+@pytest.mark.parametrize("whiten", [True, False])
+def test_free_atoms_keep_their_energies_at_all_parameters(whiten):
+    """The gradient is that of the loss with the constraint, and changes of weights leave free atoms as they are."""
+    inputs = exact(two_elements(), whiten=whiten, stress_weight=2.0, l2=1e-3)
+    rng, parameters = np.random.default_rng(0), inputs.parameters
+    theta = parameters.initial(rng) + rng.normal(0, 0.1, parameters.size)
+    objective = Objective(inputs.train, inputs.potential, parameters, inputs.config.training)
+    direction = rng.normal(size=parameters.size)
+
+    def loss(h):
+        return objective(theta + h * direction)[0]
+
+    assert_close(directional_derivative(loss, 1e-4), objective(theta)[1] @ direction, 1e-8)
+    weights = parameters.weights(theta)
+    assert_close(free_energies(inputs.potential), [-101.25, -99.5], 1e-13)
+    change = parameters.change(direction, weights)
+    finite = directional_derivative(lambda h: parameters.weights(theta + h * direction), 1e-4)
+    assert_close(change, finite, 1e-8)
+    g = rng.normal(size=weights.size)
+    assert_close(g @ change, parameters.gradient(g, weights) @ direction, 1e-10)
+    rows = Rows([4, 5, 0], [[], [], []], [np.ones(1)] * 3)
+    largest = np.abs(inputs.train.prepared.scaled_jacobian(inputs.potential, parameters, rows)).max(axis=1)
+    assert (largest == 0).tolist() == [True, True, False]
+
+
+def test_free_atoms_that_cannot_be_exact():
+    frames = two_elements()
+    known = {"Si": -101.25, "Ge": -99.0}
+    with pytest.raises(Error, match=r"atom_energies has -99 eV for Ge, .* isolated atom .* has -99\.5"):
+        inputs_of(frames, atom_energies=known, exact_atom_energies=True)
+    with pytest.raises(Error, match="exact_atom_energies needs atom_energies"):
+        inputs_of(frames, exact_atom_energies=True)
+
+
+@pytest.mark.slow
+def test_training_keeps_free_atoms_exact(tmp_path):
+    """In files, after a warm start with frozen layers, in replicas and their student, and by their error bars."""
+    frames = two_elements()
+    run = SETTINGS | {"iterations": 8, "atom_energies": "isolated", "exact_atom_energies": True, "test": frames[:2]}
+    train(frames, tmp_path / "first", reporter=QUIET, **run | {"posterior": True})
+    first = Potential.load(tmp_path / "first")
+    assert_close(free_energies(first.core), [-101.25, -99.5], 1e-13)
+    free = first.evaluate(frames[-1], bars=True)
+    assert free.bars.energy < 1e-5 * first.evaluate(frames[0], bars=True).bars.energies.min()
+    start = {key: run[key] for key in run if key not in ("hidden", "preset", "cutoff")} | {"frozen": 1}
+    after = train(frames, tmp_path / "next", reporter=QUIET, potential=str(tmp_path / "first"), **start)
+    assert np.abs(after.core.weights - first.core.weights).max() > 1e-3
+    assert_close(free_energies(after.core), [-101.25, -99.5], 1e-13)
+    moved = [*frames[:-2], atom("Si", -101.2), frames[-1]]
+    with pytest.raises(Error, match=r"a free Si has -101\.250000 eV in .*first, expected -101\.200000"):
+        train(moved, tmp_path / "other", reporter=QUIET, potential=str(tmp_path / "first"), **start)
+    alone = [*silicon_frames(3), atom("Si", -101.25)]
+    student = train(alone, tmp_path / "student", reporter=QUIET, **run | {"replicas": 2, "student": True, "test": 0.0})
+    for potential in (student, Ensemble.load(tmp_path / "student" / "ensemble").merged()):
+        assert_close(free_energies(potential.core), [-101.25], 1e-12)

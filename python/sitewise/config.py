@@ -351,6 +351,10 @@ class Baseline(Table):
     """Energies of free atoms in eV: by element, as in `{Si = -103.2}`; of structures of one atom in the data
     (`"isolated"`); or a least-squares fit to the compositions."""
 
+    exact_atom_energies: bool = False
+    """Whether a free atom has exactly its energy of `atom_energies`, numbers or `"isolated"`: the output of a network
+    is 0 for an atom without neighbours."""
+
     zbl: Annotated[list[Positive], Field(min_length=2, max_length=2)] | Literal["auto", "none"] | None = None
     """Screened repulsion of nuclei (J. F. Ziegler et al., 1985): the distances in Å between which it is switched off,
     `"auto"` for 0.4 and 0.8 times the shortest of the nearest distances in the data, or `"none"`. If not given,
@@ -362,6 +366,12 @@ class Baseline(Table):
         if isinstance(zbl, list) and not zbl[0] < zbl[1]:
             raise ValueError(f"expected two distances in Angstrom, the second longer, found {_shown(zbl)}")
         return zbl
+
+    @model_validator(mode="after")
+    def _known_atoms(self) -> Baseline:
+        if self.exact_atom_energies and self.atom_energies == "least squares":
+            raise ValueError('exact_atom_energies needs atom_energies, numbers or "isolated", which are missing')
+        return self
 
 
 class Start(Table):

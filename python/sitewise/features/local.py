@@ -45,7 +45,7 @@ class LocalSet(_core.TrainingSet):
             return np.zeros((0, coordinates.size), dtype=np.float32)
         J = self.jacobian(potential, rows.structures, rows.components).astype(np.float32)
         J *= np.concatenate(rows.scales).astype(np.float32)[:, None]
-        return coordinates.gradient(J)
+        return coordinates.gradient(J, potential.weights)
 
     def gauss_newton(self, potential: _core.Potential, coordinates: Coordinates, rows: Rows) -> Floats:
         """Return J^T J, see `TrainingSet`; the product is taken in single precision."""

@@ -16,8 +16,8 @@ class Coordinates(Protocol):
     def size(self) -> int:
         """Number of coordinates n."""
 
-    def gradient(self, weight_gradient: Floats32) -> Floats32:
-        """Return d/d(theta) [..., n] from d/d(weights) [..., n_weights]."""
+    def gradient(self, weight_gradient: Floats32, weights: Floats) -> Floats32:
+        """Return d/d(theta) [..., n] from d/d(weights) [..., n_weights], at some weights [n_weights]."""
 
 
 class Rows(NamedTuple):

@@ -58,7 +58,8 @@ def atom_energies(table: Baseline, data: Dataset, elements: Sequence[str], repor
     given = table.atom_energies
     if given == "least squares":
         return atomic_offsets(data, elements)
-    known = given if isinstance(given, dict) else _isolated(data)
+    labels = _isolated(data) if given == "isolated" or table.exact_atom_energies else {}
+    known = given if isinstance(given, dict) else labels
     lacking = [element for element in elements if element not in known]
     if lacking:
         what = "atom_energies has no" if isinstance(given, dict) else "no structure of one isolated atom has an"
@@ -66,6 +67,12 @@ def atom_energies(table: Baseline, data: Dataset, elements: Sequence[str], repor
     unknown = sorted(set(known) - set(elements))
     if unknown:
         raise Error(f"[baseline] atom_energies has {', '.join(unknown)}, which no training structure has")
+    for element, label in labels.items():
+        if abs(known[element] - label) > SAME:
+            raise Error(
+                f"[baseline] atom_energies has {known[element]:.6g} eV for {element}, which exact_atom_energies keeps; "
+                f"an isolated atom in the training data has {label:.6g}"
+            )
     values = ", ".join(f"{element} {known[element]:.6g} eV" for element in elements)
     reporter.say(f"energies of free atoms: {values}")
     return [known[element] for element in elements]

@@ -68,7 +68,9 @@ class PulledObjective(Objective):
             return value, gradient
         away = self._probes.energies(self.potential) - self._energies
         slope = self._probes.gradient(self.potential, 2 * PULL / away.size * away)
-        return value + PULL * float(np.mean(away**2)), gradient + self.parameters.gradient(slope)
+        return value + PULL * float(np.mean(away**2)), gradient + self.parameters.gradient(
+            slope, self.potential.weights
+        )
 
 
 def set_apart(inputs: Inputs, potential: _core.Potential, trained: Sequence[Floats]) -> list[Floats]:

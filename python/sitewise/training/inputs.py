@@ -25,6 +25,7 @@ from ..structures import Floats
 from ..symmetry import SymmetryFunctions
 from .baseline import atom_energies, range_of, settled_baseline, without_baseline
 from .data import check_data, read_data, split_validation, stress_is_doubtful
+from .free_atoms import moved_to_free_atoms, with_free_atoms
 from .log import LOG_COLUMNS, VALIDATION_COLUMNS
 from .monitoring import Monitor, make_monitor
 from .parameters import Parameters, first_parameters, initial_potential
@@ -177,8 +178,13 @@ def make_inputs(
         parameters, first = first_parameters(potential, train.prepared, table.whiten), None
     else:
         potential = widened(start, train.prepared, closest)
+        if config.baseline.exact_atom_energies:
+            offsets = atom_energies(config.baseline, left_to_learn, functions.elements, reporter)
+            potential = moved_to_free_atoms(potential, offsets, str(config.start.potential))
         everything = first_parameters(potential, train.prepared, table.whiten, dropped=-np.inf)
         parameters, first = frozen(everything, everything.of_weights(potential.weights), config.start.frozen)
+    if config.baseline.exact_atom_energies:
+        parameters = with_free_atoms(parameters, potential)
     potential.device = device
     points = _invariant_points(config, reporter)
     return Inputs(

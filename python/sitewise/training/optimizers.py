@@ -98,7 +98,8 @@ class Objective:
             self.weights.stress,
         )
         assert gradient is not None
-        return loss["value"] + float(ridge @ theta), self.parameters.gradient(gradient) + 2 * ridge
+        slope = self.parameters.gradient(gradient, self.potential.weights)
+        return loss["value"] + float(ridge @ theta), slope + 2 * ridge
 
     def curvature(self, theta: Floats, rng: np.random.Generator) -> Curvature:
         """Return the Gauss-Newton matrix of the loss, 2 J^T J of a random sample of energies and forces, with the

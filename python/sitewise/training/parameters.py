@@ -165,9 +165,13 @@ class Parameters:
             start = end
         return np.concatenate(pieces)
 
-    def gradient(self, weight_gradient: npt.NDArray[Real]) -> npt.NDArray[Real]:
-        """Return d/d(theta) [..., n] from d/d(weights) [..., n_weights] by the chain rule, the transpose of
-        `weights`."""
+    def change(self, direction: Floats, weights: Floats) -> Floats:
+        """Return the derivative of the weights along a direction [n] of theta, at some weights [n_weights]."""
+        return self.weights(direction)
+
+    def gradient(self, weight_gradient: npt.NDArray[Real], weights: Floats) -> npt.NDArray[Real]:
+        """Return d/d(theta) [..., n] from d/d(weights) [..., n_weights] by the chain rule, the transpose of `change`,
+        at some weights [n_weights]. Here the weights are linear in theta, so it is the same at all."""
         pieces: list[npt.NDArray[Real]] = []
         start = 0
         of_type = [(A.astype(weight_gradient.dtype), m.astype(weight_gradient.dtype)) for A, m in self.transforms]

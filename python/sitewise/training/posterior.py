@@ -126,8 +126,9 @@ def make_posterior(
         advance()
     if len(energies) < FEW:
         reporter.say(f"only {len(energies)} energies scale the error bars, {FEW} or more are better")
-    weights = np.array([objective.parameters.weights(deviation) for deviation in deviations])
-    return Posterior(objective.potential.weights, weights[0], weights[1:], of_forces)
+    mean = objective.potential.weights
+    weights = np.array([objective.parameters.change(deviation, mean) for deviation in deviations])
+    return Posterior(mean, weights[0], weights[1:], of_forces)
 
 
 def _has_scale(comparison: Comparison | None) -> bool:

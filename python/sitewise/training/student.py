@@ -18,6 +18,7 @@ from ..io.dataset import Dataset
 from ..presets import nearest_distances
 from ..structures import Floats, Structure
 from .baseline import range_of, without_baseline
+from .free_atoms import with_free_atoms
 from .inputs import Inputs, feature_source, weigh_to_train
 from .parameters import first_parameters, initial_potential
 from .prepared import PreparedData
@@ -52,6 +53,8 @@ def student_inputs(inputs: Inputs, ensemble: Ensemble) -> Inputs:
     potential = initial_potential(inputs.functions, table.scaling, config.network, original, offsets, closest)
     potential.device = inputs.potential.device
     parameters = first_parameters(potential, train.prepared, table.whiten)
+    if config.baseline.exact_atom_energies:
+        parameters = with_free_atoms(parameters, potential)
     return replace(inputs, config=config, began=began, train=train, potential=potential, parameters=parameters)
 
 

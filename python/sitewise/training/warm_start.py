@@ -152,9 +152,15 @@ class FrozenParameters(Parameters):
         """The parameters of all layers."""
         return Parameters(self.transforms, self.networks)
 
-    def gradient(self, weight_gradient: npt.NDArray[Real]) -> npt.NDArray[Real]:
-        """Return d/d(theta) [..., n] from d/d(weights) [..., n_weights]."""
-        return super().gradient(weight_gradient)[..., self.free]
+    def change(self, direction: Floats, weights: Floats) -> Floats:
+        """Return the derivative of the weights along a direction [n] of theta, at some weights [n_weights]."""
+        everything = np.zeros_like(self.kept)
+        everything[self.free] = direction
+        return super().change(everything, weights)
+
+    def gradient(self, weight_gradient: npt.NDArray[Real], weights: Floats) -> npt.NDArray[Real]:
+        """Return d/d(theta) [..., n] from d/d(weights) [..., n_weights], at some weights [n_weights]."""
+        return super().gradient(weight_gradient, weights)[..., self.free]
 
 
 def frozen(parameters: Parameters, theta: Floats, layers: int) -> tuple[Parameters, Floats]:
