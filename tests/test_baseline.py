@@ -25,7 +25,7 @@ from sitewise.ensemble import Ensemble
 from sitewise.io.dataset import Dataset
 from sitewise.io.simple_nn import write_potential
 from sitewise.progress import Reporter
-from sitewise.training.baseline import in_lammps, range_of, without_baseline
+from sitewise.training.baseline import in_lammps, without_baseline
 from sitewise.training.inputs import make_inputs
 from sitewise.training.run import train
 
@@ -33,9 +33,13 @@ RANGE = (1.1, 2.9)
 CLOSE = ("mixed", "cluster", "slab", "one-atom crystal", "two-atom crystal")
 
 
+ZBL = _core.Baseline(["O", "Si"], RANGE)
+SILICON = _core.Baseline(["Si"], RANGE)
+
+
 def repelled():
     potential = random_potential()
-    potential.set_zbl(*RANGE)
+    potential.baseline = ZBL
     return potential
 
 
@@ -92,7 +96,7 @@ def test_forces_and_virial_are_the_derivatives(name):
 def test_force_of_a_pair_is_the_derivative(r):
     """The third derivative jumps at the ends of the switch, which limits the test above."""
     potential = silicon_potential()
-    potential.set_zbl(*RANGE)
+    potential.baseline = SILICON
     plain = silicon_potential()
 
     def repulsion(h):
@@ -132,9 +136,9 @@ def test_files_and_pickles_keep_it(tmp_path):
     potential, given = repelled(), arrays(structures()["cluster"])
     expected = potential.compute(*given)
     for copy in (pickle.loads(pickle.dumps(potential)), saved(potential, tmp_path)):
-        assert copy.zbl == RANGE
+        assert copy.baseline == ZBL
         assert_close(copy.compute(*given)["forces"], expected["forces"], 1e-12)
-    with pytest.raises(Error, match="SIMPLE-NN has no repulsion"):
+    with pytest.raises(Error, match="SIMPLE-NN has no pair potential"):
         write_potential(Potential(potential), tmp_path / "potential_saved")
 
 
@@ -149,24 +153,24 @@ def test_file_in_bohr(tmp_path):
     path = tmp_path / "input.nn"
     line = next(line for line in path.read_text().splitlines() if line.startswith("baseline_zbl"))
     assert [float(word) for word in line.split()[1:]] == list(RANGE)
-    assert _core.Potential.load(str(tmp_path), cflength=2.0).zbl == (RANGE[0] / 2, RANGE[1] / 2)
+    assert _core.Potential.load(str(tmp_path), cflength=2.0).baseline.zbl == (RANGE[0] / 2, RANGE[1] / 2)
     path.write_text(path.read_text().replace(line, f"baseline_zbl {2 * RANGE[0]} {2 * RANGE[1]}"))
-    with pytest.raises(Error, match=r"input\.nn:\d+: the repulsion of nuclei reaches 5\.8 Angstrom"):
+    with pytest.raises(Error, match=r"input\.nn:\d+: reaches 5\.8 Angstrom, expected at most"):
         _core.Potential.load(str(tmp_path))
 
 
-@pytest.mark.parametrize("zbl", [(0.0, 1.0), (1.0, 1.0), (2.0, 1.0), (1.0, float("nan")), (1.0, 4.4)])
+@pytest.mark.parametrize("zbl", [(0.0, 1.0), (1.0, 1.0), (2.0, 1.0), (1.0, float("nan"))])
 def test_wrong_ranges_are_refused(zbl):
     with pytest.raises(Error, match="repulsion of nuclei"):
-        random_potential().set_zbl(*zbl)
+        _core.Baseline(["Si"], zbl)
 
 
 def test_labels_without_it(tmp_path):
     """A potential of zero weights and the repulsion leaves nothing of labels that are the repulsion's."""
     data = Dataset.read(written(silicon_frames(3), tmp_path / "data.xyz"), reporter=Reporter(quiet=True))
-    left = without_baseline(data, RANGE)
+    left = without_baseline(data, SILICON)
     potential = silicon_potential()
-    potential.set_zbl(*RANGE)
+    potential.baseline = SILICON
     for s, rest in zip(data, left, strict=True):
         one, other = (each.compute(*arrays(s.atoms, (14,))) for each in (potential, silicon_potential()))
         assert_close(s.energy - rest.energy, one["energy"] - other["energy"], 1e-9)
@@ -195,7 +199,7 @@ def test_training_learns_the_rest(tmp_path, replicas):
     }
     potential = train(Config.parse(tables), tmp_path / "run", reporter=Reporter(quiet=True))
     head = (tmp_path / "run" / "potential" / "input.nn").read_text()
-    inner, outer = potential.core.zbl
+    inner, outer = potential.core.baseline.zbl
     assert outer == pytest.approx(2 * inner, abs=2e-3)
     assert f"zbl {inner:.10g} {outer:.10g}" in head
     assert "pair_coeff 1 1 zbl 14 14" in head
@@ -214,7 +218,7 @@ def test_lammps_adds_it_by_hybrid_overlay(tmp_path):
     atoms = rattled(structures()["cluster"], 0.05)
     atoms.set_cell([40.0, 41.0, 42.0])
     atoms.center()
-    lines = list(in_lammps(["O", "Si"], 4.3, RANGE))
+    lines = list(in_lammps(["O", "Si"], 4.3, ZBL))
     assert lines[0] == "pair_style hybrid/overlay hdnnp 4.3 dir DIR zbl 1.1 2.9"
     pairs = [line.replace(" zbl ", " ") for line in lines if line.startswith("pair_coeff") and "zbl" in line]
     energy, forces = in_plain_lammps(atoms, ["pair_style zbl 1.1 2.9", *pairs], tmp_path)
@@ -242,13 +246,13 @@ def test_devices_add_it(device):
 def test_accurate_preset_has_it(preset, zbl, found):
     settings = {"preset": preset, "hidden": [3], "iterations": 1} | ({} if zbl is None else {"zbl": zbl})
     inputs = make_inputs(Config.of(**settings), Reporter(quiet=True), (Dataset(silicon_frames(3)), Dataset([])))
-    assert (range_of(inputs.config) is not None) == found
+    assert (inputs.baseline is not None) == found
 
 
 def test_ensemble_in_one_network_keeps_it(tmp_path):
     for k in range(2):
         potential = silicon_potential(k)
-        potential.set_zbl(*RANGE)
+        potential.baseline = SILICON
         saved(potential, tmp_path / str(k))
     ensemble = Ensemble.load(tmp_path)
-    assert ensemble.merged().core.zbl == RANGE
+    assert ensemble.merged().core.baseline == SILICON

@@ -444,7 +444,7 @@ def test_settings_of_training_hold_in_all_rounds(tmp_path):
     run.write_text(text + "early_stop = 5\nseed = 3\n")
     grown = grow(run, tmp_path / "out", QUIET)
     assert [r.labels for r in grown.rounds] == [8, 11, 14]
-    assert grown.potential.core.zbl is not None
+    assert grown.potential.core.baseline.zbl is not None
     texts = [(tmp_path / "out" / f"round-{k}" / "run" / "training.toml").read_text() for k in range(3)]
     assert ["early_stop" in text for text in texts] == [False, True, True]
 

@@ -12,7 +12,7 @@ from ase.io import write
 from typer.testing import CliRunner
 
 from checks import silicon_potential
-from sitewise import Dataset, Error, Potential, train
+from sitewise import Dataset, Error, Potential, _core, train
 from sitewise.cli import app
 from sitewise.progress import Reporter
 from sitewise.validation.properties import (
@@ -58,7 +58,7 @@ def test_dimers_warn_of_a_missing_wall():
     potential = silicon_potential()
     notes = Dimers().measure(Dimers().structures(crystal, None), Potential(potential).calculator(warn_every=0)).notes
     assert "Si-Si: no smooth wall" in notes[0]
-    potential.set_zbl(1.0, 3.0)
+    potential.baseline = _core.Baseline(["Si"], (1.0, 3.0))
     assert not Dimers().measure(Dimers().structures(crystal, None), Potential(potential).calculator(warn_every=0)).notes
 
 

@@ -10,7 +10,6 @@ from sitewise.config import Config
 from sitewise.io.dataset import Dataset
 from sitewise.io.simple_nn import write_potential
 from sitewise.progress import Reporter
-from sitewise.training.baseline import range_of
 from sitewise.training.inputs import make_inputs
 
 QUIET = Reporter(quiet=True)
@@ -30,9 +29,7 @@ def first_potential(data, **settings):
     """Return the potential before the first iteration of a run."""
     inputs = make_inputs(Config.of(**SETTINGS | settings), QUIET, (Dataset(data), Dataset([])))
     inputs.potential.weights = inputs.parameters.weights(inputs.first)
-    zbl = range_of(inputs.config)
-    if zbl is not None:
-        inputs.potential.set_zbl(*zbl)
+    inputs.potential.baseline = inputs.baseline
     return inputs.potential
 
 
@@ -79,7 +76,7 @@ def test_training_continues(trained, tmp_path):
         return np.sqrt(np.mean(np.square(differences)))
 
     assert rmse(last) < rmse(Potential.load(trained))
-    assert last.core.zbl == (0.8, 1.6)
+    assert last.core.baseline.zbl == (0.8, 1.6)
 
 
 def test_frozen_layers_stay(trained, tmp_path):

@@ -12,6 +12,7 @@ void export_scaling(pybind11::module_& m);
 void export_network(pybind11::module_& m);
 void export_neighbors(pybind11::module_& m);
 void export_device_array(pybind11::module_& m);
+void export_baseline(pybind11::module_& m);
 void export_potential(pybind11::module_& m);
 void export_ensemble(pybind11::module_& m);
 void export_spanning_tree(pybind11::module_& m);

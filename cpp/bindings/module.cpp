@@ -12,6 +12,7 @@ PYBIND11_MODULE(_core, m) {
     export_network(m);
     export_neighbors(m);
     export_device_array(m);
+    export_baseline(m);
     export_potential(m);
     export_ensemble(m);
     export_spanning_tree(m);

@@ -1,5 +1,7 @@
 #include "sitewise/potential.hpp"
 
+#include <optional>
+
 #include "compute.hpp"
 #include "convert.hpp"
 #include "device_array.hpp"
@@ -102,7 +104,7 @@ py::tuple pickled_potential(const Shared<Potential>& potential) {
                    potential.atom_energies(),
                    py::make_tuple(unit.used, unit.mean_energy, unit.conv_energy, unit.conv_length),
                    precision_name(potential), device_name(potential), potential.assumed(),
-                   std::make_pair(potential.baseline().inner(), potential.baseline().outer()));
+                   potential.baseline());
 }
 
 Shared<Potential> unpickled_potential(const py::tuple& state) {
@@ -113,8 +115,7 @@ Shared<Potential> unpickled_potential(const py::tuple& state) {
                                 state[3].cast<Scaling>(), state[4].cast<std::vector<Network>>(),
                                 state[5].cast<std::vector<double>>(),
                                 Normalization{used, mean_energy, conv_energy, conv_length});
-    const auto [inner, outer] = state[10].cast<std::pair<double, double>>();
-    if (outer > 0.0) potential.set_zbl(inner, outer);
+    potential.set_baseline(state[10].cast<Baseline>());
     potential.set_assumed(state[9].cast<std::vector<std::string>>());
     potential.set_precision(parse_precision(state[7].cast<std::string>()));
     potential.set_device(parse_device(state[8].cast<std::string>()));
@@ -160,18 +161,16 @@ void export_potential(py::module_& m) {
         .def_property_readonly("elements", &Potential::elements)
         .def_property_readonly("atomic_numbers", &Potential::atomic_numbers)
         .def_property_readonly("cutoff", &Potential::cutoff)
-        .def_property_readonly("zbl",
-                               [](const Shared<Potential>& p) -> py::object {
-                                   if (p.baseline().empty()) return py::none();
-                                   return py::make_tuple(p.baseline().inner(), p.baseline().outer());
-                               })
-        .def(
-            "set_zbl",
-            [](Shared<Potential>& p, double inner, double outer) {
-                require_unused(p);
-                p.set_zbl(inner, outer);
+        .def_property(
+            "baseline",
+            [](const Shared<Potential>& p) -> std::optional<Baseline> {
+                if (p.baseline().empty()) return std::nullopt;
+                return p.baseline();
             },
-            py::arg("inner"), py::arg("outer"))
+            [](Shared<Potential>& p, const std::optional<Baseline>& baseline) {
+                require_unused(p);
+                p.set_baseline(baseline.value_or(Baseline()));
+            })
         .def_property_readonly("functions", &Potential::functions)
         .def_property_readonly("scaling", &Potential::scaling)
         .def_property_readonly("networks", [](const Shared<Potential>& p) { return networks_of(p); })

@@ -99,7 +99,8 @@ private:
         mix(potential.atom_energies());
         mix(scaling.closest());
         mix({unit.mean_energy, unit.conv_energy, double(scaling.type()), scaling.smin(), scaling.smax(),
-             double(cutoff.type), cutoff.alpha, potential.baseline().inner(), potential.baseline().outer()});
+             double(cutoff.type), cutoff.alpha});
+        add(potential.baseline());
         for (std::size_t e = 0; e < potential.elements().size(); ++e) {
             const int element = static_cast<int>(e);
             mix({double(potential.atomic_numbers()[e]),
@@ -136,6 +137,17 @@ private:
                      f.power3,
                      f.power4});
         }
+    }
+
+    void add(const sitewise::Baseline& baseline) {
+        const int n = static_cast<int>(baseline.atomic_numbers().size());
+        mix({baseline.inner(), baseline.outer()});
+        for (int a = 0; a < n; ++a)
+            for (int b = 0; b <= a; ++b) {
+                const sitewise::PairTable& table = baseline.table(a, b);
+                for (const auto* values : {&table.distances(), &table.energies(), &table.slopes()})
+                    mix(*values);
+            }
     }
 
     std::uint64_t hash_ = 14695981039346656037u;

@@ -1,6 +1,8 @@
 #include "sitewise/baseline.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "sitewise/error.hpp"
 #include "text.hpp"
@@ -16,15 +18,21 @@ constexpr double radius = 0.46850, power = 0.23, e_squared = 14.399645;
 
 }  // namespace
 
-Baseline::Baseline(const std::vector<int>& atomic_numbers, double inner, double outer)
-    : elements_(atomic_numbers.size()), inner_(inner), outer_(outer) {
+Baseline::Baseline(std::vector<int> atomic_numbers)
+    : atomic_numbers_(std::move(atomic_numbers)), tables_(atomic_numbers_.size() * atomic_numbers_.size()) {}
+
+void Baseline::set_zbl(double inner, double outer) {
     if (!(inner > 0.0 && inner < outer && std::isfinite(outer)))
         throw Error("the repulsion of nuclei is switched off from " + exact(inner) + " to " + exact(outer) +
                     " Angstrom, expected a positive distance and a longer one");
+    inner_ = inner;
+    outer_ = outer;
+    cutoff_ = std::max(cutoff_, outer);
+    nuclei_.clear();
     const double t = outer - inner;
-    for (int a : atomic_numbers)
-        for (int b : atomic_numbers) {
-            Pair pair;
+    for (int a : atomic_numbers_)
+        for (int b : atomic_numbers_) {
+            Nuclei pair;
             pair.strength = e_squared * a * b;
             pair.length = radius / (std::pow(a, power) + std::pow(b, power));
             double curvature;
@@ -32,20 +40,34 @@ Baseline::Baseline(const std::vector<int>& atomic_numbers, double inner, double 
             pair.cubic = (-3.0 * slope + t * curvature) / (3.0 * t * t);
             pair.quartic = (2.0 * slope - t * curvature) / (4.0 * t * t * t);
             pair.constant = -energy + t / 2.0 * slope - t * t / 12.0 * curvature;
-            pairs_.push_back(pair);
+            nuclei_.push_back(pair);
         }
 }
 
+void Baseline::set_table(int a, int b, const PairTable& table) {
+    const std::size_t n = atomic_numbers_.size();
+    tables_[a * n + b] = tables_[b * n + a] = table;
+    cutoff_ = std::max(cutoff_, table.cutoff());
+}
+
+bool Baseline::operator==(const Baseline& other) const {
+    if (empty() || other.empty()) return empty() == other.empty();
+    return atomic_numbers_ == other.atomic_numbers_ && inner_ == other.inner_ && outer_ == other.outer_ &&
+           tables_ == other.tables_;
+}
+
 PairEnergy Baseline::pair(int a, int b, double r) const {
-    const Pair& pair = pairs_[a * elements_ + b];
-    PairEnergy found = unswitched(pair, r);
+    PairEnergy found = table(a, b).at(r);
+    if (!(r < outer_)) return found;
+    const Nuclei& pair = nuclei_[a * atomic_numbers_.size() + b];
+    const PairEnergy nuclei = unswitched(pair, r);
     const double t = std::fmax(r - inner_, 0.0);
-    found.energy += pair.constant + t * t * t * (pair.cubic + t * pair.quartic);
-    found.slope += t * t * (3.0 * pair.cubic + t * 4.0 * pair.quartic);
+    found.energy += nuclei.energy + pair.constant + t * t * t * (pair.cubic + t * pair.quartic);
+    found.slope += nuclei.slope + t * t * (3.0 * pair.cubic + t * 4.0 * pair.quartic);
     return found;
 }
 
-PairEnergy Baseline::unswitched(const Pair& pair, double r, double* curvature) {
+PairEnergy Baseline::unswitched(const Nuclei& pair, double r, double* curvature) {
     double phi = 0.0, first = 0.0, second = 0.0;
     for (int k = 0; k < 4; ++k) {
         const double rate = decay[k] / pair.length, term = share[k] * std::exp(-rate * r);

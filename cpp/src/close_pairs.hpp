@@ -25,7 +25,7 @@ struct ClosePairs {
         gradient.clear();
         for (std::size_t k = 0; k < row.size; ++k) {
             const double *v = row.vectors + 3 * k, square = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
-            if (!(square < baseline.outer() * baseline.outer())) continue;
+            if (!(square < baseline.cutoff() * baseline.cutoff())) continue;
             const double r = std::sqrt(square);
             const PairEnergy pair = baseline.pair(element, species[row.index[k]], r);
             energy += 0.5 * pair.energy;

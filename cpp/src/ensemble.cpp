@@ -145,8 +145,7 @@ Ensemble::Ensemble(std::vector<Potential> members) : members_(std::move(members)
             throw Error("potential " + std::to_string(m) +
                         " of the ensemble has other elements or functions than potential 0");
     for (const Potential& member : members_)
-        if (member.baseline().inner() != members_[0].baseline().inner() ||
-            member.baseline().outer() != members_[0].baseline().outer())
+        if (!(member.baseline() == members_[0].baseline()))
             throw Error("the potentials of the ensemble have different baselines");
 }
 

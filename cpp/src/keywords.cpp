@@ -64,6 +64,9 @@ constexpr Group groups[] = {
     {used, none, "baseline_zbl",
      "the screened repulsion of nuclei that the networks are added to, with the distances between which it "
      "is switched off; only sitewise knows it, LAMMPS's pair_style zbl adds the same"},
+    {used, none, "baseline_table",
+     "two elements whose pair potential in baseline.table the networks are added to; only sitewise knows it, "
+     "LAMMPS's pair_style table adds the same"},
 
     {refused, runner, "use_electrostatics",
      "electrostatic energies are not computed: evaluate this potential with RuNNer; if it was trained "

@@ -58,7 +58,7 @@ std::vector<double> compute_structures(const Members& members,
     const std::size_t atoms = energies.size() / members.size();
     std::size_t first = 0;
     for (std::size_t s = 0; s < structures.size(); ++s) {
-        const NeighborList list = build_neighbors(structures[s], baseline.outer());
+        const NeighborList list = build_neighbors(structures[s], baseline.cutoff());
         add_baseline(members, list.view(), structures[s].species, out[s], energies.data() + first, atoms);
         first += structures[s].size;
     }
@@ -142,11 +142,13 @@ Potential::Potential(std::vector<std::string> elements,
     }
 }
 
-void Potential::set_zbl(double inner, double outer) {
-    if (outer > cutoff())
-        throw Error("the repulsion of nuclei reaches " + exact(outer) + " Angstrom, expected at most the " +
+void Potential::set_baseline(Baseline baseline) {
+    if (!baseline.empty() && baseline.atomic_numbers() != atomic_numbers_)
+        throw Error("the baseline is for other elements than the potential");
+    if (baseline.cutoff() > cutoff())
+        throw Error("the baseline reaches " + exact(baseline.cutoff()) + " Angstrom, expected at most the " +
                     exact(cutoff()) + " of the symmetry functions");
-    baseline_ = Baseline(atomic_numbers_, inner, outer);
+    baseline_ = std::move(baseline);
 }
 
 std::size_t Potential::n_weights() const {
@@ -217,7 +219,7 @@ void Potential::compute(const std::vector<Atoms>& structures, const std::vector<
 void Potential::compute_on_device(const Atoms& atoms, Output out, void* stream) const {
     check(*this, atoms.species, atoms.size);
     if (!baseline_.empty())
-        throw Error("a potential with baseline_zbl takes positions from the processor's memory alone");
+        throw Error("a potential with a baseline takes positions from the processor's memory alone");
     BackendAccess::of(*this).compute_on_device({this}, atoms, out, stream);
 }
 

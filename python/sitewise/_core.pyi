@@ -3,7 +3,7 @@
 The headers under cpp/include/sitewise specify what each name does. Lengths are in Angstrom, energies in eV.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypedDict
 
 import numpy as np
@@ -242,6 +242,40 @@ class Posterior:
     @property
     def force_factor(self) -> float: ...
 
+class PairTable:
+    """A pair potential as a table: Angstrom, eV, and forces -dE/dr, eV/Angstrom."""
+    def __init__(self, distances: Sequence[float], energies: Sequence[float], forces: Sequence[float]) -> None: ...
+    @staticmethod
+    def read(path: str, section: str = "") -> PairTable:
+        """Read a section of a file of LAMMPS's `pair_style table`, or its only one."""
+    @property
+    def distances(self) -> Floats: ...
+    @property
+    def energies(self) -> Floats: ...
+    @property
+    def forces(self) -> Floats:
+        """Return minus the slopes of the spline."""
+
+class Baseline:
+    """The pair potentials that networks are added to."""
+    def __init__(
+        self,
+        elements: Sequence[str],
+        zbl: tuple[float, float] | None = None,
+        tables: Mapping[tuple[int, int], PairTable] = ...,
+    ) -> None: ...
+    @property
+    def atomic_numbers(self) -> list[int]: ...
+    @property
+    def zbl(self) -> tuple[float, float] | None:
+        """Return the distances (Angstrom) between which the repulsion of nuclei is switched off; None without one."""
+    @property
+    def tables(self) -> dict[tuple[int, int], PairTable]:
+        """Return the tables by the indices of two elements, the smaller one first."""
+    @property
+    def cutoff(self) -> float:
+        """Return the distance (Angstrom) beyond which there is nothing."""
+
 class Potential:
     def __init__(
         self,
@@ -262,10 +296,7 @@ class Potential:
     def atomic_numbers(self) -> list[int]: ...
     @property
     def cutoff(self) -> float: ...
-    @property
-    def zbl(self) -> tuple[float, float] | None:
-        """Return the distances (Angstrom) between which the repulsion of nuclei is switched off; None without one."""
-    def set_zbl(self, inner: float, outer: float) -> None: ...
+    baseline: Baseline | None  # what the networks are added to
     @property
     def functions(self) -> SymmetryFunctions: ...
     @property

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from ._core import Error
+from ._core import Error, PairTable
 from .text import PATH, printable
 from .units import Units
 
@@ -360,6 +360,42 @@ class Baseline(Table):
     `"auto"` for 0.4 and 0.8 times the shortest of the nearest distances in the data, or `"none"`. If not given,
     `"auto"` with the preset `"accurate"` and `"none"` with others."""
 
+    pair_tables: dict[str, str] = {}
+    """Tabulated pair potentials by pairs of elements, `"Si-O"`: a file of LAMMPS's `pair_style table` in eV and Å, or
+    `"FILE#SECTION"` if it has several sections. They end in 0."""
+
+    @field_validator("pair_tables")
+    @classmethod
+    def _pairs(cls, tables: dict[str, str]) -> dict[str, str]:
+        seen: set[frozenset[str]] = set()
+        for name in tables:
+            pair = name.split("-")
+            if len(pair) != 2:
+                raise ValueError(f"expected two elements as in Si-O, found {_shown(name)}")
+            if frozenset(pair) in seen:
+                raise ValueError(f"{printable(name)} is there twice")
+            seen.add(frozenset(pair))
+        return tables
+
+    def with_paths(self, change: Callable[[str], str]) -> Baseline:
+        """Return the table with changed paths."""
+        tables = {name: "#".join([change(file), *section]) for name, (file, *section) in self._places().items()}
+        return self.model_copy(update={"pair_tables": tables})
+
+    def _places(self) -> dict[str, list[str]]:
+        """Return the file and, if it is given, the section of each pair table."""
+        return {name: place.rsplit("#", 1) for name, place in self.pair_tables.items()}
+
+    def read_pair_tables(self) -> dict[str, PairTable]:
+        """Read the pair tables, by pairs of elements.
+
+        Raises
+        ------
+        Error
+            With file and line.
+        """
+        return {name: PairTable.read(*place) for name, place in self._places().items()}
+
     @field_validator("zbl")
     @classmethod
     def _ascending(cls, zbl: Any) -> Any:
@@ -535,6 +571,7 @@ class Config(Table):
             update={
                 "data": self.data.model_copy(update=data),
                 "symmetry_functions": functions.model_copy(update={"file": file}),
+                "baseline": self.baseline.with_paths(change),
                 "start": self.start.model_copy(update={"potential": potential}),
                 "invariants": Invariants(data=points if points == "auto" else changed(points)),
             }

@@ -39,8 +39,7 @@ def merged(members: Sequence[_core.Potential]) -> _core.Potential:
     networks = [_side_by_side(members, element) for element in range(len(first.elements))]
     offsets = np.mean([np.add(core.atom_energies, core.normalization[0]) for core in members], axis=0)
     merged = _core.Potential(first.elements, first.functions, first.scaling, networks, offsets.tolist())
-    if first.zbl is not None:
-        merged.set_zbl(*first.zbl)
+    merged.baseline = first.baseline
     return merged
 
 

@@ -80,9 +80,8 @@ public:
 
     /// Return what the networks are added to; empty unless set.
     const Baseline& baseline() const { return baseline_; }
-    /// Add the screened repulsion of nuclei, see Baseline; distances in Angstrom. Throws Error if the range
-    /// is wrong or longer than cutoff().
-    void set_zbl(double inner, double outer);
+    /// Set it. Throws Error if it is for other elements, or longer than cutoff().
+    void set_baseline(Baseline baseline);
 
     std::size_t n_weights() const;        ///< of all elements
     std::vector<double> weights() const;  ///< concatenated in the order of the elements

@@ -41,7 +41,7 @@ Potential Potential::load(const std::string& given, double cflength, double cfen
     Potential potential(elements, std::move(functions), std::move(scaling), std::move(networks),
                         read_atom_energies(input, elements, cfenergy),
                         read_normalization(input, cflength, cfenergy));
-    read_baseline(input, cflength, potential);
+    potential.set_baseline(read_baseline(input, path, potential, cflength, cfenergy));
     potential.assumed_ = input.assumed();
     return potential;
 }

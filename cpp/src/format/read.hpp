@@ -27,8 +27,15 @@ SymmetryFunctions read_symmetry_functions(const Input& input, const Words& eleme
 /// Energies of free atoms, eV.
 std::vector<double> read_atom_energies(const Input& input, const Words& elements, double cfenergy);
 Normalization read_normalization(const Input& input, double cflength, double cfenergy);
-/// Sets the baseline of a potential, if there is one.
-void read_baseline(const Input& input, double cflength, Potential& potential);
+/// Name of the file with the pair tables of a baseline, and of the section of a pair of elements.
+constexpr const char* pair_tables_name = "baseline.table";
+std::string pair_section(const Words& elements, int a, int b);
+/// The baseline; empty if there is none.
+Baseline read_baseline(const Input& input,
+                       const std::filesystem::path& directory,
+                       const Potential& potential,
+                       double cflength,
+                       double cfenergy);
 
 /// The shapes that an element's network may have; there are two if n2p2 and RuNNer read a file differently.
 struct Topology {

@@ -1,5 +1,4 @@
-// Reads the energies of free atoms, the units and the mean of the data that the networks were trained on, and
-// the baseline.
+// Reads the energies of free atoms, and the units and the mean of the data that the networks were trained on.
 
 #include <algorithm>
 #include <set>
@@ -48,19 +47,6 @@ Normalization read_normalization(const Input& input, double cflength, double cfe
     if (!(n.conv_energy > 0.0)) input.whole().fail("conv_energy is not positive");
     if (!(n.conv_length > 0.0)) input.whole().fail("conv_length is not positive");
     return n;
-}
-
-void read_baseline(const Input& input, double cflength, Potential& potential) {
-    const Line* line = input.one("baseline_zbl");
-    if (!line) return;
-    require_values(*line, 2, 2);
-    const double inner = parse_number(line->words[1], line->place) / cflength,
-                 outer = parse_number(line->words[2], line->place) / cflength;
-    try {
-        potential.set_zbl(inner, outer);
-    } catch (const Error& error) {
-        line->place.fail(error.what());
-    }
 }
 
 }  // namespace sitewise

@@ -3,6 +3,8 @@
 #include <functional>
 #include <initializer_list>
 #include <sstream>
+#include <utility>
+#include <vector>
 
 #include "format/function_line.hpp"
 #include "format/read.hpp"
@@ -68,6 +70,16 @@ std::string scaling_lines(const Scaling& scaling) {
            keyword("scale_max_short", exact(scaling.smax()));
 }
 
+// Pairs of elements with a table in the baseline.
+std::vector<std::pair<int, int>> tabulated_pairs(const Potential& p) {
+    std::vector<std::pair<int, int>> pairs;
+    const int n = p.baseline().empty() ? 0 : static_cast<int>(p.elements().size());
+    for (int a = 0; a < n; ++a)
+        for (int b = a; b < n; ++b)
+            if (!p.baseline().table(a, b).empty()) pairs.emplace_back(a, b);
+    return pairs;
+}
+
 std::string input_text(const Potential& p, const std::string& comments, const std::string& units) {
     check_outputs(p);
     std::string text;
@@ -83,8 +95,10 @@ std::string input_text(const Potential& p, const std::string& comments, const st
     if (n.used)
         text += keyword("mean_energy", exact(n.mean_energy)) + keyword("conv_energy", exact(n.conv_energy)) +
                 keyword("conv_length", exact(n.conv_length));
-    if (const Baseline& b = p.baseline(); !b.empty())
+    if (const Baseline& b = p.baseline(); b.outer() > 0.0)
         text += keyword("baseline_zbl", exact(b.inner()) + " " + exact(b.outer()));
+    for (const auto& [a, b] : tabulated_pairs(p))
+        text += keyword("baseline_table", p.elements()[a] + " " + p.elements()[b]);
     const Cutoff cutoff = p.functions().cutoff_function();
     text += keyword("cutoff_type", std::to_string(static_cast<int>(cutoff.type)) +
                                        (cutoff.alpha != 0.0 ? " " + exact(cutoff.alpha) : ""));
@@ -116,6 +130,22 @@ std::string scaling_text(const Potential& p) {
                 text += " " + padded(exact(value), 24);
             text += "\n";
         }
+    }
+    return text;
+}
+
+// Writes the tables of the baseline, whose forces are minus the slopes of the spline, so that LAMMPS, which
+// interpolates them, finds the same.
+std::string pair_tables_text(const Potential& p) {
+    std::string text = "# UNITS: metal\n# Pair potentials that are added to the networks\n";
+    for (const auto& [a, b] : tabulated_pairs(p)) {
+        const PairTable& table = p.baseline().table(a, b);
+        const std::size_t n = table.distances().size();
+        text += "\n" + pair_section(p.elements(), a, b) + "\nN " + std::to_string(n) + " FPRIME " +
+                exact(-table.curvature(false)) + " " + exact(-table.curvature(true)) + "\n\n";
+        for (std::size_t i = 0; i < n; ++i)
+            text += std::to_string(i + 1) + " " + exact(table.distances()[i]) + " " +
+                    exact(table.energies()[i]) + " " + exact(-table.slopes()[i]) + "\n";
     }
     return text;
 }
@@ -153,6 +183,7 @@ void Potential::save(const std::string& directory,
     for (std::size_t e = 0; e < elements_.size(); ++e)
         write_file(path / weights_name(elements_[e]), weights_text(networks_[e]));
     write_file(path / "scaling.data", scaling_text(*this));
+    if (!tabulated_pairs(*this).empty()) write_file(path / pair_tables_name, pair_tables_text(*this));
     write_file(path / "input.nn", input_text(*this, comments, units));
 }
 

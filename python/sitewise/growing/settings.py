@@ -209,6 +209,7 @@ class GrowConfig(Table):
                 "oracle": self.oracle.model_copy(update={"folder": change(self.oracle.folder)}),
                 "explore": self.explore.model_copy(update={"starts": changed(self.explore.starts)}),
                 "targets": self.targets.model_copy(update={"data": changed(aims) if aims else None}),
+                "baseline": self.baseline.with_paths(change),
                 "symmetry_functions": self.symmetry_functions.model_copy(
                     update={"file": change(file) if file else None}
                 ),
@@ -234,7 +235,9 @@ class GrowConfig(Table):
             data=Data(train=[str(train)], test=[str(test)] if test else 0.0),
             symmetry_functions=functions,
             network=self.network,
-            baseline=self.baseline if start is None else self.baseline.model_copy(update={"zbl": None}),
+            baseline=self.baseline
+            if start is None
+            else self.baseline.model_copy(update={"zbl": None, "pair_tables": {}}),
             start=Start(potential=None if start is None else str(start)),
             training=training,
             invariants=Invariants(data=[]),

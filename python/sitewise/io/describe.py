@@ -10,6 +10,7 @@ from typing import Any
 from .. import _core
 from .._core import Error
 from ..ensemble import Ensemble, load_potential
+from ..potential import Potential
 from ..progress import Reporter
 from ..symmetry import SymmetryFunctions
 from ..text import PATH, printable
@@ -70,12 +71,23 @@ def _potential(path: Path, cflength: float, cfenergy: float) -> Iterator[str]:
     ):
         nodes = "-".join(map(str, network.nodes))
         yield f"{element}: network {nodes}, activations {network.activations}, atomic offset {energy:.6g} eV"
-    if (zbl := potential.core.zbl) is not None:
-        yield f"repulsion of nuclei (ZBL), switched off from {zbl[0]:g} to {zbl[1]:g} Angstrom"
+    yield from _baseline(potential)
     if (path.parent / "training.toml").exists():
         yield f"trained by sitewise, see {printable(path.parent / 'training.toml', PATH)}"
     yield ""
     yield from _functions(potential.functions)
+
+
+def _baseline(potential: Potential) -> Iterator[str]:
+    baseline = potential.core.baseline
+    if baseline is None:
+        return
+    if baseline.zbl is not None:
+        yield "repulsion of nuclei (ZBL), switched off from {:g} to {:g} Angstrom".format(*baseline.zbl)
+    for (a, b), table in baseline.tables.items():
+        r = table.distances
+        pair = f"{potential.elements[a]}-{potential.elements[b]}"
+        yield f"pair potential {pair}: a table of {len(r)} distances from {r[0]:g} to {r[-1]:g} Angstrom"
 
 
 def _functions(functions: SymmetryFunctions) -> Iterator[str]:

@@ -61,8 +61,8 @@ def write_potential(potential: Potential, path: str | Path) -> None:
         If SIMPLE-NN's LAMMPS pair style does not support the potential.
     """
     core = potential.core
-    if core.zbl is not None:
-        raise Error(f"{path}: SIMPLE-NN has no repulsion of nuclei beside the network, the potential has baseline_zbl")
+    if core.baseline is not None:
+        raise Error(f"{path}: SIMPLE-NN has no pair potential beside the network, the potential has a baseline")
     if core.functions.cutoff_type != COSINE or core.functions.alpha != 0.0:
         raise Error(
             f"{path}: SIMPLE-NN has the cosine cutoff alone, the potential has n2p2's {core.functions.cutoff_type}"

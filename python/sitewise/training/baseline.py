@@ -1,7 +1,8 @@
-"""The repulsion of nuclei that networks are added to: its range, and the labels without it."""
+"""The pair potentials that networks are added to, the labels without them, and the energies of free atoms."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations_with_replacement, product
@@ -15,7 +16,8 @@ from ..io.dataset import Dataset
 from ..potential import Potential
 from ..presets import RADIAL, REACH, nearest_distances
 from ..progress import Reporter
-from ..structures import Structure
+from ..structures import Floats, Structure
+from ..symmetry import SymmetryFunctions
 from .parameters import atomic_offsets
 
 SAME = 1e-3  # eV, difference of the energies of two isolated atoms
@@ -23,7 +25,7 @@ SAME = 1e-3  # eV, difference of the energies of two isolated atoms
 # sets alone, see "Accuracy on molybdenum and nickel" in docs/development/tried.md.
 OUTER, INNER = 0.8, 0.4
 
-Range = tuple[float, float]  # inner and outer distance, Angstrom
+POINTS = 20000  # of the tables that LAMMPS makes of a table, in even steps of the square of the distance
 
 
 def settled_baseline(config: Config, data: Dataset, reporter: Reporter) -> Config:
@@ -41,10 +43,78 @@ def settled_baseline(config: Config, data: Dataset, reporter: Reporter) -> Confi
     return config.model_copy(update={"baseline": config.baseline.model_copy(update={"zbl": zbl})})
 
 
-def range_of(config: Config) -> Range | None:
-    """Return the range of the repulsion of a settled configuration; None without one."""
-    zbl = config.baseline.zbl
-    return (zbl[0], zbl[1]) if isinstance(zbl, list) else None
+def make_baseline(table: Baseline, elements: Sequence[str]) -> _core.Baseline | None:
+    """Return the pair potentials that a table with a settled range asks for; None without any.
+
+    Raises
+    ------
+    Error
+        The range is wrong, or a pair table cannot be read or is for other elements.
+    """
+    zbl = (table.zbl[0], table.zbl[1]) if isinstance(table.zbl, list) else None
+    tables = pair_tables(table, elements)
+    return _core.Baseline(elements, zbl, tables) if zbl or tables else None
+
+
+def pair_tables(table: Baseline, elements: Sequence[str]) -> dict[tuple[int, int], _core.PairTable]:
+    """Read the pair tables, by the indices of two elements, the smaller one first.
+
+    Raises
+    ------
+    Error
+        A file cannot be read, or a table is for other elements.
+    """
+    found = {}
+    for name, read in table.read_pair_tables().items():
+        unknown = [element for element in name.split("-") if element not in elements]
+        if unknown:
+            raise Error(f"[baseline.pair_tables] {name} has {unknown[0]}, which no training structure has")
+        a, b = sorted(elements.index(element) for element in name.split("-"))
+        found[a, b] = read
+    return dict(sorted(found.items()))
+
+
+def require_covered(baseline: _core.Baseline | None, functions: SymmetryFunctions, closest: Floats) -> None:
+    """Require that pair potentials reach no farther than the functions, and tables from the closest pairs on.
+
+    Parameters
+    ----------
+    baseline
+        The pair potentials.
+    functions
+        The symmetry functions.
+    closest
+        The shortest distance of each pair of elements in the training data [n, n], Angstrom.
+
+    Raises
+    ------
+    Error
+        One does not.
+    """
+    if baseline is None:
+        return
+    if baseline.cutoff > functions.cutoff:
+        raise Error(
+            f"[baseline] reaches {baseline.cutoff:g} Angstrom, expected at most the {functions.cutoff:g} of the "
+            "symmetry functions"
+        )
+    for (a, b), table in baseline.tables.items():
+        if table.distances[0] > closest[a, b]:
+            raise Error(
+                f"[baseline.pair_tables] {functions.elements[a]}-{functions.elements[b]} begins at "
+                f"{table.distances[0]:g} Angstrom, expected at most {closest[a, b]:.4g}, the shortest distance in the "
+                "training data"
+            )
+
+
+def digest_of_tables(baseline: _core.Baseline) -> str:
+    """Return the SHA-256 of all pair tables."""
+    digest = hashlib.sha256()
+    for pair, table in baseline.tables.items():
+        digest.update(repr(pair).encode())
+        for values in (table.distances, table.energies, table.forces):
+            digest.update(values.tobytes())
+    return digest.hexdigest()
 
 
 def atom_energies(table: Baseline, data: Dataset, elements: Sequence[str], reporter: Reporter) -> list[float]:
@@ -97,41 +167,40 @@ def _isolated(data: Dataset) -> dict[str, float]:
     return found
 
 
-def without_baseline(data: Dataset, zbl: Range | None) -> Dataset:
-    """Return the structures with the labels that remain for the network, without the repulsion.
+def without_baseline(data: Dataset, baseline: _core.Baseline | None) -> Dataset:
+    """Return the structures with the labels that remain for the network, without the pair potentials.
 
     Parameters
     ----------
     data
         Structures; a missing label stays missing.
-    zbl
-        Range of the repulsion of nuclei, Angstrom; None for none, and the data themselves are returned.
-
-    Raises
-    ------
-    Error
-        The range is wrong.
+    baseline
+        The pair potentials; None for none, and the data themselves are returned.
     """
-    if zbl is None or not len(data):
+    if baseline is None or not len(data):
         return data
-    repulsion = _repulsion(data.elements, zbl)
-    return Dataset(_without(structure, repulsion) for structure in data)
+    alone = _alone(baseline)
+    return Dataset(_without(structure, alone) for structure in data)
 
 
-def _repulsion(elements: Sequence[str], zbl: Range) -> Potential:
-    """Return a potential of the repulsion alone, whose networks are 0."""
+def _alone(baseline: _core.Baseline) -> Potential:
+    """Return a potential of the pair potentials alone, whose networks are 0."""
+    from ase.data import chemical_symbols
+
+    elements = [chemical_symbols[number] for number in baseline.atomic_numbers]
     n = len(elements)
-    pairs = product(range(n), repeat=2)
-    plan = _core.SymmetryFunctions(n, [SymmetryFunction(RADIAL, a, b, eta=0.0, cutoff=zbl[1]) for a, b in pairs])
+    plan = _core.SymmetryFunctions(
+        n, [SymmetryFunction(RADIAL, a, b, eta=0.0, cutoff=baseline.cutoff) for a, b in product(range(n), repeat=2)]
+    )
     scaling = _core.Scaling("none", 0.0, 1.0, [np.zeros((4, n))] * n)
-    core = _core.Potential(list(elements), plan, scaling, [_core.Network([n, 1], "l") for _ in elements], [0.0] * n)
-    core.set_zbl(*zbl)
+    core = _core.Potential(elements, plan, scaling, [_core.Network([n, 1], "l") for _ in elements], [0.0] * n)
+    core.baseline = baseline
     return Potential(core)
 
 
-def _without(structure: Structure, repulsion: Potential) -> Structure:
+def _without(structure: Structure, alone: Potential) -> Structure:
     with structure.named():
-        found = repulsion.evaluate(structure.atoms)
+        found = alone.evaluate(structure.atoms)
     return replace(
         structure,
         energy=None if structure.energy is None else structure.energy - found.energy,
@@ -140,20 +209,24 @@ def _without(structure: Structure, repulsion: Potential) -> Structure:
     )
 
 
-def with_baseline(core: _core.Potential, zbl: Range | None) -> Potential:
-    """Return a copy of a trained potential that adds the repulsion."""
+def with_baseline(core: _core.Potential, baseline: _core.Baseline | None) -> Potential:
+    """Return a copy of a trained potential that adds the pair potentials."""
     made = _core.Potential(core.elements, core.functions, core.scaling, core.networks, core.atom_energies)
-    if zbl is not None:
-        made.set_zbl(*zbl)
+    made.baseline = baseline
     return Potential(made)
 
 
-def in_lammps(elements: Sequence[str], cutoff: float, zbl: Range) -> Iterator[str]:
-    """Yield the lines that add the repulsion to the potential in LAMMPS's `pair_style hdnnp`; atom types are numbered
-    as the elements."""
+def in_lammps(elements: Sequence[str], cutoff: float, baseline: _core.Baseline) -> Iterator[str]:
+    """Yield the lines that add the pair potentials to the potential in the folder DIR in LAMMPS's `pair_style hdnnp`; atom
+    types are numbered as the elements."""
     from ase.data import atomic_numbers
 
-    yield f"pair_style hybrid/overlay hdnnp {cutoff:.10g} dir DIR zbl {zbl[0]:.10g} {zbl[1]:.10g}"
+    zbl, tables = baseline.zbl, baseline.tables
+    styles = f" zbl {zbl[0]:.10g} {zbl[1]:.10g}" if zbl else ""
+    styles += f" table spline {POINTS}" if tables else ""
+    yield f"pair_style hybrid/overlay hdnnp {cutoff:.10g} dir DIR{styles}"
     yield f"pair_coeff * * hdnnp {' '.join(elements)}"
-    for (a, first), (b, second) in combinations_with_replacement(enumerate(elements, 1), 2):
+    for (a, first), (b, second) in combinations_with_replacement(enumerate(elements, 1), 2) if zbl else ():
         yield f"pair_coeff {a} {b} zbl {atomic_numbers[first]} {atomic_numbers[second]}"
+    for a, b in tables:
+        yield f"pair_coeff {a + 1} {b + 1} table DIR/baseline.table {elements[a]}-{elements[b]}"

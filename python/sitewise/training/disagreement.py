@@ -19,7 +19,7 @@ from ..mapping.energy_process import MIDDLE, REPRESENTATIVES, Measurements, Mode
 from ..mapping.gaussian import farthest
 from ..mapping.gspace import Embedding, Environments, GSpace, Integers, Placed
 from ..structures import Floats
-from .baseline import range_of, without_baseline
+from .baseline import without_baseline
 from .inputs import Inputs
 from .optimizers import LBFGS, Objective, silent_line_searches
 from .random_streams import Stream, random_numbers
@@ -114,7 +114,7 @@ def open_offsets(inputs: Inputs, replicas: int) -> tuple[Probes, Floats]:
     in others. Their mean over the replicas is 0 and their sample deviation is exact. So the mean of the ensemble stays.
     """
     functions = inputs.functions
-    structures = without_baseline(inputs.train.data, range_of(inputs.config))
+    structures = without_baseline(inputs.train.data, inputs.baseline)
     environments = Environments.of(structures, functions)
     space = GSpace(environments, [functions.core.count(e) for e in range(len(functions.elements))])
     data = Embedding(structures, functions, space, space.place(environments))

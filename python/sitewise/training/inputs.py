@@ -23,7 +23,14 @@ from ..progress import Reporter
 from ..ranks import Ranks
 from ..structures import Floats
 from ..symmetry import SymmetryFunctions
-from .baseline import atom_energies, range_of, settled_baseline, without_baseline
+from .baseline import (
+    atom_energies,
+    digest_of_tables,
+    make_baseline,
+    require_covered,
+    settled_baseline,
+    without_baseline,
+)
 from .data import check_data, read_data, split_validation, stress_is_doubtful
 from .free_atoms import moved_to_free_atoms, with_free_atoms
 from .log import LOG_COLUMNS, VALIDATION_COLUMNS
@@ -60,6 +67,8 @@ class Inputs:
         See `train`.
     began
         The clocks at the beginning.
+    baseline
+        What the networks are added to; None if there is nothing.
     suspicious
         Labels of the training data that do not agree with each other, see `inconsistencies`.
     functions
@@ -86,6 +95,7 @@ class Inputs:
     reporter: Reporter
     ranks: Ranks
     began: Seconds
+    baseline: _core.Baseline | None
     suspicious: list[dict[str, Any]]
     functions: SymmetryFunctions
     train: PreparedData
@@ -156,22 +166,23 @@ def make_inputs(
     if start is not None:
         config = require_same(config, start, train_data)
     config = settled_baseline(config, train_data, reporter)
-    zbl = range_of(config)
-    left_to_learn = without_baseline(train_data, zbl)
+    baseline = make_baseline(config.baseline, train_data.elements) if start is None else start.core.baseline
+    left_to_learn = without_baseline(train_data, baseline)
     config = settled(config, left_to_learn, reporter, stress_is_doubtful(train_data, suspicious))
     settings, table = config.training, config.symmetry_functions
     source = feature_source(config, reporter, ranks)
     functions, train = _prepare_to_train(train_data, left_to_learn, table, source, start)
     left = replace(source, budget=source.budget - train.prepared.cached_bytes)
-    test = PreparedData(test_data, left.prepare(without_baseline(test_data, zbl), functions, "test structures"))
+    test = PreparedData(test_data, left.prepare(without_baseline(test_data, baseline), functions, "test structures"))
     weigh_to_train(train, functions, settings, reporter)
     test.weigh(settings)
     left = replace(left, budget=left.budget - test.prepared.cached_bytes)
-    unseen = without_baseline(validation_data, zbl)
+    unseen = without_baseline(validation_data, baseline)
     validation = PreparedData(validation_data, left.prepare(unseen, functions, "validation structures"))
     validation.weigh(settings)
     _report_recomputed([each.prepared for each in (train, test, validation)], settings, reporter)
     closest = closest_distances(train_data, functions.elements, functions.cutoff)
+    require_covered(baseline, functions, closest)
     if start is None:
         offsets = atom_energies(config.baseline, left_to_learn, functions.elements, reporter)
         potential = initial_potential(functions, table.scaling, config.network, train.prepared, offsets, closest)
@@ -192,6 +203,7 @@ def make_inputs(
         reporter=reporter,
         ranks=ranks,
         began=began,
+        baseline=baseline,
         suspicious=suspicious,
         functions=functions,
         train=train,
@@ -200,13 +212,13 @@ def make_inputs(
         potential=potential,
         parameters=parameters,
         first=first,
-        hashes=_hashes(train_data, test_data, validation_data, points, settings),
+        hashes=_hashes(train_data, test_data, validation_data, points, settings, baseline),
         logged=Logged(
             _subset(settings.seed, len(train_data), LOGGED_TRAIN),
             _subset(settings.seed, len(test_data), LOGGED_TEST),
             _subset(settings.seed, len(validation_data), LOGGED_TEST),
         ),
-        monitor=_monitor(config, points, train, test_data, functions, reporter),
+        monitor=_monitor(config, points, train, test_data, functions, baseline, reporter),
     )
 
 
@@ -287,13 +299,20 @@ def _invariant_points(config: Config, reporter: Reporter) -> Dataset | None:
 
 
 def _hashes(
-    train: Dataset, test: Dataset, validation: Dataset, points: Dataset | None, settings: Training
+    train: Dataset,
+    test: Dataset,
+    validation: Dataset,
+    points: Dataset | None,
+    settings: Training,
+    baseline: _core.Baseline | None,
 ) -> dict[str, str]:
     hashes = {"training data": train.hash(), "test data": test.hash()}
     if len(validation):
         hashes["validation data"] = validation.hash()
     if settings.structure_weights or settings.atom_weights:
         hashes["weights"] = digest_of_weights(train, settings)
+    if baseline is not None and baseline.tables:
+        hashes["pair tables"] = digest_of_tables(baseline)
     return hashes if points is None else {**hashes, "invariant points": points.hash()}
 
 
@@ -303,13 +322,13 @@ def _monitor(
     train: PreparedData,
     test: Dataset,
     functions: SymmetryFunctions,
+    baseline: _core.Baseline | None,
     reporter: Reporter,
 ) -> Monitor | None:
     if config.invariants.data == []:
         return None
-    zbl = range_of(config)
-    learnt, held_out = (without_baseline(each, zbl) for each in (train.data, test))
-    points = None if points is None else without_baseline(points, zbl)
+    learnt, held_out = (without_baseline(each, baseline) for each in (train.data, test))
+    points = None if points is None else without_baseline(points, baseline)
     return make_monitor(points, learnt, held_out, functions, train.prepared, reporter)
 
 

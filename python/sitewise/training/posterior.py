@@ -203,7 +203,9 @@ def posterior_of(potential: Potential, train: Dataset, test: Dataset, seed: int,
     source = FeatureSource(round(settings.memory_budget * 1e9), reporter=reporter)
     sets = {"train": train, "test": test}
     prepared = [
-        PreparedData(d, source.prepare(without_baseline(d, potential.core.zbl), potential.functions, f"{name} data"))
+        PreparedData(
+            d, source.prepare(without_baseline(d, potential.core.baseline), potential.functions, f"{name} data")
+        )
         for name, d in sets.items()
     ]
     comparisons = {name: compare(potential, d, f"{name} errors", reporter) for name, d in sets.items() if len(d)}

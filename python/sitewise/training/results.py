@@ -14,13 +14,14 @@ from ..evaluation.comparison import Comparison, compare
 from ..evaluation.errors import OUTLIER_COLUMNS, error_table, outliers
 from ..files import csv_text, write_text
 from ..potential import Potential
-from .baseline import in_lammps, range_of
+from .baseline import in_lammps
 from .inputs import Inputs
 from .seconds import Seconds
 
 SHOWN_OUTLIERS = 5
-WITHOUT_REPULSION = (
-    "Other programs than sitewise leave out the repulsion of nuclei (baseline_zbl). These lines of LAMMPS add it:"
+WITHOUT_BASELINE = (
+    "Other programs than sitewise leave out the pair potentials (baseline_zbl, baseline_table). These lines of LAMMPS "
+    "add them:"
 )
 
 
@@ -49,14 +50,14 @@ class Results:
 
 def provenance(inputs: Inputs, iterations: int) -> str:
     """Return two lines that say where a potential comes from."""
-    zbl = range_of(inputs.config)
-    repulsion = [WITHOUT_REPULSION, *in_lammps(inputs.functions.elements, inputs.functions.cutoff, zbl)] if zbl else []
+    functions, pairs = inputs.functions, inputs.baseline
+    overlay = [WITHOUT_BASELINE, *in_lammps(functions.elements, functions.cutoff, pairs)] if pairs else []
     return "\n".join(
         [
             f"Trained by sitewise {version('sitewise')}: {inputs.train.data.summary()}.",
             f"Data sha256 {inputs.hashes['training data']}, seed {inputs.config.training.seed}, "
             f"{iterations} iterations; training.toml has the settings.",
-            *repulsion,
+            *overlay,
         ]
     )
 

@@ -29,7 +29,7 @@ from ..progress import Advance, Reporter
 from ..ranks import Ranks
 from ..signals import Interrupted, Stop, stop_signals
 from ..structures import Floats
-from .baseline import range_of, with_baseline
+from .baseline import with_baseline
 from .checkpoint import State
 from .data import given_data
 from .disagreement import set_apart
@@ -216,7 +216,7 @@ def identity(inputs: Inputs, replica: int) -> dict[str, Any]:
     recipe = inputs.config.training.recipe
     tables["training"]["recipe"] = OLD_NAMES.get(recipe, recipe)
     del tables["data"], tables["invariants"], tables["training"]["memory_budget"], tables["training"]["replicas"]
-    del tables["training"]["posterior"]
+    del tables["training"]["posterior"], tables["baseline"]["pair_tables"]
     for length in ("iterations", "epochs"):
         tables["training"].pop(length, None)
     flat = {f"[{table}] {key}": value for table, keys in tables.items() for key, value in keys.items()}
@@ -413,7 +413,7 @@ class Run:
     def _save_potential(self, theta: Floats) -> None:
         self._set_weights(theta)
         comments = provenance(self.inputs, self.state.iteration)
-        with_baseline(self.potential, range_of(self.inputs.config)).save(self.out / "potential", comments=comments)
+        with_baseline(self.potential, self.inputs.baseline).save(self.out / "potential", comments=comments)
 
 
 def optimize_all(inputs: Inputs, runs: Sequence[Run], stop: Stop) -> None:

@@ -17,7 +17,7 @@ from ..ensemble import Ensemble
 from ..io.dataset import Dataset
 from ..presets import nearest_distances
 from ..structures import Floats, Structure
-from .baseline import range_of, without_baseline
+from .baseline import without_baseline
 from .free_atoms import with_free_atoms
 from .inputs import Inputs, feature_source, weigh_to_train
 from .parameters import first_parameters, initial_potential
@@ -63,7 +63,7 @@ def _prepared(inputs: Inputs, data: Dataset) -> PreparedData:
     source = feature_source(inputs.config, inputs.reporter, inputs.ranks)
     used = sum(data.prepared.cached_bytes for data in (inputs.train, inputs.test, inputs.validation))
     left = replace(source, budget=max(source.budget - used, 0))
-    left_to_learn = without_baseline(data, range_of(inputs.config))
+    left_to_learn = without_baseline(data, inputs.baseline)
     return PreparedData(data, left.prepare(left_to_learn, inputs.functions, "structures of the student"))
 
 

@@ -19,6 +19,7 @@ from ..potential import Potential
 from ..progress import Reporter
 from ..structures import Floats
 from ..symmetry import doubt_cutoff
+from .baseline import pair_tables
 from .parameters import Parameters, Real
 
 
@@ -55,17 +56,21 @@ def require_same(config: Config, start: Potential, data: Dataset) -> Config:
         raise Error(f"[symmetry_functions] are those of {path}, where a run starts from it; remove all keys but whiten")
     if config.network.hidden not in (None, hidden):
         raise Error(f"[network] hidden is {config.network.hidden}, {path} has {hidden}")
-    zbl, given = start.core.zbl, config.baseline.zbl
+    baseline = start.core.baseline
+    zbl, given = baseline.zbl if baseline else None, config.baseline.zbl
     if (isinstance(given, list) and tuple(given) != zbl) or (given == "none" and zbl is not None):
         raise Error(f"[baseline] zbl is {given}, {path} has {zbl or 'none'}")
+    tables = pair_tables(config.baseline, elements)
+    if tables and tables != (baseline.tables if baseline else {}):
+        raise Error(f"[baseline] pair_tables are not those of {path}, where a run starts from it; remove them")
     layers = min(len(network.nodes) for network in start.core.networks) - 1
     if config.start.frozen >= layers:
         raise Error(f"[start] frozen is {config.start.frozen}, expected less than the {layers} layers of {path}")
     if config.training.replicas > 1:
         raise Error(f"[training] replicas is {config.training.replicas}, but all would start from the same {path}")
-    baseline = config.baseline.model_copy(update={"zbl": "none" if zbl is None else list(zbl)})
+    table = config.baseline.model_copy(update={"zbl": "none" if zbl is None else list(zbl)})
     network = config.network.model_copy(update={"hidden": hidden})
-    return config.model_copy(update={"baseline": baseline, "network": network})
+    return config.model_copy(update={"baseline": table, "network": network})
 
 
 def widened(start: Potential, training_set: TrainingSet, closest: Floats) -> _core.Potential:
