@@ -217,7 +217,7 @@ def with_baseline(core: _core.Potential, baseline: _core.Baseline | None) -> Pot
 
 
 def in_lammps(elements: Sequence[str], cutoff: float, baseline: _core.Baseline) -> Iterator[str]:
-    """Yield the lines that add the pair potentials to the potential in the folder DIR in LAMMPS's `pair_style hdnnp`; atom
+    """Yield the lines that add the pair potentials to the potential in the folder DIR in LAMMPS's `hdnnp`; atom
     types are numbered as the elements."""
     from ase.data import atomic_numbers
 
