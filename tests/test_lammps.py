@@ -229,6 +229,16 @@ def test_mixed_elements_and_all_functions(environment, tmp_path):
     check(environment, tmp_path, Potential(random_potential()), atoms, ["Si", "O"], 2)
 
 
+def test_pair_potentials_beside_the_networks(environment, tmp_path):
+    atoms = silicon("crystal")
+    atoms.symbols[::3] = "O"
+    potential = random_potential()
+    r = np.linspace(1.0, 4.0, 40)
+    table = _core.PairTable(r, 5 * (4 - r) ** 3, 15 * (4 - r) ** 2)
+    potential.baseline = _core.Baseline(["O", "Si"], (1.1, 2.9), {(0, 1): table})
+    check(environment, tmp_path, Potential(potential), atoms, ["Si", "O"], 2)
+
+
 def ranged(low=0.0, high=4.0):
     """Make a silicon potential whose training range is [low, high] for all functions."""
     potential = silicon_potential()
