@@ -83,11 +83,12 @@ def test_growth_by_three_choices(shrink, tmp_path, monkeypatch):
     outcome = reproduce("grow", tmp_path, reporter=QUIET)
     assert [row[:2] for row in outcome.rows] == [(choice, 11) for choice in growth.CHOICES]
     first = [
-        Dataset.read(tmp_path / f"{choice}-0" / "round-0" / "data.xyz", reporter=QUIET) for choice in growth.CHOICES
+        Dataset.read(tmp_path / "repetition-0" / choice / "round-0" / "data.xyz", reporter=QUIET)
+        for choice in growth.CHOICES
     ]
     assert [len(data) for data in first] == [9] * 3
     assert all(np.array_equal(s.forces, t.forces) for s, t in zip(first[0], first[2], strict=True))
-    test = Dataset.read(tmp_path / "test.xyz", reporter=QUIET)
+    test = Dataset.read(tmp_path / "repetition-0" / "test.xyz", reporter=QUIET)
     assert test.groups == list(MATERIALS["silicon"].kinds)
     for s in test:
         s.atoms.calc = StillingerWeber()
@@ -97,16 +98,16 @@ def test_growth_by_three_choices(shrink, tmp_path, monkeypatch):
 
 def test_growth_from_copper_and_gold_to_alloys(tmp_path):
     settings = growth.Settings("copper-gold", repetitions=1, **SMALL_GROWTH)
-    growth.make_structures(settings, Folder(tmp_path, {}, QUIET))
+    out = growth.make_structures(settings, Folder(tmp_path, {}, QUIET), 0)
     formulas = {
-        name: [s.atoms.get_chemical_formula(empirical=True) for s in Dataset.read(tmp_path / f"{name}.xyz", **reading)]
-        for name in ("starts", "targets", "test", "first-0")
-        for reading in ({"require_labels": name in ("test", "first-0"), "reporter": QUIET},)
+        name: [s.atoms.get_chemical_formula(empirical=True) for s in Dataset.read(out / f"{name}.xyz", **reading)]
+        for name in ("starts", "targets", "test", "first")
+        for reading in ({"require_labels": name in ("test", "first"), "reporter": QUIET},)
     }
     alloys = ["AuCu3", "AuCu", "Au3Cu", "AuCu", "AuCu"]
     assert formulas["starts"] == formulas["targets"] == formulas["test"] == alloys
-    assert formulas["first-0"] == ["Cu", "Au"] * 5
-    test = Dataset.read(tmp_path / "test.xyz", reporter=QUIET)
+    assert formulas["first"] == ["Cu", "Au"] * 5
+    test = Dataset.read(out / "test.xyz", reporter=QUIET)
     assert {len(s.atoms) for s in test} == {32}
     test[1].atoms.calc = EMT()
     assert test[1].atoms.get_potential_energy() == pytest.approx(test[1].energy, abs=1e-6)

@@ -17,6 +17,7 @@ import numpy as np
 from ..config import Config
 from ..evaluation.comparison import compare
 from ..figures import COLORS, panels, plain_log_ticks, save_figure
+from ..files import make_folder
 from ..growing.explore import first_copies
 from ..growing.grow import grow
 from ..growing.settings import GrowConfig
@@ -58,10 +59,10 @@ class Settings:
 
 def run(settings: Settings, folder: Folder) -> Outcome:
     """Grow by each choice, and test."""
-    make_structures(settings, folder)
-    found = {
-        choice: [grown(folder, settings, choice, seed) for seed in range(settings.repetitions)] for choice in CHOICES
-    }
+    repetitions = [
+        {choice: grown(folder, settings, choice, seed) for choice in CHOICES} for seed in range(settings.repetitions)
+    ]
+    found = {choice: [each[choice] for each in repetitions] for choice in CHOICES}
     draw(folder, settings, found)
     kinds = MATERIALS[settings.material].kinds
     measures = (*kinds, "mean", "RMS")
@@ -114,29 +115,29 @@ def _medians(rows: Sequence[dict[str, Any]], size: int, names: Sequence[str]) ->
 # ---- structures
 
 
-def make_structures(settings: Settings, folder: Folder) -> None:
-    """Write starts, targets, tests, and the structures to begin with of each repetition."""
-    material = MATERIALS[settings.material]
+def make_structures(settings: Settings, folder: Folder, seed: int) -> Path:
+    """Write starts, targets, tests, and the structures to begin with of a repetition, and return their folder."""
+    material, out = MATERIALS[settings.material], folder.path / f"repetition-{seed}"
 
-    def cell(kind: str, small: bool, seed: int) -> Atoms:
-        return material.cell(kind, small, seed, settings.melting)
+    def cell(kind: str, small: bool, stream: int) -> Atoms:
+        return material.cell(kind, small, (seed, stream), settings.melting)
 
     def make() -> None:
+        make_folder(out)
         starts = [_structure(cell(kind, True, 0), kind) for kind in material.kinds]
         targets = [_structure(cell(kind, False, 1), kind) for kind in material.kinds]
         test = [
             material.labelled(atoms, kind)
             for kind, kelvin in material.kelvin.items()
-            for atoms in material.trajectory(cell(kind, False, 2), [kelvin] * settings.fresh, 100, 3)
+            for atoms in material.trajectory(cell(kind, False, 2), [kelvin] * settings.fresh, 100, (seed, 3))
         ]
-        for name, structures in (("starts", starts), ("targets", targets), ("test", test)):
-            write_structures(folder.path / f"{name}.xyz", structures)
         perfect = [_structure(atoms, "crystal") for atoms in material.perfect()]
-        for seed in range(settings.repetitions):
-            copies = first_copies(perfect, FIRST, seed)
-            write_structures(folder.path / f"first-{seed}.xyz", [material.labelled(s.atoms, s.group) for s in copies])
+        first = [material.labelled(s.atoms, s.group) for s in first_copies(perfect, FIRST, seed)]
+        for name, structures in (("starts", starts), ("targets", targets), ("test", test), ("first", first)):
+            write_structures(out / f"{name}.xyz", structures)
 
-    folder.part("structures", make)
+    folder.part(f"structures-{seed}", make)
+    return out
 
 
 def _structure(atoms: Atoms, kind: str) -> Structure:
@@ -148,24 +149,25 @@ def _structure(atoms: Atoms, kind: str) -> Structure:
 
 def grown(folder: Folder, settings: Settings, choice: str, seed: int) -> dict[str, Any]:
     """Grow by a choice, and return the errors at each number of labels, and the bars of each round."""
+    path = make_structures(settings, folder, seed)
 
     def make() -> dict[str, Any]:
-        out = folder.path / f"{choice}-{seed}"
+        out = path / choice
         folder.reporter.say(f"growing by {choice}, repetition {seed + 1} of {settings.repetitions}")
-        rounds = grow(config(folder.path, settings, choice, seed), out, Silent()).rounds
+        rounds = grow(config(path, settings, choice, seed), out, Silent()).rounds
         result: dict[str, Any] = {
             "labels": [r.labels for r in rounds],
             "bars": [max(r.bars.values()) for r in rounds],
         }
         result["errors"] = [
-            _errors(folder.path, Potential.load(out / f"round-{r.number}" / "run" / "potential"))["all"]
+            _errors(path, Potential.load(out / f"round-{r.number}" / "run" / "potential"))["all"]
             for r in rounds
             if choice != "committee"
         ]
         for r in rounds:
             if r.labels in settings.sizes:
                 potential = _trained(out, r.number, settings, seed)
-                result[str(r.labels)] = _errors(folder.path, potential)
+                result[str(r.labels)] = _errors(path, potential)
         return result
 
     found: dict[str, Any] = folder.part(f"result-{choice}-{seed}", make)
@@ -177,7 +179,7 @@ def config(path: Path, settings: Settings, choice: str, seed: int) -> GrowConfig
     committee = choice == "committee"
     return GrowConfig.parse(
         {
-            "data": {"train": f"first-{seed}.xyz"},
+            "data": {"train": "first.xyz"},
             "oracle": {"calculator": MATERIALS[settings.material].oracle},
             "explore": {
                 "starts": "starts.xyz",

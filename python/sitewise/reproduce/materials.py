@@ -58,14 +58,14 @@ class Material:
         """Return a structure with the oracle's labels."""
         return labelled_by(load_calculator(self.oracle), Structure(atoms, None, None, None, kind, kind))
 
-    def cell(self, kind: str, small: bool, seed: int, steps: int) -> Atoms:
+    def cell(self, kind: str, small: bool, seed: Sequence[int], steps: int) -> Atoms:
         """Return a cell of a kind, melted in so many steps if it is the melt; large ones are for targets and tests."""
         atoms = self.solid(kind, small)
         if kind == self.melt:
             atoms = self.trajectory(atoms, [self.melting, self.melting, self.kelvin[kind]], steps // 3, seed)[-1]
         return atoms
 
-    def trajectory(self, atoms: Atoms, kelvins: Sequence[float], steps: int, seed: int) -> list[Atoms]:
+    def trajectory(self, atoms: Atoms, kelvins: Sequence[float], steps: int, seed: Sequence[int]) -> list[Atoms]:
         """Return the structures after so many steps at each temperature, by the oracle."""
         from ase.md.langevin import Langevin
         from ase.units import fs
