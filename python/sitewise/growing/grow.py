@@ -185,6 +185,15 @@ def _require_same(config: GrowConfig, out: Path) -> None:
     write_text(path, text)
 
 
+def enlargement(fresh: Fresh | None) -> float:
+    """Return the factor of the error bars of a round: error over bar of the fresh labels before it, if above 1.
+
+    No training saw these labels; the few that are held out say little about the size of the bars. Bars are never made
+    smaller: fresh labels are few, too.
+    """
+    return float(np.maximum(1.0, fresh.energy_rmse / fresh.energy_bar)) if fresh and fresh.energy_bar else 1.0
+
+
 class _Growth:
     """A growth in its folder. Only `rounds`, `asked` and the files change in its course."""
 
@@ -385,12 +394,8 @@ class _Round:
 
     @property
     def factor(self) -> float:
-        """Factor of the potential's bars: error over bar of the last fresh labels, which no training saw, if above 1.
-
-        The few labels that are held out say little about the size of the bars.
-        """
-        fresh = self.growth.rounds[-1].fresh if self.growth.rounds else None
-        return float(np.maximum(1.0, fresh.energy_rmse / fresh.energy_bar)) if fresh and fresh.energy_bar else 1.0
+        """Factor of the potential's bars, by the last fresh labels."""
+        return enlargement(self.growth.rounds[-1].fresh if self.growth.rounds else None)
 
     def judged_ended(self, spent: int, seconds: float) -> End | None:
         """Return why the growth ends with this round's potential; None if it continues."""
