@@ -95,15 +95,15 @@ def epoch(config: Config) -> dict[str, float]:
     objective = objective_of(config, round(config.training.memory_budget * 1e9))
     prepared, potential = objective.prepared, objective.potential
     theta = objective.parameters.initial(np.random.default_rng(0))
-    copy = np.ones(prepared.cached_bytes // 4, dtype=np.float32)
+    copy = np.ones(prepared.memory.cached // 4, dtype=np.float32)
     square = np.ones((MATRIX, MATRIX))
     rate = _milliseconds(lambda: square @ square) / MATRIX**3
     return {
         "epoch_ms": _milliseconds(lambda: objective(theta)),
         "memory_floor_ms": _milliseconds(copy.max),
-        "arithmetic_floor_ms": rate * _products(prepared.n_atoms, prepared.cached_bytes, potential.networks[0].nodes),
+        "arithmetic_floor_ms": rate * _products(prepared.n_atoms, prepared.memory.cached, potential.networks[0].nodes),
         "matrix_ms": _milliseconds(lambda: objective.curvature(theta, np.random.default_rng(0))),
-        "cached_mb": prepared.cached_bytes / 1e6,
+        "cached_mb": prepared.memory.cached / 1e6,
     }
 
 

@@ -69,9 +69,9 @@ def main() -> None:
             [cpu_seconds(lambda s=s: s.loss(potential, everything, 0.01, 0.0)) for s in sets] for _ in range(REPEATS)
         ]
         whole, shared = (1e3 * statistics.median(column) for column in zip(*rounds, strict=True))
-        rows = [["one process", f"{prepared[0]:.2f}", f"{whole:.1f}", "", f"{sets[0].cached_bytes / 1e6:.0f}"]]
+        rows = [["one process", f"{prepared[0]:.2f}", f"{whole:.1f}", "", f"{sets[0].memory.cached / 1e6:.0f}"]]
         for rank, part in enumerate(ranks.gather(median_spent, 0)):
-            cells = [f"{prepared[1]:.2f}", f"{part:.1f}", f"{shared:.1f}", f"{sets[1].cached_bytes / 1e6:.0f}"]
+            cells = [f"{prepared[1]:.2f}", f"{part:.1f}", f"{shared:.1f}", f"{sets[1].memory.cached / 1e6:.0f}"]
             rows.append([f"rank {rank}", *(cells if rank == 0 else ["", cells[1], "", ""])])
         header = ["", "prepare, CPU s", "epoch, CPU ms", "and exchange", "cached MB"]
         print_table(f"{len(data)} structures, {data.n_atoms} atoms, {ranks.size} ranks", header, rows)

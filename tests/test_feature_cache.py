@@ -56,7 +56,7 @@ def test_stored_features_are_those_computed(data, tmp_path, told, budget):
     for _ in range(2):
         stored = prepare(data, budget, tmp_path / "cache", reporter)
         assert same(stored, plain)
-        assert stored.cached_bytes <= budget
+        assert stored.memory.cached <= budget
     assert [line.split(" in " if n == 0 else " from ")[0] for n, line in enumerate(lines)] == [
         "features of these are kept",
         "features of these are read",
@@ -71,7 +71,7 @@ def test_streamed_derivatives_outlive_what_they_came_from(data, tmp_path):
     (path,) = (tmp_path / "cache").iterdir()
     path.unlink()
     gc.collect()
-    assert stored.cached_bytes == 0
+    assert stored.memory.cached == 0
     assert same(stored, plain)
 
 

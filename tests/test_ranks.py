@@ -84,11 +84,13 @@ with all_ranks() as ranks:
         local = FeatureSource(budget).prepare(data, functions, "")
         shared = FeatureSource(budget, ranks=ranks).prepare(data, functions, "")
         assert len(shared) == len(data)
-        assert 0 < shared.cached_bytes < local.cached_bytes or budget == 0
+        assert 0 < shared.memory.cached < local.memory.cached or budget == 0
         for i in range(len(data)):
             same(shared.features(i), local.features(i))
             same(shared.species(i), local.species(i))
-        same(shared.statistics(range(len(data)))[1], local.statistics(range(len(data)))[1])
+        for found, expected in zip(*(a.statistics(range(len(data))) for a in (shared, local)), strict=True):
+            same(found, expected)
+        assert (shared.memory.spilled > 0) == (budget == 0)
         everything = list(range(len(data)))
         alone = [[i] for i in everything]  # nothing is left for the other ranks
         for chosen in (everything, everything[::-3], *alone):

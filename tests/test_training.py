@@ -621,7 +621,7 @@ def test_functions_of_two_elements_are_dropped_and_chosen(tmp_path):
         G = np.concatenate([prepared.features(i)[prepared.species(i) == e] for i in range(12)])
         assert np.linalg.cond(np.corrcoef(G.T)) < 1e8
         assert np.ptp(G, axis=0).min() > 1e-8
-    assert prepared.cached_bytes > 0
+    assert prepared.memory[1] > 0
 
 
 @pytest.mark.parametrize(("preset", "refused"), [("standard", False), ("accurate", True)])

@@ -242,9 +242,9 @@ def test_missing_labels_leave_the_others(device):
 def test_cache_and_recomputation_agree_and_budget_is_kept():
     cached, potential, everything = training_set(PLENTY)
     recomputed, _, _ = training_set(NONE)
-    half, _, _ = training_set(cached.cached_bytes // 2)
-    assert recomputed.cached_bytes == 0
-    assert 0 < half.cached_bytes <= cached.cached_bytes // 2
+    half, _, _ = training_set(cached.memory[1] // 2)
+    assert recomputed.memory[1] == 0
+    assert 0 < half.memory[1] <= cached.memory[1] // 2
     a, g = cached.loss(potential, everything, 1.0, 1.0)
     for other in (recomputed, half):
         b, h = other.loss(potential, everything, 1.0, 1.0)

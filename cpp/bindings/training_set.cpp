@@ -182,8 +182,8 @@ py::tuple predict(const Shared<TrainingSet>& set, const Shared<Potential>& poten
 void export_training_set(py::module_& m) {
     py::register_exception_translator(&translate);
     py::class_<Shared<TrainingSet>>(m, "TrainingSet")
-        .def(py::init<const SymmetryFunctions&, std::size_t>(), py::arg("functions"),
-             py::arg("memory_budget"))
+        .def(py::init<const SymmetryFunctions&, std::size_t, const std::string&>(), py::arg("functions"),
+             py::arg("memory_budget"), py::arg("folder") = "")
         .def("add", &add_structures, py::arg("structures"), py::arg("features") = py::none(),
              py::arg("file") = nullptr, py::arg("offset") = 0, py::arg("counts") = std::vector<std::size_t>())
         .def("__len__",
@@ -196,15 +196,11 @@ void export_training_set(py::module_& m) {
                                    require_unchanging(s);
                                    return s.atoms();
                                })
-        .def_property_readonly("cached_bytes",
+        .def_property_readonly("memory",
                                [](const Shared<TrainingSet>& s) {
                                    require_unchanging(s);
-                                   return s.cached_bytes();
-                               })
-        .def_property_readonly("recomputed_bytes",
-                               [](const Shared<TrainingSet>& s) {
-                                   require_unchanging(s);
-                                   return s.recomputed_bytes();
+                                   const TrainingMemory& m = s.memory();
+                                   return py::make_tuple(m.used, m.cached, m.recomputed, m.spilled);
                                })
         .def("species",
              [](const Shared<TrainingSet>& s, std::size_t structure) {

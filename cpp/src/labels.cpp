@@ -38,7 +38,7 @@ LabelCounts count_labels(const TrainingData& data, const std::vector<std::size_t
     for (std::size_t q : structures) {
         const Prepared& s = data.structures[q];
         counts.energies += s.has_energy();
-        counts.force_components += static_cast<double>(s.forces.size());
+        counts.force_components += static_cast<double>(s.force_components);
         counts.stress_components += static_cast<double>(s.stress.size());
     }
     return counts;
@@ -48,7 +48,7 @@ LabelledBatch labelled_batch(const TrainingData& data, const std::vector<std::si
     LabelledBatch batch;
     batch.first_atom = batch.first = {0};
     batch.counts = count_labels(data, structures);
-    for (std::size_t q : structures) append(data.structures[q], batch);
+    for (std::size_t q : structures) append(*data.structure(q), batch);
     return batch;
 }
 

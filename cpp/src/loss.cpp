@@ -76,7 +76,8 @@ Loss compute_loss(const TrainingData& data,
                 const std::size_t end = (group + 1) * structures.size() / groups;
                 for (std::size_t q = begin; q < end; ++q) {
                     const Prepared& s = data.structures[structures[q]];
-                    pass->add(s, !s.forces.empty() && (weights.force > 0.0 || !gradient),
+                    pass->add(data.structure(structures[q]),
+                              s.force_components > 0 && (weights.force > 0.0 || !gradient),
                               !s.stress.empty() && (weights.stress > 0.0 || !gradient));
                     if (pass->size() >= atoms_together || q + 1 == end) finish(*pass, group);
                 }

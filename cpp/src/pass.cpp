@@ -38,12 +38,14 @@ void Pass::clear() {
     for (ElementAtoms& of : atoms_) of.places.clear();
 }
 
-void Pass::add(const Prepared& s, bool forces, bool stress) {
+void Pass::add(std::shared_ptr<const Prepared> structure, bool forces, bool stress) {
+    const Prepared& s = *structure;
     for (std::size_t e = 0; e < atoms_.size(); ++e)
         for (std::size_t b = s.begin[e]; b < s.begin[e + 1]; ++b)
             atoms_[e].places.push_back({slots.size(), s.order[b]});
-    slots.push_back({&s, size_, forces, stress});
+    const std::size_t first = size_;
     size_ += s.size;
+    slots.push_back({std::move(structure), first, forces, stress});
 }
 
 void Pass::predict() {

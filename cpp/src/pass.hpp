@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 #include "derivatives.hpp"
@@ -12,7 +13,7 @@ namespace sitewise {
 
 /// A structure of a pass, with its predictions and the derivatives of the loss with respect to them.
 struct Slot {
-    const Prepared* s;
+    std::shared_ptr<const Prepared> s;
     std::size_t first;  // its first atom in the pass
     bool forces, stress;
     double energy = 0.0;
@@ -32,7 +33,7 @@ public:
 
     void clear();
     std::size_t size() const { return size_; }
-    void add(const Prepared& s, bool forces, bool stress);
+    void add(std::shared_ptr<const Prepared> structure, bool forces, bool stress);
 
     /// Computes energies, and forces and stress of the structures that ask for them.
     void predict();

@@ -1,6 +1,7 @@
 #include "prepared.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 
 #include "sitewise/error.hpp"
@@ -45,6 +46,24 @@ void take_list(Prepared& s, const NeighborList& list) {
     }
 }
 
+// Calls visit for each array that grows with the number of atoms, except those that are asked for alone.
+template <class S, class Visit>
+void for_each_array(S& s, Visit visit) {
+    visit(s.order);
+    visit(s.place);
+    visit(s.first);
+    visit(s.index);
+    visit(s.vectors);
+    visit(s.G);
+    visit(s.cache_at);
+    visit(s.forces);
+}
+
+template <class Vector>
+std::size_t bytes_of(const Vector& v) {
+    return v.size() * sizeof(v[0]);
+}
+
 }  // namespace
 
 Prepared prepare(const Atoms& atoms, const Labels& labels, int n_elements, double cutoff) {
@@ -55,6 +74,7 @@ Prepared prepare(const Atoms& atoms, const Labels& labels, int n_elements, doubl
     s.species.assign(atoms.species, atoms.species + atoms.size);
     s.energy = labels.energy;
     if (labels.forces) s.forces.assign(labels.forces, labels.forces + 3 * atoms.size);
+    s.force_components = s.forces.size();
     if (labels.stress) s.stress.assign(labels.stress, labels.stress + 6);
     check_labels(s);
     for (int e : s.species)
@@ -70,6 +90,48 @@ Prepared prepare(const Atoms& atoms, const Labels& labels, int n_elements, doubl
     }
     take_list(s, build_neighbors(atoms, cutoff));
     return s;
+}
+
+std::size_t bytes_of_arrays(const Prepared& s) {
+    std::size_t bytes = 0;
+    for_each_array(s, [&](const auto& v) { bytes += bytes_of(v); });
+    return bytes;
+}
+
+// Each array follows its length.
+void put_away(Prepared& s, Spill& file) {
+    std::vector<char> content;
+    const auto append = [&](const void* from, std::size_t bytes) {
+        const char* const begin = static_cast<const char*>(from);
+        content.insert(content.end(), begin, begin + bytes);
+    };
+    for_each_array(s, [&](auto& v) {
+        const std::size_t size = v.size();
+        append(&size, sizeof size);
+        append(v.data(), bytes_of(v));
+        v = {};
+        v.shrink_to_fit();
+    });
+    s.spilled_at = file.append(content.data(), content.size());
+    s.spilled = content.size();
+}
+
+Prepared fetched(const Prepared& s, const Spill& file) {
+    std::vector<char> content(s.spilled);
+    file.read(s.spilled_at, s.spilled, content.data());
+    Prepared whole = s;
+    const char* at = content.data();
+    const auto take = [&](void* to, std::size_t bytes) {
+        if (bytes) std::memcpy(to, at, bytes);
+        at += bytes;
+    };
+    for_each_array(whole, [&](auto& v) {
+        std::size_t size = 0;
+        take(&size, sizeof size);
+        v.resize(size);
+        take(v.data(), bytes_of(v));
+    });
+    return whole;
 }
 
 }  // namespace sitewise

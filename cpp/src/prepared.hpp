@@ -7,6 +7,7 @@
 
 #include "row.hpp"
 #include "sitewise/training.hpp"
+#include "spill.hpp"
 
 namespace sitewise {
 
@@ -27,8 +28,10 @@ struct Prepared {
     Stored stored;                      // no file: recompute
     double energy = std::numeric_limits<double>::quiet_NaN();  // unknown
     std::vector<double> forces, stress;                        // empty if unknown
-    double weight = 1.0;                                       // of energy and stress in the loss
-    std::vector<double> force_weights;                         // [size], empty: 1
+    std::size_t force_components = 0;
+    double weight = 1.0;                      // of energy and stress in the loss
+    std::vector<double> force_weights;        // [size], empty: 1
+    std::size_t spilled_at = 0, spilled = 0;  // bytes of the large arrays in a file; 0: they are here
 
     bool has_derivatives() const { return cache || stored.file; }
     double force_weight(std::size_t i) const { return force_weights.empty() ? 1.0 : force_weights[i]; }
@@ -42,5 +45,12 @@ struct Prepared {
 /// Checks a structure and its labels, sorts its atoms and finds its neighbours. Does not compute G and
 /// derivatives. Throws Error as TrainingSet::add does.
 Prepared prepare(const Atoms& atoms, const Labels& labels, int n_elements, double cutoff);
+
+/// Returns the memory of the arrays that grow with the number of atoms, bytes.
+std::size_t bytes_of_arrays(const Prepared& s);
+/// Writes these arrays to a file and frees their memory.
+void put_away(Prepared& s, Spill& file);
+/// Returns a structure with its arrays, which were put away.
+Prepared fetched(const Prepared& s, const Spill& file);
 
 }  // namespace sitewise

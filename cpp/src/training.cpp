@@ -19,20 +19,20 @@ namespace {
 
 constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
-// Calls work(G) for each atom of an element.
+// Calls work(G) for each atom of an element in a structure.
 template <class Work>
-void for_each_row(const TrainingData& data,
-                  const std::vector<std::size_t>& structures,
-                  int element,
-                  Work work) {
-    for (std::size_t q : structures) {
-        const Prepared& s = data.structures[q];
-        for (std::size_t b = s.begin[element]; b < s.begin[element + 1]; ++b)
-            work(s.G.data() + s.order[b] * data.functions().max_count());
-    }
+void for_each_row(const TrainingData& data, const Prepared& s, int element, Work work) {
+    for (std::size_t b = s.begin[element]; b < s.begin[element + 1]; ++b)
+        work(s.G.data() + s.order[b] * data.functions().max_count());
 }
 
-// This takes two passes, because sums of squares would cancel for nearly constant functions.
+void add(const std::vector<double>& sum, std::vector<double>& total) {
+    for (std::size_t f = 0; f < sum.size(); ++f) total[f] += sum[f];
+}
+
+// Sums over a structure are added up in the order of the structures, so that they have the same bits wherever
+// the structures are. This takes two passes, because sums of squares would cancel for nearly constant
+// functions.
 FeatureStatistics statistics_of(const TrainingData& data,
                                 const std::vector<std::size_t>& structures,
                                 int element) {
@@ -40,28 +40,38 @@ FeatureStatistics statistics_of(const TrainingData& data,
     FeatureStatistics r{std::vector<double>(n, HUGE_VAL), std::vector<double>(n, -HUGE_VAL),
                         std::vector<double>(n, 0.0), std::vector<double>(n, 0.0)};
     std::size_t atoms = 0;
-    for_each_row(data, structures, element, [&](const double* G) {
-        ++atoms;
-        for (std::size_t f = 0; f < n; ++f) {
-            r.min[f] = std::min(r.min[f], G[f]);
-            r.max[f] = std::max(r.max[f], G[f]);
-            r.mean[f] += G[f];
-        }
-    });
+    for (std::size_t q : structures) {
+        std::vector<double> sum(n, 0.0);
+        for_each_row(data, *data.structure(q), element, [&](const double* G) {
+            ++atoms;
+            for (std::size_t f = 0; f < n; ++f) {
+                r.min[f] = std::min(r.min[f], G[f]);
+                r.max[f] = std::max(r.max[f], G[f]);
+                sum[f] += G[f];
+            }
+        });
+        add(sum, r.mean);
+    }
     if (atoms == 0)
         throw Error("no atom of element index " + std::to_string(element) + " in the structures given");
     for (double& mean : r.mean) mean /= static_cast<double>(atoms);
-    for_each_row(data, structures, element, [&](const double* G) {
-        for (std::size_t f = 0; f < n; ++f) r.sigma[f] += (G[f] - r.mean[f]) * (G[f] - r.mean[f]);
-    });
+    for (std::size_t q : structures) {
+        std::vector<double> sum(n, 0.0);
+        for_each_row(data, *data.structure(q), element, [&](const double* G) {
+            for (std::size_t f = 0; f < n; ++f) sum[f] += (G[f] - r.mean[f]) * (G[f] - r.mean[f]);
+        });
+        add(sum, r.sigma);
+    }
     for (double& sigma : r.sigma) sigma = std::sqrt(sigma / static_cast<double>(atoms));
     return r;
 }
 
 }  // namespace
 
-TrainingSet::TrainingSet(const SymmetryFunctions& functions, std::size_t memory_budget)
-    : data_(std::make_unique<TrainingData>(functions, memory_budget)) {}
+TrainingSet::TrainingSet(const SymmetryFunctions& functions,
+                         std::size_t memory_budget,
+                         const std::string& folder)
+    : data_(std::make_unique<TrainingData>(functions, memory_budget, folder)) {}
 TrainingSet::~TrainingSet() = default;
 TrainingSet::TrainingSet(TrainingSet&&) noexcept = default;
 TrainingSet& TrainingSet::operator=(TrainingSet&&) noexcept = default;
@@ -99,16 +109,25 @@ void TrainingSet::add(std::size_t count,
     in_parallel([&](std::size_t q, AtomScratch&) {
         added[q] = prepare(atoms[q], labels[q], d.functions().elements(), cutoff);
     });
-    std::size_t used = d.used;
+    TrainingMemory memory = d.memory;
     for (std::size_t q = 0; q < count; ++q) {
         if (failed) *failed = q;
-        d.derivatives.reserve(added[q], stored[q], d.budget, used);
+        d.derivatives.reserve(added[q], stored[q], d.budget, memory.used);
     }
     in_parallel(
         [&](std::size_t q, AtomScratch& scratch) { d.derivatives.fill(added[q], stored[q], scratch); });
-    d.used = used;
-    for (const Prepared& s : added)
-        if (!s.has_derivatives()) d.recomputed += s.cache_at[s.size] * sizeof(float);
+    for (Prepared& s : added) {
+        const std::size_t derivatives = s.cache_at[s.size] * sizeof(float), arrays = bytes_of_arrays(s);
+        if (s.cache) memory.cached += derivatives;
+        if (!s.has_derivatives()) memory.recomputed += derivatives;
+        if (memory.used + arrays <= d.budget) {
+            memory.used += arrays;
+        } else {
+            put_away(s, d.file);
+            memory.spilled += arrays;
+        }
+    }
+    d.memory = memory;
     std::move(added.begin(), added.end(), std::back_inserter(d.structures));
     d.state = TrainingData::new_state();
 }
@@ -125,11 +144,8 @@ std::size_t TrainingSet::size() const {
 std::size_t TrainingSet::atoms(std::size_t structure) const {
     return data_->structures[structure].size;
 }
-std::size_t TrainingSet::cached_bytes() const {
-    return data_->used;
-}
-std::size_t TrainingSet::recomputed_bytes() const {
-    return data_->recomputed;
+const TrainingMemory& TrainingSet::memory() const {
+    return data_->memory;
 }
 
 std::size_t TrainingSet::atoms() const {
@@ -143,11 +159,11 @@ const std::vector<int>& TrainingSet::species(std::size_t structure) const {
 }
 
 std::vector<double> TrainingSet::features(std::size_t structure) const {
-    return data_->structures[structure].G;
+    return data_->structure(structure)->G;
 }
 
 std::vector<float> TrainingSet::derivatives(std::size_t structure) const {
-    return Derivatives::all(data_->structures[structure]);
+    return Derivatives::all(*data_->structure(structure));
 }
 
 std::vector<FeatureStatistics> TrainingSet::statistics(const std::vector<std::size_t>& structures) const {
@@ -179,7 +195,7 @@ double TrainingSet::predict(const Potential& potential,
                             double* stress) const {
     const Prepared& s = data_->structures[structure];
     Pass pass(data_->derivatives, potential);
-    pass.add(s, forces || stress, stress && s.volume > 0.0);
+    pass.add(data_->structure(structure), forces || stress, stress && s.volume > 0.0);
     pass.predict();
     const Slot& slot = pass.slots.front();
     if (forces) std::copy_n(pass.forces(slot), 3 * s.size, forces);
@@ -211,7 +227,7 @@ void TrainingSet::jacobian(const Potential& potential,
         for (std::size_t q = 0; q < structures.size(); ++q)
             error.run([&] {
                 pass->clear();
-                pass->add(data_->structures[structures[q]], true, false);
+                pass->add(data_->structure(structures[q]), true, false);
                 pass->predict();
                 double* row = rows + first[q] * n_weights;
                 for (std::size_t component : components[q])

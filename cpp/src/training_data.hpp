@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "derivatives.hpp"
@@ -12,13 +14,21 @@ namespace sitewise {
 /// The content of a TrainingSet.
 struct TrainingData {
     Derivatives derivatives;
-    std::size_t budget, used = 0;  // bytes of derivatives in memory
-    std::size_t recomputed = 0;    // bytes of those that are neither in memory nor in a file
-    std::vector<Prepared> structures;
+    std::size_t budget;
+    TrainingMemory memory;
+    std::vector<Prepared> structures;  // without the arrays that are in the file
+    Spill file;
     std::uint64_t state = new_state();  // changes with the data
 
-    TrainingData(const SymmetryFunctions& functions, std::size_t memory_budget)
-        : derivatives(functions), budget(memory_budget) {}
+    TrainingData(const SymmetryFunctions& functions, std::size_t memory_budget, const std::string& folder)
+        : derivatives(functions), budget(memory_budget), file(folder) {}
+
+    /// A structure with all its arrays.
+    std::shared_ptr<const Prepared> structure(std::size_t q) const {
+        const Prepared& s = structures[q];
+        if (s.spilled) return std::make_shared<const Prepared>(fetched(s, file));
+        return {std::shared_ptr<const Prepared>(), &s};
+    }
 
     const SymmetryFunctions& functions() const { return derivatives.functions(); }
 

@@ -49,7 +49,7 @@ TrainingSet training_set(const Potential& potential, std::size_t memory_budget) 
     }
     TrainingSet set(potential.functions(), memory_budget);
     set.add(samples.size(), atoms.data(), labels.data());
-    CHECK((set.cached_bytes() > 0) == (memory_budget > 0));
+    CHECK((set.memory().cached > 0) == (memory_budget > 0));
     return set;
 }
 

@@ -360,7 +360,7 @@ class StoredFile:
         """Return bytes; raise Error if there are fewer, the disk fails, or the file has changed since it was opened."""
 
 class TrainingSet:
-    def __init__(self, functions: SymmetryFunctions, memory_budget: int) -> None: ...
+    def __init__(self, functions: SymmetryFunctions, memory_budget: int, folder: str = "") -> None: ...
     def add(
         self,
         structures: Sequence[dict[str, Any]],
@@ -384,9 +384,8 @@ class TrainingSet:
     @property
     def n_atoms(self) -> int: ...
     @property
-    def cached_bytes(self) -> int: ...
-    @property
-    def recomputed_bytes(self) -> int: ...
+    def memory(self) -> tuple[int, int, int, int]:
+        """The numbers of `training_set.Memory`."""
     def species(self, structure: int) -> Ints:
         """Return the element index of each atom [n]."""
     def features(self, structure: int) -> Floats:

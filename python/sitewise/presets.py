@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import combinations_with_replacement, pairwise, product
 from typing import NamedTuple
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from . import _core
 from ._core import Error, SymmetryFunction
-from .structures import Floats, Structure, core_arrays
+from .ranks import Ranks
+from .structures import Floats, Ints, Structure, core_arrays
 
 RADIAL, ANGULAR, WIDE_ANGULAR = 2, 3, 9  # not weighted, not compact
 TWO_SHELLS, THREE_SHELLS = 33, 34
@@ -58,7 +60,7 @@ REACH = 6.0  # Angstrom, beyond which atoms are not each other's nearest neighbo
 Shell = tuple[float, float]  # eta (1/Angstrom^2) and r_s (Angstrom) of a Gaussian
 
 
-def nearest_distances(data: Iterable[Structure], elements: Sequence[str]) -> Floats:
+def nearest_distances(data: Iterable[Structure], elements: Sequence[str], ranks: Ranks | None = None) -> Floats:
     """Find how far the nearest neighbours of each pair of elements are.
 
     Parameters
@@ -67,6 +69,8 @@ def nearest_distances(data: Iterable[Structure], elements: Sequence[str]) -> Flo
         Structures; each may have some of the elements.
     elements
         Chemical symbols, sorted by atomic number.
+    ranks
+        The ranks that share the structures; this process alone by default.
 
     Returns
     -------
@@ -81,12 +85,7 @@ def nearest_distances(data: Iterable[Structure], elements: Sequence[str]) -> Flo
     """
     n = len(elements)
     found: list[list[list[Floats]]] = [[[] for _ in range(n)] for _ in range(n)]
-    for structure in data:
-        with structure.named():
-            species, positions, cell, pbc = core_arrays(structure.atoms, elements, "the set of symmetry functions")
-            i, j, vectors, _ = _core.neighbor_list(positions, cell, pbc, REACH)
-        nearest = np.full((len(species), n), np.inf)
-        np.minimum.at(nearest, (i, species[j]), np.linalg.norm(vectors, axis=1))
+    for nearest, species in (ranks or Ranks()).map(partial(_nearest, list(elements)), 0, data):
         for a in range(n):
             of_element = nearest[species == a]
             for b in range(n):
@@ -99,7 +98,19 @@ def nearest_distances(data: Iterable[Structure], elements: Sequence[str]) -> Flo
     return distances
 
 
-def closest_distances(data: Iterable[Structure], elements: Sequence[str], cutoff: float) -> Floats:
+def _nearest(elements: Sequence[str], _: None, structure: Structure) -> tuple[Floats, Ints]:
+    """Return the distance of each atom to the nearest one of each element [atoms, n], and the element of each atom."""
+    with structure.named():
+        species, positions, cell, pbc = core_arrays(structure.atoms, elements, "the set of symmetry functions")
+        i, j, vectors, _offsets = _core.neighbor_list(positions, cell, pbc, REACH)
+    nearest = np.full((len(species), len(elements)), np.inf)
+    np.minimum.at(nearest, (i, species[j]), np.linalg.norm(vectors, axis=1))
+    return nearest, species
+
+
+def closest_distances(
+    data: Iterable[Structure], elements: Sequence[str], cutoff: float, ranks: Ranks | None = None
+) -> Floats:
     """Return the shortest distance of each pair of elements [n, n], Angstrom; the cutoff where no pair is within it.
 
     Raises
@@ -109,12 +120,18 @@ def closest_distances(data: Iterable[Structure], elements: Sequence[str], cutoff
     """
     n = len(elements)
     closest = np.full((n, n), cutoff)
-    for structure in data:
-        with structure.named():
-            species, positions, cell, pbc = core_arrays(structure.atoms, elements, "the set of symmetry functions")
-            i, j, vectors, _ = _core.neighbor_list(positions, cell, pbc, cutoff)
-        np.minimum.at(closest, (species[i], species[j]), np.linalg.norm(vectors, axis=1))
+    for of_structure in (ranks or Ranks()).map(partial(_closest, list(elements), cutoff), 0, data):
+        closest = np.minimum(closest, of_structure)
     return np.asarray(np.minimum(closest, closest.T))
+
+
+def _closest(elements: Sequence[str], cutoff: float, _: None, structure: Structure) -> Floats:
+    with structure.named():
+        species, positions, cell, pbc = core_arrays(structure.atoms, elements, "the set of symmetry functions")
+        i, j, vectors, _offsets = _core.neighbor_list(positions, cell, pbc, cutoff)
+    closest = np.full((len(elements), len(elements)), cutoff)
+    np.minimum.at(closest, (species[i], species[j]), np.linalg.norm(vectors, axis=1))
+    return closest
 
 
 def covalent_distances(elements: Sequence[str]) -> Floats:

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "sitewise/potential.hpp"
@@ -40,13 +41,24 @@ struct Loss {
     double energy = 0.0, force = 0.0, stress = 0.0;
 };
 
+/// Memory of a TrainingSet, bytes.
+struct TrainingMemory {
+    std::size_t used = 0;        ///< of all that counts against the budget
+    std::size_t cached = 0;      ///< of the derivatives in memory
+    std::size_t recomputed = 0;  ///< that derivatives would take that are neither in memory nor in a file
+    std::size_t spilled = 0;     ///< that neighbours, features and labels would take that are in a file
+};
+
 /// Structures prepared for training: neighbours, features G and, as long as they fit the memory budget, the
 /// derivatives dG/dr of each atom in single precision, without the zeros between elements. Beyond the budget,
-/// stored derivatives are read from their file each time, and others are recomputed. All ways give the same
-/// numbers to single precision.
+/// stored derivatives are read from their file each time, and others are recomputed; neighbours, features and
+/// labels are read from a temporary file. All ways give the same numbers to single precision.
 class TrainingSet {
 public:
-    TrainingSet(const SymmetryFunctions& functions, std::size_t memory_budget);
+    /// The temporary file is made in `folder`, by default in the folder for temporary files.
+    TrainingSet(const SymmetryFunctions& functions,
+                std::size_t memory_budget,
+                const std::string& folder = "");
     ~TrainingSet();
     TrainingSet(TrainingSet&&) noexcept;
     TrainingSet& operator=(TrainingSet&&) noexcept;
@@ -64,8 +76,7 @@ public:
     std::size_t size() const;
     std::size_t atoms(std::size_t structure) const;
     std::size_t atoms() const;
-    std::size_t cached_bytes() const;
-    std::size_t recomputed_bytes() const;  ///< that the derivatives would take that are recomputed
+    const TrainingMemory& memory() const;
     const std::vector<int>& species(std::size_t structure) const;  ///< element index of each atom
     /// Return raw G of one structure, [atoms][max_count], NaN behind the last function of an element.
     std::vector<double> features(std::size_t structure) const;

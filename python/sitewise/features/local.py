@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from .. import _core
 from .._core import Error
 from ..io.dataset import Dataset
-from ..structures import Floats, Floats32, core_arrays
+from ..structures import Floats, Floats32, Ints, core_arrays
 from .cache import StoredPart
-from .training_set import Coordinates, Rows
+from .training_set import Coordinates, Memory, Rows
 
 
 class LocalSet(_core.TrainingSet):
     """A training set in this process; see `TrainingSet`."""
+
+    @property
+    def memory(self) -> Memory:
+        return Memory(*super().memory)
 
     def extend(self, data: Dataset, elements: Sequence[str], stored: StoredPart | None = None) -> None:
         """Add structures; their features and derivatives are computed unless they are stored.
@@ -35,6 +40,9 @@ class LocalSet(_core.TrainingSet):
             self.add(arrays, *(stored or ()))
         except Error as error:
             raise Error(f"{data[getattr(error, 'index', 0)].source}: {error}") from None
+
+    def each(self, function: Callable[[Floats, Ints], Any], structures: Iterable[int]) -> Iterator[Any]:
+        return (function(self.features(i), self.species(i)) for i in structures)
 
     def weigh(self, weights: Sequence[float], of_forces: Sequence[Floats] | None = None) -> None:
         for i, weight in enumerate(weights):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from ..config import Functions
 from ..io.dataset import Dataset
 from ..presets import DEFAULT_PRESET, nearest_distances
 from ..progress import Reporter
-from ..structures import Floats
+from ..ranks import Ranks
+from ..structures import Floats, Ints
 from ..symmetry import SymmetryFunctions, doubt_cutoff
 from .training_set import TrainingSet
 
@@ -21,8 +23,11 @@ from .training_set import TrainingSet
 CONSTANT, NEGLIGIBLE, CORRELATED = 1e-9, 1e-8, 1e-10
 
 
-def choose_functions(table: Functions, data: Dataset, reporter: Reporter | None = None) -> SymmetryFunctions:
-    """Return the symmetry functions that a RUN.toml asks for. Those of a preset follow the distances in the data.
+def choose_functions(
+    table: Functions, data: Dataset, reporter: Reporter | None = None, ranks: Ranks | None = None
+) -> SymmetryFunctions:
+    """Return the symmetry functions that a RUN.toml asks for. Those of a preset follow the distances in the data, which
+    the ranks find.
 
     Raises
     ------
@@ -30,7 +35,7 @@ def choose_functions(table: Functions, data: Dataset, reporter: Reporter | None 
         The file cannot be read, or its functions are not for the elements of the data.
     """
     if table.file is None:
-        distances = nearest_distances(data, data.elements)
+        distances = nearest_distances(data, data.elements, ranks)
         return SymmetryFunctions.preset(table.preset or DEFAULT_PRESET, data.elements, table.cutoff, distances)
     functions = SymmetryFunctions.from_input(table.file, table.cflength)
     doubt_cutoff(functions, table.file, table.cflength, reporter or Reporter())
@@ -106,12 +111,16 @@ def unselected_functions(
 
 
 def _correlation(prepared: TrainingSet, element: int, mean: Floats, sigma: Floats) -> Floats:
-    """Return the correlation matrix of the functions of an element, from one structure at a time."""
+    """Return the correlation matrix of the functions of an element."""
     total = np.zeros((mean.size, mean.size))
     atoms = 0
-    for structure in range(len(prepared)):
-        rows = prepared.features(structure)[prepared.species(structure) == element, : mean.size]
-        standard = (rows - mean) / sigma
-        total += standard.T @ standard
-        atoms += len(rows)
+    for product, own in prepared.each(partial(_product, element, mean, sigma), range(len(prepared))):
+        total += product
+        atoms += own
     return total / atoms
+
+
+def _product(element: int, mean: Floats, sigma: Floats, features: Floats, species: Ints) -> tuple[Floats, int]:
+    """Return the sum of the products of standardised functions over the atoms of an element, and their number."""
+    rows = (features[species == element, : mean.size] - mean) / sigma
+    return rows.T @ rows, len(rows)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import heapq
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import _core
 from ..io.dataset import Dataset
-from ..ranks import Ranks
-from ..structures import Floats, Floats32, Ints
+from ..io.kept import Kept
+from ..ranks import EACH, Ranks
+from ..structures import Floats, Floats32, Ints, Structure
 from ..symmetry import SymmetryFunctions
 from .local import LocalSet
-from .training_set import Coordinates, Rows
+from .training_set import Coordinates, Memory, Rows
 
 FETCHED = 64  # structures whose features come from their ranks at once
 
@@ -25,9 +28,9 @@ Prepare = Callable[[Dataset, SymmetryFunctions], LocalSet]
 class SharedSet:
     """A training set whose structures are shared among ranks, balanced by atoms; see `TrainingSet`.
 
-    Each rank prepares its structures, and computes their part of losses, gradients and matrices. Rank 0 asks the others
-    for the features of a few structures at a time, so what is made of features is the same as in one process, bit for
-    bit.
+    Rank 0 deals the structures out, a few at a time. Each rank prepares its own, and computes their part of losses,
+    gradients and matrices. What is made of features is computed for each structure where it is, and rank 0 adds it up
+    in the order of the structures, so it is the same as in one process, bit for bit.
 
     Parameters
     ----------
@@ -48,14 +51,20 @@ class SharedSet:
         self._fetched_from = -1
         self._fetched: dict[int, _Atoms] = {}
         each_share = shares([len(s.atoms) for s in data], ranks.size)
-        each = [
-            (make, data.chosen(share), functions, share, len(data))
-            for make, share in zip(prepare, each_share, strict=True)
-        ]
-        self._number = ranks.hold(_Part, each)
-        cached, recomputed = zip(*ranks.gather(_Part.memory, self._number), strict=True)
-        self._cached_bytes: int = max(cached)
-        self._recomputed_bytes: int = max(recomputed)
+        self._number = ranks.hold(_Part, [(functions, share, len(data)) for share in each_share])
+        self._deal(data, each_share)
+        ranks.deal(_Part.prepare, self._number, [(make,) for make in prepare])
+        self._memory = Memory(*map(max, zip(*ranks.gather(_Part.memory, self._number), strict=True)))
+
+    def _deal(self, data: Dataset, each_share: Sequence[Sequence[int]]) -> None:
+        """Give each rank the structures of its share."""
+        owner = np.empty(len(data), dtype=np.int64)
+        for rank, share in enumerate(each_share):
+            owner[share] = rank
+        for block in _blocks(range(len(data)), EACH * self._ranks.size):
+            some = [(data[i], owner[i]) for i in block]
+            each = [([s for s, of in some if of == rank],) for rank in range(self._ranks.size)]
+            self._ranks.deal(_Part.take, self._number, each)
 
     def __del__(self) -> None:
         if hasattr(self, "_number"):
@@ -65,12 +74,8 @@ class SharedSet:
         return self._size
 
     @property
-    def cached_bytes(self) -> int:
-        return self._cached_bytes
-
-    @property
-    def recomputed_bytes(self) -> int:
-        return self._recomputed_bytes
+    def memory(self) -> Memory:
+        return self._memory
 
     def species(self, structure: int) -> Ints:
         return self._fetch(structure).species
@@ -78,8 +83,30 @@ class SharedSet:
     def features(self, structure: int) -> Floats:
         return self._fetch(structure).features
 
+    def each(self, function: Callable[[Floats, Ints], Any], structures: Iterable[int]) -> Iterator[Any]:
+        for block in _blocks(structures, FETCHED):
+            found: dict[int, Any] = {}
+            for part in self._ranks.gather(_Part.each, self._number, function, block):
+                found |= part
+            yield from (found[i] for i in block)
+
     def statistics(self, structures: Sequence[int]) -> list[Floats]:
-        return [self._statistics_of(element, structures) for element in range(len(self._functions.elements))]
+        """Return the statistics of the features, see `TrainingSet`; the sums are those of `_core.TrainingSet`."""
+        core = self._functions.core
+        counts = [core.count(element) for element in range(len(self._functions.elements))]
+        found = [[np.full(n, np.inf), np.full(n, -np.inf), np.zeros(n), np.zeros(n)] for n in counts]
+        atoms = np.zeros(len(counts))
+        for each in self.each(partial(_extremes, counts), structures):
+            for e, (low, high, total, own) in enumerate(each):
+                found[e][:3] = np.minimum(found[e][0], low), np.maximum(found[e][1], high), found[e][2] + total
+                atoms[e] += own
+        for of_element, own in zip(found, atoms, strict=True):
+            of_element[2] /= own
+        means = [of_element[2] for of_element in found]
+        for squares in self.each(partial(_squares, means), structures):
+            for e, own in enumerate(squares):
+                found[e][3] = found[e][3] + own
+        return [np.array([*rows[:3], np.sqrt(rows[3] / own)]) for rows, own in zip(found, atoms, strict=True)]
 
     def weights(self, structure: int) -> tuple[float, Floats]:
         return self._weights[structure]
@@ -117,27 +144,9 @@ class SharedSet:
     def _fetch(self, structure: int) -> _Atoms:
         first = structure - structure % FETCHED
         if self._fetched_from != first:
-            parts = self._ranks.gather(_Part.atoms, self._number, range(first, min(first + FETCHED, len(self))))
-            self._fetched_from, self._fetched = first, {i: found for part in parts for i, found in part.items()}
+            block = range(first, min(first + FETCHED, len(self)))
+            self._fetched_from, self._fetched = first, dict(zip(block, self.each(_Atoms, block), strict=True))
         return self._fetched[structure]
-
-    def _statistics_of(self, element: int, structures: Sequence[int]) -> Floats:
-        """Return the statistics of an element, row by row in the order of `_core.TrainingSet`, for the same bits."""
-        count = self._functions.core.count(element)
-
-        def rows() -> Iterator[Floats]:
-            return (self.features(i)[self.species(i) == element, :count] for i in structures)
-
-        low, high, total, squares = np.full(count, np.inf), np.full(count, -np.inf), np.zeros(count), np.zeros(count)
-        atoms = 0
-        for G in rows():
-            low, high = np.vstack([low, G]).min(axis=0), np.vstack([high, G]).max(axis=0)
-            total = np.add.reduce(np.vstack([total, G]), axis=0)
-            atoms += len(G)
-        mean = total / atoms
-        for G in rows():
-            squares = np.add.reduce(np.vstack([squares, (G - mean) * (G - mean)]), axis=0)
-        return np.array([low, high, mean, np.sqrt(squares / atoms)])
 
 
 class _Atoms(NamedTuple):
@@ -147,31 +156,63 @@ class _Atoms(NamedTuple):
     species: Ints
 
 
+def _rows(features: Floats, species: Ints, element: int, count: int) -> Floats:
+    """Return the functions of the atoms of an element, in rows, whose sums numpy takes one after the other."""
+    return np.ascontiguousarray(features[species == element][:, :count])
+
+
+def _extremes(counts: Sequence[int], features: Floats, species: Ints) -> list[tuple[Floats, Floats, Floats, int]]:
+    """Return minimum, maximum and sum of the functions of each element, and the number of its atoms."""
+    each = [_rows(features, species, e, count) for e, count in enumerate(counts)]
+    return [
+        (G.min(axis=0, initial=np.inf), G.max(axis=0, initial=-np.inf), np.add.reduce(G, axis=0), len(G)) for G in each
+    ]
+
+
+def _squares(means: Sequence[Floats], features: Floats, species: Ints) -> list[Floats]:
+    """Return the sum of the squared deviations of the functions of each element from their means."""
+    each = [_rows(features, species, e, len(mean)) - mean for e, mean in enumerate(means)]
+    return [np.add.reduce(G * G, axis=0) for G in each]
+
+
+def _blocks(items: Iterable[int], size: int) -> Iterator[list[int]]:
+    rest = iter(items)
+    while block := list(islice(rest, size)):
+        yield block
+
+
 class _Part:
     """What a rank holds of a SharedSet of `size` structures: those of its share."""
 
-    def __init__(
-        self, prepare: Prepare, data: Dataset, functions: SymmetryFunctions, share: Sequence[int], size: int
-    ) -> None:
-        self.prepared = prepare(data, functions)
-        self._functions, self._labels, self._share = functions, _label_counts(data), share
+    def __init__(self, functions: SymmetryFunctions, share: Sequence[int], size: int) -> None:
+        self._functions, self._share, self._taken = functions, share, Kept()
         self._places = np.full(size, -1)  # here, of each structure of the whole set
         self._places[share] = np.arange(len(share))
         self._sent = b""
         self._potential: _core.Potential | None = None
 
-    def memory(self) -> tuple[int, int]:
-        """Return the memory of derivatives that are cached, and that of those that are recomputed."""
-        return self.prepared.cached_bytes, self.prepared.recomputed_bytes
+    def take(self, structures: Sequence[Structure]) -> None:
+        """Add structures, in order, until all of the share are here."""
+        for structure in structures:
+            self._taken.append(structure)
+
+    def prepare(self, prepare: Prepare) -> None:
+        """Prepare the structures; only what is prepared of them stays."""
+        data, self._taken = Dataset(self._taken), Kept()
+        self.prepared = prepare(data, self._functions)
+        self._labels = _label_counts(data)
+
+    def memory(self) -> Memory:
+        return self.prepared.memory
 
     def weigh(self, weights: Sequence[float], of_forces: Sequence[Floats] | None) -> None:
         own = None if of_forces is None else [of_forces[i] for i in self._share]
         self.prepared.weigh([weights[i] for i in self._share], own)
 
-    def atoms(self, structures: Sequence[int]) -> dict[int, _Atoms]:
-        """Return features and species of the structures that are here."""
+    def each(self, function: Callable[[Floats, Ints], Any], structures: Sequence[int]) -> dict[int, Any]:
+        """Return what a function makes of features and species of the structures that are here."""
         here = {i: int(self._places[i]) for i in structures if self._places[i] >= 0}
-        return {i: _Atoms(self.prepared.features(place), self.prepared.species(place)) for i, place in here.items()}
+        return dict(zip(here, self.prepared.each(function, here.values()), strict=True))
 
     def loss(
         self,

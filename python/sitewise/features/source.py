@@ -69,7 +69,7 @@ class FeatureSource:
 
     def prepare_here(self, data: Dataset, functions: SymmetryFunctions, what: str = "") -> LocalSet:
         """Do the same in this process alone."""
-        prepared = LocalSet(functions.core, self.budget)
+        prepared = LocalSet(functions.core, self.budget, str(self.cache or ""))
         stored = None if self.cache is None or not len(data) else self._stored(self.cache, data, functions, what)
         atoms = 0
         with self.reporter.task(f"features of {what}", data.n_atoms, lines=True) as advance:

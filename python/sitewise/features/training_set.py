@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from .. import _core
 from ..structures import Floats, Floats32, Ints
+
+
+class Memory(NamedTuple):
+    """Memory of a training set, bytes.
+
+    Attributes
+    ----------
+    used
+        All that counts against the budget.
+    cached
+        Derivatives in memory.
+    recomputed
+        What derivatives would take that are neither in memory nor in a file: they are computed at each use.
+    spilled
+        What neighbours, features and labels would take that are in a file.
+    """
+
+    used: int
+    cached: int
+    recomputed: int
+    spilled: int
 
 
 class Coordinates(Protocol):
@@ -50,19 +71,18 @@ class TrainingSet(Protocol):
         """Number of structures."""
 
     @property
-    def cached_bytes(self) -> int:
-        """Memory of the cached derivatives, bytes; that of the rank that has most."""
-
-    @property
-    def recomputed_bytes(self) -> int:
-        """Memory that the derivatives would take that are recomputed at each use, bytes; that of the rank that has
-        most."""
+    def memory(self) -> Memory:
+        """Memory of the set; that of the rank that has most."""
 
     def species(self, structure: int) -> Ints:
         """Return the index of the element of each atom [atoms]."""
 
     def features(self, structure: int) -> Floats:
         """Return the values of the symmetry functions [atoms, max_count], not scaled."""
+
+    def each(self, function: Callable[[Floats, Ints], Any], structures: Iterable[int]) -> Iterator[Any]:
+        """Yield `function(features, species)` of some structures, in order; the rank that has a structure computes it,
+        and imports the function by its name."""
 
     def statistics(self, structures: Sequence[int]) -> list[Floats]:
         """Return minimum, maximum, mean and standard deviation of the features of each element [4, count]."""

@@ -172,16 +172,16 @@ def make_inputs(
     settings, table = config.training, config.symmetry_functions
     source = feature_source(config, reporter, ranks)
     functions, train = _prepare_to_train(train_data, left_to_learn, table, source, start)
-    left = replace(source, budget=source.budget - train.prepared.cached_bytes)
+    left = replace(source, budget=source.budget - train.prepared.memory.used)
     test = PreparedData(test_data, left.prepare(without_baseline(test_data, baseline), functions, "test structures"))
     weigh_to_train(train, functions, settings, reporter)
     test.weigh(settings)
-    left = replace(left, budget=left.budget - test.prepared.cached_bytes)
+    left = replace(left, budget=left.budget - test.prepared.memory.used)
     unseen = without_baseline(validation_data, baseline)
     validation = PreparedData(validation_data, left.prepare(unseen, functions, "validation structures"))
     validation.weigh(settings)
     _report_recomputed([each.prepared for each in (train, test, validation)], settings, reporter)
-    closest = closest_distances(train_data, functions.elements, functions.cutoff)
+    closest = closest_distances(train_data, functions.elements, functions.cutoff, ranks)
     require_covered(baseline, functions, closest)
     if start is None:
         offsets = atom_energies(config.baseline, left_to_learn, functions.elements, reporter)
@@ -230,9 +230,9 @@ def feature_source(config: Config, reporter: Reporter, ranks: Ranks) -> FeatureS
 
 def _report_recomputed(sets: Sequence[TrainingSet], settings: Training, reporter: Reporter) -> None:
     """Report derivatives beyond the memory budget, which every iteration computes again."""
-    kept, recomputed = (sum(getattr(each, f"{kind}_bytes") for each in sets) for kind in ("cached", "recomputed"))
+    used, cached, recomputed, spilled = (sum(kind) for kind in zip(*(each.memory for each in sets), strict=True))
     if recomputed:
-        part, enough = 100 * recomputed / (kept + recomputed), _rounded_up(kept + recomputed)
+        part, enough = 100 * recomputed / (cached + recomputed), _rounded_up(used + recomputed + spilled)
         reporter.say(
             f"{part:.0f} % of the derivatives are beyond memory_budget ({settings.memory_budget:g} GB) and computed "
             f"at each use, about three times as slow as from memory; memory_budget = {enough:g} would hold all, and "
@@ -251,7 +251,7 @@ def _prepare_to_train(
 ) -> tuple[SymmetryFunctions, PreparedData]:
     """Prepare training structures, with their labels less the baseline, and with the functions that the configuration
     asks for and that carry information, or those of the potential to start from."""
-    pool = choose_functions(table, data, source.reporter) if start is None else start.functions
+    pool = choose_functions(table, data, source.reporter, source.ranks) if start is None else start.functions
     if any(f.type in CONTRACTIONS for element in pool.elements for f in pool.of(element)):
         source.reporter.say("n2p2, RuNNer and pair_style hdnnp cannot read this potential: it has types 33 to 35")
     # The derivatives of a pool are not needed, and may be larger than the memory.

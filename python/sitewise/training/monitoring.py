@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from threading import Lock
 from typing import NamedTuple, get_args
 
@@ -274,8 +275,8 @@ def make_monitor(
         unknown = set(given.elements) - set(functions.elements)
         if unknown:
             raise Error(f"[invariants] data has {', '.join(sorted(unknown))}, which no training structure has")
-    data = [*train, *test]
-    points = list(given) if given is not None else [s for s in data if s.energy is not None and is_invariant(s.atoms)]
+    known = (s for s in chain(train, test) if s.energy is not None and is_invariant(s.atoms))
+    points = list(known if given is None else given)
     if not points:
         reporter.say("no crystal with equivalent atoms is among the data: nothing tests the atomic energies")
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Literal, NamedTuple, TypeVar, get_args
 
@@ -16,7 +16,7 @@ from .. import _core
 from ..config import ActivationName, NetworkShape
 from ..features.training_set import TrainingSet
 from ..io.dataset import Dataset
-from ..structures import Floats
+from ..structures import Floats, Ints
 from ..symmetry import SymmetryFunctions
 
 ACTIVATION_LETTERS = dict(zip(get_args(ActivationName), "tsprgcSehl", strict=True))
@@ -238,21 +238,25 @@ def _glorot(rng: np.random.Generator, fan_in: int, fan_out: int) -> Floats:
 
 
 def _principal_components(potential: _core.Potential, training_set: TrainingSet, dropped: float) -> list[Transform]:
-    """Return A and m of each element. The sums run over one structure at a time: features of 10^6 atoms at once would
-    fill the memory."""
+    """Return A and m of each element."""
     elements = range(len(potential.elements))
-    counts = [network.nodes[0] for network in potential.networks]
     scaling = potential.scaling
     means = [scaling.apply(e, scaling.statistics(e)[2:3])[0] for e in elements]
-    products = [np.zeros((n, n)) for n in counts]
+    products = [np.zeros((len(mean), len(mean))) for mean in means]
     atoms = [0 for _ in elements]
-    for structure in range(len(training_set)):
-        features, species = training_set.features(structure), training_set.species(structure)
-        for e in elements:
-            x = scaling.apply(e, features[species == e, : counts[e]]) - means[e]
-            products[e] += x.T @ x
-            atoms[e] += len(x)
+    for each in training_set.each(partial(_products, scaling, means), range(len(training_set))):
+        for e, (product, own) in enumerate(each):
+            products[e] += product
+            atoms[e] += own
     return [Transform(_whitening(products[e] / atoms[e], dropped), means[e]) for e in elements]
+
+
+def _products(
+    scaling: _core.Scaling, means: Sequence[Floats], features: Floats, species: Ints
+) -> list[tuple[Floats, int]]:
+    """Return the sum of the products of centred inputs over the atoms of each element, and the number of these."""
+    each = [scaling.apply(e, features[species == e, : len(mean)]) - mean for e, mean in enumerate(means)]
+    return [(x.T @ x, len(x)) for x in each]
 
 
 def _whitening(covariance: Floats, dropped: float) -> Floats:

@@ -61,7 +61,7 @@ def student_inputs(inputs: Inputs, ensemble: Ensemble) -> Inputs:
 def _prepared(inputs: Inputs, data: Dataset) -> PreparedData:
     """Prepare the structures of a student in the memory that its teachers leave."""
     source = feature_source(inputs.config, inputs.reporter, inputs.ranks)
-    used = sum(data.prepared.cached_bytes for data in (inputs.train, inputs.test, inputs.validation))
+    used = sum(data.prepared.memory.used for data in (inputs.train, inputs.test, inputs.validation))
     left = replace(source, budget=max(source.budget - used, 0))
     left_to_learn = without_baseline(data, inputs.baseline)
     return PreparedData(data, left.prepare(left_to_learn, inputs.functions, "structures of the student"))
