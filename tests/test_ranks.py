@@ -295,6 +295,19 @@ def test_predictions_and_errors_equal_the_serial_ones(tmp_path, monkeypatch, ran
     assert not Path("bad.xyz").exists()
 
 
+def test_diagnosis_equals_the_serial_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    silicon_potential().save("potential")
+    write("data.xyz", silicon_frames(12))
+    write("aim.xyz", silicon_frames(2, seed=7))
+    arguments = ("diagnose", "data.xyz", "--potential", "potential", "--target", "aim.xyz", "-q", "--json", "found")
+    result = mpirun(2, COMMANDS, *arguments)
+    assert result.returncode == 0, result.stderr
+    found = Path("found").read_text()
+    assert CliRunner().invoke(app, arguments).stdout == result.stdout
+    assert found == Path("found").read_text()
+
+
 def test_lost_rank_ends_the_run_which_resumes(folder):
     shutil.move("adam.toml", "run.toml")
     arguments = ("train", "run.toml", "--quiet", "--out")

@@ -553,6 +553,7 @@ def diagnose(
     from .mapping.models import PotentialModel, load_model
     from .mapping.suggestion_files import files_of, write_suggestions
     from .mapping.verdict import verdict
+    from .ranks import all_ranks
     from .symmetry import doubt_cutoff
     from .units import Units, energy
 
@@ -572,15 +573,16 @@ def diagnose(
         raise Error("--config and a potential exclude each other: it has symmetry functions of its own")
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
     options["mixed_labels"] = mixed_labels
-    structures = Dataset.read(data, require_labels=False, reporter=reporter, **options)
-    added, wanted = (
-        Dataset.read(paths, require_labels=False, reporter=reporter, **options) if paths else None
-        for paths in (candidates, target)
-    )
-    functions = diagnosis.functions_of(own, config, structures, reporter)
-    found = diagnosis.diagnose(
-        structures, functions, loaded[0], added, wanted, loaded[1], n_big, reporter, limit, suggest
-    )
+    with all_ranks() as ranks:
+        structures = Dataset.read(data, require_labels=False, reporter=reporter, **options)
+        added, wanted = (
+            Dataset.read(paths, require_labels=False, reporter=reporter, **options) if paths else None
+            for paths in (candidates, target)
+        )
+        functions = diagnosis.functions_of(own, config, structures, reporter)
+        found = diagnosis.diagnose(
+            structures, functions, loaded[0], added, wanted, loaded[1], n_big, reporter, limit, suggest, ranks
+        )
     if suggest and found.suggested:
         write_suggestions(suggest, found.suggested)
     for line in verdict(found):

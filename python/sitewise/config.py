@@ -275,8 +275,8 @@ class Training(Table):
     """Stop after this many iterations without a lower loss of the validation data, or else the test data, and keep the
     best potential."""
     memory_budget: Annotated[float, Field(ge=0, le=1e6)] = 4.0
-    """GB for derivatives in memory, for each rank of `mpirun`; beyond it they are read from `cache`, or else
-    recomputed."""
+    """GB for derivatives, neighbours and features in memory, for each rank of `mpirun`; beyond it derivatives are read
+    from `cache`, or else recomputed, and the rest is in a temporary file."""
 
     @model_validator(mode="wrap")
     @classmethod

@@ -13,6 +13,7 @@ from ..features.selection import choose_functions
 from ..io.dataset import Dataset
 from ..potential import Potential
 from ..progress import Reporter
+from ..ranks import Ranks
 from ..structures import Floats, Structure
 from ..symmetry import SymmetryFunctions
 from .accuracy import Accuracy, compare, energy_rmse, find_crystals, invariant_points, of_elements, target_errors
@@ -138,6 +139,7 @@ def diagnose(
     reporter: Reporter | None = None,
     accuracy: float = ACCURACY,
     suggest: Path | None = None,
+    ranks: Ranks | None = None,
 ) -> Diagnosis:
     """Diagnose a data set and, if given, a potential.
 
@@ -164,6 +166,8 @@ def diagnose(
         Error bar up to which a target is determined, eV/atom.
     suggest
         File or folder for structures that are made to be added, see `files_of`; it names them, and is not written.
+    ranks
+        The ranks that share symmetry functions and predictions; this process alone by default.
 
     Raises
     ------
@@ -174,9 +178,9 @@ def diagnose(
     if other is not None and potential is None:
         raise Error("a potential to compare with needs another potential")
     reporter = reporter or Reporter()
-    embedding = Embedding.of(data, functions)
-    added, wanted = (embedding.embed(extra) if extra is not None else None for extra in (candidates, target))
-    made = embedding.embed(suggestions(data, target, functions.cutoff, reporter)) if suggest else None
+    embedding = Embedding.of(data, functions, ranks)
+    added, wanted = (embedding.embed(extra, ranks) if extra is not None else None for extra in (candidates, target))
+    made = embedding.embed(suggestions(data, target, functions.cutoff, reporter), ranks) if suggest else None
     sets = [embedding, *(extra for extra in (added, wanted) if extra is not None)]
     spanning = [part.placed for part in sets] + ([made.placed] if made and not data.count("energy") else [])
     atoms = cluster_atoms(embedding, n_big, reporter)
@@ -196,9 +200,9 @@ def diagnose(
     mapped: Accuracy | None = None
     if potential is not None:
         model = as_model(potential)
-        energies = model.of_all(data, reporter)
+        energies = model.of_all(data, reporter, ranks)
         if target is not None and all(model.knows(s) for s in target):
-            of_targets = model.of_all(target, reporter)
+            of_targets = model.of_all(target, reporter, ranks)
         rmse = energy_rmse(embedding, energies)
         if not isinstance(model, PotentialModel) and rmse is not None and rmse > UNRELATED:
             raise Error(
@@ -217,7 +221,7 @@ def diagnose(
             rigidity = last_layer_rigidity(model.potential.core, data, functions, reporter)
         compared = None
         if other is not None:
-            compared = compare(atoms, found.names, as_model(other).of_all(data, reporter) - energies)
+            compared = compare(atoms, found.names, as_model(other).of_all(data, reporter, ranks) - energies)
         mapped = Accuracy(rmse, points, errors, rest, split, rigidity, compared)
     targets = None
     if wanted is not None:

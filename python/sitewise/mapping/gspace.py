@@ -11,7 +11,8 @@ import numpy.typing as npt
 from .._core import Error
 from ..features.training_set import TrainingSet
 from ..io.dataset import Dataset
-from ..structures import Flags, Floats, Ints, core_arrays
+from ..ranks import Ranks
+from ..structures import Flags, Floats, Ints, Structure, core_arrays
 from ..symmetry import SymmetryFunctions
 
 Integers = npt.NDArray[np.int64]
@@ -37,15 +38,16 @@ class Environments:
     structure: Integers
 
     @classmethod
-    def of(cls, data: Dataset, functions: SymmetryFunctions) -> Environments:
-        """Compute the environments of a data set; an Error names the structure that is wrong."""
+    def of(cls, data: Dataset, functions: SymmetryFunctions, ranks: Ranks | None = None) -> Environments:
+        """Compute the environments of a data set, which ranks share; an Error names the structure that is wrong."""
+        ranks = ranks or Ranks()
+        number = ranks.share(functions)
         features: list[Floats] = []
         species: list[Ints] = []
-        for s in data:
-            with s.named():
-                arrays = core_arrays(s.atoms, functions.elements, "the set of symmetry functions")
-                features.append(np.nan_to_num(functions.core.evaluate(*arrays)))
-                species.append(arrays[0])
+        for values, of_atoms in ranks.map(_environments, number, data):
+            features.append(values)
+            species.append(of_atoms)
+        ranks.forget(number)
         return cls._joined(features, species)
 
     @classmethod
@@ -65,6 +67,12 @@ class Environments:
             np.concatenate(species).astype(np.int64),
             np.repeat(np.arange(len(sizes)), sizes),
         )
+
+
+def _environments(functions: SymmetryFunctions, structure: Structure) -> tuple[Floats, Ints]:
+    with structure.named():
+        arrays = core_arrays(structure.atoms, functions.elements, "the set of symmetry functions")
+        return np.nan_to_num(functions.core.evaluate(*arrays)), arrays[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,9 +225,9 @@ class Embedding:
     placed: Placed
 
     @classmethod
-    def of(cls, data: Dataset, functions: SymmetryFunctions) -> Embedding:
-        """Place training structures in the space that they scale themselves."""
-        environments = Environments.of(data, functions)
+    def of(cls, data: Dataset, functions: SymmetryFunctions, ranks: Ranks | None = None) -> Embedding:
+        """Place training structures in the space that they scale themselves; ranks share the features."""
+        environments = Environments.of(data, functions, ranks)
         space = GSpace(environments, [functions.core.count(e) for e in range(len(functions.elements))])
         return cls(data, functions, space, space.place(environments))
 
@@ -229,8 +237,8 @@ class Embedding:
         energies = np.array([s.energy is not None for s in self.data], dtype=np.bool_)
         return energies if energies.any() else ~energies
 
-    def embed(self, structures: Dataset) -> Embedding:
-        """Place other structures in the same space.
+    def embed(self, structures: Dataset, ranks: Ranks | None = None) -> Embedding:
+        """Place other structures in the same space; ranks share the features.
 
         Raises
         ------
@@ -242,7 +250,7 @@ class Embedding:
             unknown = set(s.atoms.get_chemical_symbols()) - known
             if unknown:
                 raise Error(f"{s.source}: has {', '.join(sorted(unknown))}, which no structure of the data has")
-        placed = self.space.place(Environments.of(structures, self.functions))
+        placed = self.space.place(Environments.of(structures, self.functions, ranks))
         return Embedding(structures, self.functions, self.space, placed)
 
 

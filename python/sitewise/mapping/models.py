@@ -16,6 +16,7 @@ from ..evaluation.comparison import evaluate_all
 from ..io.dataset import Dataset
 from ..potential import Evaluation, Potential
 from ..progress import Reporter
+from ..ranks import Ranks
 from ..structures import Floats, Structure
 from ..text import printable
 
@@ -45,8 +46,8 @@ class Model(ABC):
         """Return whether the model has atomic energies of a structure."""
         return True
 
-    def of_all(self, data: Dataset, reporter: Reporter) -> Floats:
-        """Return the energies of all atoms of a data set [n], eV."""
+    def of_all(self, data: Dataset, reporter: Reporter, ranks: Ranks | None = None) -> Floats:
+        """Return the energies of all atoms of a data set [n], eV; ranks share those of a potential."""
         with reporter.task("atomic energies", data.n_atoms, lines=True) as advance:
             found = []
             for structure in data:
@@ -65,8 +66,9 @@ class PotentialModel(Model):
         with structure.named():
             return self.potential.evaluate(structure.atoms).energies
 
-    def of_all(self, data: Dataset, reporter: Reporter) -> Floats:
-        return np.concatenate([*evaluate_all(self.potential, data, "atomic energies", reporter, _energies_of)])
+    def of_all(self, data: Dataset, reporter: Reporter, ranks: Ranks | None = None) -> Floats:
+        each = evaluate_all(self.potential, data, "atomic energies", reporter, _energies_of, ranks=ranks)
+        return np.concatenate([*each])
 
 
 def _energies_of(_: Structure, result: Evaluation) -> Floats:

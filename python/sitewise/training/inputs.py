@@ -174,7 +174,7 @@ def make_inputs(
     functions, train = _prepare_to_train(train_data, left_to_learn, table, source, start)
     left = replace(source, budget=source.budget - train.prepared.memory.used)
     test = PreparedData(test_data, left.prepare(without_baseline(test_data, baseline), functions, "test structures"))
-    weigh_to_train(train, functions, settings, reporter)
+    weigh_to_train(train, functions, settings, reporter, ranks)
     test.weigh(settings)
     left = replace(left, budget=left.budget - test.prepared.memory.used)
     unseen = without_baseline(validation_data, baseline)
@@ -266,9 +266,13 @@ def _prepare_to_train(
     return functions, PreparedData(data, source.prepare(left_to_learn, functions, "training structures again"))
 
 
-def weigh_to_train(train: PreparedData, functions: SymmetryFunctions, settings: Training, reporter: Reporter) -> None:
+def weigh_to_train(
+    train: PreparedData, functions: SymmetryFunctions, settings: Training, reporter: Reporter, ranks: Ranks
+) -> None:
     """Set the weights in the loss that the settings ask for."""
-    gdf = gdf_weights(train.data, train.prepared, functions, settings.gdf_width, reporter) if settings.gdf else None
+    gdf = None
+    if settings.gdf:
+        gdf = gdf_weights(train.data, train.prepared, functions, settings.gdf_width, reporter, ranks)
     train.weigh(settings, gdf)
 
 

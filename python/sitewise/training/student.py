@@ -47,7 +47,7 @@ def student_inputs(inputs: Inputs, ensemble: Ensemble) -> Inputs:
         f"with labels of the ensemble"
     )
     train = _prepared(inputs, data)
-    weigh_to_train(train, inputs.functions, config.training, inputs.reporter)
+    weigh_to_train(train, inputs.functions, config.training, inputs.reporter, inputs.ranks)
     table, offsets = config.symmetry_functions, inputs.potential.atom_energies
     closest = inputs.potential.scaling.closest
     potential = initial_potential(inputs.functions, table.scaling, config.network, original, offsets, closest)
