@@ -53,7 +53,7 @@ struct MomentOperator {
             set(plan.outputs[o].output, op.t.nodes[plan.outputs[o].node]);
     }
 
-    /// Adds to the gradients of the lane's own neighbours, from u = dE/dG.
+    /// Adds to the gradients of the neighbours, from u = dE/dG.
     __device__ void vjp(const Real* u) const {
         compute();
         for (int node = op.lane; node < plan.nodes; node += warp_size) op.t.bar[node] = 0;
@@ -74,9 +74,10 @@ struct MomentOperator {
         }
         for (const MomentRange& moment : plan.moments) {
             tabulate(moment);
-            for (int k = op.own_from(begin_of(moment)); k < end_of(moment); k += warp_size)
+            for (int k = begin_of(moment) + op.lane; k < end_of(moment); k += warp_size)
                 add_gradient(moment, k);
         }
+        __syncwarp();
     }
 
     /// Calls set(output, dG) for the direction gx, gy, gz.

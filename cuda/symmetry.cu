@@ -15,6 +15,7 @@ using ValueSlope = core::ValueSlope<V>;
 // The sizes of a warp's tables, used by host and device.
 struct Shape {
     int neighbors, elements, envelopes, outputs, powers, members;
+    int queue;                    // 0 in kernels without pairs
     int nodes, moment_neighbors;  // 0 in kernels without moments
 };
 
@@ -32,6 +33,7 @@ struct Tables {
     Real *R, *R_slope;            // [moment_neighbors] of one shell, and (dR/dr)/r
     int* order;                   // [neighbors], entry of the list
     int *first, *count;           // [elements]
+    int* queue;                   // pairs that wait for a lane, a ring
     int stride;                   // of tables of envelopes
 };
 
@@ -58,7 +60,8 @@ SITEWISE_HOST_DEVICE Real* lay_out(const Shape& s, Real* at, Tables<Real>& t) {
     t.order = integers;
     t.first = t.order + s.neighbors;
     t.count = t.first + s.elements;
-    const std::size_t n = s.neighbors + 2 * static_cast<std::size_t>(s.elements);
+    t.queue = t.count + s.elements;
+    const std::size_t n = s.neighbors + 2 * static_cast<std::size_t>(s.elements) + s.queue;
     return at + (n * sizeof(int) + 2 * sizeof(Real) - 1) / (2 * sizeof(Real)) * 2;
 }
 
@@ -68,6 +71,21 @@ std::size_t bytes_of_warp(const Shape& shape) {
     alignas(16) static Real origin[1];
     return static_cast<std::size_t>(lay_out(shape, origin, t) - origin) * sizeof(Real);
 }
+
+constexpr int queue_size = 2 * warp_size;
+
+// Two neighbours of one atom as a number
+struct Pair {
+    int j, k;
+
+    __device__ int packed() const { return j << 16 | k; }
+    __device__ static Pair unpacked(int number) { return {number >> 16, number & 0xffff}; }
+};
+
+template <class Real>
+struct Vector {
+    Real x, y, z;
+};
 
 // One warp's view of one atom
 template <class Real>
@@ -145,13 +163,19 @@ struct Operator {
                            of_neighbor(shell.envelope, k));
     }
 
-    // Computes the geometry of a pair; returns false if it is beyond the cutoffs of the block.
-    __device__ bool triangle(const Block<Real>& block, int j, int k, core::Triangle<Real>& g) const {
-        const Real d = t.x[j] * t.x[k] + t.y[j] * t.y[k] + t.z[j] * t.z[k];
+    __device__ Real product(int j, int k) const {
+        return t.x[j] * t.x[k] + t.y[j] * t.y[k] + t.z[j] * t.z[k];
+    }
+    __device__ bool within_cutoffs(const Block<Real>& block, int j, int k) const {
+        const Real sj = square(j), sk = square(k), sjk = sj + sk - Real(2) * product(j, k);
+        return sj < block.rc2 && sk < block.rc2 && sjk < block.rc2_jk;
+    }
+    __device__ core::Triangle<Real> triangle(const Block<Real>& block, int j, int k) const {
+        core::Triangle<Real> g;
+        const Real d = product(j, k);
         g.sj = square(j);
         g.sk = square(k);
         g.sjk = g.sj + g.sk - Real(2) * d;
-        if (!(g.sj < block.rc2 && g.sk < block.rc2 && g.sjk < block.rc2_jk)) return false;
         g.ij = t.inverse_r[j];
         g.ik = t.inverse_r[k];
         g.c = d * g.ij * g.ik;
@@ -159,7 +183,7 @@ struct Operator {
         g.rk = g.sk * g.ik;
         g.ijk = block.lengths ? Real(1) / core::Math<Real>::sqrt(g.sjk) : Real(0);
         g.rjk = g.sjk * g.ijk;
-        return true;
+        return g;
     }
 
     __device__ ValueSlope<Real> power_of(int p) const {
@@ -183,21 +207,34 @@ struct Operator {
         return group.eta == 0 ? Real(1) : core::gaussian<Real>(group.eta, group.rs, family.triangle, g);
     }
 
-    // Calls visit(j, k, triangle) for the pairs of a block; each pair has one lane.
+    // Calls visit(lanes, j, k) for the pairs of a block within its cutoffs, by j and then k: each pair has a
+    // lane, and all lanes call together, those from `lanes` on without a pair. Pairs wait in the queue until
+    // there is one for each lane, because most pairs of some environments are beyond the cutoffs.
     template <class Visit>
     __device__ void for_each_pair(const Block<Real>& block, const Visit& visit) const {
         const bool same = block.element1 == block.element2;
         const int n1 = t.count[block.element1], n2 = t.count[block.element2];
-        int j = 0, k = lane + (same ? 1 : 0);  // pairs row by row: all k of one j
-        for (;; k += warp_size) {
-            while (j < n1 && k >= n2) {
-                ++j;
-                k = k - n2 + (same ? j + 1 : 0);
+        int j = 0, k = lane + (same ? 1 : 0);  // the next candidate of this lane
+        int candidates = same ? n1 * (n1 - 1) / 2 : n1 * n2;
+        for (int begin = 0, waiting = 0;; begin += warp_size) {
+            for (; waiting < warp_size && candidates > 0; candidates -= warp_size, k += warp_size) {
+                while (j < n1 && k >= n2) {
+                    ++j;
+                    k = k - n2 + (same ? j + 1 : 0);
+                }
+                const Pair pair{t.first[block.element1] + j, t.first[block.element2] + k};
+                const bool mine = j < n1 && within_cutoffs(block, pair.j, pair.k);
+                const unsigned mask = __ballot_sync(all_lanes, mine);
+                if (mine) t.queue[(begin + waiting + lanes_before(mask)) % queue_size] = pair.packed();
+                waiting += __popc(mask);
             }
-            if (j >= n1) return;
-            core::Triangle<Real> g;
-            const int at_j = t.first[block.element1] + j, at_k = t.first[block.element2] + k;
-            if (triangle(block, at_j, at_k, g)) visit(at_j, at_k, g);
+            if (waiting == 0) return;
+            __syncwarp();
+            const int lanes = waiting < warp_size ? waiting : warp_size;
+            const Pair pair = Pair::unpacked(lane < lanes ? t.queue[(begin + lane) % queue_size] : 0);
+            __syncwarp();
+            visit(lanes, pair.j, pair.k);
+            waiting -= lanes;
         }
     }
 
@@ -232,13 +269,15 @@ struct Operator {
         }
         for (const Block<Real>& block : plan.blocks) {
             clear_sums(block);
-            for_each_pair(block,
-                          [&](int j, int k, const core::Triangle<Real>& g) { add_pair(block, j, k, g); });
+            for_each_pair(block, [&](int lanes, int j, int k) {
+                if (lane < lanes) add_pair(block, j, k);
+            });
             add_sums(block);
         }
     }
 
-    __device__ void add_pair(const Block<Real>& block, int j, int k, const core::Triangle<Real>& g) {
+    __device__ void add_pair(const Block<Real>& block, int j, int k) {
+        const core::Triangle<Real> g = triangle(block, j, k);
         set_powers(block, g.c);
         for (const Family<Real>& family : block.families) {
             const Real F = of_neighbor(family.envelope, j).value * of_neighbor(family.envelope, k).value *
@@ -252,59 +291,56 @@ struct Operator {
         }
     }
 
-    // -- (dG/dr)^T u: each neighbour belongs to one lane, which alone adds to its gradient --------------
+    // -- (dG/dr)^T u --------------------------------------------------------------------------------
 
     __device__ void vjp() {
         const int n = neighbors();
         for (int k = lane; k < n; k += warp_size) t.gx[k] = t.gy[k] = t.gz[k] = 0;
+        __syncwarp();
         for (const RadialTerm<Real>& term : plan.radial) {
             const Real a = t.G[term.output] * term.weight;
-            const int first = t.first[term.element];
-            for (int k = own_from(first); k < end_of(term.element); k += warp_size)
-                add_gradient(k, a * shell_of(term.shell, k).slope, k);
+            for (int k = t.first[term.element] + lane; k < end_of(term.element); k += warp_size)
+                add_gradient(k, weighted(k, a * shell_of(term.shell, k).slope));
         }
-        for (const Block<Real>& block : plan.blocks) {
-            const bool same = block.element1 == block.element2;
-            for (int j = t.first[block.element1]; j < end_of(block.element1); ++j)
-                vjp_row(block, j, same ? j + 1 : t.first[block.element2]);
-        }
+        for (const Block<Real>& block : plan.blocks)
+            for_each_pair(block, [&](int lanes, int j, int k) { vjp_pairs(block, lanes, j, k); });
+        __syncwarp();
     }
 
-    // The first of this lane's neighbours from k on
-    __device__ int own_from(int k) const {
-        const int at = k / warp_size * warp_size + lane;
-        return at < k ? at + warp_size : at;
+    __device__ Vector<Real> weighted(int k, Real a) const { return {a * t.x[k], a * t.y[k], a * t.z[k]}; }
+    // a times the vector of j and b times that of k
+    __device__ Vector<Real> weighted(int j, Real a, int k, Real b) const {
+        return {a * t.x[j] + b * t.x[k], a * t.y[j] + b * t.y[k], a * t.z[j] + b * t.z[k]};
     }
-    // gradient of k += a times the vector of `along`
-    __device__ void add_gradient(int k, Real a, int along) {
-        t.gx[k] += a * t.x[along];
-        t.gy[k] += a * t.y[along];
-        t.gz[k] += a * t.z[along];
+    __device__ void add_gradient(int k, const Vector<Real>& v) {
+        t.gx[k] += v.x;
+        t.gy[k] += v.y;
+        t.gz[k] += v.z;
     }
 
-    // The pairs of j with the neighbours beginning with `from`
-    __device__ void vjp_row(const Block<Real>& block, int j, int from) {
-        Real A = 0, x = 0, y = 0, z = 0;
-        for (int k = own_from(from); k < end_of(block.element2); k += warp_size) {
-            core::Triangle<Real> g;
-            if (!triangle(block, j, k, g)) continue;
+    // Adds the gradients of a pair for each lane below `lanes`. The lanes of one j are behind each other;
+    // they have different k, so that they add to these at the same time, one j after the other.
+    __device__ void vjp_pairs(const Block<Real>& block, int lanes, int j, int k) {
+        const bool live = lane < lanes;
+        Vector<Real> of_j{}, of_k{};
+        if (live) {
+            const core::Triangle<Real> g = triangle(block, j, k);
             const core::PairGradient<Real> pair = core::pair_gradient(slopes_of(block, j, k, g), g);
-            add_gradient(k, pair.B, k);
-            add_gradient(k, pair.X, j);
-            A += pair.A;
-            x += pair.X * t.x[k];
-            y += pair.X * t.y[k];
-            z += pair.X * t.z[k];
+            of_j = weighted(j, pair.A, k, pair.X);
+            of_k = weighted(k, pair.B, j, pair.X);
         }
-        A = warp_sum(A);
-        x = warp_sum(x);
-        y = warp_sum(y);
-        z = warp_sum(z);
-        if (j % warp_size != lane) return;
-        add_gradient(j, A, j);
-        t.gx[j] += x;
-        t.gy[j] += y;
-        t.gz[j] += z;
+        const int before = __shfl_up_sync(all_lanes, j, 1);
+        const bool first = live && (lane == 0 || j != before);
+        const unsigned firsts = __ballot_sync(all_lanes, first);
+        const int row = lanes_before(firsts) + first, rows = __popc(firsts);
+        __syncwarp();
+        for (int q = 1; q <= rows; ++q) {
+            if (live && row == q) add_gradient(k, of_k);
+            __syncwarp();
+        }
+        const int end = first_lane_after(firsts, lanes);
+        of_j = {warp_sum_until(of_j.x, end), warp_sum_until(of_j.y, end), warp_sum_until(of_j.z, end)};
+        if (first) add_gradient(j, of_j);
     }
 
     __device__ core::PairSlopes<Real> slopes_of(const Block<Real>& block,
@@ -346,8 +382,9 @@ struct Operator {
         }
         for (const Block<Real>& block : plan.blocks) {
             clear_sums(block);
-            for_each_pair(block,
-                          [&](int j, int k, const core::Triangle<Real>& g) { jvp_pair(block, j, k, g); });
+            for_each_pair(block, [&](int lanes, int j, int k) {
+                if (lane < lanes) jvp_pair(block, j, k);
+            });
             add_sums(block);
         }
     }
@@ -357,7 +394,8 @@ struct Operator {
         return t.x[j] * t.gx[k] + t.y[j] * t.gy[k] + t.z[j] * t.gz[k];
     }
 
-    __device__ void jvp_pair(const Block<Real>& block, int j, int k, const core::Triangle<Real>& g) {
+    __device__ void jvp_pair(const Block<Real>& block, int j, int k) {
+        const core::Triangle<Real> g = triangle(block, j, k);
         const core::PairChanges<Real> d =
             core::pair_changes(along(j, j), along(k, k), along(j, k) + along(k, j), g);
         set_powers(block, g.c);
@@ -518,21 +556,23 @@ void launch(const char* name,
     check(cudaGetLastError());
 }
 
+// `members`: of the largest block, 0 in a kernel that does not sum functions over pairs
 template <class Real>
-Shape shape_of_pairs(const DevicePlan<Real>& plan, const List<Real>& list) {
+Shape shape_of_pairs(const DevicePlan<Real>& plan, const List<Real>& list, int members) {
     return {list.widest,
             plan.plan.elements,
             plan.plan.envelopes.size,
             plan.plan.outputs,
             plan.powers,
-            plan.members,
+            members,
+            plan.plan.blocks.size > 0 ? queue_size : 0,
             0,
             0};
 }
 
 template <class Real>
 Shape shape_of_moments(const DevicePlan<Real>& plan, const List<Real>& list) {
-    return {list.widest, plan.plan.elements, plan.plan.envelopes.size, plan.plan.outputs, 0, 0,
+    return {list.widest, plan.plan.elements, plan.plan.envelopes.size, plan.plan.outputs, 0, 0, 0,
             plan.nodes,  list.widest};
 }
 
@@ -546,8 +586,8 @@ void launch_evaluate(const DevicePlan<Real>& plan,
                      Real* G,
                      cudaStream_t stream) {
     check(cudaMemsetAsync(G, 0, sizeof(Real) * plan.plan.outputs * centers.ld, stream));
-    launch("evaluate_atoms", evaluate_atoms<Real>, plan.plan, shape_of_pairs(plan, list), list, species,
-           centers, stream, G);
+    launch("evaluate_atoms", evaluate_atoms<Real>, plan.plan, shape_of_pairs(plan, list, plan.members), list,
+           species, centers, stream, G);
     if (plan.moments.outputs.size > 0)
         launch("evaluate_moments", evaluate_moments<Real>, plan.plan, shape_of_moments(plan, list), list,
                species, centers, stream, plan.moments, G);
@@ -561,7 +601,7 @@ void launch_vjp(const DevicePlan<Real>& plan,
                 const Real* u,
                 Real* gradient,
                 cudaStream_t stream) {
-    launch("vjp_atoms", vjp_atoms<Real>, plan.plan, shape_of_pairs(plan, list), list, species, centers,
+    launch("vjp_atoms", vjp_atoms<Real>, plan.plan, shape_of_pairs(plan, list, 0), list, species, centers,
            stream, u, gradient);
     if (plan.moments.outputs.size > 0)
         launch("vjp_moments", vjp_moments<Real>, plan.plan, shape_of_moments(plan, list), list, species,
@@ -577,8 +617,8 @@ void launch_jvp(const DevicePlan<Real>& plan,
                 Real* dG,
                 cudaStream_t stream) {
     check(cudaMemsetAsync(dG, 0, sizeof(Real) * plan.plan.outputs * centers.ld, stream));
-    launch("jvp_atoms", jvp_atoms<Real>, plan.plan, shape_of_pairs(plan, list), list, species, centers,
-           stream, v, dG);
+    launch("jvp_atoms", jvp_atoms<Real>, plan.plan, shape_of_pairs(plan, list, plan.members), list, species,
+           centers, stream, v, dG);
     if (plan.moments.outputs.size > 0)
         launch("jvp_moments", jvp_moments<Real>, plan.plan, shape_of_moments(plan, list), list, species,
                centers, stream, plan.moments, v, dG);

@@ -24,7 +24,23 @@ __device__ T warp_sum(T value) {
     return value;
 }
 
-/// The number of lanes in the mask before this one, and of all lanes in the mask.
+/// The sum over the lanes from this one up to `end`, which is the same for all of these lanes.
+template <class T>
+__device__ T warp_sum_until(T value, int end) {
+    for (int step = 1; step < warp_size; step *= 2) {
+        const T next = __shfl_down_sync(all_lanes, value, step);
+        if (lane_index() + step < end) value += next;
+    }
+    return value;
+}
+
+/// The first lane in the mask after this one, `otherwise` if there is none.
+__device__ inline int first_lane_after(unsigned mask, int otherwise) {
+    const unsigned after = mask & ~((2u << lane_index()) - 1u);
+    return after ? __ffs(static_cast<int>(after)) - 1 : otherwise;
+}
+
+/// The number of lanes in the mask before this one.
 __device__ inline int lanes_before(unsigned mask) {
     return __popc(mask & ((1u << lane_index()) - 1u));
 }

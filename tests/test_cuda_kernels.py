@@ -16,6 +16,7 @@ import hosted
 import ptx
 import toolkit
 from bugs import BUGS, Bug
+from checks import silicon_potential
 from ptx import arithmetic
 
 if sys.version_info >= (3, 11):
@@ -31,6 +32,7 @@ LONG_PROGRAMS = (*PROGRAMS, "test_loss", "test_training")
 CEILINGS = Path(__file__).parent / "cuda" / "ceilings.toml"
 MOST_LAUNCHES = 8  # of a kernel with a bug, after which PTX is thought not to tell
 ORDERS = ("0", "1", "5")  # of threads: ascending, descending, random
+MOST_IDLE = 0.35  # of the lanes in floating-point operations
 DOUBLE, SINGLE = 1e-12, 1e-5  # as much as the backend's results may be off, of the largest number
 
 
@@ -159,6 +161,27 @@ def test_a_bug_in_the_interpreter_is_noticed(compiled, recordings, monkeypatch, 
             assert next(wrong(ptx.Replay(modules).run(recordings["test_network"])), "")
     finally:
         ptx.forget_translations(modules)
+
+
+# ---- lanes
+
+
+def test_lanes_have_pairs(compiled, plain, tmp_path):
+    """The loops over pairs leave few lanes of a warp idle, although most pairs are beyond the cutoffs."""
+    silicon_potential().save(str(tmp_path / "potential"))
+    step = plain.builder.compile(Path(__file__).parents[1] / "benchmarks" / "cuda_step.cpp")
+    program, recording = plain.link("cuda_step", cuda_step=step), tmp_path / "recording"
+    arguments = ("gradient", str(tmp_path / "potential"), "1", "1", "float64", "1", "1", "1")
+    assert plain.complaint(program, *arguments, HOSTEXEC_RECORD=str(recording)) == ""
+    replay = ptx.Replay(next(iter(compiled.modules.values())))
+    list(replay.run(recording))
+    idle = {
+        toolkit.readable([name])[0]: 1 - c.flops("f64") / c.slots("f64")
+        for name, c in replay.counts.items()
+        if c.flops("f64")
+    }
+    for name in ("evaluate_atoms<double>", "vjp_atoms<double>", "jvp_atoms<double>"):
+        assert idle[name] < MOST_IDLE, (name, idle[name])
 
 
 # ---- planted bugs

@@ -88,6 +88,7 @@ def binary(instruction, a, b, result=np.uint32):
         ("bfe.u32 d, %r2, 4, 8", lambda a, b: a >> 4 & 0xFF),
         ("popc.b32 d, %r2", lambda a, b: bin(a).count("1")),
         ("clz.b32 d, %r2", lambda a, b: 32 - a.bit_length()),
+        ("bfind.shiftamt.u32 d, %r2", lambda a, b: 32 - a.bit_length() if a else 0xFFFFFFFF),
         ("brev.b32 d, %r2", lambda a, b: int(f"{a:032b}"[::-1], 2)),
         ("lop3.b32 d, %r2, %r3, -1, 0x6a", lambda a, b: (a & b) ^ 0xFFFFFFFF),
         ("prmt.b32 d, %r2, %r3, 0x7104", lambda a, b: b & 0xFF | a << 8 & 0xFFFF00 | b & 0xFF000000),

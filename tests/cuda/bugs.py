@@ -46,10 +46,10 @@ BUGS = [
         "stage<",
     ),
     Bug(
-        "missing __syncwarp, shared memory",
+        "missing __syncwarp between the rows of pairs that add to the same neighbours",
         "symmetry.cu",
-        "__syncwarp(); for (int o = lane; o < plan.outputs",
-        "for (int o = lane; o < plan.outputs",
+        "add_gradient(k, of_k); __syncwarp();",
+        "add_gradient(k, of_k);",
     ),
     Bug(
         "++ for atomicAdd",

@@ -177,6 +177,11 @@ def leading_zeros(a: Array) -> Array:
     return np.where(ones.any(1), ones.argmax(1), width).astype(np.uint32)
 
 
+def shift_to_top(a: Array) -> Array:
+    """bfind.shiftamt"""
+    return np.where(a == 0, np.uint32(0xFFFFFFFF), leading_zeros(a))
+
+
 def reversed_bits(a: Array) -> Array:
     """brev"""
     ones = np.unpackbits(a.view(np.uint8).reshape(a.size, -1), axis=1, bitorder="little")

@@ -338,6 +338,12 @@ class _Translator:
     def _op_clz(self, i: Instruction, where: str) -> None:
         self._simple(i, "leading_zeros({0})", result="u32")
 
+    def _op_bfind(self, i: Instruction, where: str) -> None:
+        self._only(i, "u32")
+        if "shiftamt" not in i.modifiers:
+            raise Unsupported(f"{self.block.function.name}: {i.text}")
+        self._simple(i, "shift_to_top({0})", result="u32")
+
     def _op_brev(self, i: Instruction, where: str) -> None:
         self._simple(i, "reversed_bits({0})")
 
