@@ -18,7 +18,7 @@ from ase.build import bulk
 from ase.data import atomic_masses, atomic_numbers
 from ase.io import read, write
 
-from checks import BOHR, HARTREE, assert_close, random_potential, rattled, silicon, silicon_potential, water
+from checks import BOHR, DEVICES, HARTREE, assert_close, random_potential, rattled, silicon, silicon_potential, water
 from sitewise import Ensemble, Error, Potential, _core
 from sitewise import lammps as ours
 from sitewise.io.convert import convert
@@ -172,6 +172,22 @@ def arrays_of(potential, atoms):
 @pytest.mark.parametrize("name", ["crystal", "triclinic", "slab", "small"])
 def test_silicon(environment, tmp_path, name, ranks):
     check(environment, tmp_path, Potential(silicon_potential()), silicon(name), ["Si"], ranks)
+
+
+@pytest.mark.skipif("cuda" not in DEVICES, reason="no CUDA device")
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_on_cuda(environment, tmp_path, ranks):
+    check(environment, tmp_path, Potential(silicon_potential()), silicon("slab"), ["Si"], ranks, "device cuda")
+
+
+@pytest.mark.skipif("cuda" in DEVICES, reason="there is a CUDA device")
+def test_cuda_that_is_not_there(environment, tmp_path):
+    text = script(silicon("crystal"), tmp_path, Potential(silicon_potential()), ["Si"], "device cuda")
+    output, status = lammps(environment, tmp_path, text)
+    assert status not in (0, -11)
+    errors = [line for line in output.splitlines() if line.startswith("ERROR: ")]
+    assert len(errors) == 1
+    assert errors[0].startswith("ERROR: pair_style sitewise: device cuda: ")
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
@@ -744,6 +760,8 @@ def test_too_many_extrapolations_stop_the_run(environment, tmp_path, ranks):
         ("pair_style sitewise", "pair_style sitewise maxew -1", "maxew is -1, expected a number of 0 or more"),
         ("pair_style sitewise", "pair_style sitewise cfenergy 0", "cfenergy is 0, expected a number above 0"),
         ("pair_style sitewise", "pair_style sitewise precision half", "precision is half, expected float64"),
+        ("pair_style sitewise", "pair_style sitewise device tpu", "device is tpu, expected cpu or cuda"),
+        ("pair_style sitewise", "pair_style sitewise device cuda bars 4", "bars need device cpu, found device cuda"),
         (
             "pair_style sitewise",
             "pair_style sitewise maxew 1e30",

@@ -119,12 +119,6 @@ inline Floats statistics_array(const FeatureStatistics& s) {
     return result;
 }
 
-inline Device parse_device(const std::string& name) {
-    if (name == "cpu") return Device::cpu;
-    if (name == "cuda") return Device::cuda;
-    throw Error("device \"" + name + "\" is unknown, expected cpu or cuda");
-}
-
 inline Precision parse_precision(const std::string& name) {
     if (name == "float64") return Precision::float64;
     if (name == "float32") return Precision::float32;

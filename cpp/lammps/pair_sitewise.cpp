@@ -213,10 +213,14 @@ void PairSitewise::settings(int argc, char** argv) {
             settings_.single = !strcmp(value, "float32");
         else if (keyword == "precision")
             error->all(FLERR, "pair_style sitewise: precision is {}, expected float64 or float32", value);
+        else if (keyword == "device" && (!strcmp(value, "cpu") || !strcmp(value, "cuda")))
+            settings_.cuda = !strcmp(value, "cuda");
+        else if (keyword == "device")
+            error->all(FLERR, "pair_style sitewise: device is {}, expected cpu or cuda", value);
         else
             error->all(FLERR,
                        "pair_style sitewise: keyword {} is unknown, expected cflength, cfenergy, precision, "
-                       "showewsum, maxew or bars",
+                       "device, showewsum, maxew or bars",
                        keyword);
     }
 }
@@ -269,6 +273,7 @@ void PairSitewise::load(const char* directory) {
     try {
         ensemble_ = std::make_unique<sitewise::Ensemble>(read(directory, cflength, cfenergy));
         if (settings_.single) ensemble_->set_precision(sitewise::Precision::float32);
+        if (settings_.cuda) ensemble_->set_device(sitewise::Device::cuda);
         hash = Fingerprint(*ensemble_).value();
     } catch (const std::exception& error) {
         failure = error.what();
@@ -284,6 +289,7 @@ void PairSitewise::load(const char* directory) {
 
 sitewise::Ensemble PairSitewise::read(const char* directory, double cflength, double cfenergy) const {
     if (settings_.draws == 0) return sitewise::Ensemble::load(directory, cflength, cfenergy);
+    if (settings_.cuda) throw sitewise::Error("bars need device cpu, found device cuda");
     if (!sitewise::ensemble_members(directory).empty())
         throw sitewise::Error(std::string(directory) + ": an ensemble has no error bars, only its spread");
     sitewise::Potential potential = sitewise::Potential::load(directory, cflength, cfenergy);

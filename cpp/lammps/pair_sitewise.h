@@ -24,6 +24,7 @@ namespace LAMMPS_NS {
 ///     cflength, cfenergy   LAMMPS's units of length and energy in units of the potential's directory, as in
 ///                          pair_style hdnnp; by default, the directory is in Angstrom and eV
 ///     precision            float64 (the default) or float32
+///     device               cpu (the default) or cuda, the first CUDA device, which all ranks share
 ///     showewsum N          every N steps, warn once of the extrapolations since the last warning and name
 ///                          the worst; 1000 by default, 0 for no warning
 ///     maxew N              stop after more than N extrapolations (functions, summed over atoms and steps)
@@ -86,7 +87,7 @@ private:
 
     struct Settings {
         std::optional<double> cflength, cfenergy;
-        bool single = false;
+        bool single = false, cuda = false;
         bigint interval = 1000, most = -1, draws = 0;
     } settings_;
     std::unique_ptr<sitewise::Ensemble> ensemble_;

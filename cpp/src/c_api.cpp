@@ -89,6 +89,14 @@ void sitewise_free(sitewise_potential* potential) {
     delete potential;
 }
 
+int sitewise_set_device(sitewise_potential* potential, const char* device) {
+    return guarded([&] {
+        require(potential, "potential");
+        require(device, "device");
+        potential->ensemble.set_device(sitewise::parse_device(device));
+    });
+}
+
 double sitewise_cutoff(const sitewise_potential* potential) {
     return potential->ensemble.cutoff();
 }

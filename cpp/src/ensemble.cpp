@@ -180,6 +180,10 @@ void Ensemble::set_precision(Precision precision) {
     for (Potential& member : members_) member.set_precision(precision);
 }
 
+void Ensemble::set_device(Device device) {
+    for (Potential& member : members_) member.set_device(device);
+}
+
 void Ensemble::compute(const NeighborView& neighbors,
                        const int* species,
                        std::size_t n_atoms,

@@ -132,6 +132,12 @@ std::shared_ptr<Backend> backend_on(Device device) {
     return processor;
 }
 
+Device parse_device(const std::string& name) {
+    if (name == "cpu") return Device::cpu;
+    if (name == "cuda") return Device::cuda;
+    throw Error("device \"" + name + "\" is unknown, expected cpu or cuda");
+}
+
 NeighborList build_neighbors(const Atoms& atoms, double cutoff, Device device) {
     return backend_on(device)->neighbors(atoms, cutoff);
 }

@@ -167,6 +167,31 @@ void check_cell(const sitewise_potential* p) {
     }
 }
 
+// The device gives the processor's results; where there is none, that is a failure and changes nothing.
+void check_device(sitewise_potential* p) {
+    const int species[2] = {0, 0};
+    const double positions[6] = {0, 0, 0, 0, 0, 2.4};
+    double energy[2] = {}, forces[2][6] = {};
+    const auto compute = [&](int k) {
+        return sitewise_compute(p, 2, species, positions, nullptr, nullptr,
+                                {&energy[k], nullptr, forces[k], nullptr, nullptr, nullptr});
+    };
+    CHECK(sitewise_set_device(p, "tpu") == 1 && told("device \"tpu\" is unknown, expected cpu or cuda"));
+    CHECK(sitewise_set_device(p, nullptr) == 1 && told("device is NULL"));
+    CHECK(sitewise_set_device(nullptr, "cpu") == 1 && told("potential is NULL"));
+    CHECK(compute(0) == 0);
+    const std::string status = cuda_status();
+    const bool absent = status == "built without CUDA" || status.rfind("no GPU", 0) == 0;
+    if (absent)
+        CHECK(sitewise_set_device(p, "cuda") == 1 && told("device cuda: "));
+    else
+        CHECK(sitewise_set_device(p, "cuda") == 0);
+    CHECK(compute(1) == 0);
+    CHECK_CLOSE(energy[1], energy[0], 1e-13);
+    for (int q = 0; q < 6; ++q) CHECK_CLOSE(forces[1][q], forces[0][q], 1e-13);
+    CHECK(sitewise_set_device(p, "cpu") == 0);
+}
+
 // Two potentials that differ by 2 eV an atom
 void check_ensemble(const std::filesystem::path& folder) {
     for (int member : {0, 1}) potential(0.5 + 2 * member).save((folder / std::to_string(member)).string());
@@ -197,6 +222,7 @@ int main() {
         check_failures(p);
         check_results(p);
         check_cell(p);
+        check_device(p);
     }
     sitewise_free(p);
     check_huge(folder);

@@ -25,6 +25,7 @@ public:
     double cutoff() const { return members_.front().cutoff(); }  ///< Angstrom
     const SymmetryFunctions& functions() const { return members_.front().functions(); }
     void set_precision(Precision precision);  ///< of all members
+    void set_device(Device device);           ///< of all members, see Potential::set_device
 
     /// As Potential::Output, for the means over the members; features and extrapolations are those of the
     /// first member. Spreads are sample standard deviations over the members.
