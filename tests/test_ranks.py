@@ -289,10 +289,17 @@ def test_predictions_and_errors_equal_the_serial_ones(tmp_path, monkeypatch, ran
     for k in (70, 40):  # on different ranks; the first in the file is reported
         frames[k].positions[1] = frames[k].positions[0]
     write("data.xyz", frames)
+    good = Path("data.xyz").read_text()
     result = mpirun(ranks, COMMANDS, "predict", "potential", "data.xyz", "-q", "-o", "bad.xyz")
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1].startswith("error: data.xyz, structure 40: atoms 0 and 1")
     assert not Path("bad.xyz").exists()
+    atom = good.splitlines()[48 * (len(frames[0]) + 2) + 5]
+    Path("data.xyz").write_text(good.replace(atom, atom.replace(".", "x", 1)))  # ASE parses it on another rank
+    arguments = ("predict", "potential", "data.xyz", "-q", "-o", "bad.xyz")
+    result = mpirun(ranks, COMMANDS, *arguments)
+    assert (result.returncode, result.stderr) == (2, CliRunner().invoke(app, arguments).stderr)
+    assert "data.xyz: cannot be read at structure 48: " in result.stderr
 
 
 def test_diagnosis_equals_the_serial_one(tmp_path, monkeypatch):

@@ -272,7 +272,7 @@ def evaluate(
     reporter = Reporter(quiet)
     with all_ranks() as ranks:
         loaded = load_potential(potential, cflength, cfenergy, device, reporter)
-        structures = Dataset.read(data, keys=given, reporter=reporter, **options)
+        structures = Dataset.read(data, keys=given, reporter=reporter, ranks=ranks, **options)
         comparison = compare(loaded, structures, "evaluating", reporter, bars, ranks)
     errors = error_table(comparison)
     coverage = coverage_table(comparison)
@@ -322,7 +322,9 @@ def predict(
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
     with all_ranks() as ranks:
         loaded = load_potential(potential, cflength, cfenergy, device, reporter)
-        structures = Dataset.read(data, require_labels=False, mixed_labels=True, reporter=reporter, **options)
+        structures = Dataset.read(
+            data, require_labels=False, mixed_labels=True, reporter=reporter, ranks=ranks, **options
+        )
         write_predictions(loaded, structures, output, reporter, bars, ranks)
 
 
@@ -574,9 +576,9 @@ def diagnose(
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
     options["mixed_labels"] = mixed_labels
     with all_ranks() as ranks:
-        structures = Dataset.read(data, require_labels=False, reporter=reporter, **options)
+        structures = Dataset.read(data, require_labels=False, reporter=reporter, ranks=ranks, **options)
         added, wanted = (
-            Dataset.read(paths, require_labels=False, reporter=reporter, **options) if paths else None
+            Dataset.read(paths, require_labels=False, reporter=reporter, ranks=ranks, **options) if paths else None
             for paths in (candidates, target)
         )
         functions = diagnosis.functions_of(own, config, structures, reporter)

@@ -13,6 +13,7 @@ import numpy as np
 from .._core import Error
 from ..pickles import pickled
 from ..progress import Reporter
+from ..ranks import Ranks
 from ..structures import Structure, by_atomic_number, require_elements
 from ..text import PATH, printable
 from ..units import Units
@@ -64,6 +65,7 @@ class Dataset(Sequence[Structure]):
         stress_unit: str | None = None,
         keep_unconverged: bool = False,
         keep_machine_learned: bool = False,
+        ranks: Ranks | None = None,
     ) -> Dataset:
         """Read RuNNer's and n2p2's `input.data`, and every file that `ase.io` can read.
 
@@ -97,6 +99,8 @@ class Dataset(Sequence[Structure]):
         keep_unconverged, keep_machine_learned
             Whether to keep steps of DFT outputs whose electrons did not converge, or that a machine-learned force field
             of VASP made.
+        ranks
+            The ranks that share the work, from `sitewise.ranks.all_ranks`; this process alone if not given.
 
         Raises
         ------
@@ -110,7 +114,7 @@ class Dataset(Sequence[Structure]):
         reader = _Reader(keys, units)
         files = expand(paths)
         keep = keep_unconverged, keep_machine_learned
-        doubts = [doubt for path in files for doubt in reader.read(path, index, *keep, reporter)]
+        doubts = [doubt for path in files for doubt in reader.read(path, index, *keep, reporter, ranks)]
         data = cls(reader.structures, reader.stresses_ignored)
         names = ", ".join(files)
         if require_labels:
@@ -294,17 +298,23 @@ class _Reader:
         self.stresses_ignored = 0
 
     def read(
-        self, path: str, index: str, keep_unconverged: bool, keep_machine_learned: bool, reporter: Reporter
+        self,
+        path: str,
+        index: str,
+        keep_unconverged: bool,
+        keep_machine_learned: bool,
+        reporter: Reporter,
+        ranks: Ranks | None,
     ) -> list[str]:
         """Read a file, and return what is implausible about it."""
         first = len(self.structures)
         with reporter.task(f"reading {path}", None) as advance:
             for number, atoms in read_structures(
-                path, index, self.units, keep_unconverged, keep_machine_learned, reporter
+                path, index, self.units, keep_unconverged, keep_machine_learned, reporter, ranks
             ):
                 self.structures.append(self.structure(atoms, path, number))
                 advance()
-        return [*implausible(self.structures[first:], path, self.units)]
+        return [*implausible(self.structures[first:], path, self.units, ranks)]
 
     def structure(self, atoms: Atoms, path: str, number: int) -> Structure:
         """Return a structure with its labels."""

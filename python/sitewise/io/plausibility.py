@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .._core import Error, neighbor_list
+from ..ranks import Ranks
 from ..structures import Flags, Floats, Ints
 from ..text import PATH, printable
 from ..threads import one_thread
@@ -55,7 +56,7 @@ LARGEST_SCATTER = 5.0  # eV/atom
 RADIUS = {"fcc": 0.5**0.5 / 2, "bcc": 0.75**0.5 / 2, "diamond": 3**0.5 / 8}  # in lattice constants
 
 
-def implausible(structures: Sequence[Structure], path: str, units: Units) -> Iterator[str]:
+def implausible(structures: Sequence[Structure], path: str, units: Units, ranks: Ranks | None = None) -> Iterator[str]:
     """Yield a sentence for each thing that is implausible about the structures of a file.
 
     Parameters
@@ -66,13 +67,15 @@ def implausible(structures: Sequence[Structure], path: str, units: Units) -> Ite
         The file.
     units
         The units in which it was read.
+    ranks
+        The ranks that share the search for overlapping atoms; this process alone by default.
     """
     with one_thread():
-        found = [*_doubts(structures, units)]
+        found = [*_doubts(structures, units, ranks or Ranks())]
     yield from (f"{printable(path, PATH)}: {text}" for text in found)
 
 
-def _doubts(structures: Sequence[Structure], units: Units) -> Iterator[str]:
+def _doubts(structures: Sequence[Structure], units: Units, ranks: Ranks) -> Iterator[str]:
     """Yield what seems to be wrong with lengths, or else with single pairs, and then with energies and forces.
 
     The tests of energies and forces do not depend on the unit of length.
@@ -81,7 +84,7 @@ def _doubts(structures: Sequence[Structure], units: Units) -> Iterator[str]:
     some = structures[::step]
     nearest = [found for s in some if (found := Nearest.of(s)) is not None]
     lengths = [*_lengths(nearest, units)]
-    yield from lengths or _overlaps(structures)
+    yield from lengths or _overlaps(structures, ranks)
     energies = chain(_forces(nearest, units), _derivatives(structures, step), _energies(some, nearest, units))
     yield from islice(energies, 1)
 
@@ -212,28 +215,30 @@ def _n_atoms(structures: Sequence[Structure]) -> int:
     return sum(len(s.atoms) for s in structures)
 
 
-def _overlaps(structures: Sequence[Structure]) -> Iterator[str]:
+def _overlaps(structures: Sequence[Structure], ranks: Ranks) -> Iterator[str]:
     """Yield a sentence on the closest pair of all structures, if it is too close."""
+    found = [each for each in ranks.map(_overlap, 0, structures) if each is not None]
+    if found:
+        yield min(found)[1] + (f"; {len(found)} structures have such pairs" if len(found) > 1 else "")
+
+
+def _overlap(_: None, structure: Structure) -> tuple[float, str] | None:
+    """Return the distance of the closest pair over the sum of radii, and a sentence, if it is too close."""
     from ase.data import covalent_radii
 
-    worst, count = (OVERLAP, ""), 0
-    for structure in structures:
-        numbers = structure.atoms.numbers
-        i, j, distances = _pairs(structure, 2 * OVERLAP * float(covalent_radii[numbers].max(initial=0)))
-        sums = covalent_radii[numbers[i]] + covalent_radii[numbers[j]]
-        ratios = distances / sums
-        if ratios.min(initial=1.0) >= OVERLAP:
-            continue
-        k = int(ratios.argmin())
-        symbols = structure.atoms.symbols
-        where = structure.source.rsplit(", ", 1)[-1]
-        text = (
-            f"{where} has atoms {i[k]} ({symbols[i[k]]}) and {j[k]} ({symbols[j[k]]}) at {distances[k]:.3g} Angstrom, "
-            f"expected at least {OVERLAP * sums[k]:.3g}"
-        )
-        worst, count = min(worst, (float(ratios[k]), text)), count + 1
-    if count:
-        yield worst[1] + (f"; {count} structures have such pairs" if count > 1 else "")
+    numbers = structure.atoms.numbers
+    i, j, distances = _pairs(structure, 2 * OVERLAP * float(covalent_radii[numbers].max(initial=0)))
+    sums = covalent_radii[numbers[i]] + covalent_radii[numbers[j]]
+    ratios = distances / sums
+    if ratios.min(initial=1.0) >= OVERLAP:
+        return None
+    k = int(ratios.argmin())
+    symbols = structure.atoms.symbols
+    where = structure.source.rsplit(", ", 1)[-1]
+    return float(ratios[k]), (
+        f"{where} has atoms {i[k]} ({symbols[i[k]]}) and {j[k]} ({symbols[j[k]]}) at {distances[k]:.3g} Angstrom, "
+        f"expected at least {OVERLAP * sums[k]:.3g}"
+    )
 
 
 def _lengths(nearest: Sequence[Nearest], units: Units) -> Iterator[str]:

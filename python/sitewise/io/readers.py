@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import math
 import re
@@ -17,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from .._core import Error
 from ..progress import Reporter
+from ..ranks import Ranks
 from ..text import printable
 from ..units import Units
 from .dft_output import OUTPUTS, Steps, choose_steps
@@ -56,7 +58,13 @@ PROPERTIES = re.compile(rb"(?:^|[\s\"'])Properties[\"']?\s*=\s*[\"'{\[]?([^\s\"'
 
 
 def read_structures(
-    path: str, index: str, units: Units, keep_unconverged: bool, keep_machine_learned: bool, reporter: Reporter
+    path: str,
+    index: str,
+    units: Units,
+    keep_unconverged: bool,
+    keep_machine_learned: bool,
+    reporter: Reporter,
+    ranks: Ranks | None = None,
 ) -> Iterator[tuple[int, Atoms]]:
     """Yield the structures of a file and their numbers in it, counted from 0 (from -1 backwards if `index` is).
 
@@ -72,6 +80,8 @@ def read_structures(
         Whether to keep steps of DFT outputs whose electrons did not converge, or that a force field of VASP made.
     reporter
         Reports what is left out.
+    ranks
+        The ranks that share the parsing of extended XYZ; this process alone by default. Rank 0 reads the file.
 
     Raises
     ------
@@ -99,7 +109,11 @@ def read_structures(
                 found = _selected(_by_ase(steps.file, kind, ":"), index, steps)
                 warned = steps.warnings
             else:
-                found = _numbered(_by_ase(_cleaned(path, plain, kind, folder, reporter), kind, index), index)
+                clean = _cleaned(path, plain, kind, folder, reporter)
+                if ranks and ranks.size > 1 and kind in XYZ and index == ":":
+                    found = _numbered(_by_ranks(clean, kind, ranks), index)
+                else:
+                    found = _numbered(_by_ase(clean, kind, index), index)
             for text in warned:
                 reporter.warn(text)
             for number, atoms in found:
@@ -187,7 +201,32 @@ def _of_runner(path: str, plain: str, index: str, reporter: Reporter) -> Iterato
         reporter.warn(f"{path}: {many} a total charge, which is ignored; the first is structure {charged[0]}")
 
 
-def _by_ase(file: str, kind: str, index: str) -> Iterator[Atoms]:
+def _by_ranks(file: str, kind: str, ranks: Ranks) -> Iterator[Atoms]:
+    """Yield the structures of an XYZ file that was found to be right; each rank parses some of them."""
+    for atoms in ranks.map(_parsed, 0, ((kind, text) for text in _texts(file))):
+        if isinstance(atoms, str):
+            raise ValueError(atoms)
+        yield atoms
+
+
+def _texts(file: str) -> Iterator[str]:
+    """Yield the text of each structure of an XYZ file."""
+    with Path(file).open(encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            if line.strip():
+                yield line + "".join(islice(lines, int(line) + 1))
+
+
+def _parsed(_: None, part: tuple[str, str]) -> Atoms | str:
+    """Return the structure of a text, or what is wrong with it."""
+    kind, text = part
+    try:
+        return next(_by_ase(io.StringIO(text), kind, ":"))
+    except Exception as error:  # ASE's readers raise exceptions of any kind
+        return _reason(error)
+
+
+def _by_ase(file: str | IO[str], kind: str, index: str) -> Iterator[Atoms]:
     from ase.io import iread
 
     options = {"properties_parser": parse_header} if kind == "extxyz" else {}
@@ -339,7 +378,7 @@ def _check_frames(path: str, file: Iterable[bytes]) -> tuple[bool, bool]:
             raise Error(
                 f"{path}: cannot be read at structure {frames}: line {number} says {int(head)} atoms, {found} follow"
             )
-        clean = clean and not any(D_EXPONENT.search(row) for row in rows)
+        clean = clean and not any(D_EXPONENT.search(row) for row in rows if b"D" in row or b"d" in row)
         unnamed = not _check_columns(path, number + 1, rows) or unnamed
         number, frames = number + len(rows), frames + 1
     return clean, unnamed

@@ -14,6 +14,7 @@ from ..evaluation.label_units import implausible_stress
 from ..io.dataset import Dataset
 from ..io.labels import by_source, require_one_source
 from ..progress import Reporter
+from ..ranks import Ranks
 from ..structures import by_atomic_number
 from ..text import PATH, printable
 from .consistency import inconsistencies
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 
-def read_data(table: Data, rng: np.random.Generator, reporter: Reporter) -> tuple[Dataset, Dataset]:
-    """Read training and test data; `rng` chooses what is held out.
+def read_data(
+    table: Data, rng: np.random.Generator, reporter: Reporter, ranks: Ranks | None = None
+) -> tuple[Dataset, Dataset]:
+    """Read training and test data; `rng` chooses what is held out, and ranks share the work.
 
     Raises
     ------
@@ -32,9 +35,9 @@ def read_data(table: Data, rng: np.random.Generator, reporter: Reporter) -> tupl
         A file is bad, the test data have an element that no training structure has, or their labels have another
         source.
     """
-    everything = Dataset.read(table.train, reporter=reporter, **table.reading())
+    everything = Dataset.read(table.train, reporter=reporter, ranks=ranks, **table.reading())
     if isinstance(table.test, list):
-        test = Dataset.read(table.test, reporter=reporter, **table.reading())
+        test = Dataset.read(table.test, reporter=reporter, ranks=ranks, **table.reading())
         return _with_test(everything, test, table.mixed_labels, reporter)
     return _divided(everything, table.test, rng, reporter)
 

@@ -159,7 +159,7 @@ def make_inputs(
     ranks = ranks or Ranks()
     began = Seconds.now(ranks)
     chance = random_numbers(config.training.seed, Stream.SPLIT)
-    train_data, test_data = data or read_data(config.data, chance, reporter)
+    train_data, test_data = data or read_data(config.data, chance, reporter, ranks)
     train_data, validation_data = split_validation(config.data, train_data, test_data, chance, reporter)
     suspicious = check_data(train_data, test_data, config.training, reporter)
     start = read_start(config.start, reporter) if config.start.potential else None
