@@ -41,12 +41,14 @@ def pair(r, strength, reach):
     return energy, 1.3 * strength * np.exp(-1.3 * r) * x**3 + 3 * well * x**2 / reach
 
 
-def table(strength=3.0, first=0.9, reach=3.9, count=61):
-    r = np.linspace(first, reach, count)
+def table(strength=3.0, first=0.9, reach=3.9, count=61, power=1):
+    """Return a table with even steps of a power of the distance."""
+    r = np.linspace(first**power, reach**power, count) ** (1 / power)
+    r[-1] = reach
     return _core.PairTable(r, *pair(r, strength, reach))
 
 
-TABLES = {(0, 0): table(2.0, 0.8, 3.0), (0, 1): table(3.0), (1, 1): table(5.0, 1.2, 4.2)}
+TABLES = {(0, 0): table(2.0, 0.8, 3.0), (0, 1): table(3.0), (1, 1): table(5.0, 1.2, 4.2, power=2)}
 BOTH = _core.Baseline(["O", "Si"], (0.7, 1.9), TABLES)
 
 
