@@ -191,7 +191,7 @@ def make_inputs(
         potential = widened(start, train.prepared, closest)
         if config.baseline.exact_atom_energies:
             offsets = atom_energies(config.baseline, left_to_learn, functions.elements, reporter)
-            potential = moved_to_free_atoms(potential, offsets, str(config.start.potential))
+            potential = moved_to_free_atoms(potential, offsets, str(config.start.potential), reporter)
         everything = first_parameters(potential, train.prepared, table.whiten, dropped=-np.inf)
         parameters, first = frozen(everything, everything.of_weights(potential.weights), config.start.frozen)
     if config.baseline.exact_atom_energies:
