@@ -163,6 +163,8 @@ gdf = true
 preset = "pool"
 cutoff = 5.0
 select = 8
+[baseline]
+zbl = "auto"
 """,
     "lm": """
 [training]

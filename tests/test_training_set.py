@@ -244,7 +244,14 @@ def test_cache_and_recomputation_agree_and_budget_is_kept():
     recomputed, _, _ = training_set(NONE)
     half, _, _ = training_set(cached.memory[1] // 2)
     assert recomputed.memory[1] == 0
-    assert 0 < half.memory[1] <= cached.memory[1] // 2
+    assert 0 < half.memory[1] <= half.memory[0] <= cached.memory[1] // 2
+    assert recomputed.memory[3] == cached.memory[0] - cached.memory[1] > cached.memory[3] == 0
+    for i in everything:  # what is in a file is what is in memory, bit for bit
+        assert np.array_equal(recomputed.features(i), cached.features(i), equal_nan=True)
+        assert np.array_equal(recomputed.species(i), cached.species(i))
+    assert np.array_equal(recomputed.statistics(everything), cached.statistics(everything))
+    for a, b in zip(cached.predict(potential, 0), recomputed.predict(potential, 0), strict=True):
+        assert_close(a, b, 1e-6)
     a, g = cached.loss(potential, everything, 1.0, 1.0)
     for other in (recomputed, half):
         b, h = other.loss(potential, everything, 1.0, 1.0)

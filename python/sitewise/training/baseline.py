@@ -16,6 +16,7 @@ from ..io.dataset import Dataset
 from ..potential import Potential
 from ..presets import RADIAL, REACH, nearest_distances
 from ..progress import Reporter
+from ..ranks import Ranks
 from ..structures import Floats, Structure
 from ..symmetry import SymmetryFunctions
 from .parameters import atomic_offsets
@@ -167,7 +168,7 @@ def _isolated(data: Dataset) -> dict[str, float]:
     return found
 
 
-def without_baseline(data: Dataset, baseline: _core.Baseline | None) -> Dataset:
+def without_baseline(data: Dataset, baseline: _core.Baseline | None, ranks: Ranks | None = None) -> Dataset:
     """Return the structures with the labels that remain for the network, without the pair potentials.
 
     Parameters
@@ -176,11 +177,16 @@ def without_baseline(data: Dataset, baseline: _core.Baseline | None) -> Dataset:
         Structures; a missing label stays missing.
     baseline
         The pair potentials; None for none, and the data themselves are returned.
+    ranks
+        The ranks that share the structures; this process alone by default.
     """
     if baseline is None or not len(data):
         return data
-    alone = _alone(baseline)
-    return Dataset(_without(structure, alone) for structure in data)
+    ranks = ranks or Ranks()
+    number = ranks.share(_alone(baseline))
+    left = Dataset(ranks.map(_without, number, data))
+    ranks.forget(number)
+    return left
 
 
 def _alone(baseline: _core.Baseline) -> Potential:
@@ -198,7 +204,7 @@ def _alone(baseline: _core.Baseline) -> Potential:
     return Potential(core)
 
 
-def _without(structure: Structure, alone: Potential) -> Structure:
+def _without(alone: Potential, structure: Structure) -> Structure:
     with structure.named():
         found = alone.evaluate(structure.atoms)
     return replace(

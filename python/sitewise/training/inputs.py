@@ -167,17 +167,19 @@ def make_inputs(
         config = require_same(config, start, train_data)
     config = settled_baseline(config, train_data, reporter)
     baseline = make_baseline(config.baseline, train_data.elements) if start is None else start.core.baseline
-    left_to_learn = without_baseline(train_data, baseline)
+    left_to_learn = without_baseline(train_data, baseline, ranks)
     config = settled(config, left_to_learn, reporter, stress_is_doubtful(train_data, suspicious))
     settings, table = config.training, config.symmetry_functions
     source = feature_source(config, reporter, ranks)
     functions, train = _prepare_to_train(train_data, left_to_learn, table, source, start)
     left = replace(source, budget=source.budget - train.prepared.memory.used)
-    test = PreparedData(test_data, left.prepare(without_baseline(test_data, baseline), functions, "test structures"))
+    test = PreparedData(
+        test_data, left.prepare(without_baseline(test_data, baseline, ranks), functions, "test structures")
+    )
     weigh_to_train(train, functions, settings, reporter, ranks)
     test.weigh(settings)
     left = replace(left, budget=left.budget - test.prepared.memory.used)
-    unseen = without_baseline(validation_data, baseline)
+    unseen = without_baseline(validation_data, baseline, ranks)
     validation = PreparedData(validation_data, left.prepare(unseen, functions, "validation structures"))
     validation.weigh(settings)
     _report_recomputed([each.prepared for each in (train, test, validation)], settings, reporter)
