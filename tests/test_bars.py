@@ -187,7 +187,7 @@ def test_left_out_errors_are_those_of_data_without_the_structure(process):
 
 def test_deviations_mix_those_of_all_lengths(process):
     found, placed = process
-    judged = [model.judge(model.posterior(), placed) for model in found.models]
+    judged = [model.judge(placed, model.posterior())[0] for model in found.models]
     means, variances = np.array(judged).transpose(1, 0, 2)
     assert len(means) == 3
     expected = np.sqrt(0.25 * variances.mean(axis=0) + means.var(axis=0))

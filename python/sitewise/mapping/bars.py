@@ -57,8 +57,8 @@ def error_bars(process: EnergyProcess, structures: Placed, accuracy: float) -> l
     """
     if not accuracy > 0:
         raise Error(f"the accuracy is {accuracy} eV/atom, expected a positive number")
-    energies, atoms = process.deviations(structures), process.deviations(structures.single())
-    known, more = process.with_atomic_energies(structures), process.with_more(structures)
+    energies, more, known = process.possible_deviations(structures)
+    atoms = process.deviations(structures.single())
     rows = zip(energies.tolist(), structures.split(atoms), known.tolist(), more.tolist(), strict=True)
     return [Bar(bar, own, _cause(accuracy, bar, *others)) for bar, own, *others in rows]
 

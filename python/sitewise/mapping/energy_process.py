@@ -238,15 +238,16 @@ class Model:
         noise = ENERGY_NOISE**2 + rows.own_variance(self._assumed)
         return BayesianRegression(rows.columns(self._assumed), noise, np.zeros(len(noise)))
 
-    def judge(self, posterior: BayesianRegression, structures: Placed) -> Floats:
-        """Return expectation and variance of the energy per atom of each structure [2, s]."""
+    def judge(self, structures: Placed, *posteriors: BayesianRegression) -> Floats:
+        """Return expectation and variance of the energy per atom of each structure by each posterior
+        [posteriors, 2, s]."""
         numbers = np.arange(structures.n_structures)
         blocks = (structures.of(numbers // BLOCK == k) for k in range(-(-len(numbers) // BLOCK)))
-        return np.concatenate([self._judge(posterior, block) for block in blocks], axis=1)
+        return np.concatenate([self._judge(block, posteriors) for block in blocks], axis=2)
 
-    def _judge(self, posterior: BayesianRegression, structures: Placed) -> Floats:
+    def _judge(self, structures: Placed, posteriors: Sequence[BayesianRegression]) -> Floats:
         columns, own = self.energies(structures)
-        return np.array([posterior.means(columns), posterior.variances(columns) + own])
+        return np.array([[each.means(columns), each.variances(columns) + own] for each in posteriors])
 
     def energies(self, structures: Placed) -> tuple[Floats, Floats]:
         """Return the energies per atom of structures as rows in eV [s, size], and the variance that is left [s]."""
@@ -323,15 +324,17 @@ class EnergyProcess:
 
     def deviations(self, structures: Placed) -> Floats:
         """Return the standard deviation of the energy per atom of each structure [s], eV."""
-        return self._mixed([model.judge(model.posterior(), structures) for model in self.models])
+        return self._mixed([model.judge(structures, model.posterior())[0] for model in self.models])
 
-    def with_more(self, structures: Placed) -> Floats:
-        """Return the deviations [s] if the data were MORE times as many, of the same kinds."""
-        return self._mixed([model.judge(model.posterior(MORE), structures) for model in self.models])
-
-    def with_atomic_energies(self, structures: Placed) -> Floats:
-        """Return the deviations [s] if the energy of each atom of the data were known."""
-        return self._mixed([model.judge(model.posterior_of_atoms(), structures) for model in self.models])
+    def possible_deviations(self, structures: Placed) -> tuple[Floats, Floats, Floats]:
+        """Return the deviations [s]; those if the data were MORE times as many, of the same kinds; and those if the
+        energy of each atom of the data were known."""
+        judged = [
+            model.judge(structures, model.posterior(), model.posterior(MORE), model.posterior_of_atoms())
+            for model in self.models
+        ]
+        now, more, known = (self._mixed(each) for each in zip(*judged, strict=True))
+        return now, more, known
 
     def _mixed(self, judged: Sequence[Floats]) -> Floats:
         means, variances = np.moveaxis(np.array(judged), 1, 0)
