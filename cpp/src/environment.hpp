@@ -52,7 +52,8 @@ public:
         PairScratch<Real>& w = scratch_;
         arena_.lay_out([&](auto take) {
             take_pairs(take, w.pairs, n, kept);
-            for (Real** p : {&w.sjk, &w.X, &w.A, &w.B}) take(*p, pairs);
+            for (Real** p : {&w.X, &w.A, &w.B}) take(*p, pairs);
+            for (Real*& p : w.own) take(p, n);
             take(w.power, powers * 4 * lanes);
             take(w.slope, powers * 4 * lanes);
             take(w.sums, members * lanes);

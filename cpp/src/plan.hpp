@@ -168,7 +168,7 @@ struct PairRow {
 template <class Real>
 struct PairList {
     std::int32_t *j, *k;   // [pairs]
-    Real *c, *kept;        // [pairs], [values][pairs]: see Family and Group
+    Real *c, *kept;        // [pairs] cosines, [values][pairs]: see Family and Group
     PairRow* rows;         // [neighbours]
     std::uint32_t* masks;  // of the candidates of all rows
     int room;              // pairs
@@ -197,8 +197,8 @@ struct Tables {
 template <class Real>
 struct PairScratch {
     mutable PairList<Real> pairs;      // for blocks that do not keep theirs
-    Real* sjk;                         // [pairs]
     Real *X, *A, *B;                   // [pairs], coefficients of vectors in the gradient
+    Real* own[3];                      // [stride], the gradient of the first neighbours of pairs
     Real *power, *slope;               // [powers][lane]
     Real *sums, *polynomial_sums;      // [members][lane], [groups][most_degree + 1][lane]
     Real *weights, *polynomials;       // [members], [groups][most_degree + 1]

@@ -15,8 +15,8 @@ struct PairLoop {
     using V = Vector<Real>;
     using M = core::Math<V>;
     static constexpr int L = lanes<Real>;
-    static constexpr int N = 4;         // vectors in a tile, which share the loops over members
-    static constexpr int tile = N * L;  // pairs
+    static constexpr int N = sizeof(Real) == 4 ? 2 : 4;  // vectors in a tile, which share loops over members
+    static constexpr int tile = N * L;                   // pairs
 
     const ElementPlan<Real>& plan;
     const Block<Real>& block;
@@ -81,18 +81,17 @@ struct PairLoop {
         for (int p = list.size; p % tile != 0; ++p) {
             list.j[p] = list.k[p] = t.filling;
             list.c[p] = 0;
-            w.sjk[p] = t.s[t.filling];
         }
     }
 
-    // Lists the pairs of j with the candidates [first, end) that come after `after`.
+    // Lists the pairs of j with the candidates [first, end) that come after `after`. list.c is r_j . r_k
+    // until tabulate().
     void add_row(int j, int first, int end, int after) {
         const V x = broadcast(t.x[j]), y = broadcast(t.y[j]), z = broadcast(t.z[j]), s = broadcast(t.s[j]);
-        const V inverse_r = broadcast(t.inverse_r[j]);
-        const Real *tx = t.x, *ty = t.y, *tz = t.z, *ts = t.s, *ti = t.inverse_r;
+        const Real *tx = t.x, *ty = t.y, *tz = t.z, *ts = t.s;
         const Real rc2 = block.rc2, rc2_jk = block.rc2_jk;
         std::uint32_t* masks = list.masks + list.n_masks;
-        Real *c = list.c + list.size, *sjk = w.sjk + list.size;
+        Real* dots = list.c + list.size;
         std::int32_t *js = list.j + list.size, *ks = list.k + list.size;
         int n = 0;
         for (int k = first; k < end; k += L) {
@@ -102,8 +101,7 @@ struct PairLoop {
             std::uint32_t inside = below(sk, rc2) & below(square, rc2_jk);
             if (k <= after) inside &= ~0u << (after + 1 - k);
             *masks++ = inside;
-            compress(c + n, inside, V(d * inverse_r * load(ti + k)));
-            compress(sjk + n, inside, square);
+            compress(dots + n, inside, d);
             compress_numbers<Real>(ks + n, inside, k);
             fill_numbers<Real>(js + n, j);
             n += __builtin_popcount(inside);
@@ -113,13 +111,15 @@ struct PairLoop {
         list.size += n;
     }
 
-    // What envelopes and Gaussians need of a vector of pairs: lengths of r_j and r_k if the block has
-    // `shifts`, and that of r_jk if it has `lengths`.
+    // The cosine, and what envelopes and Gaussians need of a vector of pairs: lengths of r_j and r_k if the
+    // block has `shifts`, and that of r_jk if it has `lengths`.
     SITEWISE_INLINE core::Triangle<V> distances(int p) const {
         core::Triangle<V> g{};
+        const V dot = load(list.c + p);
+        g.c = dot * take(t.inverse_r, list.j + p) * take(t.inverse_r, list.k + p);
         g.sj = take(t.s, list.j + p);
         g.sk = take(t.s, list.k + p);
-        g.sjk = load(w.sjk + p);
+        g.sjk = g.sj + g.sk - Real(2) * dot;
         if (block.shifts) {
             g.rj = take(t.r, list.j + p);
             g.rk = take(t.r, list.k + p);
@@ -148,6 +148,7 @@ struct PairLoop {
             core::Triangle<V> g[N];
             for (int n = 0; n < N; ++n) {
                 g[n] = distances(p + n * L);
+                store(list.c + p + n * L, g[n].c);
                 if (block.shifts) store(kept(block.inverse) + p + n * L, g[n].ijk);
             }
             for (const Family<Real>& family : block.families) {
@@ -332,25 +333,27 @@ struct PairLoop {
         }
     }
 
-    // Adds the gradient of the chunk to that of the neighbours.
+    // Adds the gradient of the chunk to that of the neighbours. Those of j are added at the end: the
+    // processor would wait if it loaded vectors around numbers that it has just stored.
     void spread() const {
         const std::uint32_t* mask = list.masks;
+        for (Real* own : w.own)
+            for (int k = 0; k < t.filling; k += L) store(own + k, V{});
         for (int i = 0; i < list.n_rows; ++i) {
             const PairRow row = list.rows[i];
             const int j = row.j;
             const V x = broadcast(t.x[j]), y = broadcast(t.y[j]), z = broadcast(t.z[j]);
-            const Real *X = w.X + row.begin, *A = w.A + row.begin, *B = w.B + row.begin;
+            const Real *X = w.X + row.begin, *B = w.B + row.begin;
             const Real *tx = t.x + row.first, *ty = t.y + row.first, *tz = t.z + row.first;
             Real *gx = t.gx + row.first, *gy = t.gy + row.first, *gz = t.gz + row.first;
             V sx{}, sy{}, sz{}, sa{};
+            for (int p = row.begin; p < row.end; p += L) sa += first_lanes<Real>(load(w.A + p), row.end - p);
             for (int v = 0, k = 0; v < row.vectors; ++v, k += L) {
                 const std::uint32_t inside = *mask++;
                 const int n = __builtin_popcount(inside);
                 const V Xk = expand(X, inside), Bk = expand(B, inside);
                 const V xk = load(tx + k), yk = load(ty + k), zk = load(tz + k);
-                sa += expand(A, inside);
                 X += n;
-                A += n;
                 B += n;
                 store(gx + k, load(gx + k) + (Bk * xk + Xk * x));
                 store(gy + k, load(gy + k) + (Bk * yk + Xk * y));
@@ -361,10 +364,14 @@ struct PairLoop {
             }
             Real total[4];
             sums<Real>(sa, sx, sy, sz, total);
-            t.gx[j] += total[0] * t.x[j] + total[1];
-            t.gy[j] += total[0] * t.y[j] + total[2];
-            t.gz[j] += total[0] * t.z[j] + total[3];
+            w.own[0][j] = total[0] * t.x[j] + total[1];
+            w.own[1][j] = total[0] * t.y[j] + total[2];
+            w.own[2][j] = total[0] * t.z[j] + total[3];
         }
+        Real* const gradient[] = {t.gx, t.gy, t.gz};
+        for (int a = 0; a < 3; ++a)
+            for (int k = 0; k < t.filling; k += L)
+                store(gradient[a] + k, load(gradient[a] + k) + load(w.own[a] + k));
     }
 
     SITEWISE_INLINE core::PairChanges<V> changes(int p, const core::Triangle<V>& g) const {

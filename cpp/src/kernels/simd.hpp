@@ -142,6 +142,23 @@ SITEWISE_INLINE Real sum(Vector<Real> v) {
 #endif
 }
 
+/// The first n lanes of v, and 0 in the others, even if these hold NaN
+template <class Real>
+SITEWISE_INLINE Vector<Real> first_lanes(Vector<Real> v, int n) {
+    Bits<Real> lane;
+    for (int l = 0; l < lanes<Real>; ++l) lane[l] = l;
+    const auto count = static_cast<typename VectorOf<Real>::integer>(n);
+    return (Vector<Real>)((Bits<Real>)v & (lane < count));
+}
+
+#if defined(__AVX2__)
+/// The sums of four vectors of eight lanes
+SITEWISE_INLINE void sums_of_eight(__m256 a, __m256 b, __m256 c, __m256 d, float* out) {
+    const __m256 all = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+}
+#endif
+
 /// The sums of four vectors
 template <class Real>
 SITEWISE_INLINE void sums(Vector<Real> a, Vector<Real> b, Vector<Real> c, Vector<Real> d, Real* out) {
@@ -155,7 +172,11 @@ SITEWISE_INLINE void sums(Vector<Real> a, Vector<Real> b, Vector<Real> c, Vector
         };
         _mm_storeu_pd(out, add((__m512d)a, (__m512d)b));
         _mm_storeu_pd(out + 2, add((__m512d)c, (__m512d)d));
-        return;
+    } else {
+        const auto half = [](__m512 u) __attribute__((always_inline)) {
+            return _mm256_add_ps(_mm512_castps512_ps256(u), _mm512_extractf32x8_ps(u, 1));
+        };
+        sums_of_eight(half((__m512)a), half((__m512)b), half((__m512)c), half((__m512)d), out);
     }
 #elif defined(__AVX2__)
     if constexpr (sizeof(Real) == 8) {
@@ -164,13 +185,15 @@ SITEWISE_INLINE void sums(Vector<Real> a, Vector<Real> b, Vector<Real> c, Vector
                       cd = _mm256_hadd_pd((__m256d)c, (__m256d)d);
         _mm256_storeu_pd(out,
                          _mm256_add_pd(_mm256_permute2f128_pd(ab, cd, 0x21), _mm256_blend_pd(ab, cd, 12)));
-        return;
+    } else {
+        sums_of_eight((__m256)a, (__m256)b, (__m256)c, (__m256)d, out);
     }
-#endif
+#else
     out[0] = sum<Real>(a);
     out[1] = sum<Real>(b);
     out[2] = sum<Real>(c);
     out[3] = sum<Real>(d);
+#endif
 }
 
 /// Bit l is set if v[l] < limit.
