@@ -193,7 +193,7 @@ struct Operator {
     __device__ void set_powers(const Block<Real>& block, Real c) {
         const ValueSlope<Real> angle = block.angles ? core::angle_of(c) : ValueSlope<Real>{};
         for (int p = 0; p < block.powers.size; ++p) {
-            const ValueSlope<Real> T = core::angular_power(block.powers[p], c, angle);
+            const ValueSlope<Real> T = core::angular_factor(block.powers[p], c, angle);
             t.power[p * warp_size + lane] = T.value;
             t.power_slope[p * warp_size + lane] = T.slope;
         }

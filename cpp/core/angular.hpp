@@ -33,40 +33,49 @@ SITEWISE_INLINE ValueSlope<V> angle_of(V c) {
     return {Math<V>::acos(limited), sine2 > Real(1e-12) ? slope : V{}};
 }
 
-/// x^n for n >= 0, by squaring
-template <class V>
-SITEWISE_INLINE V whole_power(V x, int n) {
-    V result = V{} + typename Math<V>::Real(1);
-    for (;; x *= x) {
-        if (n & 1) result *= x;
-        n >>= 1;
-        if (n == 0) return result;
+/// Sets n results to x^power for power >= 0, by squaring. Overwrites x.
+template <int n, class V>
+SITEWISE_INLINE void whole_powers(V* x, int power, V* result) {
+    const bool none = power == 0;
+    for (; power > 0 && power % 2 == 0; power /= 2)
+        for (int i = 0; i < n; ++i) x[i] *= x[i];
+    for (int i = 0; i < n; ++i) result[i] = none ? V(V{} + typename Math<V>::Real(1)) : x[i];
+    while (power /= 2) {
+        for (int i = 0; i < n; ++i) x[i] *= x[i];
+        if (power % 2 == 1)
+            for (int i = 0; i < n; ++i) result[i] *= x[i];
     }
+}
+
+/// max(1 + lambda c, 0); n2p2 also sets the function to 0 if 1 + lambda c is negative
+template <class V, class Real>
+SITEWISE_INLINE V angular_base(const Power<Real>& power, V c) {
+    const V base = Real(1) + power.lambda * c;
+    return base > Real(0) ? base : V{};
+}
+
+/// T and dT/dc of a power, from its base and base^(zeta - 1)
+template <class V, class Real>
+SITEWISE_INLINE ValueSlope<V> angular_power(const Power<Real>& power, V base, V lower) {
+    const V slope = power.lambda * power.zeta * lower;
+    return {base > Real(0) ? V(lower * base) : V{}, base > Real(0) ? slope : V{}};
 }
 
 /// T and dT/dc. `angle` is the angle of c.
 template <class V, class Real>
-SITEWISE_INLINE ValueSlope<V> angular_power(const Power<Real>& power, V c, const ValueSlope<V>& angle) {
+SITEWISE_INLINE ValueSlope<V> angular_factor(const Power<Real>& power, V c, const ValueSlope<V>& angle) {
     using Kind = typename Power<Real>::Kind;
     if (power.kind == Kind::compact) {
         const ValueSlope<V> f = compact(power.angle, angle.value);
         return {f.value, f.slope * angle.slope};
     }
-    const V base = Real(1) + power.lambda * c;
-    // n2p2 also sets the function to 0 if 1 + lambda c is negative
-    const V positive = base > Real(0) ? base : V{};
-    const V q = power.kind == Kind::whole ? whole_power(positive, power.whole - 1)
-                                          : Math<V>::pow(positive, power.zeta - 1);
-    const V slope = power.lambda * power.zeta * q;
-    return {base > Real(0) ? V(q * base) : V{}, base > Real(0) ? slope : V{}};
-}
-
-/// T alone
-template <class V, class Real>
-SITEWISE_INLINE V angular_value(const Power<Real>& power, V c, const ValueSlope<V>& angle) {
-    if (power.kind != Power<Real>::Kind::whole) return angular_power(power, c, angle).value;
-    const V base = Real(1) + power.lambda * c;
-    return whole_power(base > Real(0) ? base : V{}, power.whole);
+    const V base = angular_base(power, c);
+    V lower, x = base;
+    if (power.kind == Kind::whole)
+        whole_powers<1>(&x, power.whole - 1, &lower);
+    else
+        lower = Math<V>::pow(base, power.zeta - 1);
+    return angular_power(power, base, lower);
 }
 
 /// exp(-eta sum (r - rs)^2) over r_j, r_k and, with `triangle`, r_jk.

@@ -178,17 +178,27 @@ struct PairLoop {
         return {load(w.power + p * tile + n * L), load(w.slope + p * tile + n * L)};
     }
 
-    // Computes T and, with slopes, dT/dc of the separate powers, for vector n of the tile.
-    template <bool with_slopes>
-    SITEWISE_INLINE void powers(int n, V c) const {
-        const core::ValueSlope<V> angle = block.angles ? core::angle_of(c) : core::ValueSlope<V>{};
+    // Computes T and, with slopes, dT/dc of the separate powers, for n vectors of cosines.
+    template <bool with_slopes, int n>
+    SITEWISE_INLINE void powers(const V* c) const {
+        core::ValueSlope<V> angle[n] = {};
+        for (int v = 0; block.angles && v < n; ++v) angle[v] = core::angle_of(c[v]);
         for (int p = 0; p < block.separate; ++p) {
-            if constexpr (with_slopes) {
-                const core::ValueSlope<V> T = core::angular_power(block.powers[p], c, angle);
-                store(w.power + p * tile + n * L, T.value);
-                store(w.slope + p * tile + n * L, T.slope);
+            const Power<Real>& power = block.powers[p];
+            V base[n], x[n], y[n];
+            core::ValueSlope<V> T[n];
+            if (power.kind == Power<Real>::Kind::whole) {  // together, as each is a chain of products
+                for (int v = 0; v < n; ++v) x[v] = base[v] = core::angular_base(power, c[v]);
+                core::whole_powers<n>(x, with_slopes ? power.whole - 1 : power.whole, y);
+                for (int v = 0; v < n; ++v)
+                    T[v] = with_slopes ? core::angular_power(power, base[v], y[v])
+                                       : core::ValueSlope<V>{y[v], V{}};
             } else {
-                store(w.power + p * tile + n * L, core::angular_value(block.powers[p], c, angle));
+                for (int v = 0; v < n; ++v) T[v] = core::angular_factor(power, c[v], angle[v]);
+            }
+            for (int v = 0; v < n; ++v) {
+                store(w.power + p * tile + v * L, T[v].value);
+                if (with_slopes) store(w.slope + p * tile + v * L, T[v].slope);
             }
         }
     }
@@ -201,17 +211,8 @@ struct PairLoop {
         for (int v = 0; v < n; ++v) e[v] = load(from + v * L);
         if (!is_power) return;
         V x[n];
-        for (int v = 0; v < n; ++v) {
-            x[v] = e[v] > group.least ? e[v] : V{};
-            e[v] = broadcast(Real(1));
-        }
-        for (int power = group.power;;) {
-            if (power & 1)
-                for (int v = 0; v < n; ++v) e[v] *= x[v];
-            power >>= 1;
-            if (power == 0) return;
-            for (int v = 0; v < n; ++v) x[v] *= x[v];
-        }
+        for (int v = 0; v < n; ++v) x[v] = e[v] > group.least ? e[v] : V{};
+        core::whole_powers<n>(x, group.power, e);
     }
 
     // Calls work(Count<degree>{}) for the degree of a group's polynomial.
@@ -228,8 +229,8 @@ struct PairLoop {
             for (int n = 0; n < N; ++n) {
                 x[1][n] = load(list.c + p + n * L);
                 for (int k = 2; k <= most_degree; ++k) x[k][n] = x[k - 1][n] * x[1][n];
-                powers<false>(n, x[1][n]);
             }
+            powers<false, N>(x[1]);
             for (const Family<Real>& family : block.families) {
                 const Real* F = kept(family.kept) + p;
                 for (int q = family.first; q < family.first + family.count; ++q) {
@@ -311,8 +312,8 @@ struct PairLoop {
             for (int n = 0; n < N; ++n) {
                 g[n] = inverses(p + n * L);
                 c[n] = g[n].c;
-                powers<true>(n, c[n]);
             }
+            powers<true, N>(c);
             for (int i = 0; i < block.families.size; ++i) {
                 if (!w.live_families[i]) continue;
                 const Family<Real>& family = block.families[i];
@@ -390,7 +391,7 @@ struct PairLoop {
         for (int p = 0; p < list.size; p += L) {
             const core::Triangle<V> g = inverses(p);
             const core::PairChanges<V> d = changes(p, g);
-            powers<true>(0, g.c);
+            powers<true, 1>(&g.c);
             for (const Family<Real>& family : block.families) {
                 const Factors at = factors(family, p);
                 const auto f = core::family_change<V>(at.j, at.k, at.jk, family.triangle, d, g);
