@@ -40,7 +40,6 @@ struct PairLoop {
         return small ? lookup(table, i) : gather(table, i);
     }
     const Real* values(int envelope) const { return t.f + envelope * t.stride; }
-    const Real* slopes(int envelope) const { return t.f_slope + envelope * t.stride; }
 
     // Calls work() for each chunk of pairs, after tabulate().
     template <class Work>
