@@ -570,8 +570,16 @@ def test_a_cluster_keeps_the_environment_of_its_atom(pbc):
         free = cluster.atoms.copy()
         free.pbc = False
         np.testing.assert_allclose(functions.evaluate(free), own, atol=1e-12)
-    with pytest.raises(Error, match=r"md\.xyz: atom 7 and its neighbors within the cutoff are \d+ atoms, .* is 12"):
+    with pytest.raises(
+        Error, match=r"md\.xyz: atom 7 and its neighbors within the cutoff are \d+ atoms, .* is 12"
+    ) as no:
         cut(large, 7, 12, functions.cutoff)
+    least = int(re.search(r"expected (\d+) or more", str(no.value))[1])
+    np.testing.assert_allclose(
+        functions.evaluate(cut(large, 7, least, functions.cutoff).atoms)[0], whole[7], atol=1e-12
+    )
+    with pytest.raises(Error, match=f"is {least - 1}, expected {least} or more"):
+        cut(large, 7, least - 1, functions.cutoff)
 
 
 def test_large_frames_are_cut_before_they_are_labelled(tmp_path):
