@@ -124,7 +124,10 @@ def instruction_sets() -> list[str]:
 def reference_python(revision: str) -> str:
     """The interpreter of a build of a revision, with the packages of this one; it is made where there is none."""
     git = ["git", "-C", str(HERE)]
-    commit = subprocess.run([*git, "rev-parse", revision], capture_output=True, text=True, check=True).stdout.strip()
+    found = subprocess.run([*git, "rev-parse", "--verify", f"{revision}^{{commit}}"], capture_output=True, text=True)
+    if found.returncode:
+        sys.exit(f"--reference {revision}: {found.stderr.strip()}, expected a commit or tag")
+    commit = found.stdout.strip()
     folder = HERE.parent / "build" / "reference" / commit
     python = folder / "venv" / "bin" / "python"
     if not (folder / "built").exists():
