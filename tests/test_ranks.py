@@ -176,6 +176,9 @@ iterations = 2
 iterations = 2
 replicas = 2
 stress_weight = 3.0
+[baseline]
+atom_energies = { Si = -2000.0 }
+exact_atom_energies = true
 """,
 }
 
