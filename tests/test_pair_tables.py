@@ -237,7 +237,7 @@ def test_formats_of_lammps(tmp_path):
     ("old", "new", "message"),
     [
         ("PAIR\n", "", "has no section 'PAIR'|has no section \"PAIR\""),
-        ("N 61", "N 61 M 1 2", 'has "M", expected N, R, RSQ or FPRIME'),
+        ("N 61", "M 61", 'has "M", expected N, R, RSQ or FPRIME'),
         ("N 61", "N 61 BITMAP 3 4", 'has "BITMAP"'),
         ("N 61", "N 1", "N is 1, expected 2 to"),
         ("N 61", "N 61 R 0.9", 'lacks values of "R"'),
@@ -266,6 +266,8 @@ def test_forces_that_do_not_belong_to_the_energies():
     for wrong in (-force, 23.06 * force):
         with pytest.raises(Error, match="minus the slope of its energies is"):
             _core.PairTable(r, energy, wrong)
+    with pytest.raises(Error, match="slopes of its energies that are not finite"):
+        _core.PairTable([1.0, 1.1, 1.2], [0.0, 1e308, 0.0], [0.0] * 3)
 
 
 @pytest.mark.slow

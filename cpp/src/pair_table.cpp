@@ -85,6 +85,7 @@ PairTable::PairTable(std::vector<double> distances,
     slopes_.assign(n, 0.0);
     slopes_.front() = -forces.front();
     find_slopes(distances_, energies_, slopes_);
+    require_finite(slopes_, "slopes of its energies");
     require_consistent(distances_, slopes_, forces);
 }
 

@@ -54,6 +54,8 @@ Parameters read_parameters(const Line& line) {
     const Words& words = line.words;
     Parameters found;
     for (std::size_t i = 0; i < words.size();) {
+        if (!contains({"N", "R", "RSQ", "FPRIME"}, words[i]))
+            line.place.fail("has " + quoted(words[i]) + ", expected N, R, RSQ or FPRIME");
         const std::size_t values = words[i] == "N" ? 1 : 2;
         if (i + values >= words.size()) line.place.fail("lacks values of " + quoted(words[i]));
         const auto number = [&](std::size_t k) { return parse_number(words[i + k], line.place); };
@@ -69,8 +71,6 @@ Parameters read_parameters(const Line& line) {
             if (!(found.low > 0.0 && found.low < found.high))
                 line.place.fail(words[i] + " has " + words[i + 1] + " and " + words[i + 2] +
                                 ", expected a positive distance and a longer one");
-        } else if (words[i] != "FPRIME") {
-            line.place.fail("has " + quoted(words[i]) + ", expected N, R, RSQ or FPRIME");
         }
         i += values + 1;
     }
