@@ -328,11 +328,8 @@ class TwoAtoms:
     def statistics(self, structures):
         return [np.array([getattr(self.values, name)(axis=0) for name in ("min", "max", "mean", "std")])]
 
-    def features(self, structure):
-        return self.values
-
-    def species(self, structure):
-        return np.zeros(2, dtype=np.int32)
+    def each(self, function, structures):
+        return [function(self.values, np.zeros(2, dtype=np.int32))]
 
 
 def test_constancy_is_relative_to_the_larger_bound():
