@@ -7,17 +7,13 @@ template <class Real>
 void Model<Real>::load(const SymmetryFunctions& functions,
                        const std::vector<const Potential*>& members,
                        cudaStream_t stream) {
-    const std::uint64_t id = functions.elements() ? PlanAccess::plan<Real>(functions, 0).id : 0;
-    if (!functions_ || id != made_of_)
-        functions_ = std::make_unique<SymmetryFunctions>(PlanAccess::of_pairs(functions));
-    made_of_ = id;
     width_ = static_cast<int>(functions.max_count());
     packet_.pack(
         [&](Packet& packet) {
             plans_.clear();
             members_.clear();
             for (int e = 0; e < functions.elements(); ++e)
-                plans_.push_back(to_device(PlanAccess::plan<Real>(*functions_, e), packet));
+                plans_.push_back(to_device(PlanAccess::plan<Real>(functions, e), packet));
             for (const Potential* potential : members)
                 for (int e = 0; e < functions.elements(); ++e)
                     members_.push_back(pack(*potential, e, packet));

@@ -2,7 +2,7 @@
 
 // Potentials on the device.
 
-#include <memory>
+#include <vector>
 
 #include "columns.cuh"
 #include "network_of.hpp"
@@ -39,8 +39,6 @@ public:
 private:
     static Member pack(const Potential& potential, int element, Packet& packet);
 
-    std::unique_ptr<SymmetryFunctions> functions_;  // without moments
-    std::uint64_t made_of_ = 0;
     int width_ = 0;
     Packet packet_;
     std::vector<DevicePlan<Real>> plans_;

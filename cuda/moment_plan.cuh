@@ -12,14 +12,16 @@
 
 namespace sitewise::cuda {
 
-/// x^of[0] y^of[1] z^of[2]
-struct Exponents {
-    int of[3];
+/// A monomial of the unit vector is its parent times a coordinate, and its derivative by each coordinate is
+/// an exponent times a lower monomial.
+struct Monomial {
+    int exponent[3], lower[3], parent, axis;
 };
 
-/// The moments of a shell: the monomials [first, first + count), in nodes from `node` on
+/// The moments of a shell: the monomials [first, first + count), in nodes from `node` on, and the node of the
+/// sum of R^2, -1 if none is needed
 struct MomentRange {
-    int shell, element, node, first, count;
+    int shell, element, node, first, count, square;
 };
 
 /// Polynomials whose nodes are sorted into levels, in which none needs another. Level 0 are the inputs.
@@ -27,7 +29,7 @@ template <class Real>
 struct MomentPlan {
     Span<MomentRange> moments;
     Span<ShellUse<Real>> shells;
-    Span<Exponents> monomials;  // in the order of monomial_number()
+    Span<Monomial> monomials;  // in the order of monomial_number(), up to the highest power
     int inputs, nodes;
     Span<Product<Real>> products;
     Span<int> ends;            // of the products of each node from `inputs` on
@@ -47,10 +49,14 @@ void move_to_device(Span<T>& span, Packet& packet) {
     span.data = packet.add(span.data, static_cast<std::size_t>(span.size));
 }
 
-inline std::vector<Exponents> all_monomials() {
+inline std::vector<Monomial> monomials_of(int order) {
     const Monomials<most_order> table;
-    std::vector<Exponents> all;
-    for (const auto& e : table.exponent) all.push_back({{e[0], e[1], e[2]}});
+    std::vector<Monomial> all;
+    for (int c = 0; c < monomials_up_to(order); ++c)
+        all.push_back({{table.exponent[c][0], table.exponent[c][1], table.exponent[c][2]},
+                       {table.lower[c][0], table.lower[c][1], table.lower[c][2]},
+                       table.parent[c],
+                       table.axis[c]});
     return all;
 }
 
@@ -90,7 +96,14 @@ void add_uses(const Polynomials<Real>& p, MomentPlan<Real>& plan, Packet& packet
     plan.use_ends = on_device(ends, packet);
 }
 
-/// From a plan on the host that computes type 9 from pairs, so that it has no squares
+template <class Real>
+int square_of(const ElementPlan<Real>& plan, const Moment& m) {
+    for (const Square& s : plan.squares)
+        if (s.shell == m.shell && s.element == m.element) return s.node;
+    return -1;
+}
+
+/// From a plan on the host
 template <class Real>
 MomentPlan<Real> moment_plan(const ElementPlan<Real>& plan, Packet& packet) {
     const Polynomials<Real>& p = plan.polynomials;
@@ -98,10 +111,11 @@ MomentPlan<Real> moment_plan(const ElementPlan<Real>& plan, Packet& packet) {
                             p.ends, {},        {}, {},       p.outputs};
     std::vector<MomentRange> moments;
     for (const Moment& m : plan.moments)
-        moments.push_back({m.shell, m.element, m.node, monomials_up_to(m.order - 2), top_monomials(m.order)});
+        moments.push_back({m.shell, m.element, m.node, monomials_up_to(m.order - 2), top_monomials(m.order),
+                           square_of(plan, m)});
     result.moments = on_device(moments, packet);
     move_to_device(result.shells, packet);
-    result.monomials = on_device(all_monomials(), packet);
+    result.monomials = on_device(monomials_of(plan.order), packet);
     move_to_device(result.products, packet);
     move_to_device(result.ends, packet);
     result.levels = on_device(ends_of_levels(p), packet);

@@ -1,49 +1,18 @@
 #pragma once
 
 // The contractions of moments of one atom, computed by one warp: sums over neighbours, and polynomials in
-// them.
+// them. The neighbours come in tiles of one for each lane, whose monomials are tabulated in shared memory.
 
 #include "moment_plan.cuh"
 #include "warp.cuh"
 
 namespace sitewise::cuda {
 
-/// x^n
-template <class Real>
-__device__ Real whole_power(Real x, int n) {
-    Real value = 1;
-    for (int i = 0; i < n; ++i) value *= x;
-    return value;
-}
-
-/// Monomials of the unit vector of a neighbour
-template <class Real>
-struct UnitVector {
-    Real u[3];
-
-    __device__ Real value(const Exponents& e) const {
-        return whole_power(u[0], e.of[0]) * whole_power(u[1], e.of[1]) * whole_power(u[2], e.of[2]);
-    }
-    /// The derivative by component a
-    __device__ Real derivative(const Exponents& e, int a) const {
-        const int p = e.of[a], b = (a + 1) % 3, c = (a + 2) % 3;
-        if (p == 0) return 0;
-        return Real(p) * whole_power(u[a], p - 1) * whole_power(u[b], e.of[b]) * whole_power(u[c], e.of[c]);
-    }
-};
-
 /// Op is the warp's view of the atom, with its tables.
 template <class Real, class Op>
 struct MomentOperator {
     const MomentPlan<Real>& plan;
     const Op& op;
-
-    /// The nodes of all functions
-    __device__ void compute() const {
-        if (op.lane == 0) op.t.nodes[0] = 1;
-        sum_neighbors(op.t.nodes, [&](int k, const Exponents& e) { return op.t.R[k] * unit_of(k).value(e); });
-        sum_products(op.t.nodes, [&](const Product<Real>& p) { return op.t.nodes[p.a] * op.t.nodes[p.b]; });
-    }
 
     /// Calls set(output, G).
     template <class Set>
@@ -56,26 +25,12 @@ struct MomentOperator {
     /// Adds to the gradients of the neighbours, from u = dE/dG.
     __device__ void vjp(const Real* u) const {
         compute();
-        for (int node = op.lane; node < plan.nodes; node += warp_size) op.t.bar[node] = 0;
-        __syncwarp();
-        if (op.lane == 0)
-            for (const NodeOutput& o : plan.outputs) op.t.bar[o.node] += u[o.output];
-        __syncwarp();
-        for (int level = plan.levels.size - 2; level >= 0; --level) {
-            for_each_node(level, [&](int node) {
-                Real total = op.t.bar[node];
-                for (int q = node == 0 ? 0 : plan.use_ends[node - 1]; q < plan.use_ends[node]; ++q) {
-                    const Product<Real>& p = plan.uses[q];
-                    total += p.weight * op.t.bar[p.a] * op.t.nodes[p.b];
-                }
-                op.t.bar[node] = total;
+        set_bars(u);
+        for (int tile = 0; tile < op.neighbors(); tile += warp_size) {
+            set_monomials(tile);
+            for_each_moment(tile, [&](const MomentRange& moment, const Range& range) {
+                add_gradient(moment, range, tile);
             });
-            __syncwarp();
-        }
-        for (const MomentRange& moment : plan.moments) {
-            tabulate(moment);
-            for (int k = begin_of(moment) + op.lane; k < end_of(moment); k += warp_size)
-                add_gradient(moment, k);
         }
         __syncwarp();
     }
@@ -84,8 +39,21 @@ struct MomentOperator {
     template <class Set>
     __device__ void jvp(const Set& set) const {
         compute();
-        if (op.lane == 0) op.t.bar[0] = 0;
-        sum_neighbors(op.t.bar, [&](int k, const Exponents& e) { return change(k, e); });
+        clear(op.t.bar, 0);
+        for (int tile = 0; tile < op.neighbors(); tile += warp_size) {
+            set_monomials(tile);
+            for_each_moment(tile, [&](const MomentRange& moment, const Range& range) {
+                set_changes(range, tile);
+                add_moments(moment, range, op.t.R_slope, op.t.bar);
+                add_square(moment, range, op.t.bar,
+                           [&](int k) { return Real(2) * op.t.R[k] * op.t.R_slope[k]; });
+            });
+            differentiate_monomials(tile);
+            for_each_moment(tile, [&](const MomentRange& moment, const Range& range) {
+                add_moments(moment, range, op.t.R, op.t.bar);
+            });
+        }
+        __syncwarp();
         sum_products(op.t.bar, [&](const Product<Real>& p) {
             return op.t.bar[p.a] * op.t.nodes[p.b] + op.t.nodes[p.a] * op.t.bar[p.b];
         });
@@ -96,37 +64,162 @@ struct MomentOperator {
 private:
     struct Range {
         int begin, end;
+
+        __device__ int size() const { return end - begin; }
     };
 
-    __device__ int begin_of(const MomentRange& moment) const {
-        return moment.element == every_element ? 0 : op.t.first[moment.element];
-    }
-    __device__ int end_of(const MomentRange& moment) const {
-        return moment.element == every_element ? op.neighbors() : op.end_of(moment.element);
+    // The nodes of all functions
+    __device__ void compute() const {
+        clear(op.t.nodes, 1);
+        for (int tile = 0; tile < op.neighbors(); tile += warp_size) {
+            set_monomials(tile);
+            for_each_moment(tile, [&](const MomentRange& moment, const Range& range) {
+                add_moments(moment, range, op.t.R, op.t.nodes);
+                add_square(moment, range, op.t.nodes, [&](int k) { return op.t.R[k] * op.t.R[k]; });
+            });
+        }
+        __syncwarp();
+        sum_products(op.t.nodes, [&](const Product<Real>& p) { return op.t.nodes[p.a] * op.t.nodes[p.b]; });
     }
 
-    // Sets the components of the moments, sums of term(neighbour, exponents).
-    template <class Term>
-    __device__ void sum_neighbors(Real* components, const Term& term) const {
-        for (const MomentRange& moment : plan.moments) {
-            tabulate(moment);
-            for_each_component(moment, [&](int node, const Exponents& e) {
-                Real total = 0;
-                for (int k = begin_of(moment); k < end_of(moment); ++k) total += term(k, e);
-                components[node] = total;
-            });
+    // Sets node 0, and the moments and squares to 0.
+    __device__ void clear(Real* nodes, Real constant) const {
+        for (int node = op.lane; node < plan.inputs; node += warp_size)
+            nodes[node] = node == 0 ? constant : 0;
+    }
+
+    // -- the tables of a tile, neighbours from `tile` on ------------------------------------------------
+
+    __device__ Real& monomial(int c, int k) const { return op.t.monomials[c * (warp_size + 1) + k]; }
+
+    __device__ void set_monomials(int tile) const {
+        __syncwarp();
+        const int k = tile + op.lane;
+        if (k < op.neighbors()) {
+            const Real ir = op.t.inverse_r[k], x = op.t.x[k] * ir, y = op.t.y[k] * ir, z = op.t.z[k] * ir;
+            monomial(0, op.lane) = 1;
+            for (int c = 1; c < plan.monomials.size; ++c) {
+                const Monomial& m = plan.monomials[c];
+                monomial(c, op.lane) = monomial(m.parent, op.lane) * (m.axis == 0 ? x : m.axis == 1 ? y : z);
+            }
         }
         __syncwarp();
     }
 
-    // Sets the nodes behind the components, weighted sums of term(product), level by level.
+    // Replaces the monomials by their changes along the direction; those of lower powers are needed last.
+    __device__ void differentiate_monomials(int tile) const {
+        __syncwarp();
+        const int k = tile + op.lane;
+        if (k < op.neighbors()) {
+            const Real ir = op.t.inverse_r[k], along = op.along(k, k) * ir * ir;
+            const Real x = ir * (op.t.gx[k] - along * op.t.x[k]), y = ir * (op.t.gy[k] - along * op.t.y[k]),
+                       z = ir * (op.t.gz[k] - along * op.t.z[k]);
+            for (int c = plan.monomials.size - 1; c >= 0; --c) {
+                const Monomial& m = plan.monomials[c];
+                monomial(c, op.lane) = Real(m.exponent[0]) * x * monomial(m.lower[0], op.lane) +
+                                       Real(m.exponent[1]) * y * monomial(m.lower[1], op.lane) +
+                                       Real(m.exponent[2]) * z * monomial(m.lower[2], op.lane);
+            }
+        }
+        __syncwarp();
+    }
+
+    // Calls visit(moment, range) for the moments that have neighbours in the tile, with their shell
+    // tabulated. The range and all tables are counted from the beginning of the tile.
+    template <class Visit>
+    __device__ void for_each_moment(int tile, const Visit& visit) const {
+        for (const MomentRange& moment : plan.moments) {
+            const bool all = moment.element == every_element;
+            const int begin = all ? 0 : op.t.first[moment.element],
+                      end = all ? op.neighbors() : op.end_of(moment.element);
+            const Range range{begin < tile ? 0 : begin - tile,
+                              end < tile + warp_size ? end - tile : warp_size};
+            if (range.begin >= range.end) continue;
+            set_shell(moment, tile);
+            visit(moment, range);
+        }
+    }
+
+    __device__ void set_shell(const MomentRange& moment, int tile) const {
+        __syncwarp();
+        const int k = tile + op.lane;
+        for (const ShellUse<Real>& use : plan.shells) {
+            if (use.shell != moment.shell || k < op.t.first[use.element] || k >= op.end_of(use.element) ||
+                (moment.element != every_element && moment.element != use.element))
+                continue;
+            const auto g = op.shell_of(use.shell, k);
+            op.t.R[op.lane] = use.weight * g.value;
+            op.t.R_slope[op.lane] = use.weight * g.slope;
+        }
+        __syncwarp();
+    }
+
+    // Replaces the shell's slopes by its changes along the direction.
+    __device__ void set_changes(const Range& range, int tile) const {
+        if (op.lane >= range.begin && op.lane < range.end)
+            op.t.R_slope[op.lane] *= op.along(tile + op.lane, tile + op.lane);
+        __syncwarp();
+    }
+
+    // -- sums -------------------------------------------------------------------------------------------
+
+    // Deals n items out to lanes. If they are few, a part of the work on each goes to another lane.
+    struct Deal {
+        int item, part, parts;
+
+        __device__ Deal(int n, int lane) : item(lane), part(0), parts(1) {
+            if (n >= warp_size) return;
+            parts = warp_size / n;
+            part = lane / n;
+            item = lane % n;
+        }
+        __device__ bool idle() const { return part >= parts; }
+    };
+
+    // The sum over the parts of n items, in the lane of the first part
+    __device__ static Real sum_parts(const Deal& deal, int n, Real value) {
+        Real sum = value;
+        for (int part = 1; part < deal.parts; ++part) sum += __shfl_down_sync(all_lanes, value, part * n);
+        return sum;
+    }
+
+    // Adds the sums of factor * monomial to the moment's nodes.
+    __device__ void add_moments(const MomentRange& moment,
+                                const Range& range,
+                                const Real* factor,
+                                Real* nodes) const {
+        const Deal deal(moment.count, op.lane);
+        for (int first = 0; first < moment.count; first += warp_size) {
+            const int c = first + deal.item;
+            Real total = 0;
+            if (c < moment.count && !deal.idle())
+                for (int k = range.begin + deal.part; k < range.end; k += deal.parts)
+                    total += factor[k] * monomial(moment.first + c, k);
+            total = sum_parts(deal, moment.count, total);
+            if (c < moment.count && deal.part == 0) nodes[moment.node + c] += total;
+        }
+    }
+
+    // Adds the sum of term(neighbour) to the node of the shell's square.
+    template <class Term>
+    __device__ void add_square(const MomentRange& moment,
+                               const Range& range,
+                               Real* nodes,
+                               const Term& term) const {
+        if (moment.square < 0) return;
+        const bool mine = op.lane >= range.begin && op.lane < range.end;
+        const Real total = warp_sum(mine ? term(op.lane) : Real(0));
+        if (op.lane == 0) nodes[moment.square] += total;
+    }
+
+    // Sets the nodes behind the moments, weighted sums of term(product), level by level.
     template <class Term>
     __device__ void sum_products(Real* nodes, const Term& term) const {
         for (int level = 1; level < plan.levels.size; ++level) {
             for_each_node(level, [&](int node) {
-                const Range products = products_of(node);
+                const int k = node - plan.inputs;
                 Real total = 0;
-                for (int q = products.begin; q < products.end; ++q)
+                for (int q = k == 0 ? 0 : plan.ends[k - 1]; q < plan.ends[k]; ++q)
                     total += plan.products[q].weight * term(plan.products[q]);
                 nodes[node] = total;
             });
@@ -134,73 +227,62 @@ private:
         }
     }
 
-    // The shell's values for the moment's neighbours
-    __device__ void tabulate(const MomentRange& moment) const {
-        __syncwarp();
-        for (const ShellUse<Real>& use : plan.shells) {
-            if (use.shell != moment.shell ||
-                (moment.element != every_element && moment.element != use.element))
-                continue;
-            for (int k = op.t.first[use.element] + op.lane; k < op.end_of(use.element); k += warp_size) {
-                const auto g = op.shell_of(use.shell, k);
-                op.t.R[k] = use.weight * g.value;
-                op.t.R_slope[k] = use.weight * g.slope;
-            }
-        }
-        __syncwarp();
-    }
-
-    __device__ UnitVector<Real> unit_of(int k) const {
-        const Real ir = op.t.inverse_r[k];
-        return {{op.t.x[k] * ir, op.t.y[k] * ir, op.t.z[k] * ir}};
-    }
-
-    // Calls visit(node, exponents) for the moment's components; each has one lane.
-    template <class Visit>
-    __device__ void for_each_component(const MomentRange& moment, const Visit& visit) const {
-        for (int c = op.lane; c < moment.count; c += warp_size)
-            visit(moment.node + c, plan.monomials[moment.first + c]);
-    }
-
-    // Calls visit(node) for the nodes of a level, of which none needs another; each has one lane.
+    // Calls visit(node) for the nodes of a level, of which none needs another; each has one lane. Node 0 is
+    // constant and left out.
     template <class Visit>
     __device__ void for_each_node(int level, const Visit& visit) const {
-        for (int node = (level == 0 ? 0 : plan.levels[level - 1]) + op.lane; node < plan.levels[level];
+        for (int node = (level == 0 ? 1 : plan.levels[level - 1]) + op.lane; node < plan.levels[level];
              node += warp_size)
             visit(node);
     }
 
-    __device__ Range products_of(int node) const {
-        const int k = node - plan.inputs;
-        return {k == 0 ? 0 : plan.ends[k - 1], plan.ends[k]};
-    }
+    // -- the gradient -----------------------------------------------------------------------------------
 
-    __device__ void add_gradient(const MomentRange& moment, int k) const {
-        const UnitVector<Real> unit = unit_of(k);
-        Real radial = 0, by[3] = {};
-        for (int c = 0; c < moment.count; ++c) {
-            const Exponents& e = plan.monomials[moment.first + c];
-            const Real bar = op.t.bar[moment.node + c];
-            radial += bar * unit.value(e);
-            for (int a = 0; a < 3; ++a) by[a] += bar * unit.derivative(e, a);
+    // Sets dE/d(node) of all nodes.
+    __device__ void set_bars(const Real* u) const {
+        for (int node = op.lane; node < plan.nodes; node += warp_size) op.t.bar[node] = 0;
+        __syncwarp();
+        if (op.lane == 0)
+            for (const NodeOutput& o : plan.outputs) op.t.bar[o.node] += u[o.output];
+        __syncwarp();
+        for (int level = plan.levels.size - 2; level >= 0; --level) {
+            for_each_node(level, [&](int node) {
+                Real total = op.t.bar[node];
+                for (int q = plan.use_ends[node - 1]; q < plan.use_ends[node]; ++q) {
+                    const Product<Real>& p = plan.uses[q];
+                    total += p.weight * op.t.bar[p.a] * op.t.nodes[p.b];
+                }
+                op.t.bar[node] = total;
+            });
+            __syncwarp();
         }
-        radial *= op.t.R_slope[k];
-        const Real along = by[0] * unit.u[0] + by[1] * unit.u[1] + by[2] * unit.u[2];
-        const Real factor = op.t.R[k] * op.t.inverse_r[k];
-        op.t.gx[k] += radial * op.t.x[k] + factor * (by[0] - along * unit.u[0]);
-        op.t.gy[k] += radial * op.t.y[k] + factor * (by[1] - along * unit.u[1]);
-        op.t.gz[k] += radial * op.t.z[k] + factor * (by[2] - along * unit.u[2]);
     }
 
-    // Of R times a monomial
-    __device__ Real change(int k, const Exponents& e) const {
-        const UnitVector<Real> unit = unit_of(k);
-        const Real v[3] = {op.t.gx[k], op.t.gy[k], op.t.gz[k]};
-        const Real along = unit.u[0] * v[0] + unit.u[1] * v[1] + unit.u[2] * v[2];  // dr
-        Real by = 0;
-        for (int a = 0; a < 3; ++a) by += unit.derivative(e, a) * (v[a] - along * unit.u[a]);
-        return op.t.inverse_r[k] * op.t.R[k] * by +
-               op.t.R_slope[k] * along / op.t.inverse_r[k] * unit.value(e);
+    __device__ void add_gradient(const MomentRange& moment, const Range& range, int tile) const {
+        const Deal deal(range.size(), op.lane);
+        const int at = range.begin + deal.item, k = tile + at;
+        Real slope = 0, x = 0, y = 0,
+             z = 0;  // of the monomials' sum: factor of dR/dr, and by the unit vector
+        for (int c = deal.part; c < moment.count && !deal.idle(); c += deal.parts) {
+            const Monomial& m = plan.monomials[moment.first + c];
+            const Real bar = op.t.bar[moment.node + c];
+            slope += bar * monomial(moment.first + c, at);
+            x += bar * Real(m.exponent[0]) * monomial(m.lower[0], at);
+            y += bar * Real(m.exponent[1]) * monomial(m.lower[1], at);
+            z += bar * Real(m.exponent[2]) * monomial(m.lower[2], at);
+        }
+        slope = sum_parts(deal, range.size(), slope);
+        x = sum_parts(deal, range.size(), x);
+        y = sum_parts(deal, range.size(), y);
+        z = sum_parts(deal, range.size(), z);
+        if (deal.part > 0) return;
+        if (moment.square >= 0) slope += Real(2) * op.t.bar[moment.square] * op.t.R[at];
+        const Real ir = op.t.inverse_r[k], factor = op.t.R[at] * ir;
+        const Real along = (x * op.t.x[k] + y * op.t.y[k] + z * op.t.z[k]) * ir;
+        const Real radial = slope * op.t.R_slope[at] - factor * along * ir;
+        op.t.gx[k] += radial * op.t.x[k] + factor * x;
+        op.t.gy[k] += radial * op.t.y[k] + factor * y;
+        op.t.gz[k] += radial * op.t.z[k] + factor * z;
     }
 };
 

@@ -17,7 +17,6 @@ struct DevicePlan {
     int powers = 0, members = 0, nodes = 0;
 };
 
-/// For a plan that computes from pairs what it can.
 template <class Real>
 DevicePlan<Real> to_device(ElementPlan<Real> plan, Packet& packet) {
     DevicePlan<Real> result;

@@ -15,8 +15,8 @@ using ValueSlope = core::ValueSlope<V>;
 // The sizes of a warp's tables, used by host and device.
 struct Shape {
     int neighbors, elements, envelopes, outputs, powers, members;
-    int queue;                    // 0 in kernels without pairs
-    int nodes, moment_neighbors;  // 0 in kernels without moments
+    int queue;             // 0 in kernels without pairs
+    int nodes, monomials;  // 0 in kernels without moments
 };
 
 // The environment of one atom in shared memory, owned by one warp: neighbours within the cutoff sorted by
@@ -30,7 +30,8 @@ struct Tables {
     Real *power, *power_slope;    // [powers][lane]
     Real* sums;                   // [members][lane]
     Real *nodes, *bar;            // [nodes] of moments; dE/d(node), or changes along the direction
-    Real *R, *R_slope;            // [moment_neighbors] of one shell, and (dR/dr)/r
+    Real* monomials;              // [monomials][lane], with a column of padding
+    Real *R, *R_slope;            // [lane] of one shell, and (dR/dr)/r
     int* order;                   // [neighbors], entry of the list
     int *first, *count;           // [elements]
     int* queue;                   // pairs that wait for a lane, a ring
@@ -54,8 +55,9 @@ SITEWISE_HOST_DEVICE Real* lay_out(const Shape& s, Real* at, Tables<Real>& t) {
     take(t.sums, static_cast<std::size_t>(s.members) * warp_size);
     take(t.nodes, s.nodes);
     take(t.bar, s.nodes);
-    take(t.R, s.moment_neighbors);
-    take(t.R_slope, s.moment_neighbors);
+    take(t.monomials, static_cast<std::size_t>(s.monomials) * (warp_size + 1));
+    take(t.R, s.monomials > 0 ? warp_size : 0);
+    take(t.R_slope, s.monomials > 0 ? warp_size : 0);
     int* integers = reinterpret_cast<int*>(at);
     t.order = integers;
     t.first = t.order + s.neighbors;
@@ -572,8 +574,8 @@ Shape shape_of_pairs(const DevicePlan<Real>& plan, const List<Real>& list, int m
 
 template <class Real>
 Shape shape_of_moments(const DevicePlan<Real>& plan, const List<Real>& list) {
-    return {list.widest, plan.plan.elements, plan.plan.envelopes.size, plan.plan.outputs, 0, 0, 0,
-            plan.nodes,  list.widest};
+    return {list.widest, plan.plan.elements, plan.plan.envelopes.size,   plan.plan.outputs, 0, 0,
+            0,           plan.nodes,         plan.moments.monomials.size};
 }
 
 }  // namespace

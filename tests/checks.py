@@ -209,12 +209,12 @@ def random_potential(seed=RNG_SEED, cutoff=4.3, functions=None, device="cpu", **
     return potential
 
 
-def silicon_potential(seed=RNG_SEED):
+def silicon_potential(seed=RNG_SEED, functions=None):
     """Make a small random potential for Si alone."""
     make = _core.SymmetryFunction
-    functions = [make(2, 0, 0, eta=eta, cutoff=5.0) for eta in (0.05, 0.5, 2.0)]
-    functions += [make(3, 0, 0, 0, eta=0.02, lambda_=lam, zeta=2, cutoff=5.0) for lam in (-1, 1)]
-    plan = _core.SymmetryFunctions(1, functions)
+    few = [make(2, 0, 0, eta=eta, cutoff=5.0) for eta in (0.05, 0.5, 2.0)]
+    few += [make(3, 0, 0, 0, eta=0.02, lambda_=lam, zeta=2, cutoff=5.0) for lam in (-1, 1)]
+    plan = _core.SymmetryFunctions(1, functions or few)
     n = plan.count(0)
     scaling = _core.Scaling("minmax", -1.0, 1.0, [np.outer([0.0, 4.0, 2.0, 1.0], np.ones(n))])
     network = _core.Network([n, 6, 1], "tl")

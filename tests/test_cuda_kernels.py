@@ -18,6 +18,7 @@ import toolkit
 from bugs import BUGS, Bug
 from checks import silicon_potential
 from ptx import arithmetic
+from sitewise import SymmetryFunctions
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -166,22 +167,21 @@ def test_a_bug_in_the_interpreter_is_noticed(compiled, recordings, monkeypatch, 
 # ---- lanes
 
 
-def test_lanes_have_pairs(compiled, plain, tmp_path):
-    """The loops over pairs leave few lanes of a warp idle, although most pairs are beyond the cutoffs."""
-    silicon_potential().save(str(tmp_path / "potential"))
+@pytest.mark.parametrize(("preset", "loops"), [(None, "atoms"), ("fast", "moments")])
+def test_lanes_have_work(compiled, plain, tmp_path, preset, loops):
+    """Few lanes of a warp are idle, although most pairs are beyond the cutoffs and moments have few components."""
+    functions = SymmetryFunctions.preset(preset, ["Si"]).of("Si") if preset else None
+    silicon_potential(functions=functions).save(str(tmp_path / "potential"))
     step = plain.builder.compile(Path(__file__).parents[1] / "benchmarks" / "cuda_step.cpp")
     program, recording = plain.link("cuda_step", cuda_step=step), tmp_path / "recording"
     arguments = ("gradient", str(tmp_path / "potential"), "1", "1", "float64", "1", "1", "1")
     assert plain.complaint(program, *arguments, HOSTEXEC_RECORD=str(recording)) == ""
     replay = ptx.Replay(next(iter(compiled.modules.values())))
     list(replay.run(recording))
-    idle = {
-        toolkit.readable([name])[0]: 1 - c.flops("f64") / c.slots("f64")
-        for name, c in replay.counts.items()
-        if c.flops("f64")
-    }
-    for name in ("evaluate_atoms<double>", "vjp_atoms<double>", "jvp_atoms<double>"):
-        assert idle[name] < MOST_IDLE, (name, idle[name])
+    counts = {toolkit.readable([name])[0]: counts for name, counts in replay.counts.items()}
+    for operator in ("evaluate", "vjp", "jvp"):
+        kernel = counts[f"{operator}_{loops}<double>"]
+        assert 1 - kernel.flops("f64") / kernel.slots("f64") < MOST_IDLE, operator
 
 
 # ---- planted bugs

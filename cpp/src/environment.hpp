@@ -141,8 +141,6 @@ std::vector<EnvironmentOf<Real>>& environments_of_thread() {
 struct PlanAccess {
     template <class Real>
     static const ElementPlan<Real>& plan(const SymmetryFunctions& functions, int element);
-    /// The same functions, computed from pairs where they can be.
-    static SymmetryFunctions of_pairs(const SymmetryFunctions& functions);
 };
 
 }  // namespace sitewise

@@ -94,13 +94,6 @@ const ElementPlan<float>& PlanAccess::plan(const SymmetryFunctions& functions, i
     return functions.plan_->float32[element].plan;
 }
 
-SymmetryFunctions PlanAccess::of_pairs(const SymmetryFunctions& functions) {
-    const SymmetryFunctions::Plan& plan = *functions.plan_;
-    std::vector<SymmetryFunction> all;
-    for (const auto& list : plan.functions) all.insert(all.end(), list.begin(), list.end());
-    return {static_cast<int>(plan.functions.size()), all, plan.cutoff, plan.atomic_numbers, Moments::never};
-}
-
 // -- the operators -------------------------------------------------------------------------------------
 
 struct Environment::Memory {

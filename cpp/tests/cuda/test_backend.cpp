@@ -61,7 +61,7 @@ std::vector<SymmetryFunction> functions(bool small) {
     for (int center : {0, 1}) {
         for (const SymmetryFunction& f : contractions(center, small)) all.push_back(f);
         for (int type : types)
-            for (int shape = 0; shape < (small ? 2 : 4); ++shape) {
+            for (int shape = small ? 1 : 0; shape < (small ? 3 : 4); ++shape) {
                 SymmetryFunction f;
                 f.type = type;
                 f.center = center;
@@ -90,7 +90,7 @@ double range(const SymmetryFunction& f) {
 }
 
 Potential potential(bool small, Cutoff cutoff = {}) {
-    const SymmetryFunctions set(2, functions(small), cutoff, {8, 14});
+    const SymmetryFunctions set(2, functions(small), cutoff, {8, 14}, Moments::always);
     std::vector<FeatureStatistics> statistics;
     std::vector<Network> networks;
     for (int e : {0, 1}) {
