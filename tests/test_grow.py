@@ -24,6 +24,7 @@ from sitewise.growing import page
 from sitewise.growing.choice import at_random, held_out, new_ones
 from sitewise.growing.cut import cut
 from sitewise.growing.explore import explored, first_copies
+from sitewise.growing.grow import of_another_method
 from sitewise.growing.oracles import labelled_by
 from sitewise.growing.settings import Explore
 from sitewise.progress import Reporter
@@ -523,6 +524,17 @@ def test_an_oracle_of_another_method_is_refused(tmp_path):
     run.write_text("[data]\ntrain = 'data.xyz'\n" + run.read_text().replace(', "slab.xyz"', ""))
     with pytest.raises(Error, match=r"round-0/labels\.xyz: all energies differ by 10\d eV/atom or more"):
         grow(run, tmp_path / "out", QUIET)
+
+
+def test_large_errors_that_scatter_are_no_other_method():
+    cells = [bulk("Cu"), bulk("Au"), Atoms("CuAu", [[0, 0, 0], [0, 0, 2.5]])] * 3
+    fresh = Dataset(Structure(atoms, 0.0, None, None, "", "") for atoms in cells)
+    references, small = np.array([1300.0, 900.0, 1100.0] * 3), np.full(9, 0.01)
+    assert of_another_method(references, small, fresh)
+    assert not of_another_method(references * 1e-4, small, fresh)
+    assert not of_another_method(references, np.full(9, 400.0), fresh)
+    nonsense = np.array([0.7, 6.0, 2.0, 1.0, 3.0, 0.9, 4.0, 1.2, 2.5])
+    assert not of_another_method(nonsense, small, fresh)
 
 
 def test_an_element_without_labels_is_refused(tmp_path):

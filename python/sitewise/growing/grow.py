@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import BaseCalculator
 
 SETTINGS, SUMMARY, POTENTIAL, FIRST = "settings.json", "grown.json", "potential", "first"
-UNLIKE, TIMES = 0.3, 5.0  # eV/atom, and error bars, beyond which all labels are of another method
+UNLIKE, TIMES = 0.3, 5.0  # eV/atom, and error bars, beyond which all errors of labels of another method are
+ALIKE = 0.2  # part of such errors that their elements may leave unexplained
 AGAIN = 2.0  # times as many labels, from which on a potential starts anew
 CHOICE = 4  # times a batch, the number of structures that a round chooses from, if trajectories give as many
 End = Literal["determined", "labels", "rounds", "hours", "nothing new", "waiting"]
@@ -192,6 +193,26 @@ def enlargement(fresh: Fresh | None) -> float:
     smaller: fresh labels are few, too.
     """
     return float(np.maximum(1.0, fresh.energy_rmse / fresh.energy_bar)) if fresh and fresh.energy_bar else 1.0
+
+
+def of_another_method(errors: Floats, bars: Floats, fresh: Dataset) -> bool:
+    """Return whether fresh labels are of another method than the data: all errors are large, and alike.
+
+    They are alike if a difference for each element explains them. The errors of structures far from the data are large,
+    too, but scattered.
+
+    Parameters
+    ----------
+    errors, bars
+        Of the energy of each structure [s], eV/atom.
+    fresh
+        The structures.
+    """
+    if np.abs(errors).min() <= max(UNLIKE, TIMES * float(bars.max())):
+        return False
+    fractions = np.array([[np.mean(s.atoms.symbols == symbol) for symbol in fresh.elements] for s in fresh])
+    scattered = errors - fractions @ np.linalg.lstsq(fractions, errors, rcond=None)[0]
+    return bool(np.linalg.norm(scattered) < ALIKE * np.linalg.norm(errors))
 
 
 class _Growth:
@@ -493,8 +514,8 @@ class _Round:
             energies.append([(found.energy - s.energy) / len(s.atoms), own.energy / len(s.atoms)])
             forces.append(np.stack([(found.forces - s.forces).ravel(), own.forces.ravel()]))
         of_energies, of_forces = np.array(energies).T, np.concatenate(forces, axis=1)
-        least = float(np.abs(of_energies[0]).min())
-        if least > max(UNLIKE, TIMES * float(of_energies[1].max())):
+        if of_another_method(of_energies[0], of_energies[1], fresh):
+            least = float(np.abs(of_energies[0]).min())
             raise Error(
                 f"{self.folder / 'labels.xyz'}: all energies differ by {least:.3g} eV/atom or more from those of the "
                 "potential: is the oracle's method that of the data to begin with, with the same energies of free "

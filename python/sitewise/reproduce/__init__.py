@@ -110,7 +110,7 @@ EXPERIMENTS = {
     "grow-alloy": Experiment(
         "potentials that grow from ten crystals of copper and gold to the alloys",
         growth.run,
-        growth.Settings("copper-gold", repetitions=3, sizes=(20, 30), iterations=120, fresh=5),
+        growth.Settings("copper-gold", sizes=(20, 30), iterations=120, fresh=5),
         growth.Settings("copper-gold", repetitions=1, **QUICK_GROWTH),
     ),
     "si-crystal": Experiment(
