@@ -31,8 +31,12 @@ elseif(SITEWISE_CUDA)
         SITEWISE_CUDART cudart_static HINTS ${CMAKE_CUDA_IMPLICIT_LINK_DIRECTORIES} ${cuda_bin}/../lib ${cuda_bin}/../lib64
         REQUIRED)
     find_package(Threads REQUIRED)
+    # The runtime is installed beside the library, for programs and plugins that are linked to it.
+    set(cuda_libraries ${SITEWISE_DESTINATION}${CMAKE_INSTALL_LIBDIR})
+    install(FILES ${SITEWISE_CUDART} DESTINATION ${cuda_libraries} RENAME libcudart_static.a)
     target_link_libraries(
-        sitewise PUBLIC $<BUILD_INTERFACE:${SITEWISE_CUDART}> $<INSTALL_INTERFACE:cudart_static> ${CMAKE_DL_LIBS} rt
+        sitewise PUBLIC $<BUILD_INTERFACE:${SITEWISE_CUDART}>
+                        $<INSTALL_INTERFACE:$<INSTALL_PREFIX>/${cuda_libraries}/libcudart_static.a> ${CMAKE_DL_LIBS} rt
                         ${CMAKE_THREAD_LIBS_INIT})
 else()
     target_sources(sitewise PRIVATE cpp/src/no_cuda.cpp)

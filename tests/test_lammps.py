@@ -1050,6 +1050,14 @@ def test_a_cache_that_cannot_be_made(tmp_path, monkeypatch):
         ours.plugin(ours.Lammps.find())
 
 
+def test_a_plugin_for_a_build_with_cuda_has_its_runtime(tmp_path, monkeypatch):
+    library, runtime = (tmp_path / name for name in ("libsitewise.a", "libcudart_static.a"))
+    monkeypatch.setattr(ours, "LIBRARY", library)
+    assert ours._libraries() == [str(library)]
+    runtime.touch()
+    assert ours._libraries()[:2] == [str(library), str(runtime)]
+
+
 def test_lammps_runs_without_a_plugin(tmp_path):
     """If it cannot be compiled, importing LAMMPS reports this in one line and continues."""
     environment = {**os.environ, "SITEWISE_CACHE": str(tmp_path), "CXX": "no-such-compiler"}

@@ -39,6 +39,7 @@ PLUGIN = "sitewiseplugin.so"  # LAMMPS loads files that end in plugin.so
 MPI = "libmpi.so.12"  # of MPICH
 PACKAGE = Path(_core.__file__).parent
 SOURCES = PACKAGE / "share" / "sitewise" / "lammps"
+LIBRARY = PACKAGE / "lib" / "libsitewise.a"
 
 
 @dataclass(frozen=True)
@@ -195,10 +196,9 @@ def _check_owner(path: Path) -> None:
 def _key(lammps: Lammps) -> str:
     """Return a key that changes with LAMMPS, with sitewise and with the plugin."""
     hashed = hashlib.sha256(lammps.build_id.encode())
-    library = PACKAGE / "lib" / "libsitewise.a"
     for path in (*sorted(SOURCES.glob("*.*")), *sorted((PACKAGE / "include" / "sitewise").glob("*"))):
         hashed.update(path.read_bytes())
-    hashed.update(f"{library} {library.stat().st_size} {library.stat().st_mtime_ns} {_compiler()}".encode())
+    hashed.update(f"{LIBRARY} {LIBRARY.stat().st_size} {LIBRARY.stat().st_mtime_ns} {_compiler()}".encode())
     return hashed.hexdigest()[:16]
 
 
@@ -240,7 +240,7 @@ def _compile(lammps: Lammps, path: Path) -> None:
             *(f"-DLAMMPS_{lammps.sizes}", f'-DSITEWISE_LAMMPS_BUILD="{lammps.build_id}"'),
             *(f"-I{folder}" for folder in includes),
             *map(str, sorted(SOURCES.glob("*.cpp"))),
-            *(str(PACKAGE / "lib" / "libsitewise.a"), "-Wl,--exclude-libs,ALL", "-o", str(made)),
+            *(*_libraries(), "-Wl,--exclude-libs,ALL", "-o", str(made)),
         ]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode:
@@ -250,6 +250,12 @@ def _compile(lammps: Lammps, path: Path) -> None:
             )
         made.chmod(0o700)
         made.rename(path)
+
+
+def _libraries() -> list[str]:
+    """Return the library and, for a build with CUDA, CUDA's runtime, which is installed beside it."""
+    runtime = LIBRARY.with_name("libcudart_static.a")
+    return [str(LIBRARY), *([str(runtime), "-ldl", "-lrt", "-pthread"] if runtime.exists() else [])]
 
 
 def _first_error(text: str) -> str:
