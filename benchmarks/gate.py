@@ -19,6 +19,7 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -123,7 +124,7 @@ def instruction_sets() -> list[str]:
 
 def reference_python(revision: str) -> str:
     """The interpreter of a build of a revision, with the packages of this one; it is made where there is none."""
-    git = ["git", "-C", str(HERE)]
+    git = ["git", "-C", str(HERE.parent)]
     found = subprocess.run([*git, "rev-parse", "--verify", f"{revision}^{{commit}}"], capture_output=True, text=True)
     if found.returncode:
         sys.exit(f"--reference {revision}: {found.stderr.strip()}, expected a commit or tag")
@@ -132,8 +133,9 @@ def reference_python(revision: str) -> str:
     python = folder / "venv" / "bin" / "python"
     if not (folder / "built").exists():
         print(f"building {revision} ({commit[:12]}) in {folder}", flush=True)
-        if not (folder / "source").exists():
-            subprocess.run([*git, "worktree", "add", "--detach", str(folder / "source"), commit], check=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run([*git, "archive", "--output", str(folder / "source.tar"), commit], check=True)
+        shutil.unpack_archive(folder / "source.tar", folder / "source")
         venv.create(folder / "venv", with_pip=True)
         packages = [path for path in sys.path if path.endswith("site-packages")]
         own = next((folder / "venv" / "lib").glob("python*/site-packages"))
