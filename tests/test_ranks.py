@@ -307,6 +307,21 @@ def test_predictions_and_errors_equal_the_serial_ones(tmp_path, monkeypatch, ran
     assert "data.xyz: cannot be read at structure 48: " in result.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("evaluate", "p", "d.xyz", "--reliability", "a.png"),
+        ("predict", "p", "d.xyz", "-o", "a.png"),
+        ("diagnose", "d.xyz", "--compare", "p"),
+    ],
+)
+def test_a_mistake_in_the_options_is_reported_once(tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    result = mpirun(2, COMMANDS, *arguments)
+    assert result.returncode == 2
+    assert result.stderr.count("error: ") == 1
+
+
 def test_diagnosis_equals_the_serial_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     silicon_potential().save("potential")

@@ -263,14 +263,14 @@ def evaluate(
     from .ranks import all_ranks
     from .training.plots import save_correlation
 
-    if reliability and not bars:
-        raise Error("--reliability needs --bars")
     keys = {"energy": energy_key, "forces": forces_key, "stress": stress_key, "virial": virial_key}
     given = {label: key for label, key in keys.items() if key is not None}
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
     options |= {"stress_unit": stress_unit, "mixed_labels": mixed_labels}
     reporter = Reporter(quiet)
     with all_ranks() as ranks:
+        if reliability and not bars:
+            raise Error("--reliability needs --bars")
         loaded = load_potential(potential, cflength, cfenergy, device, reporter)
         structures = Dataset.read(data, keys=given, reporter=reporter, ranks=ranks, **options)
         comparison = compare(loaded, structures, "evaluating", reporter, bars, ranks)
@@ -317,10 +317,10 @@ def predict(
     from .io.dataset import Dataset
     from .ranks import all_ranks
 
-    require_xyz_name(output)
     reporter = Reporter(quiet)
     options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
     with all_ranks() as ranks:
+        require_xyz_name(output)
         loaded = load_potential(potential, cflength, cfenergy, device, reporter)
         structures = Dataset.read(
             data, require_labels=False, mixed_labels=True, reporter=reporter, ranks=ranks, **options
@@ -559,23 +559,23 @@ def diagnose(
     from .symmetry import doubt_cutoff
     from .units import Units, energy
 
-    limit = energy(accuracy, "--accuracy")
-    if suggest:
-        files_of(suggest, 0)  # refuses an unknown suffix before the work
-    if compare and not potential:
-        raise Error("--compare needs --potential")
     reporter = Reporter(quiet)
-    unit = Units.of("Angstrom", energy_unit or "eV").energy
-    loaded = [load_model(given, cflength, cfenergy, unit) if given else None for given in (potential, compare)]
-    for model in loaded:
-        if isinstance(model, PotentialModel):
-            doubt_cutoff(model.potential.functions, model.name, cflength, reporter)
-    own = loaded[0].potential if isinstance(loaded[0], PotentialModel) else None
-    if own and config:
-        raise Error("--config and a potential exclude each other: it has symmetry functions of its own")
-    options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
-    options["mixed_labels"] = mixed_labels
     with all_ranks() as ranks:
+        limit = energy(accuracy, "--accuracy")
+        if suggest:
+            files_of(suggest, 0)  # refuses an unknown suffix before the work
+        if compare and not potential:
+            raise Error("--compare needs --potential")
+        unit = Units.of("Angstrom", energy_unit or "eV").energy
+        loaded = [load_model(given, cflength, cfenergy, unit) if given else None for given in (potential, compare)]
+        for model in loaded:
+            if isinstance(model, PotentialModel):
+                doubt_cutoff(model.potential.functions, model.name, cflength, reporter)
+        own = loaded[0].potential if isinstance(loaded[0], PotentialModel) else None
+        if own and config:
+            raise Error("--config and a potential exclude each other: it has symmetry functions of its own")
+        options = _reading(length_unit, energy_unit, keep_unconverged, keep_machine_learned)
+        options["mixed_labels"] = mixed_labels
         structures = Dataset.read(data, require_labels=False, reporter=reporter, ranks=ranks, **options)
         added, wanted = (
             Dataset.read(paths, require_labels=False, reporter=reporter, ranks=ranks, **options) if paths else None
