@@ -10,7 +10,8 @@ build of that revision, say of the last release, which is made once, under build
 Each pair takes samples in turn, pinned to one core, each after a step that warms up; a ratio is the median over the
 repetitions. A ratio to Tersoff is too large if it is 5 % above that of gate.json for this type of processor, which
 --record writes; a ratio to the reference if it is above 1.05. What is too large is measured once more with three
-times as many repetitions, as other programs may have disturbed it. The exit status is 1 if it stays too large.
+times as many repetitions, as other programs may have disturbed it. The exit status is 1 if it stays too large, if
+something that has a limit cannot be measured, and if nothing has.
 """
 
 from __future__ import annotations
@@ -221,8 +222,18 @@ def main() -> None:
         records[machine()] = records.get(machine(), {}) | new
         RECORD.write_text(json.dumps(records, indent=1) + "\n")
     common.write_json(options.json, common.environment(["lammps"]) | {"machine": machine(), "rows": rows})
+    failure = failure_of(rows)
+    sys.exit(failure or 0)
+
+
+def failure_of(rows: Sequence[dict[str, Any]]) -> str:
+    """What is slower, and what has a limit but was not measured; empty if all is right."""
+    if all("missing" in row for row in rows):
+        return "nothing was measured"
     slower = [row["name"] for row in rows if row.get("slower")]
-    sys.exit(f"slower: {'; '.join(slower)}" if slower else 0)
+    missing = [row["name"] for row in rows if row["limit"] is not None and "missing" in row]
+    found = {"slower": slower, "not measured": missing}
+    return "\n".join(f"{what}: {'; '.join(names)}" for what, names in found.items() if names)
 
 
 if __name__ == "__main__":
