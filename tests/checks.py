@@ -82,6 +82,23 @@ def strained(positions, cell, strain):
     return positions @ deformation.T, cell @ deformation.T
 
 
+def check_derivatives(potential, species, positions, cell, pbc, h):
+    """Require that forces and virial are the derivatives of the energy, by steps of h, and that atoms sum to it."""
+    result = potential.compute(species, positions, cell, pbc)
+    rng = np.random.default_rng(0)
+    direction, strain = rng.normal(size=positions.shape), rng.normal(size=(3, 3))
+
+    def moved(h):
+        return potential.compute(species, positions + h * direction, cell, pbc)["energy"]
+
+    def deformed(h):
+        return potential.compute(species, *strained(positions, cell, h * strain), pbc)["energy"]
+
+    assert_close(directional_derivative(moved, h), -(result["forces"] * direction).sum(), 1e-6, floor=1.0)
+    assert_close(directional_derivative(deformed, h), (result["virial"].T * strain).sum(), 1e-6)
+    assert_close(result["energies"].sum(), result["energy"], 1e-12)
+
+
 ATOMIC_NUMBERS = [8, 14]
 
 # n2p2's numbers of the cutoff functions, and alpha where they have one

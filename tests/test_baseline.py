@@ -10,13 +10,13 @@ from checks import (
     DEVICES,
     arrays,
     assert_close,
+    check_derivatives,
     directional_derivative,
     in_plain_lammps,
     random_potential,
     rattled,
     silicon_frames,
     silicon_potential,
-    strained,
     structures,
 )
 from sitewise import Error, Potential, _core
@@ -76,20 +76,7 @@ def test_energy_is_that_of_the_formula(name):
 
 @pytest.mark.parametrize("name", CLOSE)
 def test_forces_and_virial_are_the_derivatives(name):
-    potential, (species, positions, cell, pbc) = repelled(), arrays(structures()[name])
-    result = potential.compute(species, positions, cell, pbc)
-    rng = np.random.default_rng(0)
-    direction, strain = rng.normal(size=positions.shape), rng.normal(size=(3, 3))
-
-    def moved(h):
-        return potential.compute(species, positions + h * direction, cell, pbc)["energy"]
-
-    def deformed(h):
-        return potential.compute(species, *strained(positions, cell, h * strain), pbc)["energy"]
-
-    assert_close(directional_derivative(moved, 3e-4), -(result["forces"] * direction).sum(), 1e-6, floor=1.0)
-    assert_close(directional_derivative(deformed, 3e-4), (result["virial"].T * strain).sum(), 1e-6)
-    assert_close(result["energies"].sum(), result["energy"], 1e-12)
+    check_derivatives(repelled(), *arrays(structures()[name]), 3e-4)
 
 
 @pytest.mark.parametrize("r", [0.3, 0.8, 1.7, 2.5])

@@ -26,10 +26,13 @@ Baseline made_baseline(const std::vector<int>& numbers,
     const int n = static_cast<int>(numbers.size());
     if (zbl) made.set_zbl(zbl->first, zbl->second);
     for (const auto& [pair, table] : tables) {
-        if (pair.first < 0 || pair.first >= n || pair.second < 0 || pair.second >= n)
-            throw Error("a pair table is for element " + std::to_string(std::max(pair.first, pair.second)) +
-                        ", there are " + std::to_string(n));
-        made.set_table(pair.first, pair.second, table);
+        const auto [a, b] = std::minmax(pair.first, pair.second);
+        const std::string name = "(" + std::to_string(pair.first) + ", " + std::to_string(pair.second) + ")";
+        if (a < 0 || b >= n)
+            throw Error("a pair table is for the elements " + name + ", expected 0 to " +
+                        std::to_string(n - 1));
+        if (!made.table(a, b).empty()) throw Error("the elements " + name + " have two pair tables");
+        made.set_table(a, b, table);
     }
     return made;
 }
