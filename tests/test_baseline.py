@@ -27,6 +27,7 @@ from sitewise.io.simple_nn import write_potential
 from sitewise.progress import Reporter
 from sitewise.training.baseline import in_lammps, without_baseline
 from sitewise.training.inputs import make_inputs
+from sitewise.training.results import provenance
 from sitewise.training.run import train
 
 RANGE = (1.1, 2.9)
@@ -234,6 +235,7 @@ def test_accurate_preset_has_it(preset, zbl, found):
     settings = {"preset": preset, "hidden": [3], "iterations": 1} | ({} if zbl is None else {"zbl": zbl})
     inputs = make_inputs(Config.of(**settings), Reporter(quiet=True), (Dataset(silicon_frames(3)), Dataset([])))
     assert (inputs.baseline is not None) == found
+    assert "hdnnp" not in provenance(inputs, 1)  # which lacks the functions, or there is nothing to add
 
 
 def test_ensemble_in_one_network_keeps_it(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _core
 from ._core import Error, SymmetryFunction
-from .presets import PRESETS, covalent_distances
+from .presets import CONTRACTIONS, PRESETS, covalent_distances
 from .progress import Reporter
 from .structures import Floats, by_atomic_number, core_arrays
 from .text import PATH, printable
@@ -199,6 +199,11 @@ def _shape(f: SymmetryFunction) -> Iterator[str]:
 
 def _neighbors(f: SymmetryFunction) -> tuple[int, int, int, int]:
     return f.neighbor1, f.neighbor2, f.neighbor3, f.neighbor4
+
+
+def only_here(functions: SymmetryFunctions) -> bool:
+    """Return whether some functions are of types that no other code has."""
+    return any(f.type in CONTRACTIONS for element in functions.elements for f in functions.of(element))
 
 
 def doubt_cutoff(functions: SymmetryFunctions, path: str | Path, cflength: float, reporter: Reporter) -> None:

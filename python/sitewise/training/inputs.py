@@ -18,11 +18,11 @@ from ..features.training_set import TrainingSet
 from ..io.dataset import Dataset
 from ..mapping.gdf import gdf_weights
 from ..potential import Device, Potential
-from ..presets import CONTRACTIONS, closest_distances
+from ..presets import closest_distances
 from ..progress import Reporter
 from ..ranks import Ranks
 from ..structures import Floats
-from ..symmetry import SymmetryFunctions
+from ..symmetry import SymmetryFunctions, only_here
 from .baseline import (
     atom_energies,
     digest_of_tables,
@@ -254,7 +254,7 @@ def _prepare_to_train(
     """Prepare training structures, with their labels less the baseline, and with the functions that the configuration
     asks for and that carry information, or those of the potential to start from."""
     pool = choose_functions(table, data, source.reporter, source.ranks) if start is None else start.functions
-    if any(f.type in CONTRACTIONS for element in pool.elements for f in pool.of(element)):
+    if only_here(pool):
         source.reporter.say("n2p2, RuNNer and pair_style hdnnp cannot read this potential: it has types 33 to 35")
     # The derivatives of a pool are not needed, and may be larger than the memory.
     first = source if table.select is None else replace(source, budget=0, cache=None)

@@ -14,6 +14,7 @@ from ..evaluation.comparison import Comparison, compare
 from ..evaluation.errors import OUTLIER_COLUMNS, error_table, outliers
 from ..files import csv_text, write_text
 from ..potential import Potential
+from ..symmetry import only_here
 from .baseline import in_lammps
 from .inputs import Inputs
 from .seconds import Seconds
@@ -49,17 +50,17 @@ class Results:
 
 
 def provenance(inputs: Inputs, iterations: int) -> str:
-    """Return two lines that say where a potential comes from."""
+    """Return lines that say where a potential comes from, and how LAMMPS's `hdnnp` adds its pair potentials if `hdnnp`
+    has its functions."""
     functions, pairs = inputs.functions, inputs.baseline
-    overlay = [WITHOUT_BASELINE, *in_lammps(functions.elements, functions.cutoff, pairs)] if pairs else []
-    return "\n".join(
-        [
-            f"Trained by sitewise {version('sitewise')}: {inputs.train.data.summary()}.",
-            f"Data sha256 {inputs.hashes['training data']}, seed {inputs.config.training.seed}, "
-            f"{iterations} iterations; training.toml has the settings.",
-            *overlay,
-        ]
-    )
+    lines = [
+        f"Trained by sitewise {version('sitewise')}: {inputs.train.data.summary()}.",
+        f"Data sha256 {inputs.hashes['training data']}, seed {inputs.config.training.seed}, "
+        f"{iterations} iterations; training.toml has the settings.",
+    ]
+    if pairs and not only_here(functions):
+        lines += [WITHOUT_BASELINE, *in_lammps(functions.elements, functions.cutoff, pairs)]
+    return "\n".join(lines)
 
 
 def compare_with_labels(inputs: Inputs, potential: Potential | Ensemble) -> dict[str, Comparison]:
