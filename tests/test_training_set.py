@@ -71,6 +71,12 @@ def test_predictions_equal_the_potential(budget):
             assert np.all(np.isnan(stress))
 
 
+def test_memory_beyond_the_budget_needs_a_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
+    with pytest.raises(Error, match="beyond memory_budget cannot be kept: TMPDIR is not a folder"):
+        training_set(0)
+
+
 @pytest.mark.parametrize("budget", [PLENTY, NONE])
 @pytest.mark.parametrize(
     ("kinds", "force_weight", "stress_weight"),

@@ -26,8 +26,11 @@ void Spill::fail(const char* what) const {
 
 std::size_t Spill::append(const void* from, std::size_t bytes) {
     if (file_ < 0) {
-        std::error_code none;
-        if (folder_.empty()) folder_ = std::filesystem::temp_directory_path(none).string();
+        std::error_code failure;
+        if (folder_.empty()) folder_ = std::filesystem::temp_directory_path(failure).string();
+        if (failure)
+            throw Error("structures beyond memory_budget cannot be kept: TMPDIR is not a folder (" +
+                        failure.message() + ")");
         std::string name = folder_ + "/.neighbors.sitewise-XXXXXX";
         file_ = ::mkstemp(name.data());
         if (file_ < 0) fail("kept");
