@@ -182,7 +182,7 @@ def test_training_keeps_free_atoms_exact(tmp_path, monkeypatch):
     after = train(near, tmp_path / "near", reporter=listener, **start)
     assert np.abs(after.core.weights - first.core.weights).max() > 1e-3
     assert_close(free_energies(after.core), [-101.2, -99.5], 1e-13)
-    assert any("all energies of Si begin +50 meV away from" in text for text in listener.said)
+    assert any("all energies of Si are shifted by +50 meV from" in text for text in listener.said)
     alone = [*silicon_frames(3), atom("Si", -101.25)]
     student = train(alone, tmp_path / "student", reporter=QUIET, **run | {"replicas": 2, "student": True, "test": 0.0})
     for potential in (student, Ensemble.load(tmp_path / "student" / "ensemble").merged()):

@@ -54,8 +54,8 @@ void require_consistent(const std::vector<double>& r,
     }
     if (!(differing <= consistent * consistent * all))
         throw Error("has the force " + exact(forces[worst]) + " at the distance " + exact(r[worst]) +
-                    ", where minus the slope of its energies is " + exact(-slopes[worst]) +
-                    ": check sign and unit of the forces, or add distances");
+                    ", expected " + exact(-slopes[worst]) +
+                    ", minus the slope of its energies: check sign and unit of the forces, or add distances");
 }
 
 }  // namespace
@@ -77,10 +77,10 @@ PairTable::PairTable(std::vector<double> distances,
             throw Error("has the distance " + exact(distances_[i]) + " after " +
                         exact(i == 0 ? 0.0 : distances_[i - 1]) + ", expected a longer one");
     if (!(std::fabs(energies_.back()) <= zero && std::fabs(forces.back()) <= zero))
-        throw Error(
-            "ends at " + exact(distances_.back()) + " Angstrom with the energy " + exact(energies_.back()) +
-            " eV and the force " + exact(forces.back()) +
-            " eV/Angstrom, expected 0 and 0: energy or force would jump there, so switch the table off");
+        throw Error("ends at " + exact(distances_.back()) + " Angstrom with the energy " +
+                    exact(energies_.back()) + " eV and the force " + exact(forces.back()) +
+                    " eV/Angstrom, expected 0 and 0: multiply the table by a switching function, so that "
+                    "nothing jumps there");
     energies_.back() = 0.0;
     slopes_.assign(n, 0.0);
     slopes_.front() = -forces.front();

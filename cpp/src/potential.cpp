@@ -219,7 +219,9 @@ void Potential::compute(const std::vector<Atoms>& structures, const std::vector<
 void Potential::compute_on_device(const Atoms& atoms, Output out, void* stream) const {
     check(*this, atoms.species, atoms.size);
     if (!baseline_.empty())
-        throw Error("a potential with a baseline takes positions from the processor's memory alone");
+        throw Error(
+            "a potential with zbl or pair tables cannot take positions on a device: the processor adds "
+            "these");
     BackendAccess::of(*this).compute_on_device({this}, atoms, out, stream);
 }
 

@@ -406,7 +406,7 @@ class Baseline(Table):
     @model_validator(mode="after")
     def _known_atoms(self) -> Baseline:
         if self.exact_atom_energies and self.atom_energies == "least squares":
-            raise ValueError('exact_atom_energies needs atom_energies, numbers or "isolated", which are missing')
+            raise ValueError('exact_atom_energies needs atom_energies, as numbers or as "isolated", but has none')
         return self
 
 

@@ -62,7 +62,7 @@ def write_cp2k(potential: Potential, path: str | Path, comments: str = "") -> No
 def _obstacle(core: _core.Potential) -> str | None:
     """Return why CP2K does not support a potential, in words; None if it does."""
     if core.baseline is not None:
-        return "has no pair potential beside the network, the potential has a baseline"
+        return "has no pair potential beside the network, but this potential has zbl or pair tables"
     functions = [f for element in range(len(core.elements)) for f in core.functions.functions(element)]
     for f in functions:
         if f.type not in TYPES:

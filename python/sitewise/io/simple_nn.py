@@ -62,7 +62,9 @@ def write_potential(potential: Potential, path: str | Path) -> None:
     """
     core = potential.core
     if core.baseline is not None:
-        raise Error(f"{path}: SIMPLE-NN has no pair potential beside the network, the potential has a baseline")
+        raise Error(
+            f"{path}: SIMPLE-NN has no pair potential beside the network, but this potential has zbl or pair tables"
+        )
     if core.functions.cutoff_type != COSINE or core.functions.alpha != 0.0:
         raise Error(
             f"{path}: SIMPLE-NN has the cosine cutoff alone, the potential has n2p2's {core.functions.cutoff_type}"

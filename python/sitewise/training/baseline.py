@@ -96,8 +96,8 @@ def require_covered(baseline: _core.Baseline | None, functions: SymmetryFunction
         return
     if baseline.cutoff > functions.cutoff:
         raise Error(
-            f"[baseline] reaches {baseline.cutoff:g} Angstrom, expected at most the {functions.cutoff:g} of the "
-            "symmetry functions"
+            f"[baseline] pair potentials reach {baseline.cutoff:g} Angstrom, expected at most the "
+            f"{functions.cutoff:g} of the symmetry functions"
         )
     for (a, b), table in baseline.tables.items():
         if table.distances[0] > closest[a, b]:
@@ -141,8 +141,8 @@ def atom_energies(table: Baseline, data: Dataset, elements: Sequence[str], repor
     for element, label in labels.items():
         if abs(known[element] - label) > SAME:
             raise Error(
-                f"[baseline] atom_energies has {known[element]:.6g} eV for {element}, which exact_atom_energies keeps; "
-                f"an isolated atom in the training data has {label:.6g}"
+                f"[baseline] atom_energies has {known[element]:.6g} eV for {element}, which exact_atom_energies makes "
+                f"exact, but an isolated atom in the training data has {label:.6g}"
             )
     values = ", ".join(f"{element} {known[element]:.6g} eV" for element in elements)
     reporter.say(f"energies of free atoms: {values}")

@@ -118,7 +118,7 @@ def moved_to_free_atoms(
         Its free atoms have other energies, or its networks do not end in a sum.
     """
     if any(network.normalize_nodes or network.activations[-1] != "l" for network in potential.networks):
-        raise Error(f"[baseline] exact_atom_energies: {name} has an output layer that is not linear")
+        raise Error(f"[baseline] exact_atom_energies needs a linear output layer, that of {name} is not linear")
     nowhere = np.zeros((1, 3)), np.zeros((3, 3)), np.zeros(3, dtype=bool)
     for e, (element, energy) in enumerate(zip(potential.elements, energies, strict=True)):
         found = potential.compute(np.array([e]), *nowhere)["energy"]
@@ -129,5 +129,7 @@ def moved_to_free_atoms(
             )
         if abs(found - energy) > EXACT:
             change = 1000 * (energy - found)
-            reporter.say(f"all energies of {element} begin {change:+.3g} meV away from {name}, so that free atoms fit")
+            reporter.say(
+                f"all energies of {element} are shifted by {change:+.3g} meV from {name}, so that free atoms are exact"
+            )
     return _core.Potential(potential.elements, potential.functions, potential.scaling, potential.networks, energies)

@@ -236,9 +236,9 @@ def _report_recomputed(sets: Sequence[TrainingSet], settings: Training, reporter
     if recomputed:
         part, enough = 100 * recomputed / (cached + recomputed), _rounded_up(used + recomputed + spilled)
         reporter.say(
-            f"{part:.0f} % of the derivatives are beyond memory_budget ({settings.memory_budget:g} GB) and computed "
-            f"at each use, about three times as slow as from memory; memory_budget = {enough:g} would hold all, and "
-            'cache = "FOLDER" in [data] keeps them on disk'
+            f"{part:.0f} % of the derivatives are beyond memory_budget ({settings.memory_budget:g} GB) and "
+            f"recomputed at each use, which is about three times slower; memory_budget = {enough:g} would hold all, "
+            'and cache = "FOLDER" in [data] keeps them on disk'
         )
 
 

@@ -53,7 +53,7 @@ def require_same(config: Config, start: Potential, data: Dataset) -> Config:
         raise Error(f"{path}: is for {', '.join(elements)}, the training structures have {', '.join(data.elements)}")
     hidden = start.core.networks[0].nodes[1:-1]
     if config.symmetry_functions != Functions(whiten=config.symmetry_functions.whiten):
-        raise Error(f"[symmetry_functions] are those of {path}, where a run starts from it; remove all keys but whiten")
+        raise Error(f"[symmetry_functions] are those of {path}, from which the run starts; remove all keys but whiten")
     if config.network.hidden not in (None, hidden):
         raise Error(f"[network] hidden is {config.network.hidden}, {path} has {hidden}")
     baseline = start.core.baseline
@@ -62,7 +62,7 @@ def require_same(config: Config, start: Potential, data: Dataset) -> Config:
         raise Error(f"[baseline] zbl is {given}, {path} has {zbl or 'none'}")
     tables = pair_tables(config.baseline, elements)
     if tables and tables != (baseline.tables if baseline else {}):
-        raise Error(f"[baseline] pair_tables are not those of {path}, where a run starts from it; remove them")
+        raise Error(f"[baseline] pair_tables are not those of {path}, from which the run starts; remove them")
     layers = min(len(network.nodes) for network in start.core.networks) - 1
     if config.start.frozen >= layers:
         raise Error(f"[start] frozen is {config.start.frozen}, expected less than the {layers} layers of {path}")
