@@ -280,9 +280,10 @@ def test_a_potential_with_a_posterior_is_an_n2p2_directory(trained):
 @pytest.mark.slow
 def test_the_command_makes_the_posterior_that_training_makes(trained, tmp_path):
     potential = Potential.load(trained / "out/potential")
-    potential.core.save(str(tmp_path / "bare"))
+    (tmp_path / "bare").mkdir()
+    potential.core.save(str(tmp_path / "bare" / "potential"))  # as in the folder of a run
     run("posterior", tmp_path / "bare", trained / "train.xyz", "--test", trained / "test.xyz")
-    found = Potential.load(tmp_path / "bare").posterior
+    found = Potential.load(tmp_path / "bare" / "potential").posterior
     assert_close(found.draws, potential.posterior.draws, 1e-3)
     assert_close(found.shift, potential.posterior.shift, 1e-3)
     assert found.force_factor == pytest.approx(potential.posterior.force_factor, rel=1e-4)

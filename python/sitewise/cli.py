@@ -363,8 +363,9 @@ def posterior(
     train, held_out = (
         Dataset.read(paths, reporter=reporter, **options) if paths else Dataset([]) for paths in (data, test)
     )
-    posterior_of(loaded, train, held_out, seed, reporter).save(potential)
-    print(f"{printable(potential / FILE, PATH)}: {(potential / FILE).stat().st_size / 1e6:.1f} MB")
+    folder = loaded.folder or potential  # that of a run has the potential in it
+    posterior_of(loaded, train, held_out, seed, reporter).save(folder)
+    print(f"{printable(folder / FILE, PATH)}: {(folder / FILE).stat().st_size / 1e6:.1f} MB")
 
 
 @command
