@@ -194,6 +194,11 @@ PROOFS = {
     "A run that diverges ends.": """training: diverging_run_names_its_place_and_keeps_the_best
         a_run_that_diverges_names_the_worst_structure""",
     "Functions without information are dropped.": "training: functions_that_tell_nothing_are_dropped",
+    "A pair table must end in 0.": "pair_tables: mistakes_in_a_table",
+    "The forces of a pair table must belong to its energies.": """pair_tables:
+        forces_that_do_not_belong_to_the_energies""",
+    "A pair table must begin below the shortest distance in the data.": "pair_tables: tables_that_do_not_fit_the_data",
+    "Exact energies of free atoms must agree with the data.": "weights: free_atoms_that_cannot_be_exact",
     # After training
     "Labels of another unit or sign are recognised.": """label_units: known_factors_are_said
         evaluate_warns_and_writes_it a_run_warns_and_writes_it other_slopes_are_not_called_units""",
