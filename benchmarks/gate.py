@@ -198,11 +198,11 @@ def line(row: dict[str, Any]) -> str:
 def main() -> None:
     """Measure, print, and fail if something is slower."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--reference", metavar="REVISION", help="of git, to compare training and start-up with")
-    parser.add_argument("--only", default="", help="measure what has this in its name")
+    parser.add_argument("--reference", metavar="REVISION", help="commit or tag to compare training and start-up with")
+    parser.add_argument("--only", default="", help="measure only what has this text in its name")
     parser.add_argument("--record", action="store_true", help="write the ratios to Tersoff to gate.json")
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--core", type=int, default=0, help="to pin the processes to")
+    parser.add_argument("--repeats", type=int, default=7, help="samples of each ratio")
+    parser.add_argument("--core", type=int, default=0, help="core to pin the processes to")
     parser.add_argument("--json", type=Path, help="file for the results")
     options = parser.parse_args()
     reference = reference_python(options.reference) if options.reference else None

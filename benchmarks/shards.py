@@ -177,7 +177,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], epilog="The head of this file tells more, with examples."
     )
-    parser.add_argument("--atoms", type=int, nargs="*", default=[50_000, 100_000, 200_000])
+    parser.add_argument("--atoms", type=int, nargs="*", default=[50_000, 100_000, 200_000], help="sizes for train")
     parser.add_argument("--cached", type=int, default=100_000, help="most atoms of a set with derivatives in files")
     parser.add_argument("--predict", type=int, nargs="*", default=[100_000, 1_000_000], help="sizes for predict")
     parser.add_argument("--budget", type=float, default=0.08, help="memory_budget, GB")

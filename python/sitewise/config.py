@@ -275,8 +275,8 @@ class Training(Table):
     """Stop after this many iterations without a lower loss of the validation data, or else the test data, and keep the
     best potential."""
     memory_budget: Annotated[float, Field(ge=0, le=1e6)] = 4.0
-    """GB for derivatives, neighbours and features in memory, for each rank of `mpirun`; beyond it derivatives are read
-    from `cache`, or else recomputed, and the rest is in a temporary file."""
+    """Memory for derivatives, neighbours and features, GB, for each rank of `mpirun`. Derivatives beyond it are read
+    from `cache` or recomputed; neighbours and features beyond it are read from a temporary file."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -352,8 +352,8 @@ class Baseline(Table):
     (`"isolated"`); or a least-squares fit to the compositions."""
 
     exact_atom_energies: bool = False
-    """Whether a free atom has exactly its energy of `atom_energies`, numbers or `"isolated"`: the output of a network
-    is 0 for an atom without neighbours."""
+    """Whether free atoms have exactly the energies of `atom_energies`, which must be numbers or `"isolated"`. The
+    output of a network is then 0 for an atom without neighbours."""
 
     zbl: Annotated[list[Positive], Field(min_length=2, max_length=2)] | Literal["auto", "none"] | None = None
     """Screened repulsion of nuclei (J. F. Ziegler et al., 1985): the distances in Å between which it is switched off,
@@ -362,7 +362,7 @@ class Baseline(Table):
 
     pair_tables: dict[str, str] = {}
     """Tabulated pair potentials by pairs of elements, `"Si-O"`: a file of LAMMPS's `pair_style table` in eV and Å, or
-    `"FILE#SECTION"` if it has several sections. They end in 0."""
+    `"FILE#SECTION"` if it has several sections. Each table must end in 0."""
 
     @field_validator("pair_tables")
     @classmethod

@@ -36,9 +36,9 @@ const char* sitewise_error(void);
 sitewise_potential* sitewise_load(const char* directory, double cflength, double cfenergy);
 void sitewise_free(sitewise_potential* potential);
 
-/* Choose what computes: "cpu", as after sitewise_load, or "cuda", the first CUDA device. Arrays are those of
- * the processor all the same. Return 0, or 1 and change nothing if this build or this machine has no such
- * device. No other thread may use the potential meanwhile. */
+/* Choose what computes: "cpu", as after sitewise_load, or "cuda", the first CUDA device. All arrays stay in
+ * the processor's memory. Return 0, or 1 and change nothing if this build or this machine has no such device.
+ * No other thread may use the potential meanwhile. */
 int sitewise_set_device(sitewise_potential* potential, const char* device);
 
 /* Return the largest cutoff of the symmetry functions, Angstrom; the potential is not NULL here and below. */

@@ -82,8 +82,8 @@ class Explore(Table):
     force_bar: Positive = 0.5
     """Error bar of a force component in eV/Å beyond which a trajectory ends."""
     max_atoms: Count | None = None
-    """Most atoms of a structure that is labelled. A cluster of so many atoms is cut out of a larger structure, around
-    the atom with the largest error bar. Structures of any size are labelled if it is not given."""
+    """Largest number of atoms in a structure that is labelled. From a larger structure, a cluster of this size is cut
+    out around the atom with the largest error bar. If it is not given, structures of any size are labelled."""
 
     _starts = field_validator("starts", mode="before", json_schema_input_type=str | list[str])(_one_file)
 
