@@ -281,6 +281,7 @@ def test_a_potential_with_a_posterior_is_an_n2p2_directory(trained):
 def test_the_command_makes_the_posterior_that_training_makes(trained, tmp_path):
     potential = Potential.load(trained / "out/potential")
     (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "training.toml").touch()
     potential.core.save(str(tmp_path / "bare" / "potential"))  # as in the folder of a run
     run("posterior", tmp_path / "bare", trained / "train.xyz", "--test", trained / "test.xyz")
     found = Potential.load(tmp_path / "bare" / "potential").posterior
