@@ -97,7 +97,8 @@ class _File:
             while self._end < place.offset + place.size:
                 self._end += os.pwrite(self._handle, content[self._end - place.offset :], self._end)
         except OSError as error:
-            raise Error(f"{tempfile.gettempdir()}: structures cannot be kept here: {error.strerror}") from None
+            folder, why = tempfile.gettempdir(), error.strerror
+            raise Error(f"{folder}: structures cannot be kept here: {why}; set TMPDIR to another folder") from None
         return place
 
     def read(self, place: _Place) -> Structure:

@@ -125,7 +125,7 @@ def make_posterior(
         of_forces = _quantile(fit.bars(forces)) / factor if len(forces) else 1.0
         advance()
     if len(energies) < FEW:
-        reporter.say(f"only {len(energies)} energies scale the error bars, {FEW} or more are better")
+        reporter.say(f"held-out energies that scale the error bars: {len(energies)}; {FEW} or more are better")
     mean = objective.potential.weights
     weights = np.array([objective.parameters.change(deviation, mean) for deviation in deviations])
     return Posterior(mean, weights[0], weights[1:], of_forces)
