@@ -185,19 +185,7 @@ def make_inputs(
     _report_recomputed([each.prepared for each in (train, test, validation)], settings, reporter)
     closest = closest_distances(train_data, functions.elements, functions.cutoff, ranks)
     require_covered(baseline, functions, closest)
-    if start is None:
-        offsets = atom_energies(config.baseline, left_to_learn, functions.elements, reporter)
-        potential = initial_potential(functions, table.scaling, config.network, train.prepared, offsets, closest)
-        parameters, first = first_parameters(potential, train.prepared, table.whiten), None
-    else:
-        potential = widened(start, train.prepared, closest)
-        if config.baseline.exact_atom_energies:
-            offsets = atom_energies(config.baseline, left_to_learn, functions.elements, reporter)
-            potential = moved_to_free_atoms(potential, offsets, str(config.start.potential), reporter)
-        everything = first_parameters(potential, train.prepared, table.whiten, dropped=-np.inf)
-        parameters, first = frozen(everything, everything.of_weights(potential.weights), config.start.frozen)
-    if config.baseline.exact_atom_energies:
-        parameters = with_free_atoms(parameters, potential)
+    potential, parameters, first = _to_train(config, start, train, left_to_learn, functions, closest, reporter)
     potential.device = device
     points = _invariant_points(config, reporter)
     return Inputs(
@@ -222,6 +210,32 @@ def make_inputs(
         ),
         monitor=_monitor(config, points, train, test_data, functions, baseline, reporter),
     )
+
+
+def _to_train(
+    config: Config,
+    start: Potential | None,
+    train: PreparedData,
+    left_to_learn: Dataset,
+    functions: SymmetryFunctions,
+    closest: Floats,
+    reporter: Reporter,
+) -> tuple[_core.Potential, Parameters, Floats | None]:
+    """Return the potential that is trained, its parameters and, if it is to start from another, their first values."""
+    table, exact = config.symmetry_functions, config.baseline.exact_atom_energies
+    first = None
+    if start is None:
+        offsets = atom_energies(config.baseline, left_to_learn, functions.elements, reporter)
+        potential = initial_potential(functions, table.scaling, config.network, train.prepared, offsets, closest)
+        parameters = first_parameters(potential, train.prepared, table.whiten)
+    else:
+        potential = widened(start, train.prepared, closest)
+        if exact:
+            offsets = atom_energies(config.baseline, left_to_learn, functions.elements, reporter)
+            potential = moved_to_free_atoms(potential, offsets, str(config.start.potential), reporter)
+        everything = first_parameters(potential, train.prepared, table.whiten, dropped=-np.inf)
+        parameters, first = frozen(everything, everything.of_weights(potential.weights), config.start.frozen)
+    return potential, with_free_atoms(parameters, potential) if exact else parameters, first
 
 
 def feature_source(config: Config, reporter: Reporter, ranks: Ranks) -> FeatureSource:
