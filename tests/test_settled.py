@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -9,10 +10,13 @@ from ase import Atoms
 from ase.io import write
 
 from checks import Listener, silicon_frames
-from sitewise import Dataset, Potential, train
+from sitewise import Dataset, Potential, SymmetryFunctions, _core, train
 from sitewise.config import Config
+from sitewise.features.selection import choose_functions
+from sitewise.presets import ACCURATE_LEAST, ACCURATE_SHORT, nearest_distances
 from sitewise.progress import Reporter
 from sitewise.structures import Structure
+from sitewise.training.cutoffs import least_loss, settled_cutoff
 from sitewise.training.settled import count_labels, hidden_width, l2_weight, settled, stress_weight
 
 if sys.version_info >= (3, 11):
@@ -134,3 +138,75 @@ def test_a_run_with_defaults_is_that_of_the_settings_that_it_writes(tmp_path, mo
     assert written["network"]["hidden"] == [15, 15]
     assert written["training"]["l2"] > 0
     assert first.core.weights.tolist() == second.core.weights.tolist()
+
+
+# ---- the cutoff of the preset "accurate"
+
+
+def linear_silicon(cutoff):
+    """Silicon labelled by a linear function of the preset's symmetry functions with a cutoff."""
+    functions = SymmetryFunctions.preset("accurate", ["Si"], cutoff, np.array([[2.35]])).core
+    n = functions.count(0)
+    network = _core.Network([n, 1], "l")
+    network.weights = np.append(np.random.default_rng(3).normal(size=n), 0.0)
+    scaling = _core.Scaling("none", 0.0, 1.0, [np.zeros((4, n))], np.empty((0, 0)))
+    potential = Potential(_core.Potential(["Si"], functions, scaling, [network], [0.0]))
+    made = Dataset(silicon_frames(12))
+    labels = [potential.evaluate(s.atoms) for s in made]
+    return Dataset(
+        [replace(s, energy=e.energy, forces=e.forces, stress=None) for s, e in zip(made, labels, strict=True)]
+    )
+
+
+@pytest.mark.parametrize("shorter", [True, False])
+def test_cutoff_of_accurate_is_the_one_with_the_better_linear_fit(shorter):
+    nearest = float(nearest_distances(Dataset(silicon_frames(12)), ["Si"])[0, 0])
+    cutoff = round(ACCURATE_SHORT * nearest, 3) if shorter else ACCURATE_LEAST
+    data, listener = linear_silicon(cutoff), Listener()
+    found = settled_cutoff(config(symmetry_functions={"preset": "accurate"}), data, listener)
+    assert found.symmetry_functions.cutoff == cutoff
+    assert f"cutoff {cutoff:g} Angstrom" in listener.said[0]
+    assert settled_cutoff(found, data, listener) is found
+
+
+@pytest.mark.parametrize(
+    ("table", "symbols"),
+    [
+        ({}, "Si2"),
+        ({"preset": "fast"}, "Si2"),
+        ({"preset": "accurate", "cutoff": 5.0}, "Si2"),
+        ({"preset": "accurate"}, "SiC"),
+        ({"preset": "accurate"}, "Si2"),  # too few labels
+    ],
+)
+def test_other_cutoffs_stay(table, symbols):
+    given = config(symmetry_functions=table)
+    data = Dataset([replace(s, atoms=Atoms(symbols, positions=s.atoms.positions)) for s in dimers(3)])
+    assert settled_cutoff(given, data, Listener()) is given
+
+
+def test_least_loss_is_that_of_least_squares():
+    """Energies and forces, the latter by finite differences of the sums of functions, are fitted with their weights."""
+    given = config(symmetry_functions={"preset": "accurate", "cutoff": 4.0})
+    data, weight = Dataset(silicon_frames(8)), given.training.force_weight
+    functions = choose_functions(given.symmetry_functions, data)
+    rows, labels = [], []
+    components = sum(3 * len(s.atoms) for s in data)
+    offset = np.mean([s.energy / len(s.atoms) for s in data])
+    for s in data:
+        n = len(s.atoms)
+        size = 1 / (n * len(data) ** 0.5)
+        rows.append(size * np.append(functions.evaluate(s.atoms).sum(axis=0), n))
+        labels.append(size * (s.energy - n * offset))
+        for atom, axis in product(range(n), range(3)):
+            ends = []
+            for step in (-1e-4, 1e-4):
+                moved = s.atoms.copy()
+                moved.positions[atom, axis] += step
+                ends.append(functions.evaluate(moved).sum(axis=0))
+            size = (weight / components) ** 0.5
+            rows.append(size * np.append((ends[0] - ends[1]) / 2e-4, 0.0))
+            labels.append(size * s.forces[atom, axis])
+    fit = np.linalg.lstsq(np.array(rows), np.array(labels), rcond=1e-10)[0]
+    expected = float(np.sum((np.array(rows) @ fit - labels) ** 2))
+    assert least_loss(given, given.symmetry_functions, data) == pytest.approx(expected, rel=0.02)

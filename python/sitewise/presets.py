@@ -37,6 +37,7 @@ POOL_LENGTHS = 8
 # of the nearest distances.
 ACCURATE_CUTOFF, ACCURATE_FIRST = 2.1, 0.8
 ACCURATE_LEAST = 4.8  # Angstrom, of the cutoff
+ACCURATE_SHORT = 1.75  # the cutoff where a fit to the data finds it better
 ACCURATE_RADIAL, ACCURATE_SHELLS = 8, 4
 PAIR_POWERS = (1, 2, 3, 4)
 TRIPLE_POWERS = ((1, 1, 0), (2, 1, 0), (3, 1, 0), (2, 2, 0), (1, 1, 1), (2, 1, 1), (3, 1, 1), (2, 2, 1), (2, 2, 2))

@@ -31,6 +31,7 @@ from .baseline import (
     settled_baseline,
     without_baseline,
 )
+from .cutoffs import settled_cutoff
 from .data import check_data, read_data, split_validation, stress_is_doubtful
 from .free_atoms import moved_to_free_atoms, with_free_atoms
 from .log import LOG_COLUMNS, VALIDATION_COLUMNS
@@ -169,6 +170,8 @@ def make_inputs(
     baseline = make_baseline(config.baseline, train_data.elements) if start is None else start.core.baseline
     left_to_learn = without_baseline(train_data, baseline, ranks)
     config = settled(config, left_to_learn, reporter, stress_is_doubtful(train_data, suspicious))
+    if start is None:
+        config = settled_cutoff(config, left_to_learn, reporter)
     settings, table = config.training, config.symmetry_functions
     source = feature_source(config, reporter, ranks)
     functions, train = _prepare_to_train(train_data, left_to_learn, table, source, start)
