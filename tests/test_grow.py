@@ -598,7 +598,10 @@ def test_large_frames_are_cut_before_they_are_labelled(tmp_path):
     run = settings(tmp_path, labels=10, batch=4)
     write(tmp_path / "large.xyz", bulk("Si", "diamond", a=5.431, cubic=True).repeat(2))
     text = run.read_text().replace('"slab.xyz"]', '"large.xyz"]\nmax_atoms = 24')
-    run.write_text(text)
+    run.write_text(text.replace("max_atoms = 24", "max_atoms = 8"))
+    with pytest.raises(Error, match=r"within the cutoff are \d+ atoms, but \[explore\] max_atoms is 8"):
+        grow(run, tmp_path / "out", QUIET)
+    run.write_text(text)  # it continues
     grown = grow(run, tmp_path / "out", QUIET)
     assert [r.labels for r in grown.rounds] == [6, 10]
     first = read(tmp_path / "out" / "first" / "chosen.xyz", ":")

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 SETTINGS, SUMMARY, POTENTIAL, FIRST = "settings.json", "grown.json", "potential", "first"
 UNLIKE, TIMES = 0.3, 5.0  # eV/atom, and error bars, beyond which all errors of labels of another method are
 ALIKE = 0.2  # part of such errors that their elements may leave unexplained
+MAY_CHANGE = {"explore": ("max_atoms",), "budget": ("labels", "rounds", "hours")}
 AGAIN = 2.0  # times as many labels, from which on a potential starts anew
 CHOICE = 4  # times a batch, the number of structures that a round chooses from, if trajectories give as many
 End = Literal["determined", "labels", "rounds", "hours", "nothing new", "waiting"]
@@ -171,17 +172,18 @@ def grow(
 
 
 def _require_same(config: GrowConfig, out: Path) -> None:
-    """Write the settings that change numbers, or raise Error if other ones are there."""
+    """Write the settings that may not change in the course of a growth, or raise Error if other ones are there."""
     tables = config.from_folder(out.absolute()).model_dump(mode="json", exclude_none=True)
-    for key in ("labels", "rounds", "hours"):
-        tables["budget"].pop(key, None)
+    for table, keys in MAY_CHANGE.items():
+        for key in keys:
+            tables[table].pop(key, None)
     path, text = out / SETTINGS, json.dumps(tables, indent=2) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") != text:
         before = json.loads(path.read_text(encoding="utf-8"))
         changed = sorted(name for name in {*before, *tables} if before.get(name) != tables.get(name))
         raise Error(
-            f"{out}: holds a growth with other settings ({', '.join(f'[{name}]' for name in changed)}); only labels, "
-            "rounds and hours of [budget] may change, choose another folder"
+            f"{out}: holds a growth with other settings ({', '.join(f'[{name}]' for name in changed)}); only "
+            "max_atoms of [explore] and labels, rounds and hours of [budget] may change, choose another folder"
         )
     write_text(path, text)
 
