@@ -167,6 +167,8 @@ def test_cutoff_of_accurate_is_the_one_with_the_better_linear_fit(shorter):
     assert found.symmetry_functions.cutoff == cutoff
     assert f"cutoff {cutoff:g} Angstrom" in listener.said[0]
     assert settled_cutoff(found, data, listener) is found
+    given = config(symmetry_functions={"preset": "accurate"})
+    assert settled_cutoff(given, data, listener, least=ACCURATE_LEAST) is given  # pair potentials reach beyond it
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ LABELS = 3  # of the comparison for each function, at least
 BETTER = 0.95  # of the loss with the preset's usual cutoff: what the shorter one has to be below
 
 
-def settled_cutoff(config: Config, data: Dataset, reporter: Reporter) -> Config:
+def settled_cutoff(config: Config, data: Dataset, reporter: Reporter, least: float = 0.0) -> Config:
     """Return the configuration with a cutoff for the preset "accurate", if none is given and there is one element.
 
     Of two cutoffs it takes the shorter one if linear functions of the symmetry functions then fit the labels better,
@@ -38,13 +38,15 @@ def settled_cutoff(config: Config, data: Dataset, reporter: Reporter) -> Config:
         The training structures, with the labels that are left to learn.
     reporter
         Reports the cutoff.
+    least
+        The reach of the pair potentials, Angstrom, which no cutoff may be shorter than.
     """
     table = config.symmetry_functions
     if table.preset != "accurate" or table.cutoff is not None or len(data.elements) != 1:
         return config
     functions, some = choose_functions(table, data), _some(data)
     usual, short = functions.cutoff, round(ACCURATE_SHORT * float(nearest_distances(data, data.elements)[0, 0]), 3)
-    if short >= usual or count_labels(some) < LABELS * len(functions):
+    if not least <= short < usual or count_labels(some) < LABELS * len(functions):
         return config
     losses = [least_loss(config, table.model_copy(update={"cutoff": cutoff}), some) for cutoff in (short, usual)]
     chosen = short if losses[0] < BETTER * losses[1] else usual
@@ -57,7 +59,7 @@ def settled_cutoff(config: Config, data: Dataset, reporter: Reporter) -> Config:
 
 def _some(data: Dataset) -> Dataset:
     """Return structures at even steps, with about ATOMS atoms at most."""
-    return Dataset(list(data)[:: max(1, -(-data.n_atoms // ATOMS))])
+    return data[:: max(1, -(-data.n_atoms // ATOMS))]
 
 
 def least_loss(config: Config, table: Functions, data: Dataset) -> float:

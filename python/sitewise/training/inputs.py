@@ -171,7 +171,7 @@ def make_inputs(
     left_to_learn = without_baseline(train_data, baseline, ranks)
     config = settled(config, left_to_learn, reporter, stress_is_doubtful(train_data, suspicious))
     if start is None:
-        config = settled_cutoff(config, left_to_learn, reporter)
+        config = settled_cutoff(config, left_to_learn, reporter, baseline.cutoff if baseline else 0.0)
     settings, table = config.training, config.symmetry_functions
     source = feature_source(config, reporter, ranks)
     functions, train = _prepare_to_train(train_data, left_to_learn, table, source, start)
