@@ -20,8 +20,9 @@ from sitewise import Error, Potential, train
 from sitewise.cli import app
 from sitewise.config import Config
 from sitewise.features.shared import shares
+from sitewise.files import atomic
 from sitewise.progress import Reporter
-from sitewise.ranks import Ranks
+from sitewise.ranks import Alone, Ranks
 
 pytestmark = pytest.mark.slow
 
@@ -404,3 +405,19 @@ def test_a_single_process_is_a_rank_too():
     with pytest.raises(Error, match="no such file"):
         ranks.gather(lambda _: Config.load("nothing.toml"), 0)
     assert ranks.gather(lambda held: held, number) == [None]
+
+
+def test_an_abort_leaves_no_half_written_file(tmp_path):
+    """MPI ends the process at once, so the file is gone before."""
+    left = []
+
+    class Two(Alone):
+        def Get_size(self):
+            return 2
+
+        def Abort(self, errorcode=0):
+            left.append((errorcode, list(tmp_path.iterdir())))
+
+    with pytest.raises(KeyboardInterrupt), atomic(tmp_path / "out.xyz"), Ranks(Two())._together():
+        raise KeyboardInterrupt
+    assert left == [(130, [])]

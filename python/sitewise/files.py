@@ -30,6 +30,8 @@ HOLDER = re.compile(r"process \d{1,20} on [\w.-]{1,100}", re.ASCII)
 # The folders of a run that it writes to, beside its own.
 PARTS = ("potential", "potential/*", "replica-*", "replica-*/potential")
 
+_unfinished: set[Path] = set()  # the temporary files of this process
+
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems without locks
 
 
@@ -50,6 +52,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     target = path.resolve() if path.is_symlink() and not special else path
     try:
         handle, temporary = _temporary_file(target, Path(tempfile.gettempdir()) if special else target.parent)
+        _unfinished.add(temporary)
         try:
             yield temporary
             if special:
@@ -60,9 +63,17 @@ def atomic(path: str | Path) -> Iterator[Path]:
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
+            _unfinished.discard(temporary)
             os.close(handle)
     except OSError as error:
         raise Error(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def remove_unfinished() -> None:
+    """Remove what `atomic` has not finished, before this process is ended from outside Python."""
+    for temporary in _unfinished:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import numpy as np
 
 from . import _core
 from ._core import Error
+from .files import remove_unfinished
 from .streams import to_stderr
 from .structures import Floats
 
@@ -226,6 +227,7 @@ class Ranks:
                 stopped = isinstance(error, KeyboardInterrupt)
                 what = str(error) or "interrupted" if stopped else f"rank {self.rank} lost the others: {error}"
                 to_stderr(what)
+                remove_unfinished()
                 self._comm.Abort(130 if stopped else 1)
             raise
 
