@@ -7,8 +7,9 @@ import pytest
 from ase import Atoms
 
 from checks import RNG_SEED, arrays, assert_close, compiled, directional_derivative, rattled, structures
-from sitewise import Dataset, SymmetryFunctions, _core
+from sitewise import Dataset, SymmetryFunctions
 from sitewise.config import NetworkShape
+from sitewise.features.local import LocalSet
 from sitewise.structures import Structure
 from sitewise.training.parameters import atomic_offsets, initial_potential, plain_parameters, whitened_parameters
 
@@ -18,7 +19,7 @@ def setting():
     """Make a training set of two elements with random labels, and its initial potential."""
     rng = np.random.default_rng(RNG_SEED)
     functions = SymmetryFunctions(["O", "Si"], compiled())
-    data = _core.TrainingSet(functions.core, 1 << 30)
+    data = LocalSet(functions.core, 1 << 30)
     for name in ("mixed", "cluster", "slab"):
         for seed in range(8):
             species, positions, cell, pbc = arrays(rattled(structures()[name], 0.1, seed))
@@ -90,7 +91,7 @@ def test_penalty_leaves_biases_free(setting):
 
 def test_functions_without_spread_drop_out():
     functions = SymmetryFunctions.preset("simple-nn", ["Si"])
-    data = _core.TrainingSet(functions.core, 1 << 30)
+    data = LocalSet(functions.core, 1 << 30)
     species, positions, cell, pbc = arrays(Atoms("Si2", [[0, 0, 0], [2.4, 0, 0]]), elements=(14,))
     data.add([{"species": species, "positions": positions, "cell": cell, "pbc": pbc, "energy": 1.0}])
     potential = initial_potential(functions, "minmax", NetworkShape(hidden=[3]), data, [0.0])

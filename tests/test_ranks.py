@@ -332,7 +332,7 @@ def test_diagnosis_equals_the_serial_one(tmp_path, monkeypatch):
     result = mpirun(2, COMMANDS, *arguments)
     assert result.returncode == 0, result.stderr
     found = Path("found").read_text()
-    assert CliRunner().invoke(app, arguments).stdout == result.stdout
+    assert mpirun(1, COMMANDS, *arguments).stdout == result.stdout  # with as many threads, by which BLAS rounds
     assert found == Path("found").read_text()
 
 
