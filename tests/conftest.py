@@ -16,3 +16,9 @@ def shared():
     if not path.is_dir():
         pytest.skip("the published data are not here: set SITEWISE_SHARED to their folder")
     return path
+
+
+@pytest.fixture
+def without_pictures(monkeypatch):
+    """Leave out the pictures of training runs, which take most of the time of short ones."""
+    monkeypatch.setattr("sitewise.training.plots.save_pictures", lambda *_: None)
