@@ -14,7 +14,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
+from unittest.mock import patch
 
 # isort: split
 import common  # before numpy
@@ -50,7 +51,7 @@ class Task(NamedTuple):
 class Recorder(Reporter):
     """Keeps the moments of all tasks."""
 
-    tasks: list[Task] = []  # noqa: RUF012 -- of all reporters of the process
+    tasks: ClassVar[list[Task]] = []  # of all reporters of the process
 
     @contextmanager
     def task(self, title: str, total: int | None, done: int = 0, lines: bool = False) -> Iterator[Advance]:
@@ -69,9 +70,9 @@ class Recorder(Reporter):
 
 def main() -> None:
     """Run the command and print the table."""
-    sitewise.cli.Reporter = Recorder  # type: ignore[misc]
     begin = time.perf_counter()
-    status = status_of(sitewise.cli.app)
+    with patch.object(sitewise.cli, "Reporter", Recorder):
+        status = status_of(sitewise.cli.app)
     whole = time.perf_counter() - begin
     rows = [
         [task.title[:60], str(task.total), f"{task.seconds:.1f}", f"{task.estimate():.2f}", f"{task.estimate(0.5):.2f}"]

@@ -178,7 +178,8 @@ def measured(pair: Pair, repeats: int) -> dict[str, Any]:
             found = pair.ratios(times * repeats)
             ratios = [ratio for _, ratio in found]
             row |= {"sample": statistics.median(own for own, _ in found), "ratio": statistics.median(ratios)}
-            row |= {"spread": common.spread(ratios), "slower": pair.limit is not None and row["ratio"] > pair.limit}
+            slower = pair.limit is not None and not row["ratio"] <= pair.limit  # NaN is too large
+            row |= {"spread": common.spread(ratios), "slower": slower}
             if not row["slower"]:
                 break
     except Unavailable as reason:

@@ -11,6 +11,7 @@ import statistics
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -50,8 +51,7 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, metavar="RUN.toml")
-    _Part.loss = loss  # type: ignore[method-assign]
-    with all_ranks() as ranks:
+    with patch.object(_Part, "loss", loss), all_ranks() as ranks:
         config = Config.load(parser.parse_args().run)
         data, _ = read_data(config.data, np.random.default_rng(0), QUIET)
         config = settled(config, data, QUIET)

@@ -583,7 +583,7 @@ def test_a_cluster_keeps_the_environment_of_its_atom(pbc):
         free.pbc = False
         np.testing.assert_allclose(functions.evaluate(free), own, atol=1e-12)
     with pytest.raises(
-        Error, match=r"md\.xyz: atom 7 and its neighbors within the cutoff are \d+ atoms, .* is 12"
+        Error, match=r"md\.xyz: atom 7 and its neighbours within the cutoff are \d+ atoms, .* is 12"
     ) as no:
         cut(large, 7, 12, functions.cutoff)
     least = int(re.search(r"expected (\d+) or more", str(no.value))[1])

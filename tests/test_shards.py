@@ -62,3 +62,10 @@ def test_structures_that_cannot_be_kept_are_an_error(tmp_path, frames, small_mem
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     with pytest.raises(Error, match="none: structures cannot be kept here: No such file"):
         Dataset(frames)
+
+
+def test_no_folder_for_temporary_files_is_an_error(frames, small_memory, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", list)
+    with pytest.raises(Error, match="TMPDIR: structures cannot be kept here: No usable temporary directory"):
+        Dataset(frames)

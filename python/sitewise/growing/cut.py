@@ -45,7 +45,7 @@ def cut(s: Structure, center: int, size: int, cutoff: float) -> Structure:
     within = 1 + int((distances < cutoff).sum())
     if within > size:
         raise Error(
-            f"{s.source}: atom {center} and its neighbors within the cutoff are {within} atoms, but [explore] "
+            f"{s.source}: atom {center} and its neighbours within the cutoff are {within} atoms, but [explore] "
             f"max_atoms is {size}, expected {within} or more"
         )
     found = Atoms(

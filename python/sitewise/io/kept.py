@@ -77,7 +77,10 @@ class Kept(Sequence[Structure]):
 
 
 class _File:
-    """The temporary file; it is made when it is first written to, and gone with its last user."""
+    """The temporary file; it is made when it is first written to, and gone with its last user.
+
+    `tempfile.TemporaryFile` warns if it is left to the garbage collector, as the users of this one do.
+    """
 
     def __init__(self) -> None:
         self._handle = -1
@@ -97,7 +100,7 @@ class _File:
             while self._end < place.offset + place.size:
                 self._end += os.pwrite(self._handle, content[self._end - place.offset :], self._end)
         except OSError as error:
-            folder, why = tempfile.gettempdir(), error.strerror
+            folder, why = tempfile.tempdir or "TMPDIR", error.strerror
             raise Error(f"{folder}: structures cannot be kept here: {why}; set TMPDIR to another folder") from None
         return place
 
