@@ -655,6 +655,10 @@ def _sentence(problem: Any, model: type[BaseModel]) -> str:
         return f"{place}: {problem['ctx']['error']}" if place else str(problem["ctx"]["error"])
     if kind in ("model_type", "model_attributes_type"):
         return f"{place}: expected a table"
+    if kind in ("too_short", "too_long"):
+        limits = problem["ctx"]
+        bound, n = ("least", limits["min_length"]) if kind == "too_short" else ("most", limits["max_length"])
+        return f"{place}: expected at {bound} {n} value{'s' * (n > 1)}, found {_shown(problem['input'])}"
     expected = (
         problem["msg"]
         .replace("Input should", "should")

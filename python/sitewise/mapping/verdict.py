@@ -112,8 +112,8 @@ def _cluster_lines(diagnosis: Diagnosis) -> list[str]:
     if not entry.nullity:
         return [
             *lines,
-            "no combination of the clusters' energies is quite free; nearly free ones show only in the open part of "
-            "the atomic energies",
+            "the total energies fix every combination of the clusters' energies; the open parts of the atomic energies "
+            "show how well",
         ]
     free = "combination of their energies is" if entry.nullity == 1 else "combinations of their energies are"
     lines.append(f"{entry.nullity} {free} free: total energies do not fix {'it' if entry.nullity == 1 else 'them'}")
