@@ -104,6 +104,8 @@ PROOFS = {
         steps_of_espresso_that_did_not_converge; readers: units_in_a_run""",
     "Steps of VASP's machine-learned force field are left out.": """dft_output: machine_learned_steps;
         readers: units_in_a_run""",
+    "HDF5 is read in a layout that is known, or refused.": """hdf5: what_cannot_be_read_as_meant_is_refused
+        units_of_attributes_must_be_those_that_are_given what_is_assumed_and_left_out_is_said labels_of_other_names""",
     "A file is refused if no step remains.": "dft_output: nothing_converged only_machine_learned_steps",
     "A run that was cut keeps its whole steps.": "dft_output: a_run_cut_within_a_step",
     "An output of CP2K is refused.": "readers: an_output_of_cp2k",

@@ -389,7 +389,7 @@ def test_mistakes_are_told(tmp_path):
     result = CliRunner().invoke(app, ["convert", str(tmp_path / "potential"), "-o", str(tmp_path / "a"), "--to", "ase"])
     assert "is a potential, which cannot be written as ase" in result.output
     result = CliRunner().invoke(app, ["convert", str(tmp_path / "potential"), "-o", str(tmp_path / "a"), "--to", "x"])
-    assert "--to is x, expected n2p2 or cp2k or simple-nn or params or runner or lammps or ase" in result.output
+    assert "--to is x, expected n2p2 or cp2k or simple-nn or params or runner or lammps or hdf5 or ase" in result.output
 
 
 @pytest.mark.parametrize(

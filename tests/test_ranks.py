@@ -16,11 +16,12 @@ from ase.io import write
 from typer.testing import CliRunner
 
 from checks import assert_close, silicon_frames, silicon_potential
-from sitewise import Error, Potential, train
+from sitewise import Dataset, Error, Potential, train
 from sitewise.cli import app
 from sitewise.config import Config
 from sitewise.features.shared import shares
 from sitewise.files import atomic
+from sitewise.io.hdf5 import write_hdf5
 from sitewise.progress import Reporter
 from sitewise.ranks import Alone, Ranks
 
@@ -277,15 +278,18 @@ main()
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_predictions_and_errors_equal_the_serial_ones(tmp_path, monkeypatch, ranks):
-    """There are more structures than the ranks get at once."""
+    """There are more structures than the ranks get at once. Of extended XYZ rank 0 reads all, of HDF5 each its own."""
+    h5py = pytest.importorskip("h5py")
     monkeypatch.chdir(tmp_path)
     silicon_potential().save("potential")
     frames = [deepcopy(frame) for frame in silicon_frames(9) for _ in range(12)]
     for k, frame in enumerate(frames):
         frame.info["group"] = f"{k % 3}"
     write("data.xyz", frames)
-    for command, option, output in (("predict", "-o", "found.xyz"), ("evaluate", "--json", "found.json")):
-        arguments = (command, "potential", "data.xyz", "-q", option, output)
+    write_hdf5(Dataset(frames), Path("data.h5"))
+    commands = ("predict", "data.h5", "-o", "found.xyz"), ("evaluate", "data.xyz", "--json", "found.json")
+    for command, data, option, output in commands:
+        arguments = (command, "potential", data, "-q", option, output)
         result = mpirun(ranks, COMMANDS, *arguments)
         assert result.returncode == 0, result.stderr
         found = Path(output).read_text()
@@ -302,10 +306,16 @@ def test_predictions_and_errors_equal_the_serial_ones(tmp_path, monkeypatch, ran
     assert not Path("bad.xyz").exists()
     atom = good.splitlines()[48 * (len(frames[0]) + 2) + 5]
     Path("data.xyz").write_text(good.replace(atom, atom.replace(".", "x", 1)))  # ASE parses it on another rank
-    arguments = ("predict", "potential", "data.xyz", "-q", "-o", "bad.xyz")
+    with h5py.File("data.h5", "a") as file:  # which another rank reads
+        for k in (106, 48):
+            file[f"config_batch_0/config_{k}"].move("positions", "moved")
+    data = "data.xyz" if ranks == 2 else "data.h5"
+    arguments = ("predict", "potential", data, "-q", "-o", "bad.xyz")
     result = mpirun(ranks, COMMANDS, *arguments)
     assert (result.returncode, result.stderr) == (2, CliRunner().invoke(app, arguments).stderr)
-    assert "data.xyz: cannot be read at structure 48: " in result.stderr
+    assert (
+        "data.xyz: cannot be read at structure 48: " if ranks == 2 else "config_48 has no positions"
+    ) in result.stderr
 
 
 @pytest.mark.parametrize(

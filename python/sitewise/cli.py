@@ -452,7 +452,7 @@ def convert(
         str | None,
         typer.Option(
             metavar="FORMAT",
-            help="n2p2, cp2k, simple-nn, params, runner, lammps or ase; by default the one that the name implies.",
+            help="n2p2, cp2k, simple-nn, params, runner, lammps, hdf5 or ase; by default what the name implies.",
         ),
     ] = None,
     index: Annotated[
@@ -473,7 +473,7 @@ def convert(
     """Convert a potential or structures.
 
     Potentials: n2p2, CP2K, SIMPLE-NN; an ensemble becomes one potential, its mean. Structures: RuNNer's input.data,
-    LAMMPS's data files, and all that ASE reads and writes.
+    LAMMPS's data files, HDF5, and all that ASE reads and writes.
     """
     from .io.convert import Format
     from .io.convert import convert as convert_files

@@ -156,18 +156,20 @@ class Ranks:
         results: list[Any] = self._call(function, number, None, "gather", each)
         return results
 
-    def map(self, function: Callable[[Any, Item], Any], number: int, items: Iterable[Item]) -> Iterator[Any]:
-        """Yield `function(held, item)` for each item, in order. The ranks share the items, of which few are in memory
+    def map(
+        self, function: Callable[[Any, Item], Any], number: int, items: Iterable[Item], each: int = EACH
+    ) -> Iterator[Any]:
+        """Yield `function(held, item)` for each item, in order. The ranks share the items, of which a rank has `each`
         at once. The first item that fails ends it, as in one process.
         """
         if self.size == 1:
             yield from (function(self._held.get(number), item) for item in items)
             return
         rest = iter(items)
-        while block := list(islice(rest, EACH * self.size)):
-            each = self.deal(_all_of, number, [(function, block[rank :: self.size]) for rank in range(self.size)])
+        while block := list(islice(rest, each * self.size)):
+            found = self.deal(_all_of, number, [(function, block[rank :: self.size]) for rank in range(self.size)])
             for k in range(len(block)):
-                result, failure = each[k % self.size][k // self.size]
+                result, failure = found[k % self.size][k // self.size]
                 if failure is not None:
                     raise failure
                 yield result

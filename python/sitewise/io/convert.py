@@ -13,10 +13,13 @@ from ..files import atomic, write_text
 from ..progress import Reporter, Silent
 from ..structures import Structure
 from ..symmetry import SymmetryFunctions
+from ..text import printable
 from ..units import Units
 from .cp2k import write_cp2k
 from .dataset import Dataset
 from .extxyz import write_extxyz
+from .hdf5 import SUFFIXES, write_hdf5
+from .kept import Kept
 from .labels import LABELS
 from .lammps_data import write_lammps_data
 from .runner import is_runner, write_runner
@@ -35,10 +38,11 @@ class Format(str, Enum):
     params = "params"  # a folder with a params_XX for each element
     runner = "runner"  # structures as input.data
     lammps = "lammps"  # one structure as LAMMPS data file
+    hdf5 = "hdf5"  # structures as HDF5, as MACE prepares them
     ase = "ase"  # structures in the format that the name implies for ASE
 
 
-BY_NAME = {".data": Format.runner, ".lmp": Format.lammps}
+BY_NAME = {".data": Format.runner, ".lmp": Format.lammps, **dict.fromkeys(SUFFIXES, Format.hdf5)}
 
 
 def convert(
@@ -61,12 +65,12 @@ def convert(
           SIMPLE-NN.
         - Symmetry functions: SIMPLE-NN's `params_XX` of all elements in the order of their indices, which become an
           `input.nn` to train with.
-        - Files of structures: RuNNer's `input.data`, or any format that ASE reads.
+        - Files of structures: RuNNer's `input.data`, HDF5, or any format that ASE reads.
     output
         The file or directory to write.
     to
         The format of the output. The default is n2p2 for a potential. For structures it is runner if the name ends in
-        .data, lammps if it ends in .lmp, else ase.
+        .data, lammps if it ends in .lmp, hdf5 if it ends in .h5 or .hdf5, else ase.
     cflength, cfenergy
         1 Angstrom and 1 eV in the units of n2p2's or RuNNer's side.
     reporter
@@ -106,6 +110,10 @@ def convert(
         if len(structures) != 1:
             raise Error(f"{output}: a LAMMPS data file holds one structure, found {len(structures)}; choose by --index")
         write_lammps_data(structures[0], output)
+    elif to is Format.hdf5:
+        lost = write_hdf5(structures, output)
+        if lost:
+            reporter.warn(f"{output}: HDF5 holds numbers and text alone, not {printable(', '.join(lost), 200)}")
     elif to is Format.ase:
         _write_ase(structures, output)
         _say_what_ase_lost(structures, output, reporter)
@@ -155,9 +163,9 @@ def _input_text(functions: SymmetryFunctions) -> str:
 
 def _structures(
     sources: Sequence[Path], units: Units, options: Mapping[str, Any], reporter: Reporter
-) -> list[Structure]:
+) -> Sequence[Structure]:
     """Read structures from files; `units` are those of RuNNer's files unless the options give others."""
-    structures: list[Structure] = []
+    structures = Kept()
     for source in sources:
         own = options
         if is_runner(source) and units != Units():
@@ -166,7 +174,8 @@ def _structures(
                     f"{source}: --cflength and --cfenergy give its units, leave out --length-unit and --energy-unit"
                 )
             own = {**options, "length_unit": units.length, "energy_unit": units.energy}
-        structures += Dataset.read(source, require_labels=False, reporter=reporter, **own)
+        for structure in Dataset.read(source, require_labels=False, reporter=reporter, **own):
+            structures.append(structure)
     return structures
 
 
@@ -176,9 +185,9 @@ def _chosen(structures: Sequence[Structure], index: int) -> Structure:
     return structures[index]
 
 
-def _labelled_ones(structures: Sequence[Structure], reporter: Reporter) -> list[Structure]:
+def _labelled_ones(structures: Sequence[Structure], reporter: Reporter) -> Sequence[Structure]:
     """Return the structures that have energy and forces."""
-    kept = [s for s in structures if s.energy is not None and s.forces is not None]
+    kept = Kept(s for s in structures if s.energy is not None and s.forces is not None)
     if not kept:
         raise Error(f"--labelled-only leaves nothing: none of {len(structures)} structures has energy and forces")
     reporter.say(

@@ -67,7 +67,7 @@ class Dataset(Sequence[Structure]):
         keep_machine_learned: bool = False,
         ranks: Ranks | None = None,
     ) -> Dataset:
-        """Read RuNNer's and n2p2's `input.data`, and every file that `ase.io` can read.
+        """Read RuNNer's and n2p2's `input.data`, HDF5 of MACE and ANI, and every file that `ase.io` can read.
 
         Each of energy, forces and stress is the first of these that exists: the value named in `keys`; the value named
         REF_energy, REF_forces or REF_stress; the result of the calculator in the file ("energy", or else

@@ -257,6 +257,8 @@ def _check_keys(keys: Mapping[str, str]) -> None:
     unknown = set(keys) - set(KEYS)
     if unknown:
         raise Error(f"there is no label {', '.join(sorted(unknown))}, expected {', '.join(LABELS)} or virial")
+    if "grad" in keys.get("forces", "").lower():
+        raise Error(f"{printable(keys['forces'])} is named as forces: a gradient is minus the forces")
     if "stress" in keys and "virial" in keys:
         raise Error("stress and virial are both named: name the one to train on")
     for label, other in (("stress", "virial"), ("virial", "stress")):

@@ -1,4 +1,4 @@
-"""Structures from files of any format: RuNNer's `input.data` by our own reader, all others by ASE."""
+"""Structures from files of any format: RuNNer's `input.data` and HDF5 by our own readers, all others by ASE."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from typing import IO, TYPE_CHECKING, Any
 
 from .._core import Error
 from ..progress import Reporter
-from ..ranks import Ranks
+from ..ranks import EACH, Ranks
 from ..text import printable
 from ..units import Units
 from .dft_output import OUTPUTS, Steps, choose_steps
 from .extxyz import parse_header
+from .hdf5 import Frames, is_hdf5
 from .runner import is_runner, read_runner
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-RUNNER = "RuNNer"
+RUNNER, HDF5 = "RuNNer", "HDF5"
 XYZ = ("xyz", "extxyz")
 # Formats whose numbers carry no unit; ASE reads all others in eV and Angstrom.
-UNITLESS = {RUNNER, *XYZ, "traj", "json", "db", "lammps-data", "lammps-dump-text", "lammps-dump-binary"}
+UNITLESS = {RUNNER, HDF5, *XYZ, "traj", "json", "db", "lammps-data", "lammps-dump-text", "lammps-dump-binary"}
 DATABASES = ("postgresql", "mysql")  # ASE would call these over the network for a name like postgres.xyz
 UNPACKED, RATIO, BLOCK = 1 << 27, 200, 1 << 20  # bytes to which any file may unpack, or times its own size
 UNPACKERS: dict[str, Callable[[IO[bytes]], Any]] = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
@@ -81,7 +82,8 @@ def read_structures(
     reporter
         Reports what is left out.
     ranks
-        The ranks that share the parsing of extended XYZ; this process alone by default. Rank 0 reads the file.
+        The ranks that share the work; this process alone by default. Of HDF5 each reads its own structures, of extended
+        XYZ rank 0 reads the file and all ranks parse it.
 
     Raises
     ------
@@ -104,6 +106,8 @@ def read_structures(
             warned: list[str] = []
             if kind == RUNNER:
                 found = _of_runner(path, plain, index, reporter)
+            elif kind == HDF5:
+                found = _of_hdf5(path, plain, index, units, reporter, ranks or Ranks())
             elif kind in OUTPUTS:
                 steps = choose_steps(path, plain, kind, folder, keep_unconverged, keep_machine_learned)
                 found = _selected(_by_ase(steps.file, kind, ":"), index, steps)
@@ -140,11 +144,13 @@ def _reason(error: Exception) -> str:
 
 
 def _kind(path: str, plain: str) -> str:
-    """Return ASE's name of a file's format, or RUNNER."""
+    """Return ASE's name of a file's format, RUNNER or HDF5."""
     from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
     if is_runner(plain):
         return RUNNER
+    if is_hdf5(plain):
+        return HDF5
     with Path(plain).open("rb") as file:
         head = file.read(1 << 14)
     if b"CP2K|" in head:
@@ -199,6 +205,57 @@ def _of_runner(path: str, plain: str, index: str, reporter: Reporter) -> Iterato
     if charged:
         many = "1 structure has" if len(charged) == 1 else f"{len(charged)} structures have"
         reporter.warn(f"{path}: {many} a total charge, which is ignored; the first is structure {charged[0]}")
+
+
+def _of_hdf5(
+    path: str, plain: str, index: str, units: Units, reporter: Reporter, ranks: Ranks
+) -> Iterator[tuple[int, Atoms]]:
+    """Yield the structures of an HDF5 file, of which each rank reads some. Report what is not read."""
+    if plain != path:  # it was unpacked on the machine of rank 0
+        ranks = Ranks()
+    number = ranks.hold(_frames, [(plain, path)] * ranks.size)
+    try:
+        if not ranks.gather(Frames.require_units, number, units)[0]:
+            reporter.say(f"{path}: states no units, they are taken as {units}")
+        wanted = range(ranks.gather(len, number)[0])[_slice(index)]
+        blocks = (wanted[first : first + EACH] for first in range(0, len(wanted), EACH))
+        for block in ranks.map(_block, number, blocks, 1):
+            yield from block
+        unread = dict.fromkeys(name for names in ranks.gather(_unread, number) for name in names)
+    finally:
+        ranks.gather(Frames.close, number)
+        ranks.forget(number)
+    if unread:
+        reporter.say(f"{path}: not read, as they are not of each structure: {printable(', '.join(unread), 200)}")
+
+
+def _frames(plain: str, path: str) -> Frames:
+    with _one_sentence(path):
+        return Frames(plain, path)
+
+
+def _block(frames: Frames, numbers: range) -> list[tuple[int, Atoms]]:
+    """Return the structures of some numbers, and these."""
+    found: list[tuple[int, Atoms]] = []
+    with _one_sentence(frames.name, lambda: f" at structure {numbers[len(found)]}"):
+        for number, atoms in zip(numbers, frames.read(numbers), strict=True):
+            found.append((number, atoms))
+    return found
+
+
+def _unread(frames: Frames) -> list[str]:
+    return list(frames.unread)
+
+
+@contextmanager
+def _one_sentence(path: str, where: Callable[[], str] = lambda: "") -> Iterator[None]:
+    """Make an exception of any kind, as libraries raise them, an Error that names the file."""
+    try:
+        yield
+    except Error:
+        raise
+    except Exception as error:
+        raise Error(f"{path}: cannot be read{where()}: {_reason(error)}") from None
 
 
 def _by_ranks(file: str, kind: str, ranks: Ranks) -> Iterator[Atoms]:
