@@ -535,6 +535,10 @@ def test_large_errors_that_scatter_are_no_other_method():
     assert not of_another_method(references, np.full(9, 400.0), fresh)
     nonsense = np.array([0.7, 6.0, 2.0, 1.0, 3.0, 0.9, 4.0, 1.2, 2.5])
     assert not of_another_method(nonsense, small, fresh)
+    # As few structures as elements: a difference for each would explain any errors.
+    assert not of_another_method(nonsense[:2], small[:2], Dataset(fresh[:2]))
+    assert not of_another_method(nonsense[:1], small[:1], Dataset(fresh[:1]))
+    assert of_another_method(references[:3], small[:3], Dataset(fresh[:3]))
 
 
 def test_an_element_without_labels_is_refused(tmp_path):

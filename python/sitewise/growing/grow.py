@@ -201,7 +201,7 @@ def of_another_method(errors: Floats, bars: Floats, fresh: Dataset) -> bool:
     """Return whether fresh labels are of another method than the data: all errors are large, and alike.
 
     They are alike if a difference for each element explains them. The errors of structures far from the data are large,
-    too, but scattered.
+    too, but scattered. If there are no more structures than differences, these explain any errors, so nothing follows.
 
     Parameters
     ----------
@@ -213,8 +213,10 @@ def of_another_method(errors: Floats, bars: Floats, fresh: Dataset) -> bool:
     if np.abs(errors).min() <= max(UNLIKE, TIMES * float(bars.max())):
         return False
     fractions = np.array([[np.mean(s.atoms.symbols == symbol) for symbol in fresh.elements] for s in fresh])
-    scattered = errors - fractions @ np.linalg.lstsq(fractions, errors, rcond=None)[0]
-    return bool(np.linalg.norm(scattered) < ALIKE * np.linalg.norm(errors))
+    differences, _, rank, _ = np.linalg.lstsq(fractions, errors, rcond=None)
+    free = len(errors) - rank
+    scattered = errors - fractions @ differences
+    return bool(free and np.mean(errors**2) * ALIKE**2 > np.sum(scattered**2) / free)
 
 
 class _Growth:
