@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from ase.io import write
 
-from checks import silicon_frames
-from sitewise import Dataset, Error
+from checks import assert_close, silicon_frames, silicon_potential
+from sitewise import Dataset, Error, Potential, scratch
+from sitewise.evaluation import comparison, errors, label_units
 from sitewise.io import kept
 from sitewise.progress import Reporter
+from sitewise.training.plots import save_correlation, save_distributions
 
 QUIET = Reporter(quiet=True)
 
@@ -69,3 +71,45 @@ def test_no_folder_for_temporary_files_is_an_error(frames, small_memory, monkeyp
     monkeypatch.setattr("tempfile._candidate_tempdir_list", list)
     with pytest.raises(Error, match="TMPDIR: structures cannot be kept here: No usable temporary directory"):
         Dataset(frames)
+
+
+def test_predictions_on_disk_are_those_in_memory(frames, tmp_path, monkeypatch):
+    """Errors, suspicions and pictures are computed of a few rows at a time, which are in a file."""
+    silicon_potential().save(str(tmp_path / "potential"))
+    potential = Potential.load(tmp_path / "potential")
+    for k in (2, 5):
+        frames[k].calc.results.pop("forces")
+    several = {}
+    for name, in_memory, block in (("memory", 1 << 22, 1 << 17), ("disk", 10, 7)):
+        monkeypatch.setattr(scratch, "IN_MEMORY", in_memory)
+        for module in (comparison, label_units):
+            monkeypatch.setattr(module, "BLOCK", block)
+        found = comparison.compare(potential, Dataset(frames), "", QUIET)
+        assert (found.force.reference.base.__class__.__name__ == "mmap") == (name == "disk")
+        save_distributions(tmp_path / "error_distributions.png", {"train": found})
+        save_correlation(tmp_path / "correlation.png", {"train": found})
+        picture = (tmp_path / "error_distributions.png").read_bytes() + (tmp_path / "correlation.png").read_bytes()
+        several[name] = found, errors.error_table(found), errors.outliers(found), label_units.suspicions(found), picture
+    (here, table, outliers, doubts, picture), (there, *others) = several["memory"], several["disk"]
+    for kind in ("energy", "force", "stress"):
+        one, other = getattr(here, kind), getattr(there, kind)
+        assert np.array_equal(one.reference, other.reference)
+        assert np.array_equal(one.predicted, other.predicted)
+        assert np.array_equal(one.structure, other.structure)
+        e = one.errors
+        assert_close(
+            [table[f"{kind}_{name}"] for name in ("rmse", "mae", "max")],
+            [np.sqrt(np.mean(e**2)), np.mean(np.abs(e)), np.max(np.abs(e))],
+            1e-12,
+        )
+        for i in range(9):
+            assert np.array_equal(other.of(i).predicted, one.predicted[one.structure == i])
+    assert_close(flat(others[0]), flat(table), 1e-12)
+    assert [row[:3] for row in others[1]] == [row[:3] for row in outliers]
+    assert [d["sentence"] for d in others[2]] == [d["sentence"] for d in doubts]
+    assert others[3] == picture
+
+
+def flat(table):
+    """Return the numbers of a table of errors."""
+    return [x for value in table.values() for x in (flat(value) if isinstance(value, dict) else [value])]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from .._core import Error
 from ..ensemble import Ensemble
@@ -14,6 +15,7 @@ from ..io.dataset import Dataset
 from ..potential import Evaluation, Potential
 from ..progress import Reporter
 from ..ranks import Ranks
+from ..scratch import Column, release
 from ..structures import Flags, Floats, Ints, Structure
 
 KINDS = {"energy": "eV/atom", "force": "eV/Angstrom", "stress": "eV/Angstrom^3"}
@@ -21,6 +23,7 @@ KINDS = {"energy": "eV/atom", "force": "eV/Angstrom", "stress": "eV/Angstrom^3"}
 Of = TypeVar("Of")
 
 TOGETHER = 20_000  # atoms that a device computes together
+BLOCK = 1 << 17  # rows of `Pairs` that are looked at together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,14 +41,61 @@ class Pairs:
         """Return predicted - reference."""
         return self.predicted - self.reference
 
-    def of(self, structures: Iterable[int]) -> Pairs:
-        """Return the rows of some of the structures."""
-        return self.where(np.isin(self.structure, list(structures)))
+    def of(self, structure: int) -> Pairs:
+        """Return the rows of a structure."""
+        return self.where(slice(*np.searchsorted(self.structure, [structure, structure + 1])))
 
-    def where(self, rows: Flags) -> Pairs:
+    def where(self, rows: Flags | npt.NDArray[np.signedinteger[Any]] | slice) -> Pairs:
         """Return some of the rows."""
         bar = None if self.bar is None else self.bar[rows]
         return Pairs(self.reference[rows], self.predicted[rows], self.structure[rows], bar)
+
+    def blocks(self) -> Iterator[Pairs]:
+        """Yield the rows, a part of them at a time: what is computed of all at once would take as much memory again."""
+        for first in range(0, len(self.reference), BLOCK):
+            yield self.where(slice(first, first + BLOCK))
+            for column in (self.reference, self.predicted, self.structure, self.bar):
+                release(column)
+
+
+class Totals(NamedTuple):
+    """What errors of one kind add up to, of each structure [n]: their number, the sums of their sizes and squares, and
+    the largest size."""
+
+    number: Floats
+    sizes: Floats
+    squares: Floats
+    largest: Floats
+
+    @classmethod
+    def of(cls, pairs: Pairs, structures: int) -> Totals:
+        """Add up the errors of each structure."""
+        made = cls(*np.zeros((4, structures)))
+        for block in pairs.blocks():
+            sizes = np.abs(block.errors)
+            first, last = block.structure[0], block.structure[-1] + 1
+            here, place = slice(first, last), block.structure - first
+            made.number[here] += np.bincount(place)
+            made.sizes[here] += np.bincount(place, sizes)
+            made.squares[here] += np.bincount(place, sizes**2)
+            np.maximum.at(made.largest, block.structure, sizes)
+        return made
+
+    def summary(self, structures: Sequence[int] | slice = slice(None)) -> Summary | None:
+        """Return root mean square, mean and largest error of some structures; None if they have no label."""
+        number = self.number[structures].sum()
+        if not number:
+            return None
+        squares, sizes = (float(values[structures].sum() / number) for values in (self.squares, self.sizes))
+        return Summary(squares**0.5, sizes, float(self.largest[structures].max()))
+
+
+class Summary(NamedTuple):
+    """Errors of some structures."""
+
+    rmse: float
+    mae: float
+    max: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +114,10 @@ class Comparison:
     energy: Pairs
     force: Pairs
     stress: Pairs
+
+    def totals(self, kind: str) -> Totals:
+        """Return what the errors of a kind add up to in each structure."""
+        return Totals.of(getattr(self, kind), len(self.data))
 
 
 class _Work(NamedTuple):
@@ -173,11 +227,11 @@ def compare(
     Error
         As `evaluate_all`.
     """
-    rows: dict[str, list[_Row]] = {kind: [] for kind in KINDS}
+    rows = {kind: _Rows() for kind in KINDS}
     for found in evaluate_all(potential, data, title, reporter, _rows, bars, ranks):
         for kind, of_kind in rows.items():
-            of_kind.append(found.get(kind, _NO_ROW))
-    return Comparison(data, **{kind: _pairs(of_kind) for kind, of_kind in rows.items()})
+            of_kind.append(found.get(kind))
+    return Comparison(data, **{kind: of_kind.pairs() for kind, of_kind in rows.items()})
 
 
 class _Row(NamedTuple):
@@ -188,7 +242,25 @@ class _Row(NamedTuple):
     bar: Floats | None = None
 
 
-_NO_ROW = _Row(np.empty(0), np.empty(0))
+class _Rows:
+    """Rows of one structure after another."""
+
+    def __init__(self) -> None:
+        self._columns = [Column(kind, "predictions") for kind in "ddid"]
+        self._structures = 0
+
+    def append(self, row: _Row | None) -> None:
+        """Add the rows of the next structure; None if it has none."""
+        if row is not None:
+            of = np.full(len(row.reference), self._structures, dtype=np.int32)
+            for column, values in zip(self._columns, (row.reference, row.predicted, of, row.bar), strict=True):
+                if values is not None:
+                    column.append(values)
+        self._structures += 1
+
+    def pairs(self) -> Pairs:
+        reference, predicted, structure, bar = (column.whole() for column in self._columns)
+        return Pairs(reference, predicted, structure, bar if bar.size else None)
 
 
 def _rows(structure: Structure, result: Evaluation) -> dict[str, _Row]:
@@ -204,10 +276,3 @@ def _rows(structure: Structure, result: Evaluation) -> dict[str, _Row]:
     if structure.stress is not None and result.stress is not None:
         rows["stress"] = _Row(structure.stress, result.stress)
     return rows
-
-
-def _pairs(rows: list[_Row]) -> Pairs:
-    reference, predicted = (np.concatenate([np.empty(0), *(row[k] for row in rows)]) for k in (0, 1))
-    structure = np.repeat(np.arange(len(rows), dtype=np.int32), [len(row.reference) for row in rows])
-    bars = [row.bar for row in rows if row.bar is not None]
-    return Pairs(reference, predicted, structure, np.concatenate(bars) if bars else None)

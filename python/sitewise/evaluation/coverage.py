@@ -26,8 +26,8 @@ class Bin(NamedTuple):
 
 def by_symmetry(pairs: Pairs) -> Flags:
     """Return whether each prediction is 0 by symmetry, whatever the weights; then it has no bar."""
-    size = float(np.sqrt(np.mean(pairs.predicted**2))) if pairs.predicted.size else 0.0
-    return np.asarray(np.abs(pairs.predicted) <= ZERO * size)
+    size = float(np.sqrt(pairs.predicted @ pairs.predicted / max(pairs.predicted.size, 1)))
+    return np.concatenate([np.abs(block.predicted) <= ZERO * size for block in pairs.blocks()] or [np.empty(0, bool)])
 
 
 def coverage_table(comparison: Comparison) -> dict[str, Any]:

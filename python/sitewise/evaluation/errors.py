@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..structures import Floats
-from .comparison import KINDS, Comparison, Pairs
+from .comparison import KINDS, Comparison, Totals
 from .label_units import suspicions
 
 # A structure is an outlier if its error is more than OUTLYING times the error that COMMON of the others in its group do
@@ -28,14 +28,15 @@ def error_table(comparison: Comparison) -> dict[str, Any]:
     It also has `n_structures` and `n_atoms`. If the data have groups, `groups` has the same for each group. If
     `suspicions` finds something, it is under `suspicious_labels`.
     """
-    table = _errors_of(comparison, range(len(comparison.data)))
+    totals = {kind: comparison.totals(kind) for kind in KINDS}
+    table = _errors_of(comparison, totals, range(len(comparison.data)))
     suspicious = suspicions(comparison)
     if suspicious:
         table["suspicious_labels"] = suspicious
     groups = comparison.data.groups
     if groups != [""]:
         members = {g: [i for i, s in enumerate(comparison.data) if s.group == g] for g in groups}
-        table["groups"] = {g or "(none)": _errors_of(comparison, rows) for g, rows in members.items()}
+        table["groups"] = {g or "(none)": _errors_of(comparison, totals, rows) for g, rows in members.items()}
     return table
 
 
@@ -78,24 +79,21 @@ def _quantile_of_others(errors: Floats) -> float:
 
 def _by_structure(comparison: Comparison, kind: str) -> Floats:
     """Return the RMS error of each structure, NaN for one without label."""
-    pairs: Pairs = getattr(comparison, kind)
-    size = len(comparison.data)
-    count = np.bincount(pairs.structure, minlength=size)
-    squares = np.bincount(pairs.structure, weights=pairs.errors**2, minlength=size)
-    mean: Floats = np.divide(squares, count, out=np.full(size, np.nan), where=count > 0)
+    totals = comparison.totals(kind)
+    mean: Floats = np.full(len(comparison.data), np.nan)
+    known = totals.number > 0
+    mean[known] = totals.squares[known] / totals.number[known]
     return np.sqrt(mean)
 
 
-def _errors_of(comparison: Comparison, structures: Iterable[int]) -> dict[str, Any]:
+def _errors_of(comparison: Comparison, totals: Mapping[str, Totals], structures: Iterable[int]) -> dict[str, Any]:
     chosen = list(structures)
     table: dict[str, Any] = {
         "n_structures": len(chosen),
         "n_atoms": sum(len(comparison.data[i].atoms) for i in chosen),
     }
     for kind in KINDS:
-        errors = np.abs(getattr(comparison, kind).of(chosen).errors)
-        if errors.size:
-            table[f"{kind}_rmse"] = float(np.sqrt(np.mean(errors**2)))
-            table[f"{kind}_mae"] = float(np.mean(errors))
-            table[f"{kind}_max"] = float(np.max(errors))
+        found = totals[kind].summary(chosen)
+        if found:
+            table |= {f"{kind}_{name}": value for name, value in found._asdict().items()}
     return table

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..scratch import release
 from ..structures import Floats
 from ..units import BOHR, ENERGIES, GPA, HARTREE, KJ_PER_MOL
+from .comparison import BLOCK, Comparison, Pairs
 
 if TYPE_CHECKING:
     from ..io.dataset import Dataset
-    from .comparison import Comparison, Pairs
 
 KCAL_PER_MOL = ENERGIES["kcal/mol"]
 LARGEST_STRESS = 40.0  # eV per atom, after multiplication by the volume; carbon at 1000 GPa is below
@@ -100,14 +101,15 @@ def _suspicion(comparison: Comparison, kind: str) -> dict[str, Any] | None:
     if not len(pairs.reference):
         return None
     known = _shared(comparison, kind)
-    rank = int(np.linalg.matrix_rank(known)) if kind == "energy" else 1
-    if (len(known) - rank) * COMPONENTS[kind] < LEAST_FREEDOM[kind]:
+    rank = 1 if known is None else int(np.linalg.matrix_rank(known))
+    if len(pairs.reference) - rank * COMPONENTS[kind] < LEAST_FREEDOM[kind]:
         return None
     found = []
-    plain = _line(known, pairs.reference, pairs.predicted)
+    components = COMPONENTS[kind]
+    plain = _line(known, components, pairs.reference, pairs.predicted)
     for factor in (*_units(kind), *_volumes(comparison, kind)):
         correlation, slope = (
-            plain if factor.scale is None else _line(known, pairs.reference * factor.scale, pairs.predicted)
+            plain if factor.scale is None else _line(known, components, pairs.reference * factor.scale, pairs.predicted)
         )
         if factor.fits(slope, correlation):
             found.append((factor.off(slope), factor, slope, correlation))
@@ -145,30 +147,43 @@ def _volumes(comparison: Comparison, kind: str) -> Iterator[_Factor]:
         )
 
 
-def _line(known: Floats, labels: Floats, predicted: Floats) -> tuple[float, float]:
-    """Return correlation and slope of labels against predictions, both without what `known` explains.
+def _line(known: Floats | None, components: int, labels: Floats, predicted: Floats) -> tuple[float, float]:
+    """Return correlation and slope of labels against predictions, both without what `known` explains, or without the
+    mean of each component if that is None.
 
     Both are 0 if nothing is left.
     """
-    left, sizes = [], []
-    for values in (labels, predicted):
-        rows = values.reshape(len(known), -1)
-        left.append(rows - known @ np.linalg.lstsq(known, rows, rcond=1e-8)[0])
-        sizes.append(float(np.sqrt(np.mean(left[-1] ** 2))))
-        if not sizes[-1] > ROUNDING * float(np.abs(values).max(initial=0)):
-            return 0.0, 0.0
-    correlation = float(np.mean(left[0] * left[1])) / (sizes[0] * sizes[1])
-    return correlation, float(np.sign(correlation)) * sizes[0] / sizes[1]
+    both = [values.reshape(-1, components) for values in (labels, predicted)]
+    if known is None:
+        fits: list[Floats] = [sum(rows[part].sum(axis=0) for part in _parts(rows)) / len(rows) for rows in both]
+    else:
+        fits = [known @ np.linalg.lstsq(known, rows, rcond=1e-8)[0] for rows in both]
+    products, largest = np.zeros((2, 2)), np.zeros(2)
+    for part in _parts(*both):
+        left = [rows[part] - (fit if known is None else fit[part]) for rows, fit in zip(both, fits, strict=True)]
+        products += [[np.vdot(one, other) for other in left] for one in left]
+        largest = np.maximum(largest, [np.abs(rows[part]).max() for rows in both])
+    sizes = np.sqrt(products.diagonal() / labels.size)
+    if not np.all(sizes > ROUNDING * largest):
+        return 0.0, 0.0
+    correlation = float(products[0, 1] / labels.size / sizes.prod())
+    return correlation, float(np.sign(correlation) * sizes[0] / sizes[1])
 
 
-def _shared(comparison: Comparison, kind: str) -> Floats:
-    """Return what labels and predictions share without information, as columns with a row per energy, atom or stress.
+def _parts(*columns: Floats) -> Iterator[slice]:
+    """Yield parts of columns of equal length, which are not all in memory."""
+    for first in range(0, len(columns[0]), BLOCK):
+        yield slice(first, first + BLOCK)
+        for column in columns:
+            release(column)
 
-    For energies the columns are the composition; for the components of forces and stress there is one constant column.
-    """
+
+def _shared(comparison: Comparison, kind: str) -> Floats | None:
+    """Return what labels and predictions share without information: for energies the composition, in columns with a row
+    per energy; None for the components of forces and stresses, which share a constant."""
     pairs: Pairs = getattr(comparison, kind)
     if kind != "energy":
-        return np.ones((len(pairs.reference) // COMPONENTS[kind], 1))
+        return None
     symbols = comparison.data.elements
     rows = [[s.atoms.symbols.count(e) / len(s.atoms) for e in symbols] for s in comparison.data]
     return np.array(rows)[pairs.structure]

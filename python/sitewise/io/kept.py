@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import tempfile
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
-from .._core import Error
+from ..scratch import Place, Scratch
 from ..structures import Structure
 
 MEMORY = 256e6  # bytes of structures in memory
 OF_STRUCTURE, OF_ATOM = 3000, 100  # bytes, about
-
-
-class _Place(NamedTuple):
-    """Where a structure is in the file, bytes."""
-
-    offset: int
-    size: int
 
 
 class Kept(Sequence[Structure]):
@@ -33,9 +23,9 @@ class Kept(Sequence[Structure]):
     """
 
     def __init__(self, structures: Iterable[Structure] = ()) -> None:
-        self._items: list[Structure | _Place] = []
+        self._items: list[Structure | Place] = []
         self._memory = 0
-        self._file = _File()
+        self._file = Scratch("structures")
         for structure in structures:
             self.append(structure)
 
@@ -48,7 +38,8 @@ class Kept(Sequence[Structure]):
             The temporary file cannot be written.
         """
         self._memory += OF_STRUCTURE + OF_ATOM * len(structure.atoms)
-        self._items.append(structure if self._memory <= MEMORY else self._file.write(structure))
+        here = self._memory <= MEMORY
+        self._items.append(structure if here else self._file.append(pickle.dumps(structure, pickle.HIGHEST_PROTOCOL)))
 
     def chosen(self, places: Iterable[int]) -> Kept:
         """Return the structures at some places."""
@@ -62,7 +53,10 @@ class Kept(Sequence[Structure]):
         if isinstance(index, slice):
             return self._of(self._items[index])
         item = self._items[index]
-        return self._file.read(item) if isinstance(item, _Place) else item
+        if not isinstance(item, Place):
+            return item
+        structure: Structure = pickle.loads(self._file.read(item))
+        return structure
 
     def __len__(self) -> int:
         return len(self._items)
@@ -70,40 +64,7 @@ class Kept(Sequence[Structure]):
     def __reduce__(self) -> tuple[Any, ...]:
         return Kept, (list(self),)
 
-    def _of(self, items: list[Structure | _Place]) -> Kept:
+    def _of(self, items: list[Structure | Place]) -> Kept:
         made = Kept()
         made._items, made._memory, made._file = items, self._memory, self._file
         return made
-
-
-class _File:
-    """The temporary file; it is made when it is first written to, and gone with its last user.
-
-    `tempfile.TemporaryFile` warns if it is left to the garbage collector, as the users of this one do.
-    """
-
-    def __init__(self) -> None:
-        self._handle = -1
-        self._end = 0
-
-    def __del__(self) -> None:
-        if self._handle >= 0:
-            os.close(self._handle)
-
-    def write(self, structure: Structure) -> _Place:
-        content = memoryview(pickle.dumps(structure, protocol=pickle.HIGHEST_PROTOCOL))
-        place = _Place(self._end, len(content))
-        try:
-            if self._handle < 0:
-                self._handle, name = tempfile.mkstemp()
-                Path(name).unlink()
-            while self._end < place.offset + place.size:
-                self._end += os.pwrite(self._handle, content[self._end - place.offset :], self._end)
-        except OSError as error:
-            folder, why = tempfile.tempdir or "TMPDIR", error.strerror
-            raise Error(f"{folder}: structures cannot be kept here: {why}; set TMPDIR to another folder") from None
-        return place
-
-    def read(self, place: _Place) -> Structure:
-        structure: Structure = pickle.loads(os.pread(self._handle, place.size, place.offset))
-        return structure

@@ -33,6 +33,7 @@ SHOWN = {
 }
 GROUPS = 20  # groups of their own colour
 MAX_POINTS = 20_000  # of one series in a scatter plot; more only make the file larger
+MAX_VALUES = 1_000_000  # whose quantile limits the axis of a histogram
 
 
 def save_pictures(
@@ -134,17 +135,18 @@ def save_distributions(path: Path, comparisons: Mapping[str, Comparison]) -> Non
     figure, axes = panels(len(kinds))
     for kind, ax in zip(kinds, axes, strict=True):
         name, unit, factor = SHOWN[kind]
-        series = {label: getattr(c, kind).errors * factor for label, c in comparisons.items()}
-        limit = 1.05 * max(np.quantile(np.abs(e), 0.999) for e in series.values() if e.size) or 1.0
+        series = {label: getattr(c, kind) for label, c in comparisons.items()}
+        some = [factor * np.abs(_thinned(pairs, MAX_VALUES).errors) for pairs in series.values()]
+        limit = 1.05 * max(np.quantile(errors, 0.999) for errors in some if errors.size) or 1.0
         bins = np.linspace(-limit, limit, 61 if kind == "force" else 31).tolist()
-        for (label, errors), color in zip(series.items(), COLORS, strict=False):
-            if not errors.size:
+        for (label, pairs), color in zip(series.items(), COLORS, strict=False):
+            found = comparisons[label].totals(kind).summary()
+            if found is None:
                 continue
-            inside = errors[np.abs(errors) <= limit]
-            rmse = np.sqrt(np.mean(errors**2))
-            text = f"{label}: {errors.size} values, RMSE {rmse:.3g} {unit}"
+            counts = np.sum([np.histogram(factor * block.errors, bins)[0] for block in pairs.blocks()], axis=0)
+            text = f"{label}: {pairs.reference.size} values, RMSE {factor * found.rmse:.3g} {unit}"
             style = {"histtype": "stepfilled", "alpha": 0.35} if color == COLORS[0] else {"histtype": "step"}
-            ax.hist(inside, bins=bins, density=True, color=color, linewidth=1.4, label=text, **style)
+            ax.hist(bins[:-1], bins, weights=counts, density=True, color=color, linewidth=1.4, label=text, **style)
         ax.set(xlabel=f"{name} error ({unit})", ylabel=f"density (1/({unit}))", xlim=(-limit, limit))
         ax.set_yscale("log" if kind == "force" else "linear")  # forces have tails worth seeing
         ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.22), fontsize="small")
@@ -167,10 +169,10 @@ def save_correlation(path: Path, comparisons: Mapping[str, Comparison]) -> None:
         unit, factor = ("eV/atom", 1.0) if kind == "energy" else (unit, SHOWN[kind].factor)
         size = 6 if kind == "energy" else 2.5
         parts, colors = [], []
-        for (label, pairs), color in zip(_series(comparisons, kind), _repeat(COLORS), strict=False):
-            if not pairs.reference.size:
+        for (label, pairs, rows), color in zip(_series(comparisons, kind), _repeat(COLORS), strict=False):
+            shown = _thinned(pairs, MAX_POINTS, rows)
+            if not shown.reference.size:
                 continue
-            shown = _thinned(pairs)
             parts.append(np.stack([shown.reference, shown.predicted]) * factor)
             colors += [color] * shown.reference.size
             ax.plot([], [], ".", color=color, markersize=size, label=label, alpha=0.6)
@@ -196,37 +198,48 @@ def _kinds(comparisons: Mapping[str, Comparison]) -> list[str]:
     return [k for k in SHOWN if any(getattr(c, k).reference.size for c in comparisons.values())]
 
 
-def _series(comparisons: Mapping[str, Comparison], kind: str) -> list[tuple[str, Pairs]]:
-    """Return names and data of what is drawn in one colour each."""
+def _series(comparisons: Mapping[str, Comparison], kind: str) -> list[tuple[str, Pairs, Sequence[int] | None]]:
+    """Return name, data and structures (None: all) of what is drawn in one colour each."""
     if len(comparisons) > 1:
-        return [(name, getattr(c, kind)) for name, c in comparisons.items()]
+        return [(name, getattr(c, kind), None) for name, c in comparisons.items()]
     ((name, comparison),) = comparisons.items()
     pairs: Pairs = getattr(comparison, kind)
     groups = comparison.data.groups
     if groups == [""]:
-        return [(name, pairs)]
+        return [(name, pairs, None)]
     places: dict[str, list[int]] = {}
     for i, structure in enumerate(comparison.data):
         named = structure.group in groups[:GROUPS]
         name = for_picture(structure.group) or "(no group)"
         places.setdefault(name if named else f"{len(groups) - GROUPS} more", []).append(i)
-    return [(name, pairs.of(rows)) for name, rows in places.items()]
+    return [(name, pairs, rows) for name, rows in places.items()]
 
 
 def _rmse_text(comparisons: Mapping[str, Comparison], kind: str) -> str:
     _, unit, factor = SHOWN[kind]
     lines = []
     for name, comparison in comparisons.items():
-        errors = getattr(comparison, kind).errors * factor
-        if errors.size:
-            lines.append(f"{name}: RMSE {np.sqrt(np.mean(errors**2)):.3g}, MAE {np.mean(np.abs(errors)):.3g} {unit}")
+        found = comparison.totals(kind).summary()
+        if found:
+            lines.append(f"{name}: RMSE {factor * found.rmse:.3g}, MAE {factor * found.mae:.3g} {unit}")
     return "\n".join(lines)
 
 
-def _thinned(pairs: Pairs) -> Pairs:
-    """Return every n-th row, at most MAX_POINTS."""
-    step = -(-pairs.reference.size // MAX_POINTS)
-    return Pairs(pairs.reference[::step], pairs.predicted[::step], pairs.structure[::step])
+def _thinned(pairs: Pairs, most: int, structures: Sequence[int] | None = None) -> Pairs:
+    """Return every n-th row of some structures, or of all, at most `most`."""
+    if structures is None:
+        return pairs.where(slice(None, None, max(1, -(-pairs.reference.size // most))))
+    wanted = np.zeros(int(pairs.structure.max(initial=0)) + 1, dtype=bool)
+    wanted[[i for i in structures if i < len(wanted)]] = True
+    step = max(1, -(-sum(np.count_nonzero(wanted[block.structure]) for block in pairs.blocks()) // most))
+    parts, passed = [pairs.where(slice(0))], 0
+    for block in pairs.blocks():
+        rows = np.flatnonzero(wanted[block.structure])
+        parts.append(block.where(rows[-passed % step :: step]))
+        passed += len(rows)
+    return Pairs(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("reference", "predicted", "structure"))
+    )
 
 
 def _repeat(colors: Sequence[str], times: int = 20) -> list[str]:

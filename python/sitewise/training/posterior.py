@@ -244,15 +244,10 @@ def _squares_times_errors(rows: Rows, comparison: Comparison) -> list[Floats]:
     scales = []
     for structure, components, own in zip(*rows, strict=True):
         atoms = len(comparison.data[structure].atoms)
-        energy, forces = (_errors_of(pairs, structure) for pairs in (comparison.energy, comparison.force))
+        energy, forces = (pairs.of(structure).errors for pairs in (comparison.energy, comparison.force))
         total = energy * atoms if energy.size else np.zeros(1)
         scales.append(own**2 * np.concatenate([total, forces[components]]))
     return scales
-
-
-def _errors_of(pairs: Pairs, structure: int) -> Floats:
-    first, last = np.searchsorted(pairs.structure, [structure, structure + 1])
-    return pairs.errors[first:last]
 
 
 def _jacobian(objective: Objective, prepared: TrainingSet, rows: Rows) -> Floats:
@@ -289,7 +284,7 @@ def _force_rows(pairs: Pairs, rng: np.random.Generator) -> Rows:
         mine = chosen[of == structure]
         rows.structures.append(structure)
         rows.components.append((mine - np.searchsorted(pairs.structure, structure)).tolist())
-        rows.scales.append(np.append(0.0, 1 / _not_exact(pairs.errors[mine])))
+        rows.scales.append(np.append(0.0, 1 / _not_exact(pairs.where(mine).errors)))
     return rows
 
 
