@@ -38,7 +38,7 @@ def test_distance_in_g_space():
     owner = np.arange(2)
     training = Environments(np.array([[0.0, 10.0, 5.0], [2.0, 30.0, 5.0]]), np.zeros(2, dtype=int), owner)
     others = Environments(np.array([[1.0, 20.0, 7.0], [4.0, 10.0, 5.0]]), np.zeros(2, dtype=int), owner)
-    space = GSpace(training, [3])
+    space = GSpace.of(training, [3])
     (a, b), (c, d) = (space.coordinates(environments, 0) for environments in (training, others))
     assert np.linalg.norm(a - b) == pytest.approx(np.sqrt(8 / 3))
     assert np.linalg.norm(a - c) == pytest.approx(np.sqrt(2 / 3))
@@ -51,7 +51,7 @@ def test_a_function_that_varies_by_rounding_counts_nothing():
     low = np.array([1e6 - 1, -1e6, 1e6 - 2, -1e6, 0.0])
     high = np.array([1e6, 1 - 1e6, 1e6, 2 - 1e6, 1e-9])
     training = Environments(np.array([low, high]), np.zeros(2, dtype=int), np.arange(2))
-    found = GSpace(training, [5]).coordinates(training, 0) * np.sqrt(5)
+    found = GSpace.of(training, [5]).coordinates(training, 0) * np.sqrt(5)
     assert (found == 0).all(axis=0).tolist() == [True, True, False, False, False]
     np.testing.assert_allclose(found[:, 2:], [[-1] * 3, [1] * 3], atol=1e-12)
 

@@ -16,9 +16,12 @@ from matplotlib.image import imread
 
 from checks import silicon_frames
 from sitewise import Dataset, Error, SymmetryFunctions, train
-from sitewise.mapping.gspace import Environments
+from sitewise.features.source import FeatureSource
+from sitewise.mapping import invariants
+from sitewise.mapping.gspace import Environments, GSpace
+from sitewise.mapping.invariants import extrapolated, spread
 from sitewise.progress import Reporter
-from sitewise.training.monitoring import AdHocWatch, Monitor
+from sitewise.training.monitoring import AdHocWatch, Monitor, _near
 from sitewise.training.run import Run
 
 QUIET = Reporter(quiet=True)
@@ -157,7 +160,7 @@ def test_the_warning_names_the_worst_point_that_counts(tmp_path):
     functions = SymmetryFunctions.preset("auto", ["Si"], 5.0)
     data = Dataset.read(tmp_path / "t.xyz", reporter=QUIET)
     points = list(Dataset.read(tmp_path / "c.xyz", reporter=QUIET))
-    monitor = Monitor.of(points, functions, Environments.of(data, functions), data)
+    monitor = Monitor.of(points, functions, FeatureSource().prepare(data, functions, ""), data)
     assert monitor.counted.tolist() == [True, True, False]
     log = np.array([[0.02, 0.3, 2.0]] * 30)
     text = monitor.warning(log, 0.001, 6)
@@ -171,6 +174,24 @@ def test_the_warning_names_the_worst_point_that_counts(tmp_path):
     assert "extrapolation at 1" in monitor.summary(log[-1], causes)
 
 
+def test_points_are_near_the_data_wherever_these_are(tmp_path, monkeypatch):
+    """The nearest environments of a sample of the atoms, some of them in structures without a sampled atom."""
+    write(tmp_path / "t.xyz", silicon_frames(8))
+    functions = SymmetryFunctions.preset("auto", ["Si"], 5.0)
+    data = Dataset.read(tmp_path / "t.xyz", reporter=QUIET)
+    prepared = FeatureSource().prepare(data, functions, "")
+    space = GSpace.prepared(prepared, [functions.core.count(0)])
+    known = space.coordinates(Environments.of(data, functions), 0)
+    for sample in (5, 2000):
+        monkeypatch.setattr(invariants, "SAMPLE", sample)
+        limit = spread(known)
+        steps = np.linspace(0, 2, 41) * limit / np.sqrt(known.shape[1])
+        places = known[13] + steps[:, None] * np.sign(known[13] - known.mean(axis=0))
+        expected = ~extrapolated(known, places)
+        assert 0 < expected.sum() < len(places)
+        assert np.array_equal(_near(prepared, space, 0, places), expected)
+
+
 def test_the_worst_point_may_be_too_low(tmp_path):
     """A negative error is as bad as a positive one."""
     write(tmp_path / "c.xyz", [crystal(5.4), crystal(5.43)])
@@ -178,7 +199,7 @@ def test_the_worst_point_may_be_too_low(tmp_path):
     functions = SymmetryFunctions.preset("auto", ["Si"], 5.0)
     data = Dataset.read(tmp_path / "t.xyz", reporter=QUIET)
     points = list(Dataset.read(tmp_path / "c.xyz", reporter=QUIET))
-    monitor = Monitor.of(points, functions, Environments.of(data, functions), data)
+    monitor = Monitor.of(points, functions, FeatureSource().prepare(data, functions, ""), data)
     assert monitor.counted.all()
     for signs in ([1, -1], [-1, -1]):
         errors = np.array([0.02, 0.3]) * signs

@@ -45,13 +45,16 @@ def weights(folder):
 
 
 SHARED_SET = """
+from functools import partial
 import numpy as np
 from checks import RNG_SEED, assert_close, random_potential, rattled, structures
 from sitewise import Dataset, Error, SymmetryFunctions
 from sitewise.features.source import FeatureSource
 from sitewise.features.training_set import Rows
+from sitewise.mapping.gspace import GSpace
 from sitewise.ranks import _usage, all_ranks
 from sitewise.structures import Structure
+from sitewise.training.monitoring import _distances
 from sitewise.training.parameters import whitened_parameters
 
 PLENTY = 1 << 30
@@ -93,6 +96,10 @@ with all_ranks() as ranks:
         for found, expected in zip(*(a.statistics(range(len(data))) for a in (shared, local)), strict=True):
             same(found, expected)
         assert (shared.memory.spilled > 0) == (budget == 0)
+        space = GSpace.prepared(shared, [functions.core.count(e) for e in range(2)])
+        points = np.array([np.zeros(space.counts[1]), space.of_atoms(local.features(0), local.species(0), 1)[0]])
+        for chosen in (range(len(data)), [1], []):
+            same(*(a.least(partial(_distances, space, 1, points), chosen) for a in (shared, local)))
         everything = list(range(len(data)))
         alone = [[i] for i in everything]  # nothing is left for the other ranks
         for chosen in (everything, everything[::-3], *alone):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,9 @@ class LocalSet(_core.TrainingSet):
 
     def each(self, function: Callable[[Floats, Ints], Any], structures: Iterable[int]) -> Iterator[Any]:
         return (function(self.features(i), self.species(i)) for i in structures)
+
+    def least(self, function: Callable[[Floats, Ints], Floats], structures: Iterable[int]) -> Floats:
+        return reduce(np.minimum, self.each(function, structures), np.asarray(np.inf))
 
     def weigh(self, weights: Sequence[float], of_forces: Sequence[Floats] | None = None) -> None:
         for i, weight in enumerate(weights):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import partial, reduce
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -89,6 +89,9 @@ class SharedSet:
             for part in self._ranks.gather(_Part.each, self._number, function, block):
                 found |= part
             yield from (found[i] for i in block)
+
+    def least(self, function: Callable[[Floats, Ints], Floats], structures: Iterable[int]) -> Floats:
+        return reduce(np.minimum, self._ranks.gather(_Part.least, self._number, function, [*structures]))
 
     def statistics(self, structures: Sequence[int]) -> list[Floats]:
         """Return the statistics of the features, see `TrainingSet`; the sums are those of `_core.TrainingSet`."""
@@ -213,6 +216,10 @@ class _Part:
         """Return what a function makes of features and species of the structures that are here."""
         here = {i: int(self._places[i]) for i in structures if self._places[i] >= 0}
         return dict(zip(here, self.prepared.each(function, here.values()), strict=True))
+
+    def least(self, function: Callable[[Floats, Ints], Floats], structures: Sequence[int]) -> Floats:
+        """Return the least values of what a function makes of the structures that are here."""
+        return self.prepared.least(function, [int(self._places[i]) for i in structures if self._places[i] >= 0])
 
     def loss(
         self,

@@ -84,6 +84,9 @@ class TrainingSet(Protocol):
         """Yield `function(features, species)` of some structures, in order; the rank that has a structure computes it,
         and imports the function by its name."""
 
+    def least(self, function: Callable[[Floats, Ints], Floats], structures: Iterable[int]) -> Floats:
+        """Return the least values of the arrays that `each` would yield; +inf without structures."""
+
     def statistics(self, structures: Sequence[int]) -> list[Floats]:
         """Return minimum, maximum, mean and standard deviation of the features of each element [4, count]."""
 

@@ -66,7 +66,7 @@ def gdf_weights(
         return weights
     environments = Environments.prepared(prepared, known)
     counts = [functions.core.count(e) for e in range(len(functions.elements))]
-    space = GSpace(environments, counts)
+    space = GSpace.of(environments, counts)
     each = np.ones(len(environments.species))
     for e, element in enumerate(functions.elements):
         mine = environments.species == e

@@ -154,18 +154,26 @@ class GSpace:
 
     Parameters
     ----------
-    training
-        Environments that give the range.
     counts
         Number of functions of each element.
+    ranges
+        Their least and largest values, for each element; None for one without atoms.
     """
 
-    def __init__(self, training: Environments, counts: Sequence[int]) -> None:
-        self.counts = list(counts)
-        self.ranges: list[tuple[Floats, Floats] | None] = []
-        for element, count in enumerate(self.counts):
-            mine = training.features[training.species == element, :count]
-            self.ranges.append((mine.min(axis=0), mine.max(axis=0)) if len(mine) else None)
+    def __init__(self, counts: Sequence[int], ranges: Sequence[tuple[Floats, Floats] | None]) -> None:
+        self.counts, self.ranges = list(counts), list(ranges)
+
+    @classmethod
+    def of(cls, training: Environments, counts: Sequence[int]) -> GSpace:
+        """Make the space that environments scale."""
+        each = [training.features[training.species == element, :count] for element, count in enumerate(counts)]
+        return cls(counts, [(mine.min(axis=0), mine.max(axis=0)) if len(mine) else None for mine in each])
+
+    @classmethod
+    def prepared(cls, training_set: TrainingSet, counts: Sequence[int]) -> GSpace:
+        """Make the space that prepared structures scale, wherever they are."""
+        rows = training_set.statistics(range(len(training_set)))
+        return cls(counts, [(low, high) if np.all(low <= high) else None for low, high, *_ in rows])
 
     def coordinates(self, environments: Environments, element: int) -> Floats:
         """Return the coordinates [n_e, count] of the atoms of one element, in order of the atoms.
@@ -175,9 +183,12 @@ class GSpace:
         Error
             If the training set has no atom of the element.
         """
+        return self.of_atoms(environments.features, environments.species, element)
+
+    def of_atoms(self, features: Floats, species: Ints | Integers, element: int) -> Floats:
+        """Return the same of atoms with features [n, at least count] and species [n]."""
         low, high = self._limits(element)
-        mine = environments.features[environments.species == element, : self.counts[element]]
-        return self.changes(mine - (low + high) / 2, element)
+        return self.changes(features[species == element, : self.counts[element]] - (low + high) / 2, element)
 
     def changes(self, changes: Floats, element: int) -> Floats:
         """Return the changes [..., count] of coordinates for changes of the functions [..., at least count]."""
@@ -228,7 +239,7 @@ class Embedding:
     def of(cls, data: Dataset, functions: SymmetryFunctions, ranks: Ranks | None = None) -> Embedding:
         """Place training structures in the space that they scale themselves; ranks share the features."""
         environments = Environments.of(data, functions, ranks)
-        space = GSpace(environments, [functions.core.count(e) for e in range(len(functions.elements))])
+        space = GSpace.of(environments, [functions.core.count(e) for e in range(len(functions.elements))])
         return cls(data, functions, space, space.place(environments))
 
     @property

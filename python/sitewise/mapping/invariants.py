@@ -16,6 +16,8 @@ from .lattices import symmetry_dataset
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from .gspace import Integers
+
 SYMMETRY_PRECISION = 1e-3  # Angstrom
 EQUALLY_NEAR = 10 * SYMMETRY_PRECISION  # both ends of several pairs, and the cell, may be off by the precision
 STALLED = 0.8  # of the error a fifth of the run ago
@@ -66,20 +68,42 @@ def spread(points: Floats) -> float:
 
     A single outlier would set the largest distance.
     """
-    if len(points) < 2:
-        return 0.0
-    sample = np.random.default_rng(0).permutation(len(points))[:SAMPLE]
-    chosen, nearest = points[sample], np.full(len(sample), np.inf)
+    sample = sampled(len(points))
+    nearest = np.full(len(sample), np.inf)
     for first in range(0, len(points), SAMPLE):
         part = points[first : first + SAMPLE]
-        # |a - b|^2 - |a|^2 by a product of matrices has its least value at the nearest point.
-        squares = np.einsum("ij,ij->i", part, part) - 2 * chosen @ part.T
-        here = (sample >= first) & (sample < first + SAMPLE)
-        squares[here, sample[here] - first] = np.inf
-        distances = np.linalg.norm(chosen - part[np.argmin(squares, axis=1)], axis=1)
-        distances[np.isinf(squares.min(axis=1))] = np.inf
-        nearest = np.minimum(nearest, distances)
-    return float(np.quantile(nearest, SPREAD, method="higher"))
+        here = np.flatnonzero((sample >= first) & (sample < first + SAMPLE))
+        nearest = np.minimum(nearest, distances(points[sample], part, (here, sample[here] - first)))
+    return usual(nearest)
+
+
+def sampled(points: int) -> Integers:
+    """Return the points whose nearest others are looked for, of a number of points."""
+    return np.random.default_rng(0).permutation(points)[:SAMPLE]
+
+
+def usual(nearest: Floats) -> float:
+    """Return the distance that a fraction SPREAD of some points have to their nearest others; 0 if there are none."""
+    return float(np.quantile(nearest, SPREAD, method="higher")) if len(nearest) > 1 else 0.0
+
+
+def distances(points: Floats, others: Floats, same: tuple[Integers, Integers] | None = None) -> Floats:
+    """Return the distance of each point [m, d] to the nearest of others [n, d], infinite if there are none.
+
+    Parameters
+    ----------
+    same
+        Points and others that are the same, which are not their own neighbours.
+    """
+    if not len(others):
+        return np.full(len(points), np.inf)
+    # |a - b|^2 - |a|^2 by a product of matrices has its least value at the nearest point.
+    squares = np.einsum("ij,ij->i", others, others) - 2 * points @ others.T
+    if same is not None:
+        squares[same] = np.inf
+    found = np.asarray(np.linalg.norm(points - others[np.argmin(squares, axis=1)], axis=1))
+    found[np.isinf(squares.min(axis=1))] = np.inf
+    return found
 
 
 def extrapolated(training: Floats, points: Floats) -> Flags:

@@ -68,7 +68,7 @@ def _places(data: Dataset, crystals: Sequence[Structure]) -> tuple[Floats, Integ
     """Return the data's atoms in G space, their structures, and the first atom of each crystal in G space."""
     functions = SymmetryFunctions.preset("simple-nn", data.elements)
     environments = Environments.of(data, functions)
-    space = GSpace(environments, [functions.core.count(0)])
+    space = GSpace.of(environments, [functions.core.count(0)])
     first = [space.coordinates(Environments.of(Dataset([c]), functions), 0)[0] for c in crystals]
     return space.coordinates(environments, 0), environments.structure, np.array(first)
 

@@ -74,7 +74,7 @@ def environments_of(data: Dataset) -> Floats:
     """Return the coordinates of all atoms in G space [n, functions]."""
     functions = SymmetryFunctions.preset("simple-nn", data.elements)
     environments = Environments.of(data, functions)
-    return GSpace(environments, [functions.core.count(0)]).coordinates(environments, 0)
+    return GSpace.of(environments, [functions.core.count(0)]).coordinates(environments, 0)
 
 
 # ---- steps

@@ -116,7 +116,7 @@ def open_offsets(inputs: Inputs, replicas: int) -> tuple[Probes, Floats]:
     functions = inputs.functions
     structures = without_baseline(inputs.train.data, inputs.baseline)
     environments = Environments.of(structures, functions)
-    space = GSpace(environments, [functions.core.count(e) for e in range(len(functions.elements))])
+    space = GSpace.of(environments, [functions.core.count(e) for e in range(len(functions.elements))])
     data = Embedding(structures, functions, space, space.place(environments))
     chosen = [farthest(points, REPRESENTATIVES) for points in data.placed.points]
     points = [own[places] for own, places in zip(data.placed.points, chosen, strict=True)]

@@ -211,7 +211,7 @@ def make_inputs(
             _subset(settings.seed, len(test_data), LOGGED_TEST),
             _subset(settings.seed, len(validation_data), LOGGED_TEST),
         ),
-        monitor=_monitor(config, points, train, test_data, functions, baseline, reporter),
+        monitor=_monitor(config, points, train, test_data, functions, baseline, reporter, ranks),
     )
 
 
@@ -347,12 +347,13 @@ def _monitor(
     functions: SymmetryFunctions,
     baseline: _core.Baseline | None,
     reporter: Reporter,
+    ranks: Ranks,
 ) -> Monitor | None:
     if config.invariants.data == []:
         return None
-    learnt, held_out = (without_baseline(each, baseline) for each in (train.data, test))
+    learnt, held_out = (without_baseline(each, baseline, ranks) for each in (train.data, test))
     points = None if points is None else without_baseline(points, baseline)
-    return make_monitor(points, learnt, held_out, functions, train.prepared, reporter)
+    return make_monitor(points, learnt, held_out, functions, train.prepared, reporter, ranks)
 
 
 def _subset(seed: int, size: int, at_most: int) -> list[int]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from functools import partial
 from threading import Lock
 from typing import NamedTuple, get_args
 
@@ -17,9 +17,18 @@ from ..io.dataset import Dataset
 from ..mapping.bars import ACCURACY, Bar, ErrorCause, causes_at_crystals, error_bars
 from ..mapping.energy_process import EnergyProcess, Measurements
 from ..mapping.gspace import Embedding, Environments, GSpace
-from ..mapping.invariants import adhoc_warning, extrapolated, invariant_energy, is_invariant, short_name
+from ..mapping.invariants import (
+    adhoc_warning,
+    distances,
+    invariant_energy,
+    is_invariant,
+    sampled,
+    short_name,
+    usual,
+)
 from ..progress import Reporter
-from ..structures import Flags, Floats, Structure
+from ..ranks import Ranks
+from ..structures import Flags, Floats, Ints, Structure
 from ..symmetry import SymmetryFunctions
 
 SAME = 1e-4  # distance in G space below which two points are one crystal, differently turned
@@ -61,10 +70,18 @@ class CrystalBars:
         The functions of the potential.
     crystals
         The crystals.
+    ranks
+        The ranks that share the features; this process alone by default.
     """
 
-    def __init__(self, data: Dataset, functions: SymmetryFunctions, crystals: Sequence[Structure]) -> None:
-        self._data, self._functions, self._crystals = data, functions, crystals
+    def __init__(
+        self,
+        data: Dataset,
+        functions: SymmetryFunctions,
+        crystals: Sequence[Structure],
+        ranks: Ranks | None = None,
+    ) -> None:
+        self._data, self._functions, self._crystals, self._ranks = data, functions, crystals, ranks
         self._lock = Lock()  # replicas ask at the same time
         self._found: list[Bar] | None = None
 
@@ -74,7 +91,7 @@ class CrystalBars:
             return [None] * len(self._crystals)
         with self._lock:
             if self._found is None:
-                data = Embedding.of(self._data, self._functions)
+                data = Embedding.of(self._data, self._functions, self._ranks)
                 crystals = data.embed(Dataset(self._crystals)).placed
                 process = EnergyProcess(Measurements.of(data), [data.placed], lambda *_: None)
                 self._found = error_bars(process, crystals, ACCURACY)
@@ -101,7 +118,12 @@ class Monitor:
 
     @classmethod
     def of(
-        cls, points: Sequence[Structure], functions: SymmetryFunctions, training: Environments, data: Dataset
+        cls,
+        points: Sequence[Structure],
+        functions: SymmetryFunctions,
+        training: TrainingSet,
+        data: Dataset,
+        ranks: Ranks | None = None,
     ) -> Monitor:
         """Make the monitor of some points.
 
@@ -112,16 +134,18 @@ class Monitor:
         functions
             The functions of the potential.
         training
-            The environments that it is trained on.
+            The structures that it is trained on, prepared.
         data
-            The structures of these environments, with their labels.
+            The same structures with their labels.
+        ranks
+            The ranks that share the features for error bars; this process alone by default.
 
         Raises
         ------
         Error
             A structure is not an invariant point, or has no energy or an element without functions.
         """
-        space = GSpace(training, [functions.core.count(e) for e in range(len(functions.elements))])
+        space = GSpace.prepared(training, [functions.core.count(e) for e in range(len(functions.elements))])
         crystals: list[Crystal] = []
         different: list[Structure] = []
         for structure in points:
@@ -133,9 +157,8 @@ class Monitor:
         counted = np.zeros(len(crystals), dtype=bool)
         for element in {crystal.element for crystal in crystals}:
             mine = [k for k, crystal in enumerate(crystals) if crystal.element == element]
-            known = space.coordinates(training, element)
-            counted[mine] = ~extrapolated(known, np.array([crystals[k].place for k in mine]))
-        return cls(crystals, counted, CrystalBars(data, functions, different))
+            counted[mine] = _near(training, space, element, np.array([crystals[k].place for k in mine]))
+        return cls(crystals, counted, CrystalBars(data, functions, different, ranks))
 
     @property
     def names(self) -> list[str]:
@@ -216,6 +239,35 @@ class Monitor:
         return int(np.argmax(np.where(self.counted, np.abs(deltas), -1.0)))
 
 
+def _near(training: TrainingSet, space: GSpace, element: int, places: Floats) -> Flags:
+    """Return whether places in G space [m, d] are not `extrapolated`. The atoms stay where they are."""
+    atoms = np.array([*training.each(partial(_number, element), range(len(training)))])
+    ends = np.cumsum(atoms)
+    sample = sampled(int(ends[-1]))
+    owner = np.searchsorted(ends, sample, side="right")
+    row = sample - (ends - atoms)[owner]
+    points = np.empty((len(sample) + len(places), places.shape[1]))
+    points[len(sample) :] = places
+    owners = [(i, np.flatnonzero(owner == i)) for i in np.unique(owner).tolist()]
+    for i, mine in owners:
+        points[mine] = space.of_atoms(training.features(i), training.species(i), element)[row[mine]]
+    others = np.ones(len(training), dtype=bool)
+    others[owner] = False
+    nearest = training.least(partial(_distances, space, element, points), np.flatnonzero(others).tolist())
+    for i, mine in owners:
+        here = space.of_atoms(training.features(i), training.species(i), element)
+        nearest = np.minimum(nearest, distances(points, here, (mine, row[mine])))
+    return np.asarray(nearest[len(sample) :] <= usual(nearest[: len(sample)]))
+
+
+def _number(element: int, features: Floats, species: Ints) -> int:
+    return int(np.count_nonzero(species == element))
+
+
+def _distances(space: GSpace, element: int, points: Floats, features: Floats, species: Ints) -> Floats:
+    return distances(points, space.of_atoms(features, species, element))
+
+
 def _crystal(structure: Structure, functions: SymmetryFunctions, space: GSpace) -> Crystal:
     energy = invariant_energy(structure)
     own = Environments.of(Dataset([structure]), functions)
@@ -256,6 +308,18 @@ class AdHocWatch:
             self.reporter.warn(warning)
 
 
+def _points(sets: Iterable[Dataset], ranks: Ranks) -> Iterator[Structure]:
+    """Yield the invariant points of data sets."""
+    for data in sets:
+        for k, found in enumerate(ranks.map(_is_point, 0, data)):
+            if found:
+                yield data[k]
+
+
+def _is_point(_: object, structure: Structure) -> bool:
+    return structure.energy is not None and is_invariant(structure.atoms)
+
+
 def make_monitor(
     given: Dataset | None,
     train: Dataset,
@@ -263,8 +327,10 @@ def make_monitor(
     functions: SymmetryFunctions,
     training_set: TrainingSet,
     reporter: Reporter,
+    ranks: Ranks,
 ) -> Monitor | None:
-    """Make the monitor of the given points or, without them, of those among the data; None if there are none.
+    """Make the monitor of the given points or, without them, of those among the data; None if there are none. The ranks
+    share the search for them.
 
     Raises
     ------
@@ -275,12 +341,11 @@ def make_monitor(
         unknown = set(given.elements) - set(functions.elements)
         if unknown:
             raise Error(f"[invariants] data has {', '.join(sorted(unknown))}, which no training structure has")
-    known = (s for s in chain(train, test) if s.energy is not None and is_invariant(s.atoms))
-    points = list(known if given is None else given)
+    points = [*(_points((train, test), ranks) if given is None else given)]
     if not points:
         reporter.say("no crystal with equivalent atoms is among the data: nothing tests the atomic energies")
         return None
-    monitor = Monitor.of(points, functions, Environments.prepared(training_set), train)
+    monitor = Monitor.of(points, functions, training_set, train, ranks)
     outside = int((~monitor.counted).sum())
     reporter.say(f"{len(monitor.crystals)} invariant points are followed, {outside} of them extrapolation")
     return monitor
