@@ -6,8 +6,10 @@
 Each system is a training set and targets, labelled by a classical potential. Networks are trained on each set, and
 their errors at the targets are kept in FOLDER. `sitewise.mapping` gives the bars from the training set alone. A target
 is truly open if the RMS error of the networks is above the accuracy. A miss is such a target that is called determined,
-a false alarm a target that is not open and is called open. Settings were chosen on the systems of `choice` alone. Other
-systems, as folders with train.xyz and targets.xyz in FOLDER, are named by --systems.
+a false alarm a target that is not open and is called open. Two judges show what can be expected: errors that are normal
+with the bars as their standard deviations, and one network whose error is known and judges the others. Settings were
+chosen on the systems of `choice` alone. `--systems` names other systems, which are folders with train.xyz and
+targets.xyz in FOLDER.
 """
 
 import argparse
@@ -28,7 +30,7 @@ from ase.build import bulk, diamond100, diamond111, fcc100, fcc110, fcc111, mole
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.neighborlist import neighbor_list
-from scipy.stats import spearmanr
+from scipy.stats import norm, spearmanr
 
 from sitewise import Dataset, Potential
 from sitewise.config import Config
@@ -630,31 +632,64 @@ def errors_of_networks(data: Path, targets: Dataset, seeds: int, iterations: int
 
 
 def judged(folder: Path, system: System | None, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """A row for each target: names, error and bar (eV/atom), cause."""
+    """A row for each target: names, RMS error and bar (eV/atom), cause, and the error of each network (eV/atom)."""
     train_file, target_file = written(folder, system)
     data, targets = (Dataset.read(f, require_labels=False, reporter=QUIET) for f in (train_file, target_file))
     errors = np.array(errors_of_networks(train_file, targets, options.seeds, options.iterations))
     accuracy = energy(options.accuracy, "--accuracy")
     found = diagnose(data, functions_of(None, None, data), target=targets, reporter=QUIET, accuracy=accuracy)
-    triples = zip(targets, np.sqrt((errors**2).mean(axis=0)), found.judgement.targets or (), strict=True)
+    triples = zip(targets, errors.T, found.judgement.targets or (), strict=True)
     return [
-        {"system": folder.name, "target": s.group, "error": float(error), "bar": target.bar, "cause": target.cause}
-        for s, error, target in triples
+        {
+            "system": folder.name,
+            "target": s.group,
+            "error": rms(own),
+            "bar": target.bar,
+            "cause": target.cause,
+            "errors": own.tolist(),
+        }
+        for s, own, target in triples
     ]
+
+
+def rms(errors: np.ndarray) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(errors**2)))
 
 
 def summary(rows: Sequence[dict[str, Any]], accuracy: float) -> dict[str, float]:
     """Confusion table, rank correlation, and errors in units of their bars."""
     bar, error = (np.array([row[key] for row in rows]) for key in ("bar", "error"))
     alarm, wrong = bar > accuracy, error > accuracy
+    probability = 2 * norm.sf(accuracy / bar)
     return {
         "open": int(wrong.sum()),
         "misses": int((wrong & ~alarm).sum()),
         "determined": int((~wrong).sum()),
         "false alarms": int((~wrong & alarm).sum()),
+        "misses of a normal error": float(probability[~alarm].sum()),
+        "false alarms of a normal error": float((1 - probability)[alarm].sum()),
+        **of_one_network(np.array([row["errors"] for row in rows]), accuracy),
         "Spearman": float(spearmanr(bar, error).statistic),
         "error/bar, median": float(np.median(error / bar)),
-        "error/bar, RMS": float(np.sqrt(np.mean((error / bar) ** 2))),
+        "error/bar, RMS": rms(error / bar),
+    }
+
+
+def of_one_network(errors: np.ndarray, accuracy: float) -> dict[str, float]:
+    """Misses and false alarms if the error of one network judges the RMS error of the others, means over this one.
+
+    Empty for a single network. `errors` is [targets, networks].
+    """
+    n = errors.shape[1]
+    if n == 1:
+        return {}
+    squares = errors**2
+    wrong = (squares.sum(axis=1, keepdims=True) - squares) / (n - 1) > accuracy**2
+    alarm = squares > accuracy**2
+    return {
+        "misses of one network": float((wrong & ~alarm).sum() / n),
+        "false alarms of one network": float((~wrong & alarm).sum() / n),
     }
 
 
