@@ -10,9 +10,9 @@ time of the whole process; `predict` follows for some sizes.
 
 The last table is a MODEL, not a measurement: weak scaling from measured parts. It takes CPU time per atom of reading,
 preparation and an epoch from memory on this machine, and for an exchange LATENCY and BANDWIDTH of a network of the kind
-that clusters have; waiting of ranks for each other is not in it. Rank 0 alone reads the files, and sends and receives
-all structures TRIPS times: their text, what is parsed of it, for the search of overlapping atoms, for the distances of
-the preset and of the scaling, to be prepared, and for the final errors.
+that clusters have; waiting of ranks for each other is not in it. Rank 0 alone finds the structures in the file and
+their labels, and sends and receives all structures TRIPS times: what is parsed of them, for the search of overlapping
+atoms, for the distances of the preset and of the scaling, to be prepared, and for the final errors.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -65,7 +66,7 @@ data = []
 """
 RANKS = (1, 4, 16, 64, 256, 1024)
 PER_RANK, EPOCHS = 10_000, 360  # atoms, and iterations of the default recipe
-TRIPS = 7
+TRIPS = 6
 FILES = 100_000, 300_000  # atoms of the sets that parts are measured on
 LATENCY, BANDWIDTH = 2e-6, 1e10  # s of a message, and bytes/s
 
@@ -129,11 +130,14 @@ def parts(path: Path, larger: Path) -> tuple[Parts, float]:
     """
     data = Dataset.read(path, reporter=QUIET)  # imports what it needs
     n = data.n_atoms
-    texts = [("extxyz", text) for text in readers._texts(str(path))]
-    parsing = cpu_seconds(lambda: [readers._parsed(None, text) for text in texts])
+    places = readers._places(str(path)) or []
+    finding = cpu_seconds(lambda: readers._places(str(path)))
+    parsing = cpu_seconds(lambda: [readers._checked(None, (str(path), place)) for place in places])
+    texts = [("extxyz", partial(place.text, str(path))) for place in places]
+    parsing += cpu_seconds(lambda: [readers._parsed(None, text) for text in texts])
     parsing += cpu_seconds(lambda: [plausibility._overlap(None, structure) for structure in data])
     times = [cpu_seconds(lambda each=each: Dataset.read(each, reporter=QUIET)) for each in (path, larger)]
-    reading = (times[1] - times[0]) / (FILES[1] / FILES[0] - 1) - parsing
+    reading = (times[1] - times[0]) / (FILES[1] / FILES[0] - 1) - parsing + finding
     functions = SymmetryFunctions.preset("standard", data.elements, None, nearest_distances(data, data.elements))
     trip = cpu_seconds(lambda: [pickle.loads(pickle.dumps(structure)) for structure in data])
     prepared = FeatureSource().prepare(data, functions, "")

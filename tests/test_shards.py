@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from ase.io import write
 from checks import assert_close, silicon_frames, silicon_potential
 from sitewise import Dataset, Error, Potential, scratch
 from sitewise.evaluation import comparison, errors, label_units
-from sitewise.io import kept
+from sitewise.io import kept, readers
 from sitewise.progress import Reporter
 from sitewise.training.plots import save_correlation, save_distributions
 
@@ -113,3 +114,56 @@ def test_predictions_on_disk_are_those_in_memory(frames, tmp_path, monkeypatch):
 def flat(table):
     """Return the numbers of a table of errors."""
     return [x for value in table.values() for x in (flat(value) if isinstance(value, dict) else [value])]
+
+
+ROWS = "2\nProperties=species:S:1:pos:R:3 note=\u00e9\nSi 0 0 0\nSi 0 0 2.4\n"
+PLAIN = "2\n\nSi 0 0 0\nSi 0 0 2.4\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "divided"),
+    [
+        (ROWS * 3, True),
+        (PLAIN + ROWS, True),
+        (ROWS + PLAIN.replace("2.4", "2.4 7"), True),
+        (PLAIN.replace("0 2.4", "0 2.4 7") + ROWS, True),
+        (ROWS + ROWS.replace("2.4", "2.4D0"), True),
+        (ROWS + ROWS.replace("2.4", "2.4 1") + ROWS.replace("2.4", ""), True),
+        (ROWS + ROWS.replace("R:3", "R:x"), True),
+        ((ROWS + PLAIN).replace("\n", "\r\n"), True),
+        ((ROWS * 2)[:-1], True),
+        ("\ufeff" + ROWS, False),
+        ("\n" + ROWS, False),
+        (ROWS + "\n", False),
+        (ROWS + "\n" + ROWS, False),
+        (ROWS + "3\n" + PLAIN[2:], False),
+        (ROWS + "x\n", False),
+        ("", False),
+    ],
+)
+def test_the_parts_of_a_file_are_the_whole(tmp_path, text, divided):
+    """A rank that reads some structures of extended XYZ finds in them what a reader of the whole file finds."""
+    path = str(tmp_path / "a.xyz")
+    (tmp_path / "a.xyz").write_bytes(text.encode())
+    places = readers._places(path)
+    assert (places is not None) == divided
+    if places is None:
+        return
+    assert b"".join(place.content(path) for place in places) == text.encode()
+    assert [place.text(path) for place in places] == [*readers._texts(path)]
+
+    def found(check):
+        try:
+            return check()
+        except Error as error:
+            return str(error)
+
+    def whole():
+        with Path(path).open("rb") as file:
+            return readers._check_frames(path, file)
+
+    def parts():
+        each = [readers._checked(None, (path, place)) for place in places]
+        return all(clean for clean, _ in each), any(unnamed for _, unnamed in each)
+
+    assert found(parts) == found(whole)

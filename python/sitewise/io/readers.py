@@ -10,11 +10,12 @@ import math
 import re
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from .._core import Error
 from ..progress import Reporter
@@ -82,8 +83,8 @@ def read_structures(
     reporter
         Reports what is left out.
     ranks
-        The ranks that share the work; this process alone by default. Of HDF5 each reads its own structures, of extended
-        XYZ rank 0 reads the file and all ranks parse it.
+        The ranks that share the work; this process alone by default. Each reads structures of HDF5 and of extended XYZ
+        (rank 0 all of compressed ones). Rank 0 alone reads other formats.
 
     Raises
     ------
@@ -113,9 +114,12 @@ def read_structures(
                 found = _selected(_by_ase(steps.file, kind, ":"), index, steps)
                 warned = steps.warnings
             else:
-                clean = _cleaned(path, plain, kind, folder, reporter)
-                if ranks and ranks.size > 1 and kind in XYZ and index == ":":
-                    found = _numbered(_by_ranks(clean, kind, ranks), index)
+                shared = ranks is not None and ranks.size > 1 and kind in XYZ
+                # What is unpacked is on the machine of rank 0.
+                places = _places(plain) if shared and plain == path else None
+                clean = _cleaned(path, plain, kind, folder, reporter, places, ranks or Ranks())
+                if ranks and shared and index == ":":
+                    found = _numbered(_by_ranks(clean, kind, places if clean == path else None, ranks), index)
                 else:
                     found = _numbered(_by_ase(clean, kind, index), index)
             for text in warned:
@@ -258,9 +262,48 @@ def _one_sentence(path: str, where: Callable[[], str] = lambda: "") -> Iterator[
         raise Error(f"{path}: cannot be read{where()}: {_reason(error)}") from None
 
 
-def _by_ranks(file: str, kind: str, ranks: Ranks) -> Iterator[Atoms]:
-    """Yield the structures of an XYZ file that was found to be right; each rank parses some of them."""
-    for atoms in ranks.map(_parsed, 0, ((kind, text) for text in _texts(file))):
+class _Place(NamedTuple):
+    """Where a structure of an XYZ file begins: byte, line and number of the structure, from 0; and its bytes."""
+
+    offset: int
+    line: int
+    number: int
+    size: int
+
+    def content(self, file: str) -> bytes:
+        """Read it."""
+        with Path(file).open("rb") as opened:
+            opened.seek(self.offset)
+            return opened.read(self.size)
+
+    def text(self, file: str) -> str:
+        """Read it as text, as `open` does."""
+        return io.TextIOWrapper(io.BytesIO(self.content(file)), encoding="utf-8", errors="surrogateescape").read()
+
+
+def _places(file: str) -> list[_Place] | None:
+    """Find the structures of an XYZ file by their numbers of atoms; None if there is anything else in it."""
+    found: list[_Place] = []
+    offset = line = 0
+    with Path(file).open("rb") as lines:
+        for head in lines:
+            if not head.strip().isdigit() or len(head) > 2 * DIGITS:
+                return None
+            sizes = [len(row) for row in islice(lines, int(head) + 1)]
+            if len(sizes) <= int(head):
+                return None
+            size = len(head) + sum(sizes)
+            found.append(_Place(offset, line, len(found), size))
+            offset, line = offset + size, line + 1 + len(sizes)
+    return found or None
+
+
+def _by_ranks(file: str, kind: str, places: Sequence[_Place] | None, ranks: Ranks) -> Iterator[Atoms]:
+    """Yield the structures of an XYZ file that was found to be right; each rank parses some of them, from their places
+    in the file or, without these, from what rank 0 reads."""
+    known = (partial(place.text, file) for place in places) if places is not None else None
+    texts: Iterable[Callable[[], str]] = known or (partial(str, text) for text in _texts(file))
+    for atoms in ranks.map(_parsed, 0, ((kind, text) for text in texts)):
         if isinstance(atoms, str):
             raise ValueError(atoms)
         yield atoms
@@ -274,11 +317,12 @@ def _texts(file: str) -> Iterator[str]:
                 yield line + "".join(islice(lines, int(line) + 1))
 
 
-def _parsed(_: None, part: tuple[str, str]) -> Atoms | str:
+def _parsed(_: None, part: tuple[str, Callable[[], str]]) -> Atoms | str:
     """Return the structure of a text, or what is wrong with it."""
     kind, text = part
+    content = io.StringIO(text())
     try:
-        return next(_by_ase(io.StringIO(text), kind, ":"))
+        return next(_by_ase(content, kind, ":"))
     except Exception as error:  # ASE's readers raise exceptions of any kind
         return _reason(error)
 
@@ -383,15 +427,28 @@ def _check_masses(path: str, plain: str) -> None:
             raise Error(f"{path}: has no section Masses, and types alone do not name elements")
 
 
-def _cleaned(path: str, plain: str, kind: str, folder: Path, reporter: Reporter) -> str:
+def _cleaned(
+    path: str,
+    plain: str,
+    kind: str,
+    folder: Path,
+    reporter: Reporter,
+    places: Sequence[_Place] | None,
+    ranks: Ranks,
+) -> str:
     """Return the file itself, or for XYZ a copy without what ASE cannot read.
 
-    This is a byte order mark, blank lines at the head, and D exponents.
+    This is a byte order mark, blank lines at the head, and D exponents. If the places of the structures are known, all
+    ranks look for it.
     """
     if kind not in XYZ:
         return plain
-    with Path(plain).open("rb") as file:
-        clean, unnamed = _check_frames(path, file)
+    if places is None:
+        with Path(plain).open("rb") as file:
+            clean, unnamed = _check_frames(path, file)
+    else:
+        each = [*ranks.map(_checked, 0, ((path, place) for place in places))]
+        clean, unnamed = all(c for c, _ in each), any(u for _, u in each)
     if unnamed:
         reporter.say(f"{path}: columns after the positions are not read, as no Properties name them")
     if clean:
@@ -406,12 +463,18 @@ def _cleaned(path: str, plain: str, kind: str, folder: Path, reporter: Reporter)
     return str(copy)
 
 
-def _check_frames(path: str, file: Iterable[bytes]) -> tuple[bool, bool]:
+def _checked(_: None, part: tuple[str, _Place]) -> tuple[bool, bool]:
+    path, place = part
+    return _check_frames(path, io.BytesIO(place.content(path)), place.line, place.number)
+
+
+def _check_frames(path: str, file: Iterable[bytes], number: int = 0, frames: int = 0) -> tuple[bool, bool]:
     """Test whether ASE reads an XYZ file as it is, and whether it has columns without name.
 
-    Raise Error if ASE would stop early or leave out columns.
+    Raise Error if ASE would stop early or leave out columns. A part of a file begins after `number` lines and `frames`
+    structures.
     """
-    clean, unnamed, number, frames, empty = True, False, 0, 0, False
+    clean, unnamed, empty = True, False, False
     lines = iter(file)
     for line in lines:
         number += 1
