@@ -13,7 +13,7 @@ from checks import Listener, silicon_frames
 from sitewise import Dataset, Potential, SymmetryFunctions, _core, train
 from sitewise.config import Config
 from sitewise.features.selection import choose_functions
-from sitewise.presets import ACCURATE_LEAST, ACCURATE_SHORT, nearest_distances
+from sitewise.presets import PRESETS, nearest_distances
 from sitewise.progress import Reporter
 from sitewise.structures import Structure
 from sitewise.training.cutoffs import least_loss, settled_cutoff
@@ -140,12 +140,12 @@ def test_a_run_with_defaults_is_that_of_the_settings_that_it_writes(tmp_path, mo
     assert first.core.weights.tolist() == second.core.weights.tolist()
 
 
-# ---- the cutoff of the preset "accurate"
+# ---- the cutoff
 
 
-def linear_silicon(cutoff):
+def linear_silicon(preset, cutoff):
     """Silicon labelled by a linear function of the preset's symmetry functions with a cutoff."""
-    functions = SymmetryFunctions.preset("accurate", ["Si"], cutoff, np.array([[2.35]])).core
+    functions = SymmetryFunctions.preset(preset, ["Si"], cutoff, np.array([[2.35]])).core
     n = functions.count(0)
     network = _core.Network([n, 1], "l")
     network.weights = np.append(np.random.default_rng(3).normal(size=n), 0.0)
@@ -158,17 +158,31 @@ def linear_silicon(cutoff):
     )
 
 
-@pytest.mark.parametrize("shorter", [True, False])
-def test_cutoff_of_accurate_is_the_one_with_the_better_linear_fit(shorter):
-    nearest = float(nearest_distances(Dataset(silicon_frames(12)), ["Si"])[0, 0])
-    cutoff = round(ACCURATE_SHORT * nearest, 3) if shorter else ACCURATE_LEAST
-    data, listener = linear_silicon(cutoff), Listener()
-    found = settled_cutoff(config(symmetry_functions={"preset": "accurate"}), data, listener)
+@pytest.mark.parametrize(
+    ("preset", "factor"), [("accurate", None), ("accurate", 1.75), ("standard", None), ("standard", 1.75), (None, 2.15)]
+)
+def test_the_cutoff_is_the_one_with_the_best_linear_fit(preset, factor):
+    nearest = nearest_distances(Dataset(silicon_frames(12)), ["Si"])
+    name = preset or "standard"
+    usual = SymmetryFunctions.preset(name, ["Si"], None, nearest).cutoff
+    cutoff = round(factor * float(nearest[0, 0]), 3) if factor else usual
+    data, listener = linear_silicon(name, cutoff), Listener()
+    given = config(symmetry_functions={"preset": preset} if preset else {})
+    found = settled_cutoff(given, data, listener)
     assert found.symmetry_functions.cutoff == cutoff
     assert f"cutoff {cutoff:g} Angstrom" in listener.said[0]
     assert settled_cutoff(found, data, listener) is found
-    given = config(symmetry_functions={"preset": "accurate"})
-    assert settled_cutoff(given, data, listener, least=ACCURATE_LEAST) is given  # pair potentials reach beyond it
+    assert settled_cutoff(given, data, listener, least=6.0) is given  # pair potentials reach beyond all of them
+
+
+def test_each_other_cutoff_has_to_be_better_by_its_own_margin(monkeypatch):
+    data, given = Dataset(silicon_frames(12)), config()
+    nearest = float(nearest_distances(data, ["Si"])[0, 0])
+    a, b = (round(factor * nearest, 3) for factor in PRESETS["standard"].others)
+    for losses, chosen in (((0.94, 0.81), a), ((0.96, 0.81), 5.0), ((0.96, 0.79), b), ((0.7, 0.75), a)):
+        of = {5.0: 1.0, a: losses[0], b: losses[1]}
+        monkeypatch.setattr("sitewise.training.cutoffs.least_loss", lambda _, table, __, of=of: of[table.cutoff])
+        assert settled_cutoff(given, data, Listener()).symmetry_functions.cutoff == chosen
 
 
 @pytest.mark.parametrize(

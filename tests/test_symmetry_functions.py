@@ -191,7 +191,22 @@ def test_nearest_neighbours_are_found_in_images():
     assert_close(distances_in([bulk("Si", "diamond", a=5.4)], ["Si"]), [[5.4 * 3**0.5 / 4]], 1e-14)
 
 
-def test_standard_set_follows_the_distances():
+def test_standard_set_of_one_element_has_six_shells():
+    """Four Gaussians of type 2 scale with the nearest distance; the shells of type 9, which type 2 has too, lie between
+    it and the cutoff."""
+    functions = SymmetryFunctions.preset("standard", ["Li"], distances=np.array([[2.7]])).of("Li")
+    radial = [f for f in functions if f.type == 2]
+    assert_close([f.eta * 2.7**2 for f in radial if f.rs == 0], [0.02, 0.4, 1.1, 3.8], 1e-14)
+    first = 0.85 * 2.7
+    spacing = (5.4 - first) / 6
+    shells = sorted({(f.rs, f.eta) for f in functions if f.type == 9})
+    assert_close([rs for rs, _ in shells], [first + k * spacing for k in range(6)], 1e-14)
+    assert_close([eta for _, eta in shells], [1 / (2 * spacing) ** 2] * 6, 1e-14)
+    assert [(f.rs, f.eta) for f in radial if f.rs] == shells
+    assert len(functions) == 10 + 3 * 5 + 3 * 3
+
+
+def test_standard_set_of_several_elements_follows_the_distances():
     """Gaussians of type 2 scale with the pair's distance; those of type 9 lie between the nearest neighbour and the
     cutoff."""
     distances = np.array([[1.8, 1.0], [1.0, 2.6]])
@@ -212,26 +227,29 @@ def test_standard_cutoff_reaches_the_second_neighbours():
     mixed = np.array([[2.5, 2.7], [2.7, 2.9]])  # an atom of the second element is 2.7 from its nearest neighbour
     assert SymmetryFunctions.preset("standard", ["Cu", "Au"], distances=mixed).cutoff == pytest.approx(5.4)
     short = SymmetryFunctions.preset("standard", ["Li"], 2.0, np.array([[2.7]])).of("Li")
-    assert sorted({f.rs for f in short if f.type == 9}) == pytest.approx([0, 1, 4 / 3, 5 / 3])
+    assert sorted({f.rs for f in short if f.type == 9}) == pytest.approx([1 + k / 6 for k in range(6)])
 
 
 def test_standard_set_without_data_follows_the_covalent_radii():
     functions = SymmetryFunctions.preset("standard", ["Si"])
     bond = covalent_distances(["Si"])[0, 0]
-    assert max(f.eta for f in functions.of("Si") if f.type == 2) == pytest.approx(7.6 / bond**2)
+    assert max(f.eta for f in functions.of("Si") if f.type == 2 and f.rs == 0) == pytest.approx(3.8 / bond**2)
 
 
-def test_powers_of_the_standard_set_span_polynomials_of_degree_four():
-    powers = sorted({(f.zeta, f.lambda_) for f in SymmetryFunctions.preset("standard", ["Si"]).of("Si") if f.type == 9})
+@pytest.mark.parametrize(("shell", "degree"), [(0, 4), (2, 4), (3, 2), (5, 2)])
+def test_powers_of_the_standard_set_span_polynomials(shell, degree):
+    functions = [f for f in SymmetryFunctions.preset("standard", ["Si"]).of("Si") if f.type == 9]
+    rs = sorted({f.rs for f in functions})[shell]
+    powers = [(f.zeta, f.lambda_) for f in functions if f.rs == rs]
     x = np.linspace(-1, 1, 9)
     values = np.array([(1 + lambda_ * x) ** zeta for zeta, lambda_ in powers])
-    assert np.linalg.matrix_rank(values) == len(powers) == 5
-    assert np.linalg.matrix_rank(np.vstack([values, [x**k for k in range(5)]])) == 5
+    assert np.linalg.matrix_rank(values) == len(powers) == degree + 1
+    assert np.linalg.matrix_rank(np.vstack([values, [x**k for k in range(degree + 1)]])) == degree + 1
 
 
 def test_standard_set_is_computed_from_moments():
     functions = SymmetryFunctions.preset("standard", ["Si"])
-    assert functions.core.moments == [20]
+    assert functions.core.moments == [24]
 
 
 def test_standard_set_of_many_elements_sums_over_the_neighbours_of_all():

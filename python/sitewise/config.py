@@ -171,8 +171,8 @@ class Functions(Table):
     file: str | None = None
     """An `input.nn` whose functions are used instead."""
     cutoff: Annotated[float, Field(gt=0, le=LONGEST)] | None = None
-    """Cutoff of the preset in Å; the preset's own if not given. For one element `"accurate"` then chooses between
-    two, by linear fits of the training data."""
+    """Cutoff of the preset in Å; the preset's own if not given. For one element `"standard"` and `"accurate"` then
+    choose between some, by linear fits of the training data."""
     cflength: Positive = 1.0
     """1 Å in the unit of length of `file`: 1.8897261328 for Bohr."""
     select: Count | None = None

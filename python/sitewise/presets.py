@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import combinations_with_replacement, pairwise, product
+from itertools import chain, combinations_with_replacement, pairwise, product
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -37,19 +38,23 @@ POOL_LENGTHS = 8
 # of the nearest distances.
 ACCURATE_CUTOFF, ACCURATE_FIRST = 2.1, 0.8
 ACCURATE_LEAST = 4.8  # Angstrom, of the cutoff
-ACCURATE_SHORT = 1.75  # the cutoff where a fit to the data finds it better
-ACCURATE_RADIAL, ACCURATE_SHELLS = 8, 4
+ACCURATE_OTHERS = {1.75: 0.95}  # see Preset
+ACCURATE_RADIAL, ACCURATE_SHELLS, ACCURATE_WIDTH = 8, 4, 1.5
 PAIR_POWERS = (1, 2, 3, 4)
 TRIPLE_POWERS = ((1, 1, 0), (2, 1, 0), (3, 1, 0), (2, 2, 0), (1, 1, 1), (2, 1, 1), (3, 1, 1), (2, 2, 1), (2, 2, 2))
 
-# Found by cross-validation on training sets alone, see "Defaults" in docs/development/tried.md. The cutoff is
-# STANDARD_CUTOFF times the largest distance of an element to its nearest neighbour, and not below
-# STANDARD_LEAST_CUTOFF (Angstrom). STANDARD_RADIAL is eta times the square of the pair's nearest distance. The powers
-# (zeta, lambda) span the polynomials of the cosine up to degree 4, which need moments up to order 4 alone.
+# Found by cross-validation on training sets alone, see "Defaults" and "Six shells" in docs/development/tried.md. The
+# cutoff is STANDARD_CUTOFF times the largest distance of an element to its nearest neighbour, and not below
+# STANDARD_LEAST_CUTOFF (Angstrom). STANDARD_RADIAL is eta times the square of the pair's nearest distance. Widths of
+# shells are in spacings. The powers (zeta, lambda) of a shell span the polynomials of the cosine up to its degree,
+# which need moments up to that order alone. Six shells are more accurate for one element, not for several.
 STANDARD_CUTOFF, STANDARD_LEAST_CUTOFF = 2.0, 5.0
+STANDARD_OTHERS = {1.75: 0.95, 2.15: 0.8}  # see Preset; a step with the longer one takes longer
 STANDARD_RADIAL = (0.02, 0.2, 0.4, 0.7, 1.1, 1.9, 3.8, 7.6)
-STANDARD_SHELLS, STANDARD_FIRST_SHELL, STANDARD_WIDTH = 3, 0.85, 0.85
-STANDARD_POWERS = ((1, -1), (1, 1), (2, 1), (4, -1), (4, 1))
+STANDARD_FIRST_SHELL = 0.85
+STANDARD_WIDTH, STANDARD_DEGREES = 2.0, (4, 4, 4, 2, 2, 2)  # of one element
+STANDARD_NARROW, STANDARD_SHELLS = 0.85, 3  # of several, beside a shell with eta = 0
+POWERS = {2: ((1, -1), (1, 1), (2, 1)), 4: ((1, -1), (1, 1), (2, 1), (4, -1), (4, 1))}
 PAIRWISE = 3  # elements; with more of them angular functions sum over the neighbours of all elements
 
 # Neighbours of all elements, with weight 1 and weighted by atomic numbers
@@ -152,28 +157,47 @@ class Preset(NamedTuple):
         Makes the functions from chemical symbols [n] sorted by atomic number, the distances [n, n] of
         `nearest_distances`, and the cutoff (Angstrom).
     cutoff
-        Gives the cutoff (Angstrom) from the distances, where the user gives none.
+        Gives the usual cutoff (Angstrom) from the distances, where the user gives none.
+    others
+        Cutoffs in units of the nearest distance that a run with one element compares with the usual one, each with the
+        part of the usual one's loss that its loss has to be below.
     """
 
     make: Callable[[Sequence[str], Floats, float], _core.SymmetryFunctions]
     cutoff: Callable[[Floats], float]
+    others: Mapping[float, float] = MappingProxyType({})
 
 
 def _standard(elements: Sequence[str], distances: Floats, cutoff: float) -> _core.SymmetryFunctions:
-    def radial(center: int, neighbor: int) -> Iterator[Shell]:
-        return ((ratio / float(distances[center, neighbor]) ** 2, 0.0) for ratio in STANDARD_RADIAL)
-
     first = min(STANDARD_FIRST_SHELL * float(distances.min()), cutoff / 2)
-    spacing = (cutoff - first) / STANDARD_SHELLS
-    shells = [(1 / (STANDARD_WIDTH * spacing) ** 2, first + k * spacing) for k in range(STANDARD_SHELLS)]
-    shells.insert(0, (0.0, 0.0))
+    if len(elements) == 1:
+        return _standard_of_one(float(distances[0, 0]), first, cutoff)
+
+    def radial(center: int, neighbor: int) -> Iterator[Shell]:
+        return _nested(STANDARD_RADIAL, float(distances[center, neighbor]))
+
+    shells = [(0.0, 0.0), *_equispaced(first, cutoff, STANDARD_SHELLS, STANDARD_NARROW)]
     if len(elements) <= PAIRWISE:
-        angular = [(*shell, *power) for shell in shells for power in STANDARD_POWERS]
+        angular = [(*shell, *power) for shell in shells for power in POWERS[4]]
         return _build(len(elements), radial, angular, cutoff, WIDE_ANGULAR)
     functions = [*_radial(len(elements), radial, cutoff)]
     for center, neighbor, shell in product(range(len(elements)), TOGETHER, shells):
         functions += _two_shells(center, neighbor, (shell, shell), cutoff)
     return _core.SymmetryFunctions(len(elements), functions, atomic_numbers=_numbers(elements))
+
+
+def _standard_of_one(nearest: float, first: float, cutoff: float) -> _core.SymmetryFunctions:
+    """Give functions of type 2 the shells of the angular ones, too, which are computed once for both."""
+    shells = list(_equispaced(first, cutoff, len(STANDARD_DEGREES), STANDARD_WIDTH))
+    angular = [
+        (*shell, *power) for shell, degree in zip(shells, STANDARD_DEGREES, strict=True) for power in POWERS[degree]
+    ]
+    return _build(1, lambda *_: chain(_nested(STANDARD_RADIAL[::2], nearest), shells), angular, cutoff, WIDE_ANGULAR)
+
+
+def _nested(ratios: Iterable[float], nearest: float) -> Iterator[Shell]:
+    """Yield Gaussians around the atom, of these eta times the square of the nearest distance."""
+    return ((ratio / nearest**2, 0.0) for ratio in ratios)
 
 
 def _standard_cutoff(distances: Floats) -> float:
@@ -204,7 +228,7 @@ def _accurate_cutoff(distances: Floats) -> float:
 
 def _accurate_shells(distance: float, cutoff: float, count: int) -> list[Shell]:
     """Begin below the nearest neighbours; where the cutoff hardly reaches these, at half of it."""
-    return list(_equispaced(min(ACCURATE_FIRST * distance, cutoff / 2), cutoff, count))
+    return list(_equispaced(min(ACCURATE_FIRST * distance, cutoff / 2), cutoff, count, ACCURATE_WIDTH))
 
 
 def _two_shells(center: int, neighbor: int, pair: tuple[Shell, Shell], cutoff: float) -> Iterator[SymmetryFunction]:
@@ -227,11 +251,11 @@ def _three_shells(center: int, neighbor: int, shells: Sequence[Shell], cutoff: f
         yield f
 
 
-def _equispaced(first: float, cutoff: float, count: int) -> Iterator[Shell]:
-    """Yield eta and r_s of Gaussians from r_s = `first` to one spacing before the cutoff; 1/sqrt(eta) is 1.5
+def _equispaced(first: float, cutoff: float, count: int, width: float) -> Iterator[Shell]:
+    """Yield eta and r_s of Gaussians from r_s = `first` to one spacing before the cutoff; 1/sqrt(eta) is `width`
     spacings."""
     spacing = (cutoff - first) / count
-    return ((1 / (1.5 * spacing) ** 2, first + k * spacing) for k in range(count))
+    return ((1 / (width * spacing) ** 2, first + k * spacing) for k in range(count))
 
 
 def _simple_nn(elements: Sequence[str], _distances: Floats, cutoff: float) -> _core.SymmetryFunctions:
@@ -318,8 +342,8 @@ def _numbers(elements: Sequence[str]) -> list[int]:
 
 DEFAULT_PRESET = "standard"
 PRESETS = {
-    "standard": Preset(_standard, _standard_cutoff),
-    "accurate": Preset(_accurate, _accurate_cutoff),
+    "standard": Preset(_standard, _standard_cutoff, STANDARD_OTHERS),
+    "accurate": Preset(_accurate, _accurate_cutoff, ACCURATE_OTHERS),
     "simple-nn": Preset(_simple_nn, lambda _: SIMPLE_NN_CUTOFF),
     "fast": Preset(_fast, lambda _: FAST_CUTOFF),
     "auto": Preset(_auto, lambda _: SIMPLE_NN_CUTOFF),

@@ -1,5 +1,5 @@
-"""The cutoff of the preset "accurate", which follows the training data: functions that are spread over a shorter range
-resolve distances better, but see fewer neighbours."""
+"""The cutoff of a preset, which follows the training data: functions that are spread over a shorter range resolve
+distances better, but see fewer neighbours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..config import Config, Functions
 from ..features.selection import choose_functions
 from ..features.source import FeatureSource
 from ..io.dataset import Dataset
-from ..presets import ACCURATE_SHORT, nearest_distances
+from ..presets import DEFAULT_PRESET, PRESETS, nearest_distances
 from ..progress import Reporter
 from .optimizers import Objective
 from .parameters import atomic_offsets, plain_parameters
@@ -20,15 +20,16 @@ from .settled import count_labels
 ATOMS = 5000  # of the structures that cutoffs are compared on
 ROUNDING = 1e-10  # of the largest eigenvalue of the scaled normal equations; smaller ones are rounding errors
 LABELS = 3  # of the comparison for each function, at least
-BETTER = 0.95  # of the loss with the preset's usual cutoff: what the shorter one has to be below
 
 
 def settled_cutoff(config: Config, data: Dataset, reporter: Reporter, least: float = 0.0) -> Config:
-    """Return the configuration with a cutoff for the preset "accurate", if none is given and there is one element.
+    """Return the configuration with a cutoff for a preset that has others beside its usual one, if none is given and
+    there is one element.
 
-    Of two cutoffs it takes the shorter one if linear functions of the symmetry functions then fit the labels better,
-    with the weights of the loss; see "The cutoff of accurate" in docs/development/tried.md. The preset's own cutoff
-    stays where there are too few labels to compare.
+    Linear functions of the symmetry functions are fitted to the labels with each cutoff, with the weights of the loss.
+    The cutoff with the least loss is taken if that is below the preset's part of the loss with the usual one; see "The
+    cutoff of accurate" and "Six shells" in docs/development/tried.md. The usual cutoff stays where there are too few
+    labels to compare.
 
     Parameters
     ----------
@@ -42,19 +43,27 @@ def settled_cutoff(config: Config, data: Dataset, reporter: Reporter, least: flo
         The reach of the pair potentials, Angstrom, which no cutoff may be shorter than.
     """
     table = config.symmetry_functions
-    if table.preset != "accurate" or table.cutoff is not None or len(data.elements) != 1:
+    others = PRESETS[table.preset or DEFAULT_PRESET].others
+    if table.file is not None or not others or table.cutoff is not None or len(data.elements) != 1:
         return config
     functions, some = choose_functions(table, data), _some(data)
-    usual, short = functions.cutoff, round(ACCURATE_SHORT * float(nearest_distances(data, data.elements)[0, 0]), 3)
-    if not least <= short < usual or count_labels(some) < LABELS * len(functions):
+    if count_labels(some) < LABELS * len(functions):
         return config
-    losses = [least_loss(config, table.model_copy(update={"cutoff": cutoff}), some) for cutoff in (short, usual)]
-    chosen = short if losses[0] < BETTER * losses[1] else usual
-    ratio = losses[0] / losses[1]
-    reporter.say(
-        f"cutoff {chosen:g} Angstrom; the loss of a linear fit with {short:g} is {ratio:.3g} times that with {usual:g}"
-    )
-    return config.model_copy(update={"symmetry_functions": table.model_copy(update={"cutoff": chosen})})
+    usual, nearest = functions.cutoff, float(nearest_distances(data, data.elements)[0, 0])
+    parts = {round(factor * nearest, 3): part for factor, part in others.items()}
+    parts = {cutoff: part for cutoff, part in parts.items() if cutoff >= least}
+    if not parts:
+        return config
+    losses = {cutoff: least_loss(config, _with_cutoff(table, cutoff), some) for cutoff in (usual, *parts)}
+    ratios = {cutoff: losses[cutoff] / losses[usual] for cutoff in parts}
+    chosen = min((cutoff for cutoff in parts if ratios[cutoff] < parts[cutoff]), key=ratios.__getitem__, default=usual)
+    compared = ", ".join(f"{ratio:.3g} with {cutoff:g}" for cutoff, ratio in ratios.items())
+    reporter.say(f"cutoff {chosen:g} Angstrom; losses of linear fits over that with {usual:g}: {compared}")
+    return config.model_copy(update={"symmetry_functions": _with_cutoff(table, chosen)})
+
+
+def _with_cutoff(table: Functions, cutoff: float) -> Functions:
+    return table.model_copy(update={"cutoff": cutoff})
 
 
 def _some(data: Dataset) -> Dataset:
