@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from sitewise.training import plots
+
 settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=100)
 settings.load_profile("repeatable")
 
@@ -18,7 +20,16 @@ def shared():
     return path
 
 
-@pytest.fixture
-def without_pictures(monkeypatch):
+@pytest.fixture(scope="session", autouse=True)
+def _without_pictures():
     """Leave out the pictures of training runs, which take most of the time of short ones."""
-    monkeypatch.setattr("sitewise.training.plots.save_pictures", lambda *_: None)
+    save_pictures = plots.save_pictures
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "save_pictures", lambda *_: None)
+        yield save_pictures
+
+
+@pytest.fixture
+def pictures(monkeypatch, _without_pictures):
+    """Draw the pictures of training runs in this test."""
+    monkeypatch.setattr(plots, "save_pictures", _without_pictures)

@@ -30,7 +30,6 @@ from sitewise.growing.settings import Explore
 from sitewise.progress import Reporter
 from sitewise.reproduce.stillinger_weber import StillingerWeber
 from sitewise.structures import Structure
-from sitewise.training import plots
 
 pytestmark = pytest.mark.slow
 
@@ -42,9 +41,8 @@ TIMES = {"seconds", "wall_seconds", "cpu_seconds", "peak_memory_mb"}
 
 @pytest.fixture(scope="module", autouse=True)
 def no_pictures():
-    """Leave out the pictures, three quarters of a small growth's time; the newcomer's growth has them."""
+    """Leave out the picture of a growth; the newcomer's growth has it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "save_pictures", lambda *_: None)
         patch.setattr(page, "_draw", lambda path, *_: path.write_bytes(b""))
         yield
 

@@ -15,8 +15,6 @@ from sitewise import Config, Dataset, Ensemble, Error, Potential, train
 from sitewise.cli import app
 from sitewise.progress import Reporter
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
-
 QUIET = Reporter(quiet=True)
 SETTINGS = {"hidden": [5], "iterations": 8, "preset": "fast", "cutoff": 4.5, "posterior": False}
 

@@ -22,8 +22,6 @@ from sitewise.config import Config
 from sitewise.io.extxyz import write_extxyz
 from sitewise.training.data import read_data
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
-
 VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
 
 

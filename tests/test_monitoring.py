@@ -61,6 +61,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("pictures")
 def test_deltas_are_in_log_picture_and_errors(folder, tmp_path):
     potential = train(folder(), tmp_path / "out", reporter=QUIET)
     with (tmp_path / "out" / "log.csv").open() as file:

@@ -29,8 +29,6 @@ from sitewise.progress import Reporter
 from sitewise.training.baseline import in_lammps, pair_tables, without_baseline
 from sitewise.training.inputs import make_inputs
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
-
 QUIET = Reporter(quiet=True)
 CLOSE = ("mixed", "cluster", "slab", "one-atom crystal", "two-atom crystal")
 SETTINGS = {"hidden": [4], "iterations": 5, "preset": "fast", "cutoff": 4.5, "posterior": False}

@@ -83,6 +83,7 @@ def rows_of(folder):
     return list(csv.DictReader((folder / "log.csv").read_text().splitlines()))
 
 
+@pytest.mark.usefixtures("pictures")
 def test_outputs(folder, tmp_path):
     potential = train(folder(), tmp_path / "out", reporter=QUIET)
     out = tmp_path / "out"
@@ -359,6 +360,7 @@ def test_a_run_that_diverges_names_the_worst_structure(losses, worst, tmp_path):
         run.iterate()
 
 
+@pytest.mark.usefixtures("pictures")
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("kind", ["alone", "one atom among others", "no forces", "forces alone", "copies"])
 def test_odd_data_train(folder, tmp_path, kind):
@@ -457,13 +459,6 @@ def test_replicas_stop_and_go_on_together(folder, tmp_path, monkeypatch):
 STUDENT = "replicas = 2\nstudent = true"
 
 
-@pytest.fixture
-def no_pictures(monkeypatch):
-    """Save time."""
-    monkeypatch.setattr("sitewise.training.plots.save_pictures", lambda *_: None)
-
-
-@pytest.mark.usefixtures("no_pictures")
 def test_a_student_takes_the_place_of_the_ensemble(folder, tmp_path):
     run = folder(iterations=60, more=STUDENT, optimizer="gn-lbfgs")
     student = train(run, tmp_path / "out", reporter=QUIET)
@@ -486,7 +481,6 @@ def test_a_student_takes_the_place_of_the_ensemble(folder, tmp_path):
     assert student.core.scaling.statistics(0).tolist() == ensemble.members[0].core.scaling.statistics(0).tolist()
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_a_student_learns_from_distorted_copies_with_the_labels_of_the_ensemble(folder, tmp_path):
     ensemble = train(folder(iterations=1, more="replicas = 2"), tmp_path / "out", reporter=QUIET)
     data = Dataset.read(tmp_path / "train.xyz", reporter=QUIET)
@@ -509,7 +503,6 @@ def test_a_student_learns_from_distorted_copies_with_the_labels_of_the_ensemble(
     assert np.std(strains) == pytest.approx(0.01, rel=0.6)
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_a_student_and_its_teachers_stop_and_go_on(folder, tmp_path, monkeypatch):
     run = folder(iterations=6, more=STUDENT, optimizer="gn-lbfgs")
     train(run, tmp_path / "whole", reporter=QUIET)
@@ -719,6 +712,7 @@ def test_early_stop_keeps_the_best(folder, tmp_path):
     assert errors["test"]["force_rmse"] == pytest.approx(float(rows[losses.argmin()]["test_force_rmse"]), rel=1e-4)
 
 
+@pytest.mark.usefixtures("pictures")
 def test_no_test_data(folder, tmp_path):
     train(folder(test="0"), tmp_path / "out", reporter=QUIET)
     errors = json.loads((tmp_path / "out" / "errors.json").read_text())
@@ -726,6 +720,7 @@ def test_no_test_data(folder, tmp_path):
     assert errors["train"]["n_structures"] == 12
 
 
+@pytest.mark.usefixtures("pictures")
 def test_some_labels_are_missing(folder, tmp_path):
     frames = silicon_frames(4) + silicon_frames(4, seed=1, stress=False) + silicon_frames(4, 2, forces=False)
     write(tmp_path / "train.xyz", frames)
@@ -733,6 +728,7 @@ def test_some_labels_are_missing(folder, tmp_path):
     assert np.all(np.isfinite(weights(tmp_path / "out")))
 
 
+@pytest.mark.usefixtures("pictures")
 def test_energies_alone(folder, tmp_path):
     write(tmp_path / "train.xyz", silicon_frames(12, forces=False, stress=False))
     run = folder()

@@ -12,8 +12,6 @@ from sitewise.io.simple_nn import write_potential
 from sitewise.progress import Reporter
 from sitewise.training.inputs import make_inputs
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
-
 QUIET = Reporter(quiet=True)
 SETTINGS = {"iterations": 10, "posterior": False}
 

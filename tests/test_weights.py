@@ -13,8 +13,6 @@ from sitewise.progress import Reporter
 from sitewise.training.inputs import make_inputs
 from sitewise.training.optimizers import Objective
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
-
 QUIET = Reporter(quiet=True)
 SETTINGS = {"hidden": [4], "iterations": 5, "preset": "fast", "cutoff": 4.5, "posterior": False}
 
