@@ -50,8 +50,9 @@ def test_width_grows_with_the_cube_root_of_the_labels(labels, width):
 
 
 def test_width_has_a_largest_value():
-    data = dimers(1)[0]
-    assert hidden_width(Dataset([data] * 200_000)) == 40
+    count = 500_000
+    many = Structure(Atoms([14] * count), 0.0, np.zeros((count, 3)), None, "", "f")
+    assert hidden_width(Dataset([many])) == 40
 
 
 def test_l2_scales_as_the_loss_and_falls_with_the_number_of_labels():

@@ -15,6 +15,7 @@ from checks import silicon_potential
 from sitewise import Dataset, Error, Potential, _core, train
 from sitewise.cli import app
 from sitewise.progress import Reporter
+from sitewise.validation import properties
 from sitewise.validation.properties import (
     Dimers,
     ElasticConstants,
@@ -77,7 +78,9 @@ def test_what_is_no_crystal_is_refused():
 
 
 @pytest.mark.slow
-def test_command(tmp_path, copper):
+def test_command(tmp_path, copper, monkeypatch):
+    monkeypatch.setattr(properties, "NVE_STEPS", 200)
+    monkeypatch.setattr(properties, "NPT_STEPS", 300)
     rng, frames = np.random.default_rng(0), []
     for k in range(16):
         atoms = copper * (2, 2, 2)

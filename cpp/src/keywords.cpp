@@ -18,14 +18,14 @@ constexpr auto runner = KeywordOwner::runner;
 constexpr auto both = KeywordOwner::both;
 constexpr auto none = KeywordOwner::none;
 
-struct Group {
+struct KeywordGroup {
     KeywordStatus status;
     KeywordOwner owner;
     const char* names;
     const char* reason;
 };
 
-constexpr Group groups[] = {
+constexpr KeywordGroup groups[] = {
     {used, both, "number_of_elements elements", "the elements"},
     {used, both, "atom_energy", "energies of free atoms, added to the networks' output"},
     {used, runner, "remove_atom_energies",
@@ -170,9 +170,9 @@ constexpr Group groups[] = {
      "what else RuNNer computes, checks and writes"},
 };
 
-std::vector<Keyword> table() {
+std::vector<Keyword> every_keyword() {
     std::vector<Keyword> all;
-    for (const Group& group : groups)
+    for (const KeywordGroup& group : groups)
         for (const std::string& name : split(group.names))
             all.push_back({name, group.status, group.owner, group.reason});
     return all;
@@ -194,7 +194,7 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
 }  // namespace
 
 const std::vector<Keyword>& keywords() {
-    static const std::vector<Keyword> all = table();
+    static const std::vector<Keyword> all = every_keyword();
     return all;
 }
 

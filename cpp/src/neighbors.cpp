@@ -9,14 +9,14 @@ namespace sitewise {
 namespace {
 
 // The rows of some of the atoms
-struct Part {
+struct Rows {
     std::size_t begin = 0, end = 0;  // atoms
     std::vector<int> index;
     std::vector<double> vectors;
     std::vector<std::array<int, 3>> shifts;
 };
 
-void find(const NeighborSearch& search, Part& part, std::vector<std::size_t>& first) {
+void find(const NeighborSearch& search, Rows& part, std::vector<std::size_t>& first) {
     NeighborSearch::Scratch scratch;
     NeighborRow row;
     for (std::size_t i = part.begin; i < part.end; ++i) {
@@ -34,7 +34,7 @@ NeighborList build_neighbors(const Atoms& atoms, double cutoff) {
     const NeighborSearch search(atoms, cutoff);
     NeighborList list;
     list.first.assign(atoms.size + 1, 0);
-    std::vector<Part> parts(max_threads());
+    std::vector<Rows> parts(max_threads());
     FirstError error;
 #pragma omp parallel for num_threads(max_threads()) schedule(static)
     for (std::size_t p = 0; p < parts.size(); ++p)
@@ -45,7 +45,7 @@ NeighborList build_neighbors(const Atoms& atoms, double cutoff) {
         });
     error.rethrow();
     std::size_t entries = 0;
-    for (const Part& part : parts) {  // turn counts within a part into places in the list
+    for (const Rows& part : parts) {  // turn counts within a part into places in the list
         for (std::size_t i = part.begin; i < part.end; ++i) list.first[i + 1] += entries;
         entries += part.index.size();
     }
@@ -60,7 +60,7 @@ NeighborList build_neighbors(const Atoms& atoms, double cutoff) {
     list.shifts.resize(entries);
 #pragma omp parallel for num_threads(max_threads()) schedule(static)
     for (std::size_t p = 0; p < parts.size(); ++p) {
-        const Part& part = parts[p];
+        const Rows& part = parts[p];
         const std::size_t at = list.first[part.begin];
         std::copy(part.index.begin(), part.index.end(), list.index.begin() + at);
         std::copy(part.vectors.begin(), part.vectors.end(), list.vectors.begin() + 3 * at);
