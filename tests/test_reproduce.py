@@ -423,6 +423,7 @@ def test_labels_of_molecules(name):
 SLABS = {"alone": ("slabs of 6 layers",), "two": ("slabs of 6 layers", "slabs of 8 layers")}
 
 
+@pytest.mark.usefixtures("pictures")
 def test_silicon(tmp_path, shrink):
     """Slabs alone leave the crystal undetermined, as is known before training; a second thickness determines it."""
     shrink("si-slab", silicon.Settings(SLABS, "seed-adam", iterations=1500, seeds=1))

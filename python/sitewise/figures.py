@@ -75,6 +75,7 @@ def save_figure(figure: Figure, path: Path) -> None:
         raise Error(f"{path}: is no kind of picture that is known, expected {', '.join(sorted(known))}")
     with warnings.catch_warnings(), atomic(path) as temporary:
         warnings.filterwarnings("ignore", "Glyph")  # the font may lack letters of names
+        warnings.filterwarnings("ignore", "Creating legend")  # its place is looked for longer on a busy machine
         engine = figure.get_layout_engine()
         if engine is not None:  # savefig would draw everything once more for the layout
             engine.execute(figure)

@@ -133,13 +133,19 @@ class Parts:
     def of_measurements(self, placed: Placed, slopes: Sequence[Slopes]) -> Rows:
         """Return the rows of the energy per atom of each structure, then those of slopes."""
         energies = self.of_energies(placed)
-        smooth = np.concatenate([energies.smooth, *(self._of_slopes(each) for each in slopes)])
+        smooth = np.concatenate([energies.smooth, self._of_slopes(slopes)])
         lacking = (0, len(smooth) - len(energies.smooth))
         return Rows(smooth, *(np.pad(part, (lacking, (0, 0))) for part in energies[1:]))
 
-    def _of_slopes(self, slopes: Slopes) -> Floats:
-        moving = (self._smooth.changes(e, slopes.points[e], changes) for e, changes in slopes.changes.items())
-        return np.asarray(sum(moving))
+    def _of_slopes(self, slopes: Sequence[Slopes]) -> Floats:
+        first = np.concatenate([[0], np.cumsum([len(each.values) for each in slopes])]).astype(int)
+        rows = np.zeros((first[-1], self._smooth.size))
+        for element in sorted({element for each in slopes for element in each.changes}):
+            mine = [k for k, each in enumerate(slopes) if element in each.changes]
+            points, changes = ([getattr(slopes[k], name)[element] for k in mine] for name in ("points", "changes"))
+            places = np.concatenate([np.arange(first[k], first[k + 1]) for k in mine])
+            rows[places] += self._smooth.changes(element, points, changes)
+        return rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -225,10 +231,14 @@ class Model:
         self._rows = self._parts.of_measurements(measured.placed, measured.slopes)
         self.scales = fitted(measured, self._rows)
         self._assumed = self.scales.of_networks()
+        self._posteriors: dict[float, BayesianRegression] = {}
 
     def posterior(self, times: float = 1.0) -> BayesianRegression:
-        """Return the posterior if there were so many times as many data, of the same kinds."""
-        return BayesianRegression(self._rows.columns(self._assumed), self._noise() / times, self._measured.values)
+        """Return the posterior if there were so many times as many data, of the same kinds; it is computed once."""
+        if times not in self._posteriors:
+            columns, noise = self._rows.columns(self._assumed), self._noise() / times
+            self._posteriors[times] = BayesianRegression(columns, noise, self._measured.values)
+        return self._posteriors[times]
 
     def posterior_of_atoms(self) -> BayesianRegression:
         """Return the posterior if the energies of the data's atoms were known: of ATOMS atoms, equally spaced."""
@@ -271,13 +281,15 @@ class Model:
         In closed form, with K the covariance of the measurements (C. Rasmussen and C. Williams, Gaussian Processes for
         Machine Learning, eq. 5.12, for blocks).
         """
-        columns, measured = self._rows.columns(self._assumed), self._measured
-        inverse = np.linalg.inv(columns @ columns.T + np.diag(self._noise()))
-        weighted = inverse @ measured.values
+        columns, measured, noise = self._rows.columns(self._assumed), self._measured, self._noise()
+        posterior = self.posterior()
+        # K^-1 = N^-1 - N^-1 R R^T N^-1, with the noise's variances N and the posterior covariance R R^T of the columns
+        weighted = (measured.values - posterior.means(columns)) / noise
+        roots = posterior.roots(columns) / noise[:, None]
         errors = []
         for s in range(measured.placed.n_structures):
             mine = np.flatnonzero(measured.structure == s)
-            block = np.linalg.inv(inverse[np.ix_(mine, mine)])
+            block = np.linalg.inv(np.diag(1 / noise[mine]) - roots[mine] @ roots[mine].T)
             errors.append(block[0] @ weighted[mine] / np.sqrt(block[0, 0]))
         return np.array(errors)
 

@@ -197,10 +197,10 @@ class Span:
             own += np.bincount(owner, left, len(sizes))
         return rows, own
 
-    def changes(self, element: int, points: Floats, along: Floats) -> Floats:
-        """Return the change [k, size] of the sum of phi over atoms of an element as their points [n, d] change by each
-        of `along` [k, n, d]."""
-        rows = np.zeros((len(along), self.size))
+    def changes(self, element: int, points: Sequence[Floats], along: Sequence[Floats]) -> Floats:
+        """Return the changes [sum of k, size] of the sum of phi over each set of atoms of an element, as their points
+        [n, d] change by each of `along` [k, n, d]."""
+        rows = np.zeros((sum(map(len, along)), self.size))
         rows[:, self.part(element)] = self._bases[element].changes(points, along)
         return rows
 
@@ -236,17 +236,22 @@ class _Basis:
         kernel = _kernel(self.points, points, self.length)
         return np.asarray(solve_triangular(self.factor, kernel, lower=True, check_finite=False).T)
 
-    def changes(self, points: Floats, along: Floats) -> Floats:
-        """Return the change [k, size] of the sum of the coordinates of points [n, d] along each of `along` [k, n, d]:
-        L^-1 sum_i k(z, x_i) (z - x_i) . dx_i / length^2."""
+    def changes(self, points: Sequence[Floats], along: Sequence[Floats]) -> Floats:
+        """Return the changes [sum of k, size] of the sum of the coordinates of each set of points [n, d] along each of
+        `along` [k, n, d]: L^-1 sum_i k(z, x_i) (z - x_i) . dx_i / length^2."""
         from scipy.linalg import solve_triangular
 
+        inner = [np.zeros((0, self.size)), *map(self._towards, points, along)]
+        if not self.size:
+            return np.concatenate(inner)
+        return np.asarray(solve_triangular(self.factor, np.concatenate(inner).T, lower=True, check_finite=False).T)
+
+    def _towards(self, points: Floats, along: Floats) -> Floats:
         if not self.size:
             return np.zeros((len(along), 0))
         kernel = _kernel(self.points, points, self.length)
         towards = np.einsum("mkd,md->km", np.tensordot(kernel, along, axes=(1, 1)), self.points)
-        inner = (towards - np.einsum("nd,knd->kn", points, along) @ kernel.T) / self.length**2
-        return np.asarray(solve_triangular(self.factor, inner.T, lower=True, check_finite=False).T)
+        return np.asarray((towards - np.einsum("nd,knd->kn", points, along) @ kernel.T) / self.length**2)
 
 
 def farthest_points(points: Floats, at_most: int = REPRESENTATIVES) -> Floats:
@@ -311,4 +316,6 @@ def gaussian_determinability(points: Floats, structure: Integers, targets: Float
 def _kernel(a: Floats, b: Floats, length: float) -> Floats:
     from scipy.spatial.distance import cdist
 
-    return np.asarray(np.exp(cdist(a, b, "sqeuclidean") / (-2 * length**2)))
+    kernel = cdist(a, b, "sqeuclidean")
+    kernel /= -2 * length**2
+    return np.asarray(np.exp(kernel, out=kernel))
