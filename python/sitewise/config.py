@@ -177,7 +177,8 @@ class Functions(Table):
     """1 Å in the unit of length of `file`: 1.8897261328 for Bohr."""
     select: Count | None = None
     """Number of functions to choose for each element by CUR on the training data; all if not given. `"pool"`
-    needs it."""
+    needs it. `"accurate"` for one element chooses by linear fits of the training data, 160 if not given and there are
+    enough labels."""
     scaling: ScalingName = "minmax"
     """One of n2p2's scalings; `"minmax"` scales to [-1, 1]."""
     whiten: bool = True
@@ -205,7 +206,8 @@ class NetworkShape(Table):
     """The networks, of the same shape for each element."""
 
     hidden: Annotated[list[Count], Field(min_length=1, max_length=20)] | None = None
-    """Nodes of the hidden layers; two layers whose size follows from the number of labels if not given."""
+    """Nodes of the hidden layers; two layers whose size follows from the number of labels if not given, or one layer
+    where linear fits choose the functions."""
     activation: ActivationName = "tanh"
     """Activation function of the hidden layers."""
 

@@ -18,7 +18,7 @@ class _Layer(NamedTuple):
     b: Floats  # [next]
 
 
-def merged(members: Sequence[_core.Potential]) -> _core.Potential:
+def merged(members: Sequence[_core.Potential], shares: Sequence[float] | None = None) -> _core.Potential:
     """Return a potential whose energies are the means over those of several potentials, to rounding.
 
     A hidden layer has the nodes of all members; weights between nodes of two members are 0. The scaling is that of the
@@ -28,6 +28,8 @@ def merged(members: Sequence[_core.Potential]) -> _core.Potential:
     ----------
     members
         Potentials with equal elements and symmetry functions.
+    shares
+        Weights of the members in the mean, with the sum 1; equal ones if not given.
 
     Raises
     ------
@@ -36,14 +38,15 @@ def merged(members: Sequence[_core.Potential]) -> _core.Potential:
         layer, or an output that is not linear.
     """
     first = members[0]
-    networks = [_side_by_side(members, element) for element in range(len(first.elements))]
-    offsets = np.mean([np.add(core.atom_energies, core.normalization[0]) for core in members], axis=0)
+    parts = np.full(len(members), 1 / len(members)) if shares is None else np.asarray(shares)
+    networks = [_side_by_side(members, parts, element) for element in range(len(first.elements))]
+    offsets = parts @ [np.add(core.atom_energies, core.normalization[0]) for core in members]
     merged = _core.Potential(first.elements, first.functions, first.scaling, networks, offsets.tolist())
     merged.baseline = first.baseline
     return merged
 
 
-def _side_by_side(members: Sequence[_core.Potential], element: int) -> _core.Network:
+def _side_by_side(members: Sequence[_core.Potential], shares: Floats, element: int) -> _core.Network:
     from scipy.linalg import block_diag
 
     networks = [core.networks[element] for core in members]
@@ -55,8 +58,8 @@ def _side_by_side(members: Sequence[_core.Potential], element: int) -> _core.Net
     inputs, *hidden, output = zip(*(_layers(core, element, members[0].scaling) for core in members), strict=True)
     layers = [_joined(inputs, np.hstack([layer.W for layer in inputs]))]
     layers += [_joined(of, block_diag(*(layer.W for layer in of))) for of in hidden]
-    mean = np.mean([layer.b for layer in output], axis=0)
-    layers.append(_Layer(np.vstack([layer.W for layer in output]) / len(members), mean))
+    weights = [share * layer.W for share, layer in zip(shares, output, strict=True)]
+    layers.append(_Layer(np.vstack(weights), shares @ [layer.b for layer in output]))
     network = _core.Network([len(layers[0].W), *(len(layer.b) for layer in layers)], activations)
     network.weights = np.concatenate([part.ravel() for layer in layers for part in layer])
     return network

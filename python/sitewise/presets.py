@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import chain, combinations_with_replacement, pairwise, product
+from itertools import chain, combinations_with_replacement, pairwise, permutations, product
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -40,6 +40,7 @@ ACCURATE_CUTOFF, ACCURATE_FIRST = 2.1, 0.8
 ACCURATE_LEAST = 4.8  # Angstrom, of the cutoff
 ACCURATE_OTHERS = {1.75: 0.95}  # see Preset
 ACCURATE_RADIAL, ACCURATE_SHELLS, ACCURATE_WIDTH = 8, 4, 1.5
+POOL_RADIAL = 12  # of the pool that linear fits choose from
 PAIR_POWERS = (1, 2, 3, 4)
 TRIPLE_POWERS = ((1, 1, 0), (2, 1, 0), (3, 1, 0), (2, 2, 0), (1, 1, 1), (2, 1, 1), (3, 1, 1), (2, 2, 1), (2, 2, 2))
 
@@ -217,8 +218,47 @@ def _accurate(elements: Sequence[str], distances: Floats, cutoff: float) -> _cor
         for neighbor in TOGETHER if len(elements) > 1 else (center,):
             for pair in combinations_with_replacement(shells, 2):
                 functions += _two_shells(center, neighbor, pair, cutoff)
-            functions += _three_shells(center, neighbor, shells, cutoff)
+            for shell, powers in product(shells, TRIPLE_POWERS):
+                functions.append(_three_shells(center, neighbor, (shell,) * 3, powers, cutoff))
     return _core.SymmetryFunctions(len(elements), functions, atomic_numbers=_numbers(elements))
+
+
+def accurate_pool(distance: float, cutoff: float) -> _core.SymmetryFunctions:
+    """Return what the functions of the preset "accurate" are chosen from for one element: all contractions of two and
+    three of its shells, equal or not, and more functions of type 2.
+
+    Parameters
+    ----------
+    distance
+        The nearest distance of the element, Angstrom.
+    cutoff
+        Angstrom.
+    """
+    shells = _accurate_shells(distance, cutoff, ACCURATE_SHELLS)
+    functions = [*_radial(1, lambda *_: iter(_accurate_shells(distance, cutoff, POOL_RADIAL)), cutoff)]
+    for pair in combinations_with_replacement(shells, 2):
+        functions += _two_shells(0, 0, pair, cutoff)
+    rings = {
+        _same_ring(triple, order)
+        for triple in combinations_with_replacement(shells, 3)
+        for powers in TRIPLE_POWERS
+        for order in permutations(powers)
+    }
+    functions += [_three_shells(0, 0, triple, powers, cutoff) for triple, powers in sorted(rings)]
+    return _core.SymmetryFunctions(1, functions)
+
+
+def _same_ring(triple: Sequence[Shell], powers: Sequence[int]) -> tuple[tuple[Shell, ...], tuple[int, ...]]:
+    """Return the first of the orders of three shells, and of the powers between each and the next, that mean the
+    same."""
+    between = {frozenset((k, (k + 1) % 3)): powers[k] for k in range(3)}
+    return min(
+        (
+            tuple(triple[k] for k in order),
+            tuple(between[frozenset((order[k], order[(k + 1) % 3]))] for k in range(3)),
+        )
+        for order in permutations(range(3))
+    )
 
 
 def _accurate_cutoff(distances: Floats) -> float:
@@ -240,15 +280,16 @@ def _two_shells(center: int, neighbor: int, pair: tuple[Shell, Shell], cutoff: f
         yield f
 
 
-def _three_shells(center: int, neighbor: int, shells: Sequence[Shell], cutoff: float) -> Iterator[SymmetryFunction]:
-    """Yield the contractions of three equal shells (eta, r_s), with all powers."""
-    for (eta, rs), powers in product(shells, TRIPLE_POWERS):
-        f = SymmetryFunction(THREE_SHELLS, center, neighbor, neighbor, eta=eta, rs=rs, cutoff=cutoff)
-        f.neighbor3 = neighbor
-        f.eta2 = f.eta3 = eta
-        f.rs2 = f.rs3 = rs
-        f.power1, f.power2, f.power3 = powers
-        yield f
+def _three_shells(
+    center: int, neighbor: int, triple: Sequence[Shell], powers: Sequence[int], cutoff: float
+) -> SymmetryFunction:
+    """Return the contraction of three shells (eta, r_s); powers are those between each shell and the next."""
+    (eta, rs), (eta2, rs2), (eta3, rs3) = triple
+    f = SymmetryFunction(THREE_SHELLS, center, neighbor, neighbor, eta=eta, rs=rs, cutoff=cutoff)
+    f.neighbor3 = neighbor
+    f.eta2, f.rs2, f.eta3, f.rs3 = eta2, rs2, eta3, rs3
+    f.power1, f.power2, f.power3 = powers
+    return f
 
 
 def _equispaced(first: float, cutoff: float, count: int, width: float) -> Iterator[Shell]:

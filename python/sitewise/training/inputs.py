@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _core
-from ..config import Config, Functions, Training
+from ..config import Config, Training
 from ..features.selection import choose_functions, unselected_functions, useless_functions
 from ..features.source import FeatureSource
 from ..features.training_set import TrainingSet
@@ -31,16 +31,19 @@ from .baseline import (
     settled_baseline,
     without_baseline,
 )
+from .best_functions import best_functions
 from .cutoffs import settled_cutoff
 from .data import check_data, read_data, split_validation, stress_is_doubtful
 from .free_atoms import moved_to_free_atoms, with_free_atoms
+from .linear_fits import linear_fits
 from .log import LOG_COLUMNS, VALIDATION_COLUMNS
+from .mean_with_fit import SHARE
 from .monitoring import Monitor, make_monitor
 from .parameters import Parameters, first_parameters, initial_potential
 from .prepared import PreparedData
 from .random_streams import Stream, random_numbers
 from .seconds import Seconds
-from .settled import settled
+from .settled import chosen_by_fits, settled
 from .warm_start import frozen, read_start, require_same, widened
 from .weights import digest_of_weights
 
@@ -76,6 +79,8 @@ class Inputs:
         The symmetry functions that are left.
     train, test, validation
         The data with their features and derivatives; there may be no validation data.
+    fit
+        The linear fit that the trained potential is averaged with; None without.
     potential
         The potential before training; its weights are 0.
     parameters
@@ -102,6 +107,7 @@ class Inputs:
     train: PreparedData
     test: PreparedData
     validation: PreparedData
+    fit: _core.Potential | None
     potential: _core.Potential
     parameters: Parameters
     first: Floats | None
@@ -172,9 +178,9 @@ def make_inputs(
     config = settled(config, left_to_learn, reporter, stress_is_doubtful(train_data, suspicious))
     if start is None:
         config = settled_cutoff(config, left_to_learn, reporter, baseline.cutoff if baseline else 0.0)
-    settings, table = config.training, config.symmetry_functions
+    settings = config.training
     source = feature_source(config, reporter, ranks)
-    functions, train = _prepare_to_train(train_data, left_to_learn, table, source, start)
+    functions, train = _prepare_to_train(config, train_data, left_to_learn, source, start)
     left = replace(source, budget=source.budget - train.prepared.memory.used)
     test = PreparedData(
         test_data, left.prepare(without_baseline(test_data, baseline, ranks), functions, "test structures")
@@ -202,6 +208,7 @@ def make_inputs(
         train=train,
         test=test,
         validation=validation,
+        fit=_fit(config, train, functions, left_to_learn, reporter),
         potential=potential,
         parameters=parameters,
         first=first,
@@ -213,6 +220,27 @@ def make_inputs(
         ),
         monitor=_monitor(config, points, train, test_data, functions, baseline, reporter, ranks),
     )
+
+
+def _fit(
+    config: Config,
+    train: PreparedData,
+    functions: SymmetryFunctions,
+    left_to_learn: Dataset,
+    reporter: Reporter,
+) -> _core.Potential | None:
+    """Return the linear fit of a run whose functions are chosen by such fits, if it can be a node of its network and
+    atoms need not have exact energies."""
+    averaged = (
+        config.start.potential is None
+        and chosen_by_fits(config.symmetry_functions, left_to_learn)
+        and config.network.activation == "tanh"
+        and not config.baseline.exact_atom_energies
+    )
+    if not averaged:
+        return None
+    reporter.say(f"the potential is {1 - SHARE:g} times the trained network plus {SHARE:g} times a linear fit")
+    return linear_fits(train, functions, config.training).fitted()
 
 
 def _to_train(
@@ -237,7 +265,8 @@ def _to_train(
             offsets = atom_energies(config.baseline, left_to_learn, functions.elements, reporter)
             potential = moved_to_free_atoms(potential, offsets, str(config.start.potential), reporter)
         everything = first_parameters(potential, train.prepared, table.whiten, dropped=-np.inf)
-        parameters, first = frozen(everything, everything.of_weights(potential.weights), config.start.frozen)
+        theta = everything.of_weights(potential.weights)
+        parameters, first = frozen(everything, theta, config.start.frozen, potential.networks)
     return potential, with_free_atoms(parameters, potential) if exact else parameters, first
 
 
@@ -266,20 +295,28 @@ def _rounded_up(size: int) -> float:
 
 
 def _prepare_to_train(
-    data: Dataset, left_to_learn: Dataset, table: Functions, source: FeatureSource, start: Potential | None
+    config: Config, data: Dataset, left_to_learn: Dataset, source: FeatureSource, start: Potential | None
 ) -> tuple[SymmetryFunctions, PreparedData]:
     """Prepare training structures, with their labels less the baseline, and with the functions that the configuration
     asks for and that carry information, or those of the potential to start from."""
-    pool = choose_functions(table, data, source.reporter, source.ranks) if start is None else start.functions
+    table = config.symmetry_functions
+    by_fits = start is None and chosen_by_fits(table, left_to_learn)
+    select = None if by_fits else table.select
+    if start is not None:
+        pool = start.functions
+    elif by_fits:
+        pool = best_functions(config, left_to_learn, source.reporter)
+    else:
+        pool = choose_functions(table, data, source.reporter, source.ranks)
     if only_here(pool):
         source.reporter.say("n2p2, RuNNer and pair_style hdnnp cannot read this potential: it has types 33 to 35")
     # The derivatives of a pool are not needed, and may be larger than the memory.
-    first = source if table.select is None else replace(source, budget=0, cache=None)
+    first = source if select is None else replace(source, budget=0, cache=None)
     prepared = first.prepare(left_to_learn, pool, "training structures")
     if start is not None:
         return pool, PreparedData(data, prepared)
-    functions = _chosen_functions(table.select, pool, prepared, source.reporter)
-    if len(functions) == len(pool) and table.select is None:
+    functions = _chosen_functions(select, pool, prepared, source.reporter)
+    if len(functions) == len(pool) and select is None:
         return functions, PreparedData(data, prepared)
     del prepared  # both sets of derivatives would be twice the budget
     return functions, PreparedData(data, source.prepare(left_to_learn, functions, "training structures again"))

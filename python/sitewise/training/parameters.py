@@ -213,16 +213,17 @@ def whitened_parameters(potential: _core.Potential, training_set: TrainingSet, d
     Symmetry functions are strongly correlated, which makes first-order optimisers slow. The components are those of the
     atoms of the training set.
     """
-    return _parameters(potential, _principal_components(potential, training_set, dropped))
+    return parameters_of(potential, _principal_components(potential, training_set, dropped))
 
 
 def plain_parameters(potential: _core.Potential) -> Parameters:
     """Return parameters that are the weights themselves: A = 1 and m = 0."""
     counts = [network.nodes[0] for network in potential.networks]
-    return _parameters(potential, [Transform(np.eye(n), np.zeros(n)) for n in counts])
+    return parameters_of(potential, [Transform(np.eye(n), np.zeros(n)) for n in counts])
 
 
-def _parameters(potential: _core.Potential, transforms: list[Transform]) -> Parameters:
+def parameters_of(potential: _core.Potential, transforms: list[Transform]) -> Parameters:
+    """Return the coordinates of a potential's weights with these transforms of its inputs."""
     networks = [[len(A), *network.nodes[1:]] for (A, _), network in zip(transforms, potential.networks, strict=True)]
     return Parameters(transforms, networks)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -38,14 +38,14 @@ class Results:
         Content of `errors.json`.
     origin
         How the potential was made: iterations and number of the replica, the same and number of a student's teachers,
-        or number of replicas.
+        or number of replicas; and the share of a linear fit, if there is one.
     log
         Rows of `log.csv`.
     """
 
     comparisons: dict[str, Comparison]
     errors: dict[str, Any]
-    origin: dict[str, int]
+    origin: Mapping[str, float]
     log: Sequence[Sequence[float]]
 
 

@@ -35,8 +35,10 @@ from .data import given_data
 from .disagreement import set_apart
 from .inputs import Inputs, OnLog, make_inputs
 from .log import log_interval, write_log
+from .mean_with_fit import SHARE, mean_with_fit
 from .monitoring import AdHocWatch
 from .optimizers import Objective, Optimizer, make_optimizer, silent_line_searches
+from .parameters import parameters_of
 from .posterior import WIDEST, make_posterior
 from .prepared import NOTHING, Losses, PreparedData
 from .random_streams import Stream, random_numbers
@@ -321,8 +323,9 @@ class Run:
             causes = inputs.monitor.causes(deltas, errors["train"].get("energy_rmse"))
             errors["invariants"] = inputs.monitor.table(deltas, causes)
             inputs.reporter.say(inputs.monitor.summary(deltas, causes))
-        origin = {"iterations": state.iteration, **origin}
-        write_results(inputs, self.out, Results(comparisons, errors, origin, state.log))
+        share = {} if self.inputs.fit is None else {"share_of_linear_fit": SHARE}
+        made = {"iterations": state.iteration, **origin, **share}
+        write_results(inputs, self.out, Results(comparisons, errors, made, state.log))
         return potential
 
     # ---- log points
@@ -402,18 +405,26 @@ class Run:
     def _save_posterior(self, inputs: Inputs, comparisons: dict[str, Comparison]) -> None:
         """Save the posterior of the weights with the potential, if it is wanted and not too large; that of a student is
         of the data that its teachers learnt from."""
-        settings, parameters = inputs.config.training, self.inputs.parameters.whole
+        settings, potential = inputs.config.training, self._result
+        parameters = self.inputs.parameters.whole
+        if self.inputs.fit is not None:
+            parameters = parameters_of(potential, parameters.transforms)
         if settings.posterior and parameters.size <= WIDEST:
-            objective = Objective(inputs.train, self.potential, parameters, settings)
+            objective = Objective(inputs.train, potential, parameters, settings)
             rng = random_numbers(settings.seed + self.replica, Stream.POSTERIOR)
             posterior = make_posterior(objective, inputs.held_out, comparisons, rng, inputs.reporter)
             if posterior is not None:
                 posterior.save(self.out / "potential")
 
+    @property
+    def _result(self) -> _core.Potential:
+        """The potential with its last weights, or its mean with the linear fit."""
+        return self.potential if self.inputs.fit is None else mean_with_fit(self.potential, self.inputs.fit)
+
     def _save_potential(self, theta: Floats) -> None:
         self._set_weights(theta)
         comments = provenance(self.inputs, self.state.iteration)
-        with_baseline(self.potential, self.inputs.baseline).save(self.out / "potential", comments=comments)
+        with_baseline(self._result, self.inputs.baseline).save(self.out / "potential", comments=comments)
 
 
 def optimize_all(inputs: Inputs, runs: Sequence[Run], stop: Stop) -> None:

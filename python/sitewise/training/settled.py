@@ -6,24 +6,33 @@ from typing import Any
 
 import numpy as np
 
-from ..config import Config
+from ..config import Config, Functions
 from ..io.dataset import Dataset
 from ..progress import Reporter
+from .linear_fits import sample
 
 # Found by cross-validation on training sets alone, see "Defaults" in docs/development/tried.md.
 WIDTH = 0.5  # nodes of a hidden layer, over the cube root of the number of labels
 NARROWEST, WIDEST = 15, 40  # nodes
+ONE_LAYER = 2 / 3  # nodes of the only hidden layer of the preset "accurate" for one element, over those of two
 STRESS = 0.003  # weight of the stress, over the square of the volume per atom
+CHOSEN = 160  # functions of the preset "accurate" for one element
+CHOSEN_LABELS = 4000  # at least, to choose them
 DECAY = 8.0  # weight of L2, over the mean square of the labels divided by their number
 
 
 def settled(config: Config, data: Dataset, reporter: Reporter, stress_doubted: bool = False) -> Config:
     """Return the configuration with a value for each setting that follows from the training data, and report these
     values. What the user or the recipe gives stays. Stresses that are doubted have no weight."""
-    network, training = config.network, config.training
+    network, training, functions = config.network, config.training, config.symmetry_functions
     found: dict[str, Any] = {}
+    chosen = config.start.potential is None and chosen_by_fits(functions, data)
+    if chosen and functions.select is None:
+        found["select"] = CHOSEN
+        functions = functions.model_copy(update={"select": CHOSEN})
     if network.hidden is None:
-        found["hidden"] = [hidden_width(data)] * 2
+        width = hidden_width(data)
+        found["hidden"] = [round(ONE_LAYER * width)] if chosen else [width] * 2
         network = network.model_copy(update={"hidden": found["hidden"]})
     if training.l2 is None:
         found["l2"] = l2_weight(data, training.force_weight)
@@ -37,7 +46,13 @@ def settled(config: Config, data: Dataset, reporter: Reporter, stress_doubted: b
         if data.count("stress"):
             why = ", because of the warning above" if stress_doubted else ""
             reporter.say(f"stress_weight {weight:g} for {data.count('stress')} stresses{why}")
-    return config.model_copy(update={"network": network, "training": training})
+    return config.model_copy(update={"network": network, "training": training, "symmetry_functions": functions})
+
+
+def chosen_by_fits(table: Functions, data: Dataset) -> bool:
+    """Tell whether linear fits choose the functions of a run: those of the preset "accurate" for one element, where
+    there are enough labels."""
+    return table.preset == "accurate" and len(data.elements) == 1 and count_labels(sample(data)) >= CHOSEN_LABELS
 
 
 def count_labels(data: Dataset) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,7 @@ from ..progress import Reporter
 from ..structures import Floats
 from ..symmetry import doubt_cutoff
 from .baseline import pair_tables
+from .mean_with_fit import has_fit
 from .parameters import Parameters, Real
 
 
@@ -168,16 +170,29 @@ class FrozenParameters(Parameters):
         return super().gradient(weight_gradient, weights)[..., self.free]
 
 
-def frozen(parameters: Parameters, theta: Floats, layers: int) -> tuple[Parameters, Floats]:
-    """Return the parameters without those of the first `layers` layers of each network, and their values."""
-    if layers == 0:
+def frozen(
+    parameters: Parameters, theta: Floats, layers: int, networks: Sequence[_core.Network]
+) -> tuple[Parameters, Floats]:
+    """Return the parameters without those of the first `layers` layers of each network and of linear fits in it, and
+    their values. The L2 term would destroy a fit, whose last weight is large."""
+    fits = [has_fit(network) for network in networks]
+    if layers == 0 and not any(fits):
         return parameters, theta
     free = np.concatenate(
-        [
-            np.full((fan_in + 1) * fan_out, layer >= layers)
-            for nodes in parameters.networks
-            for layer, (fan_in, fan_out) in enumerate(pairwise(nodes))
-        ]
+        [_free(nodes, layers, fit) for nodes, fit in zip(parameters.networks, fits, strict=True)],
     )
     kept = FrozenParameters(parameters.transforms, parameters.networks, theta, np.flatnonzero(free))
     return kept, theta[free]
+
+
+def _free(nodes: Sequence[int], layers: int, fit: bool) -> npt.NDArray[np.bool_]:
+    """Tell of each weight of a network whether it is trained; a fit is the last node of each hidden layer."""
+    parts = []
+    for layer, (fan_in, fan_out) in enumerate(pairwise(nodes)):
+        part = np.full((fan_in + 1, fan_out), layer >= layers)
+        if fit and layer > 0:
+            part[fan_in - 1] = False  # what the fit gives
+        if fit and layer < len(nodes) - 2:
+            part[:, -1] = False  # and gets
+        parts.append(part.ravel())
+    return np.concatenate(parts)
