@@ -22,7 +22,7 @@ from .prepared import PreparedData
 ATOMS = 5000  # of the structures that are fitted
 ROUNDING = 1e-10  # of the largest eigenvalue of the scaled normal equations; smaller ones are rounding errors
 RIDGE = 1e-8  # of a coefficient while functions are removed, over the scale of the normal equations
-TOGETHER = 16  # structures whose rows are in memory at a time
+TOGETHER = 4  # structures whose rows are in memory at a time
 RENEWED = 20  # removals between two inversions, whose rounding errors add up
 
 
