@@ -13,7 +13,7 @@ from sitewise.presets import accurate_pool
 from sitewise.progress import Reporter
 from sitewise.training import settled
 from sitewise.training.inputs import make_inputs
-from sitewise.training.linear_fits import LinearFits, fits_of_sample
+from sitewise.training.linear_fits import LinearFits, fits_of
 from sitewise.training.mean_with_fit import SHARE, mean_with_fit
 
 if sys.version_info >= (3, 11):
@@ -30,7 +30,7 @@ def few_labels(monkeypatch):
     monkeypatch.setattr(settled, "CHOSEN_LABELS", 100)
 
 
-def fits_of(rows, labels):
+def fits_of_columns(rows, labels):
     """The mean square error of a linear function of columns and 1."""
     columns = np.column_stack([rows, np.ones(len(rows))])
     unused = silicon_potential()
@@ -57,7 +57,7 @@ def test_the_choice_is_backward_elimination():
     rng = np.random.default_rng(5)
     rows = rng.normal(size=(80, 7)) @ rng.normal(size=(7, 7)) + 3
     labels = rows @ rng.normal(size=7) + rng.normal(size=80)
-    fits = fits_of(rows, labels)
+    fits = fits_of_columns(rows, labels)
     kept = list(range(7))
     while len(kept) > 2:
         kept = min(([k for k in kept if k != gone] for gone in kept), key=lambda some: fits.of(np.array(some)))
@@ -70,14 +70,14 @@ def test_the_choice_is_backward_elimination():
 def test_functions_without_variance_are_removed_first():
     rows = np.random.default_rng(2).normal(size=(30, 5))
     rows[:, [1, 3]] = 0.0, 4.0
-    assert fits_of(rows, rows @ np.arange(1.0, 6.0) + 1).best(3).tolist() == [0, 2, 4]
+    assert fits_of_columns(rows, rows @ np.arange(1.0, 6.0) + 1).best(3).tolist() == [0, 2, 4]
 
 
 @pytest.mark.parametrize("hidden", [[4], [4, 3]])
 def test_the_mean_with_a_fit_is_one_network(hidden):
     functions = SymmetryFunctions.preset("fast", ["Si"], 4.0)
     prepared = make_inputs(Config.of(preset="fast", cutoff=4.0, hidden=hidden), Listener(), (SILICON, Dataset([])))
-    network, fit = prepared.potential, fits_of_sample(prepared.config, functions, SILICON).fitted()
+    network, fit = prepared.potential, fits_of(prepared.config, functions, SILICON).fitted()
     network.weights = np.random.default_rng(3).normal(0, 0.3, network.weights.size)
     mean = Potential(mean_with_fit(network, fit))
     assert mean.core.networks[0].nodes[1:] == [*(n + 1 for n in hidden), 1]

@@ -17,7 +17,7 @@ from sitewise.presets import PRESETS, nearest_distances
 from sitewise.progress import Reporter
 from sitewise.structures import Structure
 from sitewise.training.cutoffs import settled_cutoff
-from sitewise.training.linear_fits import fits_of_sample
+from sitewise.training.linear_fits import fits_of
 from sitewise.training.settled import count_labels, hidden_width, l2_weight, settled, stress_weight
 
 if sys.version_info >= (3, 11):
@@ -227,4 +227,4 @@ def test_least_loss_is_that_of_least_squares():
             labels.append(size * s.forces[atom, axis])
     fit = np.linalg.lstsq(np.array(rows), np.array(labels), rcond=1e-10)[0]
     expected = float(np.sum((np.array(rows) @ fit - labels) ** 2))
-    assert fits_of_sample(given, functions, data).least() == pytest.approx(expected, rel=0.02)
+    assert fits_of(given, functions, data).least() == pytest.approx(expected, rel=0.02)

@@ -8,7 +8,7 @@ from ..io.dataset import Dataset
 from ..presets import accurate_pool, nearest_distances
 from ..progress import Reporter
 from ..symmetry import SymmetryFunctions
-from .linear_fits import fits_of_sample
+from .linear_fits import fits_of, sample
 
 
 def best_functions(config: Config, data: Dataset, reporter: Reporter) -> SymmetryFunctions:
@@ -29,7 +29,7 @@ def best_functions(config: Config, data: Dataset, reporter: Reporter) -> Symmetr
     assert table.select is not None
     distance = float(nearest_distances(data, data.elements)[0, 0])
     pool = SymmetryFunctions(data.elements, accurate_pool(distance, choose_functions(table, data).cutoff))
-    fits = fits_of_sample(config, pool, data)
+    fits = fits_of(config, pool, sample(data))
     best = fits.best(table.select)
     ratio = fits.of(best) / fits.least()
     reporter.say(

@@ -8,7 +8,7 @@ from ..features.selection import choose_functions
 from ..io.dataset import Dataset
 from ..presets import DEFAULT_PRESET, PRESETS, nearest_distances
 from ..progress import Reporter
-from .linear_fits import fits_of_sample, sample
+from .linear_fits import fits_of, sample
 from .settled import count_labels
 
 LABELS = 3  # of the comparison for each function, at least
@@ -46,10 +46,7 @@ def settled_cutoff(config: Config, data: Dataset, reporter: Reporter, least: flo
     parts = {cutoff: part for cutoff, part in parts.items() if cutoff >= least}
     if not parts:
         return config
-    losses = {
-        cutoff: fits_of_sample(config, choose_functions(_with_cutoff(table, cutoff), some), data).least()
-        for cutoff in (usual, *parts)
-    }
+    losses = {cutoff: least_loss(config, _with_cutoff(table, cutoff), some) for cutoff in (usual, *parts)}
     ratios = {cutoff: losses[cutoff] / losses[usual] for cutoff in parts}
     chosen = min((cutoff for cutoff in parts if ratios[cutoff] < parts[cutoff]), key=ratios.__getitem__, default=usual)
     compared = ", ".join(f"{ratio:.3g} with {cutoff:g}" for cutoff, ratio in ratios.items())
@@ -59,3 +56,8 @@ def settled_cutoff(config: Config, data: Dataset, reporter: Reporter, least: flo
 
 def _with_cutoff(table: Functions, cutoff: float) -> Functions:
     return table.model_copy(update={"cutoff": cutoff})
+
+
+def least_loss(config: Config, table: Functions, data: Dataset) -> float:
+    """Return the least loss of a linear function of the symmetry functions."""
+    return fits_of(config, choose_functions(table, data), data).least()

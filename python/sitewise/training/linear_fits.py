@@ -137,10 +137,9 @@ def linear_fits(train: PreparedData, functions: SymmetryFunctions, settings: Tra
     return LinearFits(matrix, slope, loss, potential)
 
 
-def fits_of_sample(config: Config, functions: SymmetryFunctions, data: Dataset) -> LinearFits:
-    """Return the same for a sample of structures, whose features are computed; see `linear_fits`."""
-    some = sample(data)
+def fits_of(config: Config, functions: SymmetryFunctions, data: Dataset) -> LinearFits:
+    """Return the same for a few structures, whose features are computed; see `linear_fits`."""
     source = FeatureSource(round(config.training.memory_budget * 1e9))
-    train = PreparedData(some, source.prepare_here(some, functions))
+    train = PreparedData(data, source.prepare_here(data, functions))
     train.weigh(config.training)
     return linear_fits(train, functions, config.training)
