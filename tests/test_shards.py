@@ -37,11 +37,16 @@ def same(found, expected):
     assert found.hash() == expected.hash()
     assert [s.source for s in found] == [s.source for s in expected]
     assert [s.group for s in found] == [s.group for s in expected]
+    names = "atoms", "elements", "labels", "group", "sources"
+    facts = [[[getattr(each, name) for name in names] for each in data.facts()] for data in (found, expected)]
+    assert facts[0] == facts[1]
+    assert (found.n_atoms, found.elements, found.groups) == (expected.n_atoms, expected.elements, expected.groups)
     assert [s.atoms.info for s in found] == [s.atoms.info for s in expected]
     assert str(found) == str(expected)
 
 
 def test_a_set_on_disk_is_the_one_in_memory(tmp_path, frames, monkeypatch):
+    del frames[7].calc.results["energy"]
     write(tmp_path / "a.xyz", frames)
     expected = Dataset.read(tmp_path / "a.xyz", reporter=QUIET)
     monkeypatch.setattr(kept, "MEMORY", 3 * kept.OF_STRUCTURE)
@@ -49,6 +54,13 @@ def test_a_set_on_disk_is_the_one_in_memory(tmp_path, frames, monkeypatch):
     assert found[0] is found[0]
     assert found[8] is not found[8]  # read anew
     same(found, expected)
+    with monkeypatch.context() as patch:
+        patch.setattr(scratch.Scratch, "read", None)  # facts are in memory
+        counts = {"energy": {"calculator": 8}, "forces": {"calculator": 9}, "stress": {"calculator": 9}}
+        assert found.counts_by_source() == counts
+        assert [found.count(label) for label in counts] == [8, 9, 9]
+        assert (found.n_atoms, found.elements, found.groups) == (72, ["Si"], ["even", "odd"])
+        assert "9 structures, 72 atoms: 8 energies, 9 forces, 9 stresses" in found.summary()
     same(found[::-2], expected[::-2])
     same(found[2:][3:], expected[2:][3:])
     same(found.chosen([7, 0, 7]), expected.chosen([7, 0, 7]))

@@ -35,7 +35,9 @@ def error_table(comparison: Comparison) -> dict[str, Any]:
         table["suspicious_labels"] = suspicious
     groups = comparison.data.groups
     if groups != [""]:
-        members = {g: [i for i, s in enumerate(comparison.data) if s.group == g] for g in groups}
+        members: dict[str, list[int]] = {g: [] for g in groups}
+        for i, facts in enumerate(comparison.data.facts()):
+            members[facts.group].append(i)
         table["groups"] = {g or "(none)": _errors_of(comparison, totals, rows) for g, rows in members.items()}
     return table
 
@@ -49,7 +51,7 @@ def outliers(comparison: Comparison) -> list[Outlier]:
     rows: list[Outlier] = []
     for kind in KINDS:
         errors = _by_structure(comparison, kind)
-        times = errors / _usual(errors, [s.group for s in comparison.data])
+        times = errors / _usual(errors, [facts.group for facts in comparison.data.facts()])
         for i in np.flatnonzero(times > OUTLYING).tolist():
             structure = comparison.data[i]
             rows.append((structure.source, structure.group, kind, float(errors[i]), float(times[i])))
@@ -88,9 +90,10 @@ def _by_structure(comparison: Comparison, kind: str) -> Floats:
 
 def _errors_of(comparison: Comparison, totals: Mapping[str, Totals], structures: Iterable[int]) -> dict[str, Any]:
     chosen = list(structures)
+    atoms = [facts.atoms for facts in comparison.data.facts()]
     table: dict[str, Any] = {
         "n_structures": len(chosen),
-        "n_atoms": sum(len(comparison.data[i].atoms) for i in chosen),
+        "n_atoms": sum(atoms[i] for i in chosen),
     }
     for kind in KINDS:
         found = totals[kind].summary(chosen)

@@ -86,8 +86,10 @@ def implausible_stress(data: Dataset) -> str | None:
 
     A potential that is trained on stresses in another unit follows them, so a slope shows nothing afterwards.
     """
+    if not data.count("stress"):
+        return None
     each = [np.abs(s.stress).max() * s.atoms.cell.volume / len(s.atoms) for s in data if s.stress is not None]
-    typical = float(np.median(each)) if each else 0.0
+    typical = float(np.median(each))
     if not typical > LARGEST_STRESS:
         return None
     return (
@@ -140,7 +142,7 @@ def _volumes(comparison: Comparison, kind: str) -> Iterator[_Factor]:
             name = "-volume" if sign < 0 else "volume"
             yield _Factor(sign, name, f"they seem to be virials (eV), to be named by the key virial{also}", 1 / volume)
             yield _Factor(sign, f"1/({name})", f"they seem to be divided by the volume once too often{also}", volume)
-    if kind == "energy" and len({len(s.atoms) for s in comparison.data}) > 1:
+    if kind == "energy" and len({facts.atoms for facts in comparison.data.facts()}) > 1:
         atoms = np.array([float(len(s.atoms)) for s in comparison.data])[owners]
         yield _Factor(
             1.0, "1/atoms", "they seem to be energies per atom, but energies of whole structures are expected", atoms

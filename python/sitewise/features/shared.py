@@ -47,10 +47,10 @@ class SharedSet:
     def __init__(self, ranks: Ranks, data: Dataset, functions: SymmetryFunctions, prepare: Sequence[Prepare]) -> None:
         self._ranks, self._functions, self._size = ranks, functions, len(data)
         self._labels = _label_counts(data)
-        self._weights: list[tuple[float, Floats]] = [(1.0, np.ones(len(s.atoms))) for s in data]
+        self._weights: list[tuple[float, Floats]] = [(1.0, np.ones(facts.atoms)) for facts in data.facts()]
         self._fetched_from = -1
         self._fetched: dict[int, _Atoms] = {}
-        each_share = shares([len(s.atoms) for s in data], ranks.size)
+        each_share = shares([facts.atoms for facts in data.facts()], ranks.size)
         self._number = ranks.hold(_Part, [(functions, share, len(data)) for share in each_share])
         self._deal(data, each_share)
         ranks.deal(_Part.prepare, self._number, [(make,) for make in prepare])
@@ -319,6 +319,6 @@ def shares(sizes: Sequence[int], ranks: int) -> list[list[int]]:
 def _label_counts(data: Dataset) -> Floats:
     """Return the numbers of energies, force and stress components of each structure [n, 3]."""
     each = [
-        [s.energy is not None, 0 if s.forces is None else s.forces.size, 0 if s.stress is None else 6] for s in data
+        ["energy" in f.labels, 3 * f.atoms * ("forces" in f.labels), 6 * ("stress" in f.labels)] for f in data.facts()
     ]
     return np.array(each, dtype=np.float64).reshape(len(data), 3)

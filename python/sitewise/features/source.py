@@ -74,7 +74,7 @@ class FeatureSource:
         atoms = 0
         with self.reporter.task(f"features of {what}", data.n_atoms, lines=True) as advance:
             for part in _parts(data):
-                first, atoms = atoms, atoms + sum(len(s.atoms) for s in data[part])
+                first, atoms = atoms, atoms + data[part].n_atoms
                 known = stored.part(part, slice(first, atoms)) if stored else None
                 prepared.extend(data[part], functions.elements, known)
                 advance(atoms - first)

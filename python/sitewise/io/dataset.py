@@ -17,7 +17,7 @@ from ..ranks import Ranks
 from ..structures import Structure, by_atomic_number, require_elements
 from ..text import PATH, printable
 from ..units import Units
-from .kept import Kept
+from .kept import Facts, Kept, Live
 from .labels import LABELS, LabelReader, by_source, counted, require_finite, require_one_source, unused
 from .plausibility import implausible
 from .readers import read_structures
@@ -121,7 +121,7 @@ class Dataset(Sequence[Structure]):
             data.require_labels(keys, reader.labels.alike())
         reader.labels.require_keys(names)
         if not mixed_labels:
-            require_one_source(by_source(s.sources for s in data), names)
+            require_one_source(data.counts_by_source(), names)
         reporter.say(f"{names}: {data.summary()}{data.sources()}, in {units}")
         for note in (*reader.labels.notes(), *data.unused_labels()):
             reporter.say(note)
@@ -144,24 +144,33 @@ class Dataset(Sequence[Structure]):
     def __iter__(self) -> Iterator[Structure]:
         return iter(self._structures)
 
+    def facts(self) -> Iterator[Facts | Live]:
+        """Yield what is asked of structures again and again, without reading those that are in the temporary file."""
+        return self._structures.facts()
+
     @property
     def n_atoms(self) -> int:
         """Return the number of atoms of all structures."""
-        return sum(len(s.atoms) for s in self)
+        return sum(facts.atoms for facts in self.facts())
 
     @property
     def elements(self) -> list[str]:
         """Return the chemical symbols, sorted by atomic number."""
-        return by_atomic_number([symbol for s in self for symbol in set(s.atoms.get_chemical_symbols())])
+        return by_atomic_number([*frozenset().union(*{facts.elements for facts in self.facts()})])
 
     @property
     def groups(self) -> list[str]:
         """Return the names of the groups in the order in which they appear; "" for structures without group."""
-        return list(dict.fromkeys(s.group for s in self))
+        return list(dict.fromkeys(facts.group for facts in self.facts()))
 
     def count(self, label: str) -> int:
         """Return the number of structures whose "energy", "forces" or "stress" is known."""
-        return sum(getattr(s, label) is not None for s in self)
+        return sum(label in facts.labels for facts in self.facts())
+
+    @property
+    def n_force_components(self) -> int:
+        """Return the number of components of known forces."""
+        return sum(3 * facts.atoms for facts in self.facts() if "forces" in facts.labels)
 
     def summary(self) -> str:
         """Return the numbers of structures, atoms and labels, in one line."""
@@ -176,8 +185,12 @@ class Dataset(Sequence[Structure]):
     def sources(self) -> str:
         """Return the sources of the labels as " (energy: 8 REF_energy; forces: 8 from the calculator)"; "" without
         labels."""
-        counts = by_source(s.sources for s in self)
+        counts = self.counts_by_source()
         return f" ({'; '.join(f'{label}: {counted(count)}' for label, count in counts.items())})" if counts else ""
+
+    def counts_by_source(self) -> dict[str, Counter[str]]:
+        """Count how many structures have each label from each source."""
+        return by_source(dict(facts.sources) for facts in self.facts())
 
     def unused_labels(self) -> list[str]:
         """Return a sentence that lists what looks like a label and was not read, in a list; the list may be empty."""
@@ -229,7 +242,7 @@ class Dataset(Sequence[Structure]):
         """Return `count` structures, from each group its share and the first in the order. What is left after whole
         shares goes to the largest remainders, and among equal ones to the first in the order."""
         members: dict[str, list[int]] = {}
-        groups = [s.group for s in self]
+        groups = [facts.group for facts in self.facts()]
         for i in order:
             members.setdefault(groups[i], []).append(i)
         share = {group: divmod(count * len(mine), len(self)) for group, mine in members.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def given_data(
     everything.require_labels()
     if isinstance(test, Dataset):
         return _with_test(everything, test, False, reporter)
-    require_one_source(by_source(s.sources for s in everything), "the structures to train on")
+    require_one_source(everything.counts_by_source(), "the structures to train on")
     return _divided(everything, test, rng, reporter)
 
 
@@ -92,7 +93,8 @@ def _check_held_out(train: Dataset, held_out: Dataset, name: str, mixed: bool, r
     if unknown:
         raise Error(f"[data] {name} has {', '.join(sorted(unknown))}, which no training structure has")
     if not mixed:
-        require_one_source(by_source(s.sources for s in [*train, *held_out]), f"[data] train and {name}")
+        both = chain(train.facts(), held_out.facts())
+        require_one_source(by_source(dict(facts.sources) for facts in both), f"[data] train and {name}")
     _warn_of_shared(train, held_out, reporter, name)
 
 
@@ -191,7 +193,8 @@ def check_labels(data: Dataset, settings: Training, reporter: Reporter) -> None:
     if not data.count("energy"):
         reporter.warn(f"no training structure has an energy: only differences of energies will have a meaning{hint}")
         return
-    unknown = set(data.elements) - set(Dataset(s for s in data if s.energy is not None).elements)
+    known = {facts.elements for facts in data.facts() if "energy" in facts.labels}
+    unknown = set(data.elements).difference(*known)
     if unknown:
         names = ", ".join(by_atomic_number(sorted(unknown)))
         reporter.warn(f"no structure with {names} has an energy: total energies of structures with it are arbitrary")

@@ -82,7 +82,7 @@ class Objective:
         self.weights = settings.loss_weights
         self.everything = list(range(len(train.data)))
         self.energies = train.data.count("energy")
-        self.forces = sum(s.forces.size for s in train.data if s.forces is not None)
+        self.forces = train.data.n_force_components
 
     def __call__(self, theta: Floats, structures: Sequence[int] | None = None) -> tuple[float, Floats]:
         """Return the loss, infinite where it cannot be computed, and its gradient [n], of all structures unless some

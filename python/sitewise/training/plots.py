@@ -208,9 +208,9 @@ def _series(comparisons: Mapping[str, Comparison], kind: str) -> list[tuple[str,
     if groups == [""]:
         return [(name, pairs, None)]
     places: dict[str, list[int]] = {}
-    for i, structure in enumerate(comparison.data):
-        named = structure.group in groups[:GROUPS]
-        name = for_picture(structure.group) or "(no group)"
+    for i, facts in enumerate(comparison.data.facts()):
+        named = facts.group in groups[:GROUPS]
+        name = for_picture(facts.group) or "(no group)"
         places.setdefault(name if named else f"{len(groups) - GROUPS} more", []).append(i)
     return [(name, pairs, rows) for name, rows in places.items()]
 

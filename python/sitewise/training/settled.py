@@ -57,7 +57,7 @@ def chosen_by_fits(table: Functions, data: Dataset) -> bool:
 
 def count_labels(data: Dataset) -> int:
     """Count the energies and the components of forces."""
-    return data.count("energy") + sum(s.forces.size for s in data if s.forces is not None)
+    return data.count("energy") + data.n_force_components
 
 
 def hidden_width(data: Dataset) -> int:
@@ -74,8 +74,7 @@ def l2_weight(data: Dataset, force_weight: float) -> float:
     """
     squares = [float(np.sum(s.forces**2)) for s in data if s.forces is not None and force_weight > 0]
     if squares:
-        components = sum(s.forces.size for s in data if s.forces is not None)
-        square = force_weight * sum(squares) / components
+        square = force_weight * sum(squares) / data.n_force_components
     else:
         square = float(np.var([s.energy / len(s.atoms) for s in data if s.energy is not None] or [0.0]))
     return float(f"{DECAY * square / max(count_labels(data), 1):.2g}")
@@ -87,5 +86,7 @@ def stress_weight(data: Dataset) -> float:
 
     Volume per atom times stress is an energy per atom, so the errors of stresses are weighed as those of energies are.
     """
+    if not data.count("stress"):
+        return 0.0
     volumes = [s.atoms.get_volume() / len(s.atoms) for s in data if s.stress is not None]
-    return float(f"{STRESS * np.mean(volumes) ** 2:.2g}") if volumes else 0.0
+    return float(f"{STRESS * np.mean(volumes) ** 2:.2g}")

@@ -24,6 +24,8 @@ def structure_weights(data: Dataset, settings: Training) -> list[float]:
     Error
         A value is not a number, or is negative or not finite.
     """
+    if settings.structure_weights is None:
+        return [settings.weight(facts.group) for facts in data.facts()]
     return [settings.weight(s.group) * float(_of_structure(s, settings.structure_weights)) for s in data]
 
 
@@ -65,9 +67,8 @@ def combined(one: Sequence[Floats] | None, other: Sequence[Floats] | None) -> Se
     return [a * b for a, b in zip(one, other, strict=True)]
 
 
-def _of_structure(structure: Structure, name: str | None) -> Floats:
-    value = structure.atoms.info.get(name, 1.0) if name is not None else 1.0
-    return _checked(structure, value, name, ())
+def _of_structure(structure: Structure, name: str) -> Floats:
+    return _checked(structure, structure.atoms.info.get(name, 1.0), name, ())
 
 
 def _of_atoms(structure: Structure, name: str) -> Floats:
