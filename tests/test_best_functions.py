@@ -88,7 +88,7 @@ def test_the_mean_with_a_fit_is_one_network(hidden):
             assert_close(getattr(found, name), (1 - SHARE) * a + SHARE * b, 1e-5)
 
 
-def test_a_run_has_chosen_functions_and_the_mean_with_a_fit(few_labels, without_pictures, tmp_path):
+def test_a_run_has_chosen_functions_and_the_mean_with_a_fit(few_labels, tmp_path):
     settings = {"preset": "accurate", "cutoff": 4.0, "zbl": "none", "select": 9, "iterations": 3}
     potential = train(SILICON, tmp_path, test=0, reporter=Reporter(quiet=True), **settings)
     tables = tomllib.loads((tmp_path / "training.toml").read_text())
