@@ -171,6 +171,8 @@ struct Math<Vector<double>> : VectorMath<double> {
         return (V)_mm256_sqrt_pd((__m256d)x);
 #elif defined(__SSE2__)
         return (V)_mm_sqrt_pd((__m128d)x);
+#elif defined(__aarch64__)
+        return (V)vsqrtq_f64((float64x2_t)x);
 #else
         for (int l = 0; l < lanes<double>; ++l) x[l] = __builtin_sqrt(x[l]);
         return x;
@@ -196,6 +198,8 @@ struct Math<Vector<float>> : VectorMath<float> {
         return (V)_mm256_sqrt_ps((__m256)x);
 #elif defined(__SSE2__)
         return (V)_mm_sqrt_ps((__m128)x);
+#elif defined(__aarch64__)
+        return (V)vsqrtq_f32((float32x4_t)x);
 #else
         for (int l = 0; l < lanes<float>; ++l) x[l] = __builtin_sqrtf(x[l]);
         return x;

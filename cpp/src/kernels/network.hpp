@@ -14,7 +14,8 @@ struct Batch {
     using V = Vector<Real>;
     static constexpr int L = lanes<Real>;
     static constexpr int vectors = batch_size / L;
-    static constexpr int rows = vectors < 8 ? 8 / vectors : 1;  // of a product that are computed together
+    // rows of a product that are computed together, as many as the registers hold
+    static constexpr int rows = vectors < 8 ? 8 / vectors : (many_registers ? 2 : 1);
 
     // y[r] = start[r] + sum over i of a[i * step + r * next] x[i] for `count` rows r of a matrix
     template <int count>

@@ -171,7 +171,7 @@ void weight_gradient(const NetworkView<double>& net,
     const size_t of_trace = 4 * static_cast<size_t>(nodes), of_scratch = 2 * static_cast<size_t>(nodes);
     Blocks h{x, static_cast<size_t>(n)}, d{t, static_cast<size_t>(n)};
     int at = 0;
-    constexpr int ins = vector_bytes == 64 ? 4 : 2;  // as many as the registers hold
+    constexpr int ins = many_registers ? 4 : 2;
     for (const Layer<double>& l : net.layers) {
         const Blocks z{scratch + nodes + at, of_scratch}, q{trace + 2 * nodes + at, of_trace};
         by_rows<ins>(

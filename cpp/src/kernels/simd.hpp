@@ -11,6 +11,8 @@
 #include <immintrin.h>
 #elif defined(__SSE2__)
 #include <emmintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include "math.hpp"
@@ -23,6 +25,13 @@ constexpr int vector_bytes = 64;
 constexpr int vector_bytes = 32;
 #else
 constexpr int vector_bytes = 16;
+#endif
+
+/// 32 registers of vectors, in place of 16
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr bool many_registers = true;
+#else
+constexpr bool many_registers = false;
 #endif
 
 template <class Real>
@@ -60,12 +69,14 @@ SITEWISE_INLINE void store(Real* p, Vector<Real> v) {
     *reinterpret_cast<typename VectorOf<Real>::unaligned*>(p) = v;
 }
 
-/// Converts as many floats as a vector has doubles, by one instruction; GCC would use three.
+/// Converts as many floats as a vector has doubles, by one instruction; GCC would use more.
 SITEWISE_INLINE Vector<double> widen(const float* p) {
 #if defined(__AVX512F__)
     return (Vector<double>)_mm512_cvtps_pd(_mm256_loadu_ps(p));
 #elif defined(__AVX2__)
     return (Vector<double>)_mm256_cvtps_pd(_mm_loadu_ps(p));
+#elif defined(__aarch64__)
+    return (Vector<double>)vcvt_f64_f32(vld1_f32(p));
 #else
     return __builtin_convertvector(*reinterpret_cast<const VectorOf<double>::narrow*>(p), Vector<double>);
 #endif
@@ -135,6 +146,11 @@ SITEWISE_INLINE Real sum(Vector<Real> v) {
         return _mm512_reduce_add_pd((__m512d)v);
     else
         return _mm512_reduce_add_ps((__m512)v);
+#elif defined(__aarch64__)
+    if constexpr (sizeof(Real) == 8)
+        return vaddvq_f64((float64x2_t)v);
+    else
+        return vaddvq_f32((float32x4_t)v);
 #else
     Real total = v[0];
     for (int l = 1; l < lanes<Real>; ++l) total += v[l];
@@ -188,6 +204,14 @@ SITEWISE_INLINE void sums(Vector<Real> a, Vector<Real> b, Vector<Real> c, Vector
     } else {
         sums_of_eight((__m256)a, (__m256)b, (__m256)c, (__m256)d, out);
     }
+#elif defined(__aarch64__)
+    if constexpr (sizeof(Real) == 8) {
+        vst1q_f64(out, vpaddq_f64((float64x2_t)a, (float64x2_t)b));
+        vst1q_f64(out + 2, vpaddq_f64((float64x2_t)c, (float64x2_t)d));
+    } else {
+        vst1q_f32(out, vpaddq_f32(vpaddq_f32((float32x4_t)a, (float32x4_t)b),
+                                  vpaddq_f32((float32x4_t)c, (float32x4_t)d)));
+    }
 #else
     out[0] = sum<Real>(a);
     out[1] = sum<Real>(b);
@@ -210,6 +234,14 @@ SITEWISE_INLINE std::uint32_t below(Vector<Real> v, Real limit) {
         return static_cast<std::uint32_t>(_mm256_movemask_pd((__m256d)inside));
     else
         return static_cast<std::uint32_t>(_mm256_movemask_ps((__m256)inside));
+#elif defined(__aarch64__)
+    Bits<Real> bits;
+    for (int l = 0; l < lanes<Real>; ++l) bits[l] = 1 << l;
+    bits &= v < limit;
+    if constexpr (sizeof(Real) == 8)
+        return static_cast<std::uint32_t>(vaddvq_u64((uint64x2_t)bits));
+    else
+        return vaddvq_u32((uint32x4_t)bits);
 #else
     std::uint32_t bits = 0;
     for (int l = 0; l < lanes<Real>; ++l) bits |= static_cast<std::uint32_t>(v[l] < limit) << l;
@@ -217,16 +249,22 @@ SITEWISE_INLINE std::uint32_t below(Vector<Real> v, Real limit) {
 #endif
 }
 
-#if defined(__AVX2__) && !defined(__AVX512F__)
-/// Permutations for each set of lanes, in parts of 32 bits: one that brings the lanes to the front, its
-/// inverse, and the numbers of the lanes.
+#if (defined(__AVX2__) && !defined(__AVX512F__)) || defined(__aarch64__)
+/// Permutations for each set of lanes, in the parts that an instruction moves: one that brings the lanes to
+/// the front, its inverse, and the numbers of the lanes.
 template <class Real>
 struct Orders {
-    static constexpr int n = lanes<Real>, parts = 8 / n;
-    std::uint8_t front[1 << n][8]{}, back[1 << n][8]{}, number[1 << n][8]{};
+#if defined(__AVX2__)
+    static constexpr int width = 8;  // of 32 bits
+#else
+    static constexpr int width = 16;  // of 8 bits, of which a number above all gives 0
+#endif
+    static constexpr int n = lanes<Real>, parts = width / n;
+    std::uint8_t front[1 << n][width]{}, back[1 << n][width]{}, number[1 << n][8]{};
 
     constexpr Orders() {
-        for (int bits = 0; bits < 1 << n; ++bits)
+        for (int bits = 0; bits < 1 << n; ++bits) {
+            for (int part = 0; part < width; ++part) back[bits][part] = 0xff;
             for (int l = 0, at = 0; l < n; ++l) {
                 if (!(bits >> l & 1)) continue;
                 number[bits][at] = static_cast<std::uint8_t>(l);
@@ -236,11 +274,14 @@ struct Orders {
                 }
                 ++at;
             }
+        }
     }
 };
 template <class Real>
 constexpr Orders<Real> orders{};
+#endif
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
 SITEWISE_INLINE __m256i eight(const std::uint8_t* p) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
 }
@@ -248,6 +289,11 @@ SITEWISE_INLINE __m256i eight(const std::uint8_t* p) {
 template <class Real>
 SITEWISE_INLINE Vector<Real> permute(Vector<Real> v, const std::uint8_t* order) {
     return (Vector<Real>)_mm256_permutevar8x32_ps((__m256)v, eight(order));
+}
+#elif defined(__aarch64__)
+template <class Real>
+SITEWISE_INLINE Vector<Real> permute(Vector<Real> v, const std::uint8_t* order) {
+    return (Vector<Real>)vqtbl1q_u8((uint8x16_t)v, vld1q_u8(order));
 }
 #endif
 
@@ -260,7 +306,7 @@ SITEWISE_INLINE void compress(Real* p, std::uint32_t bits, Vector<Real> v) {
         _mm512_storeu_pd(p, _mm512_maskz_compress_pd(static_cast<__mmask8>(bits), (__m512d)v));
     else
         _mm512_storeu_ps(p, _mm512_maskz_compress_ps(static_cast<__mmask16>(bits), (__m512)v));
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) || defined(__aarch64__)
     store(p, permute<Real>(v, orders<Real>.front[bits]));
 #else
     for (int l = 0, n = 0; l < lanes<Real>; ++l) {
@@ -291,6 +337,13 @@ SITEWISE_INLINE void compress_numbers(std::int32_t* p, std::uint32_t bits, std::
         _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(n));
     else
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), n);
+#elif defined(__aarch64__)
+    const uint16x8_t number = vmovl_u8(vld1_u8(orders<Real>.number[bits]));
+    const int32x4_t n = vaddq_s32(vdupq_n_s32(first), (int32x4_t)vmovl_u16(vget_low_u16(number)));
+    if constexpr (sizeof(Real) == 8)
+        vst1_s32(p, vget_low_s32(n));
+    else
+        vst1q_s32(p, n);
 #else
     for (int l = 0, n = 0; l < lanes<Real>; ++l) {
         p[n] = first + l;
@@ -313,6 +366,8 @@ SITEWISE_INLINE Vector<Real> expand(const Real* p, std::uint32_t bits) {
         return (Vector<Real>)_mm512_maskz_expand_pd(static_cast<__mmask8>(bits), _mm512_loadu_pd(p));
     else
         return (Vector<Real>)_mm512_maskz_expand_ps(static_cast<__mmask16>(bits), _mm512_loadu_ps(p));
+#elif defined(__aarch64__)
+    return permute<Real>(load(p), orders<Real>.back[bits]);
 #else
     Vector<Real> v{};
     Bits<Real> keep{};
