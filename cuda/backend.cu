@@ -158,6 +158,27 @@ public:
         return trainer64_.loss(data, potential, structures, weights, gradient);
     }
 
+    void jacobian(const TrainingData& data,
+                  const Potential& potential,
+                  const JacobianRows& rows,
+                  double* jacobian) override {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (potential.precision() == Precision::float32)
+            return differentiator32_.jacobian(data, potential, rows, jacobian);
+        differentiator64_.jacobian(data, potential, rows, jacobian);
+    }
+
+    void normal_matrix(const TrainingData& data,
+                       const Potential& potential,
+                       const JacobianRows& rows,
+                       const double* scales,
+                       double* matrix) override {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (potential.precision() == Precision::float32)
+            return differentiator32_.normal_matrix(data, potential, rows, scales, matrix);
+        differentiator64_.normal_matrix(data, potential, rows, scales, matrix);
+    }
+
     void* allocate(std::size_t bytes) override {
         void* memory = nullptr;
         check(cudaMalloc(&memory, bytes));
@@ -278,6 +299,8 @@ private:
     Engine<float> float32_{stream_};
     Trainer<double> trainer64_{stream_};
     Trainer<float> trainer32_{stream_};
+    Differentiator<double> differentiator64_{stream_};
+    Differentiator<float> differentiator32_{stream_};
     Search search_;
     Buffer<double> positions_, v_, strain_, energy_;
 };

@@ -207,6 +207,61 @@ void Engine<Real>::weight_gradient(const double* a, bool tangents, double* gradi
     }
 }
 
+// By vjp with unit vectors. The matrix u of a function begins where its row falls on the row of ones.
+template <class Real>
+void Engine<Real>::derivatives() {
+    const std::size_t of_function = 3 * static_cast<std::size_t>(list_.entries);
+    derivatives_.reserve(width() * of_function);
+    for (int e = 0; e < model_.elements(); ++e) {
+        const std::size_t ld = centers_of_[e].ld;
+        const int functions = model_.outputs(e);
+        if (ld == 0) continue;
+        std::vector<Real> units((2 * functions - 1) * ld, Real(0));
+        std::fill_n(units.begin() + (functions - 1) * ld, ld, Real(1));
+        u_.upload(units.data(), units.size(), stream_);
+        for (int f = 0; f < functions; ++f)
+            launch_vjp(model_.plan(e), list_, species_, centers_of_[e], u_.data() + (functions - 1 - f) * ld,
+                       derivatives_.data() + f * of_function, stream_);
+    }
+}
+
+template <class Real>
+void Engine<Real>::jacobian(const Contributions& contributions, double* rows) {
+    derivatives();
+    const int count = static_cast<int>(contributions.component.size());
+    std::size_t stride = 0;
+    for (int e = 0; e < model_.elements(); ++e)
+        for (const Layer<Real>& l : model_.member(0, e).layers) stride += (l.in + std::size_t{1}) * l.out;
+    check(cudaMemsetAsync(rows, 0, count * stride * sizeof(double), stream_));
+    std::vector<ContributionsView> views;
+    std::vector<const int*> first_tile;
+    rows_packet_.pack(
+        [&](Packet& p) {
+            views.clear();
+            first_tile.clear();
+            const int* component = p.add(contributions.component);
+            const double* scale = p.add(contributions.scale);
+            for (const Contributions::OfElement& of : contributions.elements) {
+                views.push_back(
+                    {static_cast<int>(of.column.size()), p.add(of.column), p.add(of.row), component, scale});
+                first_tile.push_back(p.add(of.first_tile));
+            }
+        },
+        stream_);
+    for (int e = 0; e < model_.elements(); ++e) {
+        const auto& member = model_.member(0, e);
+        const std::size_t ld = views[e].ld, matrix = model_.outputs(e) * ld;
+        if (ld > 0) {
+            Real *x = x_.reserve(matrix), *t = dedx_.reserve(matrix), *a = e_.reserve(ld);
+            launch_contributions(views[e], centers_of_[e], list_, member.scaling, 1.0 / member.conversion,
+                                 of(e, G_.data()), derivatives_.data(), x, t, a, stream_);
+            launch_gradient_rows(member.network(), count, first_tile[e], ld, x, a, t, rows, stride,
+                                 scratch_.reserve(rows_scratch(member.network())), stream_);
+        }
+        for (const Layer<Real>& l : member.layers) rows += (l.in + std::size_t{1}) * l.out;
+    }
+}
+
 template <class Real>
 void Engine<Real>::write_rows(const Real* columns, double* rows) {
     const std::size_t n = static_cast<std::size_t>(centers_) * model_.width();

@@ -5,7 +5,7 @@
 
 #include "backend.hpp"
 #include "forces.cuh"
-#include "labels.hpp"
+#include "jacobian.cuh"
 #include "model.cuh"
 
 namespace sitewise::cuda {
@@ -40,6 +40,8 @@ public:
     /// gradient [weights of the potential] += the gradient of sum a_s E_s + t . dE/dx, where t is the change
     /// of x that follows from dG after jvp().
     void weight_gradient(const double* a, bool tangents, double* gradient);
+    /// Sets rows [.][weights of the potential] after evaluate().
+    void jacobian(const Contributions& contributions, double* rows);
 
     /// Copy rows [centers][width] of G, x or dG to and from the host.
     void write_rows(const Real* columns, double* rows);
@@ -80,6 +82,7 @@ private:
     }
     int all_columns() const { return first_column(model_.elements()); }
     double* scratch_of_networks();
+    void derivatives();  // of G by the vectors of the list
 
     cudaStream_t stream_;
     Model<Real> model_;
@@ -89,10 +92,10 @@ private:
     std::vector<Centers> centers_of_;  // by element
     const int *species_ = nullptr, *structure_ = nullptr, *first_atom_on_device_ = nullptr;
     List<Real> list_{};
-    Packet atoms_packet_, list_packet_;
+    Packet atoms_packet_, list_packet_, rows_packet_;
     Buffer<double> positions_, results_, scratch_, rows_;
     Buffer<int> outside_;
-    Buffer<Real> G_, x_, u_, dedx_, e_, pairs_;
+    Buffer<Real> G_, x_, u_, dedx_, e_, pairs_, derivatives_;
 };
 
 }  // namespace sitewise::cuda

@@ -283,16 +283,28 @@ __device__ void forward_tangents(const Layers<Real>& net,
     forward_products(net, t, ld, d, panel, finish, [](const Layer<Real>&, int) {});
 }
 
-// Sets partial [blocks][weights] for each block and its tiles. The formulas are those of
+/// The tiles of each block: those from first[block] to first[block + 1] or, if null, every one in a number of
+/// blocks of all
+struct Tiles {
+    int all;
+    const int* first;
+
+    __device__ int begin() const { return first ? first[blockIdx.x] : static_cast<int>(blockIdx.x); }
+    __device__ int end() const { return first ? first[blockIdx.x + 1] : all; }
+    __device__ int step() const { return first ? 1 : static_cast<int>(gridDim.x); }
+};
+
+// Sets partial [blocks][stride] for each block and its tiles. The formulas are those of
 // cpp/src/kernels/network_gradient.hpp. Curvature and zbar share an array.
 template <class Real, bool shared>
 __global__ void __launch_bounds__(gradient_warps* tile, shared ? 2 : 1) partial_gradients(Layers<Real> net,
-                                                                                          int tiles,
+                                                                                          Tiles tiles,
                                                                                           std::size_t ld,
                                                                                           const Real* x,
                                                                                           const Real* a,
                                                                                           const Real* t,
                                                                                           double* partial,
+                                                                                          std::size_t stride,
                                                                                           Real* scratch) {
     using P = Panel<Real, gradient_warps>;
     SITEWISE_SHARED(P, panel, 1);
@@ -300,9 +312,9 @@ __global__ void __launch_bounds__(gradient_warps* tile, shared ? 2 : 1) partial_
     Real* const value = block_memory<shared>(scratch, gradient_arrays * size);
     Real *const slope = value + size, *const adjoint = slope + size, *const zbar = adjoint + size,
                 *const d = zbar + size;
-    partial += static_cast<std::size_t>(blockIdx.x) * net.weights;
+    partial += blockIdx.x * stride;
     const Thread thread;
-    for (int k = static_cast<int>(blockIdx.x); k < tiles; k += static_cast<int>(gridDim.x)) {
+    for (int k = tiles.begin(); k < tiles.end(); k += tiles.step()) {
         const std::size_t first = static_cast<std::size_t>(k) * tile, atom = first + thread.lane;
         const std::size_t last = size - tile + thread.lane;
         forward(net, x + atom, ld, value, slope, zbar, panel[0]);
@@ -321,8 +333,7 @@ __global__ void __launch_bounds__(gradient_warps* tile, shared ? 2 : 1) partial_
         double* to = partial;
         std::size_t at = 0;
         const auto add = [&](const Layer<Real>& l, Rows<Real> h, Rows<Real> tangents) {
-            outer_products<gradient_warps>(l, h, tangents, zbar + at, adjoint + at,
-                                           k < static_cast<int>(gridDim.x), to);
+            outer_products<gradient_warps>(l, h, tangents, zbar + at, adjoint + at, k == tiles.begin(), to);
             to += static_cast<std::size_t>(l.in + 1) * l.out;
             at += static_cast<std::size_t>(l.out) * tile;
         };
@@ -444,18 +455,51 @@ void launch_weight_gradient(const NetworkView<Real>& net,
     const int blocks = blocks_of(n, true);
     double* const memory = large ? scratch + static_cast<std::size_t>(blocks) * layers.weights : nullptr;
     launch_blocks("partial_gradients", large ? partial_gradients<Real, false> : partial_gradients<Real, true>,
-                  blocks, gradient_warps, large ? 0 : bytes, stream, layers, tiles_of(n), ld, x, a, t,
-                  scratch, reinterpret_cast<Real*>(memory));
+                  blocks, gradient_warps, large ? 0 : bytes, stream, layers, Tiles{tiles_of(n), nullptr}, ld,
+                  x, a, t, scratch, std::size_t(layers.weights), reinterpret_cast<Real*>(memory));
     launch_blocks("add_partials", add_partials, tiles_of(layers.weights), reduction_warps, 0, stream, blocks,
                   layers.weights, scratch, gradient);
 }
 
-#define SITEWISE_INSTANTIATE(Real)                                                                      \
-    template std::size_t network_scratch(const NetworkView<Real>&, int);                                \
-    template void launch_network(const NetworkView<Real>&, int, std::size_t, const Real*, Real*, Real*, \
-                                 double*, cudaStream_t);                                                \
-    template void launch_weight_gradient(const NetworkView<Real>&, int, std::size_t, const Real*,       \
-                                         const Real*, const Real*, double*, double*, cudaStream_t);
+template <class Real>
+std::size_t rows_scratch(const NetworkView<Real>& net) {
+    const std::size_t bytes = block_bytes(layers_of(net), gradient_arrays);
+    return is_large(bytes) ? most_blocks * (bytes / sizeof(double)) : 0;
+}
+
+template <class Real>
+void launch_gradient_rows(const NetworkView<Real>& net,
+                          int rows,
+                          const int* first_tile,
+                          std::size_t ld,
+                          const Real* x,
+                          const Real* a,
+                          const Real* t,
+                          double* gradients,
+                          std::size_t stride,
+                          double* scratch,
+                          cudaStream_t stream) {
+    const Layers<Real> layers = layers_of(net);
+    const std::size_t bytes = block_bytes(layers, gradient_arrays);
+    const bool large = is_large(bytes);
+    for (int first = 0; first < rows; first += most_blocks)
+        launch_blocks("partial_gradients",
+                      large ? partial_gradients<Real, false> : partial_gradients<Real, true>,
+                      std::min(rows - first, most_blocks), gradient_warps, large ? 0 : bytes, stream, layers,
+                      Tiles{0, first_tile + first}, ld, x, a, t, gradients + first * stride, stride,
+                      reinterpret_cast<Real*>(scratch));
+}
+
+#define SITEWISE_INSTANTIATE(Real)                                                                          \
+    template std::size_t network_scratch(const NetworkView<Real>&, int);                                    \
+    template void launch_network(const NetworkView<Real>&, int, std::size_t, const Real*, Real*, Real*,     \
+                                 double*, cudaStream_t);                                                    \
+    template void launch_weight_gradient(const NetworkView<Real>&, int, std::size_t, const Real*,           \
+                                         const Real*, const Real*, double*, double*, cudaStream_t);         \
+    template std::size_t rows_scratch(const NetworkView<Real>&);                                            \
+    template void launch_gradient_rows(const NetworkView<Real>&, int, const int*, std::size_t, const Real*, \
+                                       const Real*, const Real*, double*, std::size_t, double*,             \
+                                       cudaStream_t);
 SITEWISE_INSTANTIATE(float)
 SITEWISE_INSTANTIATE(double)
 

@@ -41,4 +41,24 @@ void launch_weight_gradient(const NetworkView<Real>& net,
                             double* scratch,
                             cudaStream_t stream);
 
+/// The doubles of scratch memory that launch_gradient_rows needs.
+template <class Real>
+std::size_t rows_scratch(const NetworkView<Real>& net);
+
+/// Sets the first weights of each of gradients [rows][stride] to the same derivative, summed over the row's
+/// atoms alone: those of the tiles of 32 from first_tile [rows + 1] on. Rows without tiles are left as they
+/// are.
+template <class Real>
+void launch_gradient_rows(const NetworkView<Real>& net,
+                          int rows,
+                          const int* first_tile,
+                          std::size_t ld,
+                          const Real* x,
+                          const Real* a,
+                          const Real* t,
+                          double* gradients,
+                          std::size_t stride,
+                          double* scratch,
+                          cudaStream_t stream);
+
 }  // namespace sitewise::cuda

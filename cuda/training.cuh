@@ -1,6 +1,9 @@
 #pragma once
 
+#include <functional>
+
 #include "engine.cuh"
+#include "jacobian.hpp"
 #include "loss.cuh"
 
 namespace sitewise::cuda {
@@ -28,6 +31,40 @@ private:
     LossInput labels_{};
     Packet packet_;
     Buffer<double> errors_, scratch_, gradient_, energies_;
+};
+
+/// Computes rows of the Jacobian, for as many structures at a time as some memory holds, at least one.
+/// Derivatives of the functions are recomputed.
+template <class Real>
+class Differentiator {
+public:
+    explicit Differentiator(cudaStream_t stream, std::size_t bytes = std::size_t{1} << 29)
+        : stream_(stream), engine_(stream), bytes_(bytes) {}
+
+    /// See Backend::jacobian.
+    void jacobian(const TrainingData& data,
+                  const Potential& potential,
+                  const JacobianRows& rows,
+                  double* jacobian);
+    /// See Backend::normal_matrix.
+    void normal_matrix(const TrainingData& data,
+                       const Potential& potential,
+                       const JacobianRows& rows,
+                       const double* scales,
+                       double* matrix);
+
+private:
+    /// Calls take(number of rows, their place on the device) for rows in order, multiplied by their scales.
+    void each(const TrainingData& data,
+              const Potential& potential,
+              const JacobianRows& rows,
+              const double* scales,
+              const std::function<void(std::size_t, const double*)>& take);
+
+    cudaStream_t stream_;
+    Engine<Real> engine_;
+    std::size_t bytes_;
+    Buffer<double> rows_, matrix_;
 };
 
 }  // namespace sitewise::cuda

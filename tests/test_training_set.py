@@ -14,6 +14,9 @@ from checks import (
     structures,
 )
 from sitewise import Error, _core
+from sitewise.features.local import LocalSet
+from sitewise.features.training_set import Rows
+from sitewise.training.parameters import Parameters, Transform
 
 STRUCTURES = structures()
 PERIODIC = ("mixed", "one-atom crystal", "two-atom crystal", "outside the cell")
@@ -201,6 +204,39 @@ def test_jacobian_rows_are_gradients(budget):
         expected = directional_derivative(values, 5e-5)
         potential.weights = w
         assert_close(rows[i] @ direction, expected, 1e-6)
+
+
+@every_device
+def test_devices_give_rows_and_their_product(device):
+    data, potential, everything = training_set(NONE, ("slab", "isolated pair", "two-atom crystal"))
+    components, scales = [[0, 5], [], [4]], np.array([0.5, 2.0, 1.0, 0.3, -1.5, 1.0])
+    rows = data.jacobian(potential, everything, components)
+    matrix = (rows * scales[:, None] ** 2).T @ rows
+    potential.device = device
+    for precision, tolerance in TOLERANCES.items():
+        potential.precision = precision
+        assert_close(data.jacobian(potential, everything, components), rows, tolerance)
+        assert_close(data.normal_matrix(potential, everything, components, scales), matrix, tolerance)
+    assert not data.normal_matrix(potential, [], [], np.empty(0)).any()
+    with pytest.raises(Error, match="scales"):
+        data.normal_matrix(potential, [0], [[1]], np.ones(3))
+
+
+@every_device
+def test_gauss_newton_matrix_in_coordinates(device):
+    potential, rng = random_potential(), np.random.default_rng(RNG_SEED)
+    data = LocalSet(potential.functions, NONE)
+    data.add([labelled("two-atom crystal"), labelled("isolated pair")])
+    counts = [network.nodes[0] for network in potential.networks]
+    transforms = [Transform(rng.normal(size=(3, n)) / n, rng.normal(size=n)) for n in counts]
+    parameters = Parameters(transforms, [[3, *network.nodes[1:]] for network in potential.networks])
+    rows = Rows([1, 0], [[2], [0, 3]], [np.array([1.0, 0.5]), np.array([0.2, 1.0, 2.0])])
+    J = np.concatenate(rows.scales)[:, None] * data.jacobian(potential, rows.structures, rows.components)
+    J = parameters.gradient(J, potential.weights)
+    potential.device = device
+    tolerance = 1e-12 if device == "cuda" else 1e-5  # the processor's product is in single precision
+    assert_close(data.gauss_newton(potential, parameters, rows), J.T @ J, tolerance)
+    assert data.gauss_newton(potential, parameters, Rows([], [], [])).shape == (parameters.size,) * 2
 
 
 def test_weights_multiply_the_errors():

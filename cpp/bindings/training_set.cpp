@@ -129,14 +129,15 @@ py::tuple loss(const Shared<TrainingSet>& set,
     return py::make_tuple(result, gradient ? py::object(derivative) : py::none());
 }
 
-Floats jacobian(const Shared<TrainingSet>& set,
-                const Shared<Potential>& potential,
-                const std::vector<std::size_t>& structures,
-                const std::vector<std::vector<std::size_t>>& components) {
+using Components = std::vector<std::vector<std::size_t>>;
+
+// Returns the number of rows.
+std::size_t check_rows(const Shared<TrainingSet>& set,
+                       const Shared<Potential>& potential,
+                       const std::vector<std::size_t>& structures,
+                       const Components& components) {
     check_indices(set, structures);
     check_potential(set, potential);
-    const Reading<TrainingSet> reading(set);
-    const Reading<Potential> reading_potential(potential);
     if (components.size() != structures.size()) throw Error("components must be given for each structure");
     std::size_t rows = structures.size();
     for (std::size_t q = 0; q < structures.size(); ++q) {
@@ -146,10 +147,35 @@ Floats jacobian(const Shared<TrainingSet>& set,
                 throw Error("component " + std::to_string(component) + " of a structure of " +
                             std::to_string(set.atoms(structures[q])) + " atoms");
     }
+    return rows;
+}
+
+Floats jacobian(const Shared<TrainingSet>& set,
+                const Shared<Potential>& potential,
+                const std::vector<std::size_t>& structures,
+                const Components& components) {
+    const std::size_t rows = check_rows(set, potential, structures, components);
+    const Reading<TrainingSet> reading(set);
+    const Reading<Potential> reading_potential(potential);
     Floats result({rows, potential.n_weights()});
     double* out = result.mutable_data();
     py::gil_scoped_release release;
     set.jacobian(potential, structures, components, out);
+    return result;
+}
+
+Floats normal_matrix(const Shared<TrainingSet>& set,
+                     const Shared<Potential>& potential,
+                     const std::vector<std::size_t>& structures,
+                     const Components& components,
+                     const Floats& scales) {
+    require(scales, {py::ssize_t(check_rows(set, potential, structures, components))}, "scales");
+    const Reading<TrainingSet> reading(set);
+    const Reading<Potential> reading_potential(potential);
+    Floats result({potential.n_weights(), potential.n_weights()});
+    double* out = result.mutable_data();
+    py::gil_scoped_release release;
+    set.normal_matrix(potential, structures, components, scales.data(), out);
     return result;
 }
 
@@ -231,6 +257,8 @@ void export_training_set(py::module_& m) {
         .def("loss", &loss, py::arg("potential"), py::arg("structures"), py::arg("force_weight"),
              py::arg("stress_weight"), py::arg("gradient") = true)
         .def("jacobian", &jacobian, py::arg("potential"), py::arg("structures"), py::arg("components"))
+        .def("normal_matrix", &normal_matrix, py::arg("potential"), py::arg("structures"),
+             py::arg("components"), py::arg("scales"))
         .def("set_weights", &set_structure_weights, py::arg("structure"), py::arg("weight"),
              py::arg("force_weights") = py::none())
         .def("weights", &structure_weights, py::arg("structure"))

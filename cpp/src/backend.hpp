@@ -13,6 +13,7 @@
 
 namespace sitewise {
 
+struct JacobianRows;
 struct TrainingData;
 
 /// The processor or a device, which does the computing. Both give the same results, up to rounding. Several
@@ -66,6 +67,16 @@ public:
                       const std::vector<std::size_t>& structures,
                       LossWeights weights,
                       double* gradient) = 0;
+    /// As TrainingSet::jacobian and normal_matrix.
+    virtual void jacobian(const TrainingData& data,
+                          const Potential& potential,
+                          const JacobianRows& rows,
+                          double* jacobian) = 0;
+    virtual void normal_matrix(const TrainingData& data,
+                               const Potential& potential,
+                               const JacobianRows& rows,
+                               const double* scales,
+                               double* matrix) = 0;
 };
 
 /// A backend that has its own memory; cuda/ implements it. Calls from several threads wait for each other.

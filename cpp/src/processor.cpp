@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend.hpp"
+#include "jacobian.hpp"
 #include "loss.hpp"
 #include "neighbor_search.hpp"
 #include "row.hpp"
@@ -121,6 +122,21 @@ public:
               LossWeights weights,
               double* gradient) override {
         return compute_loss(data, potential, structures, weights, gradient);
+    }
+
+    void jacobian(const TrainingData& data,
+                  const Potential& potential,
+                  const JacobianRows& rows,
+                  double* jacobian) override {
+        compute_jacobian(data, potential, rows, jacobian);
+    }
+
+    void normal_matrix(const TrainingData& data,
+                       const Potential& potential,
+                       const JacobianRows& rows,
+                       const double* scales,
+                       double* matrix) override {
+        compute_normal_matrix(data, potential, rows, scales, matrix);
     }
 };
 

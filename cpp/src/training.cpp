@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "backend.hpp"
+#include "jacobian.hpp"
 #include "parallel.hpp"
 #include "pass.hpp"
 #include "sitewise/error.hpp"
@@ -214,28 +215,15 @@ void TrainingSet::jacobian(const Potential& potential,
                            const std::vector<std::size_t>& structures,
                            const std::vector<std::vector<std::size_t>>& components,
                            double* rows) const {
-    const std::size_t n_weights = potential.n_weights();
-    std::vector<std::size_t> first(structures.size() + 1, 0);
-    for (std::size_t q = 0; q < structures.size(); ++q) first[q + 1] = first[q] + 1 + components[q].size();
-    std::fill_n(rows, first.back() * n_weights, 0.0);
-    FirstError error;
-#pragma omp parallel num_threads(max_threads())
-    {
-        std::unique_ptr<Pass> pass;
-        error.run([&] { pass = std::make_unique<Pass>(data_->derivatives, potential); });
-#pragma omp for schedule(dynamic)
-        for (std::size_t q = 0; q < structures.size(); ++q)
-            error.run([&] {
-                pass->clear();
-                pass->add(data_->structure(structures[q]), true, false);
-                pass->predict();
-                double* row = rows + first[q] * n_weights;
-                for (std::size_t component : components[q])
-                    pass->force_row(component / 3, static_cast<int>(component % 3), row += n_weights);
-                pass->energy_row(rows + first[q] * n_weights);
-            });
-    }
-    error.rethrow();
+    BackendAccess::of(potential).jacobian(*data_, potential, {structures, components}, rows);
+}
+
+void TrainingSet::normal_matrix(const Potential& potential,
+                                const std::vector<std::size_t>& structures,
+                                const std::vector<std::vector<std::size_t>>& components,
+                                const double* scales,
+                                double* matrix) const {
+    BackendAccess::of(potential).normal_matrix(*data_, potential, {structures, components}, scales, matrix);
 }
 
 }  // namespace sitewise

@@ -412,6 +412,10 @@ class TrainingSet:
 
         A component is 3 atom + axis.
         """
+    def normal_matrix(
+        self, potential: Potential, structures: Sequence[int], components: Sequence[Sequence[int]], scales: Floats
+    ) -> Floats:
+        """Return J^T J [n_weights, n_weights] of these rows J, each multiplied by its scale, scales [rows]."""
     def predict(self, potential: Potential, structure: int) -> tuple[float, Floats, Floats]:
         """Return energy, forces [n, 3] and stress [6] (NaN without a volume)."""
 

@@ -107,6 +107,12 @@ public:
                   const std::vector<std::size_t>& structures,
                   const std::vector<std::vector<std::size_t>>& components,
                   double* rows) const;
+    /// Compute J^T J [n_weights][n_weights] of these rows J, each multiplied by its scale, scales [rows].
+    void normal_matrix(const Potential& potential,
+                       const std::vector<std::size_t>& structures,
+                       const std::vector<std::vector<std::size_t>>& components,
+                       const double* scales,
+                       double* matrix) const;
 
     /// Return the predicted energy of one structure, and its forces [n][3] and stress [6], which may be null.
     double predict(const Potential& potential, std::size_t structure, double* forces, double* stress) const;

@@ -89,8 +89,8 @@ double range(const SymmetryFunction& f) {
     return f.type == 33 ? 1e4 : f.type == 34 ? 1e5 : f.type == 35 ? 1e6 : 2.0;
 }
 
-Potential potential(bool small, Cutoff cutoff = {}) {
-    const SymmetryFunctions set(2, functions(small), cutoff, {8, 14}, Moments::always);
+Potential potential(const std::vector<SymmetryFunction>& functions) {
+    const SymmetryFunctions set(2, functions, {}, {8, 14}, Moments::always);
     std::vector<FeatureStatistics> statistics;
     std::vector<Network> networks;
     for (int e : {0, 1}) {
@@ -308,6 +308,24 @@ void check_loss(Potential p, const std::vector<std::unique_ptr<Sample>>& all, do
     }
 }
 
+// Rows of energies and forces, of few functions because each is differentiated on its own
+void check_normal_matrix(const std::vector<std::unique_ptr<Sample>>& all, Precision precision) {
+    std::vector<SymmetryFunction> radial;
+    for (const SymmetryFunction& f : functions(true))
+        if (f.type == 2) radial.push_back(f);
+    Potential p = potential(radial);
+    TrainingSet set(p.functions(), 0);
+    const Labels unknown{NAN};
+    for (const auto& s : all) set.add(1, &s->atoms, &unknown);
+    const std::vector<double> scales{0.5, 1.0, -2.0, 0.3};
+    std::vector<double> expected(p.n_weights() * p.n_weights()), found(expected.size());
+    set.normal_matrix(p, {1, 0}, {{4}, {8}}, scales.data(), expected.data());
+    p.set_device(Device::cuda);
+    p.set_precision(precision);
+    set.normal_matrix(p, {1, 0}, {{4}, {8}}, scales.data(), found.data());
+    CHECK_EQUAL(found, expected, precision == Precision::float64 ? 1e-12 : 1e-5);
+}
+
 void check_messages(const Potential& p) {
     Potential device = p;
     device.set_device(Device::cuda);
@@ -332,11 +350,13 @@ int main(int argc, char** argv) {
         return 77;
     }
     const auto all = samples(small);
-    Potential p = potential(small);
+    Potential p = potential(functions(small));
     for (const auto& s : all) check_lists(*backend, *s, p.cutoff());
     for (const auto& s : all) check_operators(*backend, p.functions(), *s);
     check_potential(p, all, 1e-12);
     check_loss(p, all, 1e-12);
+    check_normal_matrix(all, Precision::float64);
+    check_normal_matrix(all, Precision::float32);
     p.set_precision(Precision::float32);
     check_potential(p, all, 1e-5);
     check_loss(p, all, 1e-5);

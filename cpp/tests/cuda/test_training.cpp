@@ -8,6 +8,8 @@
 #include "../check.hpp"
 #include "device.hpp"
 #include "sitewise/training.hpp"
+#include "training.cuh"
+#include "training_data.hpp"
 
 using namespace sitewise;
 using device::difference;
@@ -108,7 +110,7 @@ TrainingSet make_set(const Potential& p, const std::vector<std::unique_ptr<Sampl
 }
 
 struct Result {
-    Numbers loss, gradient;
+    Numbers loss, gradient, matrix;
 };
 
 Result compute(const TrainingSet& set,
@@ -154,6 +156,37 @@ void compare(int elements, Precision precision) {
     check(all, {0.3, 20.0}, true);
 }
 
+// Rows of energies and forces, and their product, of all structures together and of one after the other
+void compare_rows(int elements, Precision precision) {
+    Potential p = make_potential(elements);
+    const auto samples = make_samples(elements);
+    const TrainingSet set = make_set(p, samples);
+    const std::vector<std::size_t> structures{8, 5, 1, 2};
+    const std::vector<std::vector<std::size_t>> components{{3, 26}, {17}, {}, {7}};
+    const std::size_t n = p.n_weights(), count = 8;
+    const Numbers scales = random_numbers(count, 1.0);
+    Numbers rows(count * n), found_rows(count * n), matrix(n * n), found(n * n);
+    set.jacobian(p, structures, components, rows.data());
+    set.normal_matrix(p, structures, components, scales.data(), matrix.data());
+    double product = 0.0;
+    for (std::size_t r = 0; r < count; ++r)
+        product += scales[r] * scales[r] * rows[r * n + 2] * rows[r * n + n - 1];
+    CHECK_CLOSE(matrix[2 * n + n - 1], product, 1e-12 * std::fabs(matrix[n * n - 1]));
+    p.set_device(Device::cuda);
+    p.set_precision(precision);
+    set.jacobian(p, structures, components, found_rows.data());
+    set.normal_matrix(p, structures, components, scales.data(), found.data());
+    CHECK_CLOSE(difference(found_rows, rows), 0.0, tolerance(precision));
+    CHECK_CLOSE(difference(found, matrix), 0.0, tolerance(precision));
+    if (precision == Precision::float32) return;
+    TrainingData data(p.functions(), 0, "");
+    for (const auto& s : samples)
+        data.structures.push_back(prepare(s->atoms, s->labels, elements, p.cutoff()));
+    cuda::Differentiator<double> one_by_one(nullptr, 1);
+    one_by_one.normal_matrix(data, p, {structures, components}, scales.data(), found.data());
+    CHECK_CLOSE(difference(found, matrix), 0.0, 1e-12);
+}
+
 void test_differences() {
     Potential p = make_potential(2);
     const auto samples = make_samples(2);
@@ -179,12 +212,17 @@ void test_orders() {
     const auto samples = make_samples(3);
     const TrainingSet set = make_set(p, samples);
     const auto seed = hostexec::options().seed;
+    Potential on_device = p;
+    on_device.set_device(Device::cuda);
+    const Numbers scales{0.3, 0.2, 0.5, 0.4};
     Result first;
     for (std::uint64_t order = 0; order < 4; ++order) {
         hostexec::options().seed = order;
-        const Result r = compute(set, p, Device::cuda, {7, 2, 0}, {0.3, 20.0});
+        Result r = compute(set, p, Device::cuda, {7, 2, 0}, {0.3, 20.0});
+        r.matrix.resize(p.n_weights() * p.n_weights());
+        set.normal_matrix(on_device, {1, 2}, {{1}, {4}}, scales.data(), r.matrix.data());
         if (order == 0) first = r;
-        CHECK(r.loss == first.loss && r.gradient == first.gradient);
+        CHECK(r.loss == first.loss && r.gradient == first.gradient && r.matrix == first.matrix);
     }
     hostexec::options().seed = seed;
 }
@@ -195,6 +233,8 @@ int main() {
     compare(1, Precision::float64);
     compare(3, Precision::float64);
     compare(2, Precision::float32);
+    compare_rows(2, Precision::float64);
+    compare_rows(1, Precision::float32);
     test_differences();
     test_orders();
     return check::failures() == 0 ? 0 : 1;

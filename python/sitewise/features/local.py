@@ -60,7 +60,12 @@ class LocalSet(_core.TrainingSet):
         return coordinates.gradient(J, potential.weights)
 
     def gauss_newton(self, potential: _core.Potential, coordinates: Coordinates, rows: Rows) -> Floats:
-        """Return J^T J, see `TrainingSet`; the product is taken in single precision."""
+        """Return J^T J, see `TrainingSet`; the processor takes the product in single precision."""
+        if potential.device == "cuda":
+            scales = np.concatenate([*rows.scales, np.empty(0)])
+            of_weights = self.normal_matrix(potential, rows.structures, rows.components, scales)
+            half = coordinates.gradient(of_weights, potential.weights)
+            return coordinates.gradient(half.T, potential.weights)
         J = self.scaled_jacobian(potential, coordinates, rows)
         matrix: Floats = (J.T @ J).astype(np.float64)
         return matrix

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from .. import _core
 from ..structures import Floats, Floats32, Ints
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 
 class Memory(NamedTuple):
@@ -37,7 +42,7 @@ class Coordinates(Protocol):
     def size(self) -> int:
         """Number of coordinates n."""
 
-    def gradient(self, weight_gradient: Floats32, weights: Floats) -> Floats32:
+    def gradient(self, weight_gradient: npt.NDArray[Real], weights: Floats) -> npt.NDArray[Real]:
         """Return d/d(theta) [..., n] from d/d(weights) [..., n_weights], at some weights [n_weights]."""
 
 

@@ -88,8 +88,8 @@ def train(
     ranks
         The ranks that share the structures, from `sitewise.ranks.all_ranks`; this process alone if not given.
     device
-        "cpu" or "cuda", which computes the loss and its gradient; neighbour lists, features and the Gauss-Newton
-        matrix of the preconditioner come from the processor.
+        "cpu" or "cuda", which computes the loss, its gradient and the Gauss-Newton matrix of the preconditioner;
+        neighbour lists, features and the inverse of that matrix come from the processor.
     test
         Held-out structures, or the fraction of the structures to hold out, 0.1 if not given; for structures in memory.
     on_log
