@@ -317,7 +317,7 @@ void check_normal_matrix(const std::vector<std::unique_ptr<Sample>>& all, Precis
     TrainingSet set(p.functions(), 0);
     const Labels unknown{NAN};
     for (const auto& s : all) set.add(1, &s->atoms, &unknown);
-    const std::vector<double> scales{0.5, 1.0, -2.0, 0.3};
+    const std::vector<double> scales{1e-3, 1.0, -2e-3, 1.3};  // forces are smaller than energies
     std::vector<double> expected(p.n_weights() * p.n_weights()), found(expected.size());
     set.normal_matrix(p, {1, 0}, {{4}, {8}}, scales.data(), expected.data());
     p.set_device(Device::cuda);
