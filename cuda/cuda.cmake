@@ -40,4 +40,6 @@ elseif(SITEWISE_CUDA)
                         ${CMAKE_THREAD_LIBS_INIT})
 else()
     target_sources(sitewise PRIVATE cpp/src/no_cuda.cpp)
+    # It is an object of its own, so that a program with a backend of its own (tests/cuda/hosted.py) can leave it out.
+    set_source_files_properties(cpp/src/no_cuda.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 endif()

@@ -128,11 +128,11 @@ def test_the_spectrum_of_few_and_of_many_rows():
     ridge = 1e-3
     expected = np.sqrt(np.einsum("ij,jk,ik->i", g, np.linalg.inv(J.T @ J + ridge * np.eye(9)), g))
     for spectrum in (Spectrum.of_rows(J), Spectrum.of_matrix(J.T @ J)):
-        assert_close(spectrum.bars(g, ridge), expected, 1e-9)
+        assert_close(spectrum.bars(g)(ridge), expected, 1e-9)
         draws = spectrum.draws(20_000, ridge, rng)
         assert_close(np.sqrt(np.mean((draws @ g.T) ** 2, axis=0)), expected, 0.02)
     free = np.linalg.svd(J)[2][-1:]  # changes nothing that the data know
-    assert_close(Spectrum.of_rows(J).bars(free, ridge), [ridge**-0.5], 1e-9)
+    assert_close(Spectrum.of_rows(J).bars(free)(ridge), [ridge**-0.5], 1e-9)
 
 
 def test_the_file_holds_the_posterior(potential, tmp_path):

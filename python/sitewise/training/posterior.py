@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -66,11 +67,11 @@ class Spectrum:
         """Return (A + ridge)^-1 times a vector [n] that A's eigenvectors span."""
         return np.asarray(self.vectors @ (vector @ self.vectors / (self.values + ridge)))
 
-    def bars(self, rows: Floats, ridge: float) -> Floats:
-        """Return sqrt(g^T (A + ridge)^-1 g) of each row g [m, n]."""
+    def bars(self, rows: Floats) -> Callable[[float], Floats]:
+        """Return a function of the ridge that returns sqrt(g^T (A + ridge)^-1 g) of each row g [m, n]."""
         along = (rows @ self.vectors) ** 2
         beside = np.maximum(np.einsum("ij,ij->i", rows, rows) - along.sum(axis=1), 0.0)
-        return np.asarray(np.sqrt(along @ (1 / (self.values + ridge)) + beside / ridge))
+        return lambda ridge: np.asarray(np.sqrt(along @ (1 / (self.values + ridge)) + beside / ridge))
 
     def draws(self, count: int, ridge: float, rng: np.random.Generator) -> Floats:
         """Return random vectors with the covariance (A + ridge)^-1 [count, n]."""
@@ -119,10 +120,12 @@ def make_posterior(
         slope, spectrum = _slope_and_spectrum(objective, comparisons["train"], rng)
         energies = _over_errors(objective, test, _energy_rows(test, comparisons[name].energy))
         forces = _over_errors(objective, test, _force_rows(comparisons[name].force, rng))
-        fit = _Fit.to(energies, forces, slope, spectrum)
-        factor = _factor(fit.bars(energies), fit.bars(forces))
+        both = [_Tested(rows, spectrum.bars(rows)) for rows in (energies, forces)]
+        fit = _Fit.to(both, slope, spectrum)
+        bars = [fit.bars(tested) for tested in both]
+        factor = _factor(*bars)
         deviations = factor * np.vstack([fit.shift, fit.scale * spectrum.draws(DRAWS, fit.ridge, rng)])
-        of_forces = _quantile(fit.bars(forces)) / factor if len(forces) else 1.0
+        of_forces = _quantile(bars[1]) / factor if len(forces) else 1.0
         advance()
     if len(energies) < FEW:
         reporter.say(f"held-out energies that scale the error bars: {len(energies)}; {FEW} or more are better")
@@ -136,30 +139,36 @@ def _has_scale(comparison: Comparison | None) -> bool:
     return comparison is not None and bool(comparison.energy.errors.size or not by_symmetry(comparison.force).all())
 
 
+class _Tested(NamedTuple):
+    """Rows of held-out data, divided by their errors [m, n], and their bars by the ridge."""
+
+    rows: Floats
+    bars: Callable[[float], Floats]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Fit:
     """The posterior of the parameters: its shift from the trained ones, and its covariance scale^2 (H + ridge)^-1."""
 
-    spectrum: Spectrum
     shift: Floats
     scale: float
     ridge: float
 
     @classmethod
-    def to(cls, energies: Floats, forces: Floats, slope: Floats, spectrum: Spectrum) -> _Fit:
-        """Find the scale from rows of held-out data divided by their errors, and the shift from the gradient of the
-        loss. The scale and the ridge (scale/PRIOR)^2 depend on each other a little."""
+    def to(cls, both: Sequence[_Tested], slope: Floats, spectrum: Spectrum) -> _Fit:
+        """Find the scale from energies and forces of held-out data, and the shift from the gradient of the loss. The
+        scale and the ridge (scale/PRIOR)^2 depend on each other a little."""
         ridge = TINY * float(spectrum.values[-1])
         for _ in range(ROUNDS):
             shift = -spectrum.solve(slope, ridge)
-            left = (spectrum.bars(rows, ridge) / np.abs(1 + rows @ shift) for rows in (energies, forces))
+            left = (tested.bars(ridge) / np.abs(1 + tested.rows @ shift) for tested in both)
             scale = _factor(*left)
             ridge = (scale / PRIOR) ** 2
-        return cls(spectrum, shift, scale, ridge)
+        return cls(shift, scale, ridge)
 
-    def bars(self, rows: Floats) -> Floats:
+    def bars(self, tested: _Tested) -> Floats:
         """Return the root mean square deviation of each row."""
-        return np.asarray(np.hypot(self.scale * self.spectrum.bars(rows, self.ridge), rows @ self.shift))
+        return np.asarray(np.hypot(self.scale * tested.bars(self.ridge), tested.rows @ self.shift))
 
 
 def _factor(of_energies: Floats, of_forces: Floats) -> float:
