@@ -41,11 +41,13 @@ from sitewise import Dataset, SymmetryFunctions, _core
 from sitewise.config import NetworkShape
 from sitewise.features.source import FeatureSource
 from sitewise.io import plausibility, readers
+from sitewise.io.dataset import _Reader
 from sitewise.io.extxyz import write_extxyz
 from sitewise.presets import closest_distances, nearest_distances
 from sitewise.progress import Reporter
 from sitewise.reproduce.stillinger_weber import stillinger_weber
 from sitewise.training.parameters import initial_potential, whitened_parameters
+from sitewise.units import Units
 
 DISTINCT, SIZE = 101, 216  # structures, and atoms of one
 QUIET = Reporter(quiet=True)
@@ -67,7 +69,7 @@ data = []
 RANKS = (1, 4, 16, 64, 256, 1024)
 PER_RANK, EPOCHS = 10_000, 360  # atoms, and iterations of the default recipe
 TRIPS = 6
-FILES = 100_000, 300_000  # atoms of the sets that parts are measured on
+MEASURED = 100_000  # atoms of the set that parts are measured on
 LATENCY, BANDWIDTH = 2e-6, 1e10  # s of a message, and bytes/s
 
 
@@ -123,21 +125,19 @@ def run(*arguments: str, folder: Path) -> Spent:
     return Spent(usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime)
 
 
-def parts(path: Path, larger: Path) -> tuple[Parts, float]:
-    """Measure the parts on a set that fits the memory; return them, and the bytes of an atom that is prepared.
-
-    Reading is that of the atoms that a larger set has more: checks of samples take the same time for both.
-    """
+def parts(path: Path) -> tuple[Parts, float]:
+    """Measure the parts on a set that fits the memory; return them, and the bytes of an atom that is prepared."""
     data = Dataset.read(path, reporter=QUIET)  # imports what it needs
-    n = data.n_atoms
-    places = readers._places(str(path)) or []
-    finding = cpu_seconds(lambda: readers._places(str(path)))
-    parsing = cpu_seconds(lambda: [readers._checked(None, (str(path), place)) for place in places])
-    texts = [("extxyz", partial(place.text, str(path))) for place in places]
+    n, name = data.n_atoms, str(path)
+    places = readers._places(name) or []
+    texts = [("extxyz", partial(place.text, name)) for place in places]
+    atoms = [readers._parsed(None, text) for text in texts]
+    reader = _Reader({}, Units())
+    reading = cpu_seconds(lambda: readers._places(name))
+    reading += cpu_seconds(lambda: [reader.structure(each, name, 0) for each in atoms])
+    parsing = cpu_seconds(lambda: [readers._checked(None, (name, place)) for place in places])
     parsing += cpu_seconds(lambda: [readers._parsed(None, text) for text in texts])
     parsing += cpu_seconds(lambda: [plausibility._overlap(None, structure) for structure in data])
-    times = [cpu_seconds(lambda each=each: Dataset.read(each, reporter=QUIET)) for each in (path, larger)]
-    reading = (times[1] - times[0]) / (FILES[1] / FILES[0] - 1) - parsing + finding
     functions = SymmetryFunctions.preset("standard", data.elements, None, nearest_distances(data, data.elements))
     trip = cpu_seconds(lambda: [pickle.loads(pickle.dumps(structure)) for structure in data])
     prepared = FeatureSource().prepare(data, functions, "")
@@ -199,10 +199,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         spent = curve(options, folder, texts)  # first: a process inherits the peak memory of the one that starts it
-        files = [folder / f"{atoms}.xyz" for atoms in FILES]
-        for file, atoms in zip(files, FILES, strict=True):
-            write_set(file, texts, atoms)
-        measured, of_atom = parts(*files)
+        write_set(folder / "parts.xyz", texts, MEASURED)
+        measured, of_atom = parts(folder / "parts.xyz")
     rows = [
         [name, f"{atoms}", f"{of_atom * atoms / options.budget / 1e9:.1f}", f"{memory:.0f}", f"{seconds:.1f}"]
         for name, atoms, memory, seconds in spent
