@@ -12,6 +12,7 @@ from checks import assert_close, silicon_frames, silicon_potential
 from sitewise import Dataset, Error, Potential, scratch
 from sitewise.evaluation import comparison, errors, label_units
 from sitewise.io import kept, readers
+from sitewise.presets import nearest_distances
 from sitewise.progress import Reporter
 from sitewise.training.plots import save_correlation, save_distributions
 
@@ -126,6 +127,12 @@ def test_predictions_on_disk_are_those_in_memory(frames, tmp_path, monkeypatch):
 def flat(table):
     """Return the numbers of a table of errors."""
     return [x for value in table.values() for x in (flat(value) if isinstance(value, dict) else [value])]
+
+
+def test_distances_on_disk_are_those_in_memory(frames, monkeypatch):
+    expected = nearest_distances(Dataset(frames), ["Si"])
+    monkeypatch.setattr(scratch, "IN_MEMORY", 10)
+    assert np.array_equal(nearest_distances(Dataset(frames), ["Si"]), expected)
 
 
 ROWS = "2\nProperties=species:S:1:pos:R:3 note=\u00e9\nSi 0 0 0\nSi 0 0 2.4\n"

@@ -13,6 +13,7 @@ import numpy as np
 from . import _core
 from ._core import Error, SymmetryFunction
 from .ranks import Ranks
+from .scratch import Column
 from .structures import Floats, Ints, Structure, core_arrays
 
 RADIAL, ANGULAR, WIDE_ANGULAR = 2, 3, 9  # not weighted, not compact
@@ -91,7 +92,7 @@ def nearest_distances(data: Iterable[Structure], elements: Sequence[str], ranks:
         Names the structure with another element or bad coordinates.
     """
     n = len(elements)
-    found: list[list[list[Floats]]] = [[[] for _ in range(n)] for _ in range(n)]
+    found = [[Column("d", "distances") for _ in range(n)] for _ in range(n)]
     for nearest, species in (ranks or Ranks()).map(partial(_nearest, list(elements)), 0, data):
         for a in range(n):
             of_element = nearest[species == a]
@@ -99,7 +100,7 @@ def nearest_distances(data: Iterable[Structure], elements: Sequence[str], ranks:
                 found[a][b].append(of_element[np.isfinite(of_element[:, b]), b])
     distances = covalent_distances(elements)
     for a, b in combinations_with_replacement(range(n), 2):
-        both = [np.concatenate(found[c][d] or [np.empty(0)]) for c, d in ((a, b), (b, a))]
+        both = [found[c][d].whole() for c, d in ((a, b), (b, a))]
         if both[0].size:
             distances[a, b] = distances[b, a] = min(float(np.median(one)) for one in both)
     return distances
