@@ -599,8 +599,8 @@ def test_a_cluster_keeps_the_environment_of_its_atom(pbc):
 def test_large_frames_are_cut_before_they_are_labelled(tmp_path):
     run = settings(tmp_path, labels=10, batch=4)
     write(tmp_path / "large.xyz", bulk("Si", "diamond", a=5.431, cubic=True).repeat(2))
-    text = run.read_text().replace('"slab.xyz"]', '"large.xyz"]\nmax_atoms = 24')
-    run.write_text(text.replace("max_atoms = 24", "max_atoms = 8"))
+    text = run.read_text().replace('"slab.xyz"]', '"large.xyz"]\nmax_atoms = 32')
+    run.write_text(text.replace("max_atoms = 32", "max_atoms = 8"))
     with pytest.raises(Error, match=r"within the cutoff are \d+ atoms, but \[explore\] max_atoms is 8"):
         grow(run, tmp_path / "out", QUIET)
     run.write_text(text)  # it continues
@@ -609,7 +609,7 @@ def test_large_frames_are_cut_before_they_are_labelled(tmp_path):
     first = read(tmp_path / "out" / "first" / "chosen.xyz", ":")
     assert [len(atoms) for atoms in first] == [2] * 6
     sizes = {(len(atoms), atoms.info.get("cut_from")) for atoms in read(tmp_path / "out/round-0/candidates.xyz", ":")}
-    assert sizes == {(2, None), (24, 64)}
-    run.write_text(text.replace("max_atoms = 24", "max_atoms = 1"))
+    assert sizes == {(2, None), (32, 64)}
+    run.write_text(text.replace("max_atoms = 32", "max_atoms = 1"))
     with pytest.raises(Error, match=r"max_atoms is 1, but all starts have more atoms"):
         grow(run, tmp_path / "other", QUIET)
