@@ -80,6 +80,7 @@ class SitewiseCalculator(Calculator):
         Compute error bars in each calculation; only a potential with a posterior has them.
     """
 
+    # ASE declares it as an attribute of instances.
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]  # noqa: RUF012
     name = "sitewise"
 

@@ -92,13 +92,11 @@ def _calculate(
 
 def labelled_by(calculator: Any, s: Structure) -> Structure:
     """Return a structure with a calculator's labels; raise Error if one is not finite, or what the calculator does."""
-    from ase.calculators.calculator import PropertyNotImplementedError
-
     atoms = s.atoms.copy()
     atoms.calc = calculator
     energy, forces, stress = float(atoms.get_potential_energy()), np.array(atoms.get_forces(), dtype=np.float64), None
     if atoms.pbc.all():
-        with suppress(PropertyNotImplementedError, NotImplementedError):
+        with suppress(NotImplementedError):  # ASE's PropertyNotImplementedError is one
             stress = np.array(atoms.get_stress(), dtype=np.float64)
     if not all(np.isfinite(label).all() for label in (energy, forces, *(() if stress is None else (stress,)))):
         raise Error("energy, forces or stress are not finite")

@@ -67,7 +67,7 @@ class Explore(Table):
     command: str | None = None
     """A command that explores in place of the dynamics below, LAMMPS or Python. It is run with two more arguments: the
     directory of the potential, and a folder for files with structures, such as extended XYZ."""
-    temperatures: Annotated[list[Positive], Field(min_length=2, max_length=2)] = [300.0, 1000.0]  # noqa: RUF012
+    temperatures: Annotated[list[Positive], Field(min_length=2, max_length=2)] = Field([300.0, 1000.0])
     """First and last temperature in K, linear in between; or one number."""
     pressure: Annotated[float, Field(allow_inf_nan=False)] | None = None
     """Pressure in GPa on starts without surface; the others keep their cell, and all do if it is not given."""

@@ -57,7 +57,7 @@ def labelled(atoms: Atoms, group: str, info: Mapping[str, Any] | None = None) ->
 class StillingerWeber(Calculator):
     """A calculator of energy, energies and forces for ASE."""
 
-    implemented_properties = ["energy", "energies", "forces"]  # noqa: RUF012
+    implemented_properties = ["energy", "energies", "forces"]  # noqa: RUF012 -- ASE declares it of instances
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ STRAIGHT = 1e-3  # tanh(STRAIGHT x)/STRAIGHT differs from x (eV) by less than 4e
 
 
 def has_fit(network: _core.Network) -> bool:
-    """Tell whether the last node of each hidden layer is a linear fit, as `mean_with_fit` makes it."""
+    """Test whether the last node of each hidden layer is a linear fit, as `mean_with_fit` makes it."""
     *hidden, last = list(network.activations)
     straight = last == "l" and bool(hidden) and set(hidden) == {"t"}
     return straight and bool(np.isclose(network.weights[-2], SHARE / STRAIGHT, rtol=1e-6))

@@ -50,7 +50,7 @@ def settled(config: Config, data: Dataset, reporter: Reporter, stress_doubted: b
 
 
 def chosen_by_fits(table: Functions, data: Dataset) -> bool:
-    """Tell whether linear fits choose the functions of a run: those of the preset "accurate" for one element, where
+    """Test whether linear fits choose the functions of a run: those of the preset "accurate" for one element, where
     there are enough labels."""
     return table.preset == "accurate" and len(data.elements) == 1 and count_labels(sample(data)) >= CHOSEN_LABELS
 

@@ -186,7 +186,7 @@ def frozen(
 
 
 def _free(nodes: Sequence[int], layers: int, fit: bool) -> npt.NDArray[np.bool_]:
-    """Tell of each weight of a network whether it is trained; a fit is the last node of each hidden layer."""
+    """Return of each weight of a network whether it is trained; a fit is the last node of each hidden layer."""
     parts = []
     for layer, (fan_in, fan_out) in enumerate(pairwise(nodes)):
         part = np.full((fan_in + 1, fan_out), layer >= layers)
