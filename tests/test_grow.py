@@ -366,6 +366,8 @@ def test_trajectories_end_at_a_bar_or_with_their_steps(whole):
     frames = explored(model, starts[1:], Explore(**{**table, "force_bar": 1e-9, "pressure": None}), 3, 0, 0, QUIET)
     assert [(s.atoms.info["step"], s.atoms.info["ended"]) for s in frames] == [(0, "bar")] * 3
     assert len(new_ones(frames, starts)) == 2  # the first is the start itself
+    moves = [np.std(s.atoms.positions - starts[1].atoms.positions) for s in frames]
+    assert 1.3 < moves[2] / moves[1] < 3  # each is displaced further
     for start in starts[1:]:  # with a surface
         frames = explored(model, [start], Explore(**table), 3, 0, 0, QUIET)
         assert len(frames) > 1

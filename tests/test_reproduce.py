@@ -83,12 +83,12 @@ def test_growth_by_three_choices(shrink, tmp_path, monkeypatch):
     outcome = reproduce("grow", tmp_path, reporter=QUIET)
     assert [row[:2] for row in outcome.rows] == [(choice, 11) for choice in growth.CHOICES]
     first = [
-        Dataset.read(tmp_path / "repetition-0" / choice / "round-0" / "data.xyz", reporter=QUIET)
+        Dataset.read(tmp_path / "repetition-20" / choice / "round-0" / "data.xyz", reporter=QUIET)
         for choice in growth.CHOICES
     ]
     assert [len(data) for data in first] == [9] * 3
     assert all(np.array_equal(s.forces, t.forces) for s, t in zip(first[0], first[2], strict=True))
-    test = Dataset.read(tmp_path / "repetition-0" / "test.xyz", reporter=QUIET)
+    test = Dataset.read(tmp_path / "repetition-20" / "test.xyz", reporter=QUIET)
     assert test.groups == list(MATERIALS["silicon"].kinds)
     for s in test:
         s.atoms.calc = StillingerWeber()

@@ -12,10 +12,12 @@ from ase.build import bulk, molecule
 from ase.io import read
 
 from sitewise import Dataset, Error, SymmetryFunctions
+from sitewise.growing.choice import Known
 from sitewise.io.extxyz import write_structures
-from sitewise.mapping.acquisition import _Mixture, ranked_by_bars
+from sitewise.mapping.acquisition import _Mixture, openness_of_rms, ranked_by_bars
 from sitewise.mapping.diagnosis import diagnose
 from sitewise.mapping.energy_process import EnergyProcess, Measurements
+from sitewise.mapping.gaussian import cheapest
 from sitewise.mapping.gspace import Embedding
 from sitewise.mapping.lattices import nearest_distance, periodic_part, symmetry, without_periods
 from sitewise.mapping.suggestion_files import files_of, write_suggestions
@@ -187,6 +189,35 @@ def test_order_by_bars_accounts_for_those_before_and_for_costs():
     reached = [pick.reached[0] for pick in order]
     assert max(reached[1:]) <= 1.05 * reached[0]
     assert sorted(pick.candidate for pick in order) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("left", "costs", "picked"),
+    [
+        ([0.1, 0.2], [15, 15], 0),
+        ([0.1, 0.12], [100, 10], 1),
+        ([0.1, 0.12], [16, 15], 0),  # no cheaper to speak of
+        ([0.1, 0.12, 0.11], [100, 10, 15], 2),
+        ([0.1, 0.16], [100, 10], 0),
+        ([0.5, 0.72], [100, 10], 0),  # gains less than half as much
+    ],
+)
+def test_a_cheaper_candidate_is_picked_if_it_is_nearly_as_good(left, costs, picked):
+    assert cheapest(0.0, np.log(left), np.array(costs, dtype=float)) == picked
+
+
+def test_rms_of_bars_levels_off_below_the_accuracy():
+    bars = np.array([[0.003, 0.004], [1e-9, 1e-9]])
+    np.testing.assert_allclose(np.exp(openness_of_rms(bars, 0.01)) ** 2, [1.25e-5 + 6.25e-6, 6.25e-6])
+    assert np.isnan(openness_of_rms(np.array([np.nan, 1.0]), 0.01))
+
+
+def test_a_growth_labels_what_it_visits():
+    """The target, a perfect crystal, is known to a few meV from warm ones. Its copy would tell of it alone."""
+    warm = [labelled(moved(bulk("Si", a=LATTICE, cubic=True), 0.1, k), "warm") for k in range(3)]
+    known = Known.of(Dataset(warm), Dataset([crystal()]), FUNCTIONS, QUIET)
+    assert known.bars()[0] < 0.01
+    assert known.best(Dataset([crystal(), *slabs(1, layers=4)]), 1, 1e-4, QUIET) == [1]
 
 
 def test_forces_of_candidates_count_where_data_have_forces():

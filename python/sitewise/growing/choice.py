@@ -1,4 +1,4 @@
-"""Which structures to label: those that lower the error bars of targets most for their cost."""
+"""Which structures to label: those that lower the error bars of targets and trajectories most for their cost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..io.dataset import Dataset
-from ..mapping.acquisition import ranked_by_bars
+from ..mapping.acquisition import openness_of_rms, ranked_by_bars
 from ..mapping.energy_process import LENGTHS, EnergyProcess, Measurements
 from ..mapping.gspace import Embedding
 from ..mapping.judgement import COST_EXPONENT
@@ -41,11 +41,17 @@ class Known(NamedTuple):
         return self.process.deviations(self.targets.placed)
 
     def best(self, candidates: Dataset, count: int, accuracy: float, reporter: Reporter) -> list[int]:
-        """Return the candidates to label first."""
+        """Return the candidates to label first.
+
+        They lower the RMS of the error bars of targets and of all candidates. Targets are often perfect structures, and
+        one label of a small copy determines these, but not what they become when atoms move.
+        """
         costs = np.array([len(s.atoms) for s in candidates], dtype=np.float64) ** COST_EXPONENT
         placed = self.embedding.embed(candidates)
+        visited = [s for s in candidates if "cut_from" not in s.atoms.info]  # a cluster's surface is nobody's aim
+        judges = self.embedding.embed(Dataset([*self.targets.data, *visited])).placed
         with reporter.task("choosing", min(count, len(costs))) as advance:
-            order = ranked_by_bars(self.process, placed, self.targets.placed, costs, accuracy, advance, count)[2]
+            order = ranked_by_bars(self.process, placed, judges, costs, accuracy, advance, count, openness_of_rms)[2]
         return [pick.candidate for pick in order[:count]]
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 FRICTION = 0.02  # 1/fs, of Langevin dynamics
 MOST = 2000  # structures of a command
-PASSES, SHIFT = 5, 0.03  # trajectories from a start in a round at most; displacements in nearest distances
+PASSES, SHIFT = 5, 0.02  # trajectories from a start in a round at most; more displacement of each, in nearest distances
 STRAIN, SHAKE = 0.04, 0.08  # of first copies: standard deviation, and displacements in nearest distances
 
 
@@ -72,8 +72,8 @@ def explored(
 ) -> list[Structure]:
     """Return the structures that trajectories from all starts were looked at in.
 
-    Where trajectories end early, others follow from displaced starts until there are enough structures, up to PASSES
-    for each start.
+    Where trajectories end early, others follow from displaced starts, each displaced further, until there are enough
+    structures, up to PASSES for each start.
 
     The `info` of each has its `origin`, the `step`, the temperature (`kelvin`), the largest error bars `atom_bar` (eV)
     and `force_bar` (eV/Angstrom) and, for the last of a trajectory, why it `ended`: "bar", "steps" or "close", the last
@@ -101,7 +101,7 @@ def explored(
             for k, start in enumerate(starts):
                 rng = random_numbers(seed, Stream.EXPLORATION, number, k, attempt)
                 with start.named():
-                    frames += _trajectory(model, start, table, SHIFT if attempt else 0.0, rng, advance)
+                    frames += _trajectory(model, start, table, SHIFT * attempt, rng, advance)
             if len(frames) >= enough:
                 break
     return frames

@@ -97,7 +97,8 @@ class Targets(Table):
     """What the potential is made for."""
 
     data: Files | None = None
-    """Files with structures whose energies are to be known; the starts of `[explore]` if not given."""
+    """Files with structures whose energies are to be known, as warm as they will be; the starts of `[explore]` if not
+    given."""
     accuracy: Positive = 0.01
     """Error bar up to which a target is determined, as in `"5 meV"` (per atom), or a number of eV/atom."""
 
@@ -126,8 +127,9 @@ class Budget(Table):
     hours: Positive | None = None
     """Hours at most, of all rounds together; a round that has begun is finished. No limit if not given."""
     choose: Literal["targets", "bars", "random"] = "targets"
-    """`"targets"` chooses structures that lower the error bars of targets most for their cost (atoms cubed), `"bars"`
-    those with the largest error bars, `"random"` any; the last two are for comparison."""
+    """`"targets"` chooses structures that most lower the error bars (RMS) of targets and of what trajectories visit,
+    for their cost (atoms cubed). `"bars"` chooses those with the largest error bars, and `"random"` any; both are for
+    comparison."""
 
 
 class GrowConfig(Table):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -198,6 +198,11 @@ def openness(bars: Floats, accuracy: float) -> Floats:
     return np.asarray(logarithms(bars, accuracy).mean(axis=-1))
 
 
+def openness_of_rms(bars: Floats, accuracy: float) -> Floats:
+    """Return the logarithm of the RMS over targets of error bars [..., t], which levels off below the accuracy."""
+    return np.asarray(np.log(np.mean(np.square(bars), axis=-1) + (KNOWN * accuracy) ** 2) / 2)
+
+
 def logarithms(bars: Floats, accuracy: float) -> Floats:
     """Return the logarithms of error bars, which level off at the KNOWN part of the accuracy."""
     return np.asarray(np.log(np.hypot(bars, KNOWN * accuracy)))
@@ -211,6 +216,7 @@ def ranked_by_bars(
     accuracy: float,
     advance: Advance,
     at_most: int = PICKED,
+    measure: Callable[[Floats, float], Floats] = openness,
 ) -> tuple[Floats, Integers, list[Pick]]:
     """Return the bars of targets now [t], the indices of these targets, and all candidates in the order to add them.
 
@@ -233,11 +239,15 @@ def ranked_by_bars(
         Error bar that is good enough, eV/atom.
     advance
         Called for each pick.
+    at_most
+        Number of picks that account for those before.
+    measure
+        What is lowered, a function of bars and accuracy: `openness` or `openness_of_rms`.
     """
     judges = np.unique(np.linspace(0, targets.n_structures - 1, JUDGES).astype(int))
     mixture = _Mixture(process, targets.of(np.isin(np.arange(targets.n_structures), judges)))
     before = mixture.bars()
-    screened = np.argsort(openness(_by_energies(mixture, candidates.placed), accuracy), kind="stable")[:SCREENED]
+    screened = np.argsort(measure(_by_energies(mixture, candidates.placed), accuracy), kind="stable")[:SCREENED]
     chosen = np.isin(np.arange(len(costs)), screened)
     places = np.flatnonzero(chosen)
     slopes = [slopes_of(candidates, int(place), DIRECTIONS) for place in places] if process.with_forces else []
@@ -246,10 +256,10 @@ def ranked_by_bars(
     own = [np.flatnonzero(owners == k) for k in range(len(places))]
     seen = [belief.sees(candidates.placed.of(chosen), slopes) for belief in mixture.beliefs]
     picks: list[Pick] = []
-    left, now = list(range(len(places))), float(openness(before, accuracy))
+    left, now = list(range(len(places))), float(measure(before, accuracy))
     while left and len(picks) < at_most:
         reached = np.array([mixture.reached([one.of(own[k]) for one in seen]) for k in left])
-        opened = openness(reached, accuracy)
+        opened = measure(reached, accuracy)
         best = cheapest(now, opened, costs[places[left]])
         now = float(opened[best])
         k = left.pop(best)
@@ -257,7 +267,7 @@ def ranked_by_bars(
         mixture.learn([one.of(own[k]) for one in seen], seen)
         advance()
     rest = np.setdiff1d(np.arange(len(costs)), [pick.candidate for pick in picks])
-    return before, judges, picks + _rest(mixture, candidates.placed, rest, accuracy)
+    return before, judges, picks + _rest(mixture, candidates.placed, rest, lambda bars: measure(bars, accuracy))
 
 
 def _by_energies(mixture: _Mixture, candidates: Placed) -> Floats:
@@ -268,10 +278,10 @@ def _by_energies(mixture: _Mixture, candidates: Placed) -> Floats:
     return np.concatenate(found)
 
 
-def _rest(mixture: _Mixture, candidates: Placed, rest: Integers, accuracy: float) -> list[Pick]:
+def _rest(mixture: _Mixture, candidates: Placed, rest: Integers, measure: Callable[[Floats], Floats]) -> list[Pick]:
     """Return candidates in the order of what their energies add to all that is picked."""
     if not len(rest):
         return []
     reached = _by_energies(mixture, candidates.of(np.isin(np.arange(candidates.n_structures), rest)))
-    order = np.argsort(openness(reached, accuracy), kind="stable")
+    order = np.argsort(measure(reached), kind="stable")
     return [Pick(int(rest[k]), reached[k]) for k in order]

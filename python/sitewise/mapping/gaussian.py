@@ -17,13 +17,15 @@ BLOCK = 4_000  # atoms of a block
 REPRESENTATIVES = 800  # atoms of an element at most
 PICKED = 50  # candidates whose order accounts for those before
 NEARLY = 1.5  # times the error bar that the best candidate leaves, a cheaper one may leave
+ALIKE = 2.0  # factor between costs that count as equal
 FAITHFUL = 1e-9  # smaller pivots of the kernel are rounding errors
 
 
 def cheapest(now: float, left: Floats, costs: Floats) -> int:
     """Return the candidate to pick: the best one, or the cheapest of those that are nearly as good.
 
-    These leave at most NEARLY times the error bar that the best one leaves, and gain at least half as much.
+    These leave at most NEARLY times the error bar that the best one leaves, and gain at least half as much. The best of
+    those that cost at most ALIKE times as much as the cheapest one is picked.
 
     Parameters
     ----------
@@ -36,7 +38,7 @@ def cheapest(now: float, left: Floats, costs: Floats) -> int:
     """
     best = left.min()
     near = np.flatnonzero(left <= min(best + np.log(NEARLY), max((now + best) / 2, best)))
-    cheap = near[costs[near] == costs[near].min()]
+    cheap = near[costs[near] <= ALIKE * costs[near].min()]
     return int(cheap[np.argmin(left[cheap])])
 
 

@@ -104,8 +104,8 @@ EXPERIMENTS = {
     "grow": Experiment(
         "potentials that grow from ten crystals of silicon: what to label next, at equal numbers of labels",
         growth.run,
-        growth.Settings(),
-        growth.Settings(repetitions=1, **QUICK_GROWTH),
+        growth.Settings(preset="accurate"),
+        growth.Settings(repetitions=1, preset="accurate", **QUICK_GROWTH),
     ),
     "grow-alloy": Experiment(
         "potentials that grow from ten crystals of copper and gold to the alloys",
