@@ -10,13 +10,14 @@ from ase.build import bulk
 from scipy.optimize import check_grad
 
 from sitewise import Dataset, Error, SymmetryFunctions
+from sitewise.features.source import FeatureSource
 from sitewise.io.extxyz import write_structures
 from sitewise.mapping import energy_process
-from sitewise.mapping.bars import error_bars
+from sitewise.mapping.bars import bars_of_atoms, error_bars
 from sitewise.mapping.diagnosis import diagnose
 from sitewise.mapping.energy_process import BayesianRegression, EnergyProcess, Measurements, Parts
 from sitewise.mapping.gaussian import farthest_points
-from sitewise.mapping.gspace import Embedding
+from sitewise.mapping.gspace import Embedding, Placed
 from sitewise.mapping.verdict import verdict
 from sitewise.progress import Reporter
 from sitewise.reproduce.ad_hoc import LATTICE, slab
@@ -58,10 +59,11 @@ def bars_of(data, *targets, accuracy=0.010):
 def test_a_ratio_that_never_changes_is_open_and_a_cell_closes_it():
     """Networks of slabs of one thickness are wrong by 0.3 to 0.5 eV at the crystal, see the page on mapping."""
     data, like = slabs(8, layers=8), slabs(1, layers=8, seed=1)[0]
-    first, second = bars_of(data, crystal(), like)
+    found, placed = process_of(data, [crystal(), like])
+    first, second = error_bars(found, placed, 0.010)
     assert (first.cause, second.cause) == ("mapping", None)
     assert 0.1 < first.energy < 1.5
-    assert first.atoms == pytest.approx([first.energy] * 2, rel=1e-6)
+    assert bars_of_atoms(found, placed)[0] == pytest.approx([first.energy] * 2, rel=1e-6)
     assert second.energy < 0.003
     first, second = bars_of([*data, crystal()], crystal(), like)
     assert (first.cause, second.cause) == (None, None)
@@ -205,8 +207,9 @@ def test_blocks_change_nothing(process, monkeypatch):
 def test_bars_of_atoms_add_up_at_most(process):
     """The bar of the mean of some energies is not above the mean of their bars."""
     found, placed = process
-    for bar in error_bars(found, placed, 0.01):
-        assert bar.energy <= np.mean(bar.atoms) * (1 + 1e-6)
+    bars, of_atoms = error_bars(found, placed, 0.01), bars_of_atoms(found, placed)
+    for bar, own in zip(bars, of_atoms, strict=True):
+        assert bar.energy <= np.mean(own) * (1 + 1e-6)
 
 
 @pytest.mark.parametrize(
@@ -240,3 +243,25 @@ def test_command(tmp_path):
     run = subprocess.run([*command[:-2], "5 metres"], capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert run.returncode == 2
     assert "--accuracy is 5 metres" in run.stderr
+
+
+def test_some_structures_of_prepared_data_are_as_if_they_were_alone_in_the_same_space():
+    data = Dataset([*slabs(3), crystal(), labelled(bulk("Si", "fcc", a=3.9), "fcc")])
+    prepared = Embedding.prepared(data, FUNCTIONS, FeatureSource().prepare(data, FUNCTIONS, ""))
+    order = [4, 1, 3]
+    some, alone = prepared.some(np.array(order)), Embedding.of(data, FUNCTIONS).embed(Dataset(data[k] for k in order))
+    assert [s.source for s in some.data] == [s.source for s in alone.data]
+    assert some.placed.n_structures == alone.placed.n_structures == 3
+    for name in ("points", "rows"):
+        np.testing.assert_array_equal(getattr(some.placed, name)[0], getattr(alone.placed, name)[0])
+    np.testing.assert_array_equal(some.placed.structure, alone.placed.structure)
+
+
+def test_some_structures_come_in_the_order_that_is_asked_for():
+    structure = np.array([0, 0, 1, 1, 1, 2, 2])
+    rows = [np.array([0, 2, 4, 6]), np.array([1, 3, 5])]  # of two elements
+    some = Placed([1.0 * own[:, None] for own in rows], rows, structure, 3).of(np.array([2, 0]))
+    assert some.structure.tolist() == [0, 0, 1, 1]
+    assert some.n_structures == 2
+    assert [own.tolist() for own in some.rows] == [[1, 2], [0, 3]]
+    assert [own[:, 0].tolist() for own in some.points] == [[6, 0], [5, 1]]

@@ -39,7 +39,7 @@ SLABS, BOTH = {"8 layers": 10}, {"8 layers": 10, "bulk": 5}
     ],
 )
 def test_the_rule(error, rmse, bar, why, far, expected):
-    assert cause_of_error(error, rmse, Bar(bar, [bar], why), far) == expected
+    assert cause_of_error(error, rmse, Bar(bar, why), far) == expected
     assert cause_of_error(error, rmse, None, far) is None
 
 
@@ -130,7 +130,7 @@ def test_words_for_each_element():
 
 def test_a_right_crystal_near_the_data_shows_that_the_mapping_is_right():
     """Far crystals of its element are then extrapolation, whatever their bar says."""
-    bars = [Bar(0.005, [0.005], None), Bar(0.5, [0.5], "mapping"), Bar(0.5, [0.5], "mapping")]
+    bars = [Bar(0.005, None), Bar(0.5, "mapping"), Bar(0.5, "mapping")]
     deltas, far = [0.002, 0.3, 0.3], [False, True, True]
     assert causes_at_crystals(deltas, 0.005, bars, far, [0, 0, 1]) == [None, "extrapolation", "mapping"]
     assert causes_at_crystals([0.3, 0.3, 0.3], 0.005, bars, far, [0, 0, 0])[1:] == ["mapping", "mapping"]

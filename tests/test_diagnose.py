@@ -16,7 +16,7 @@ from checks import silicon_frames, silicon_potential
 from sitewise import Dataset, Potential, SymmetryFunctions
 from sitewise.mapping.diagnosis import diagnose
 from sitewise.mapping.invariants import invariant_energy, is_invariant
-from sitewise.mapping.judgement import OpenPart, judge_target
+from sitewise.mapping.judgement import OpenPart, target_without_bar
 from sitewise.mapping.verdict import verdict
 from sitewise.progress import Reporter
 
@@ -363,4 +363,4 @@ def test_candidates_are_ranked_for_the_targets(tmp_path, aim):
 
 def test_without_labels_a_target_is_determined_where_clusters_and_gaussian_process_say_so():
     parts = [OpenPart("", a, b, 0.0) for a, b in ((0.5, 0.001), (0.001, 0.5), (0.001, 0.001))]
-    assert [judge_target(part, None).open for part in parts] == [True, True, False]
+    assert [target_without_bar(part).open for part in parts] == [True, True, False]

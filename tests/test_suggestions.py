@@ -159,7 +159,7 @@ def test_expected_bars_are_those_of_the_enlarged_data():
     process, wanted, more = process_of(data, targets, [crystal(5.5), *slabs(1, layers=6, seed=3)])
     mixture = _Mixture(process, wanted)
     np.testing.assert_allclose(mixture.bars(), process.deviations(wanted), rtol=1e-9)
-    one = more.placed.of(np.array([True, False]))
+    one = more.placed.of(np.array([0]))
     measured = [belief.sees(one) for belief in mixture.beliefs]
     expected = mixture.reached(measured)
     np.testing.assert_allclose(mixture.reached_by_energies(measured)[0], expected, rtol=1e-9)

@@ -245,16 +245,15 @@ def ranked_by_bars(
         What is lowered, a function of bars and accuracy: `openness` or `openness_of_rms`.
     """
     judges = np.unique(np.linspace(0, targets.n_structures - 1, JUDGES).astype(int))
-    mixture = _Mixture(process, targets.of(np.isin(np.arange(targets.n_structures), judges)))
+    mixture = _Mixture(process, targets.of(judges))
     before = mixture.bars()
     screened = np.argsort(measure(_by_energies(mixture, candidates.placed), accuracy), kind="stable")[:SCREENED]
-    chosen = np.isin(np.arange(len(costs)), screened)
-    places = np.flatnonzero(chosen)
+    places = np.sort(screened)
     slopes = [slopes_of(candidates, int(place), DIRECTIONS) for place in places] if process.with_forces else []
     numbers = np.arange(len(places))
     owners = np.concatenate([numbers, np.repeat(numbers, [len(one.values) for one in slopes] if slopes else 0)])
     own = [np.flatnonzero(owners == k) for k in range(len(places))]
-    seen = [belief.sees(candidates.placed.of(chosen), slopes) for belief in mixture.beliefs]
+    seen = [belief.sees(candidates.placed.of(places), slopes) for belief in mixture.beliefs]
     picks: list[Pick] = []
     left, now = list(range(len(places))), float(measure(before, accuracy))
     while left and len(picks) < at_most:
@@ -272,16 +271,16 @@ def ranked_by_bars(
 
 def _by_energies(mixture: _Mixture, candidates: Placed) -> Floats:
     """Return the bars that targets would have with the energy of each candidate [c, t]."""
-    numbers = np.arange(candidates.n_structures)
-    blocks = (candidates.of(numbers // BLOCK == k) for k in range(-(-len(numbers) // BLOCK)))
-    found = [mixture.reached_by_energies([one.sees(block) for one in mixture.beliefs]) for block in blocks]
-    return np.concatenate(found)
+    blocks = candidates.blocks(BLOCK)
+    return np.concatenate(
+        [mixture.reached_by_energies([one.sees(block) for one in mixture.beliefs]) for block in blocks]
+    )
 
 
 def _rest(mixture: _Mixture, candidates: Placed, rest: Integers, measure: Callable[[Floats], Floats]) -> list[Pick]:
     """Return candidates in the order of what their energies add to all that is picked."""
     if not len(rest):
         return []
-    reached = _by_energies(mixture, candidates.of(np.isin(np.arange(candidates.n_structures), rest)))
+    reached = _by_energies(mixture, candidates.of(rest))
     order = np.argsort(measure(reached), kind="stable")
     return [Pick(int(rest[k]), reached[k]) for k in order]

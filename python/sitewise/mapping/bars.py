@@ -25,8 +25,6 @@ class Bar:
     ----------
     energy
         Of its energy, eV/atom.
-    atoms
-        Of its atomic energies, eV.
     cause
         Why the energy is open; None if its bar is not above the accuracy. It is "extrapolation" if knowing all atomic
         energies of the data would leave FAR of the bar, and above the accuracy. Else it is "mapping" if ten times as
@@ -34,7 +32,6 @@ class Bar:
     """
 
     energy: float
-    atoms: list[float]
     cause: Cause | None
 
 
@@ -58,9 +55,13 @@ def error_bars(process: EnergyProcess, structures: Placed, accuracy: float) -> l
     if not accuracy > 0:
         raise Error(f"the accuracy is {accuracy} eV/atom, expected a positive number")
     energies, more, known = process.possible_deviations(structures)
-    atoms = process.deviations(structures.single())
-    rows = zip(energies.tolist(), structures.split(atoms), known.tolist(), more.tolist(), strict=True)
-    return [Bar(bar, own, _cause(accuracy, bar, *others)) for bar, own, *others in rows]
+    rows = zip(energies.tolist(), known.tolist(), more.tolist(), strict=True)
+    return [Bar(bar, _cause(accuracy, bar, *others)) for bar, *others in rows]
+
+
+def bars_of_atoms(process: EnergyProcess, structures: Placed) -> list[list[float]]:
+    """Return the error bar of each atomic energy of each structure, eV."""
+    return structures.split(process.deviations(structures.single()))
 
 
 def cause_of_error(

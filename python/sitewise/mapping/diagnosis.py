@@ -185,7 +185,7 @@ def diagnose(
     spanning = [part.placed for part in sets] + ([made.placed] if made and not data.count("energy") else [])
     atoms = cluster_atoms(embedding, n_big, reporter)
     found = partition(embedding, atoms)
-    placed, training = embedding.placed, embedding.placed.of(embedding.informing)
+    placed, training = embedding.placed, embedding.placed.of(embedding.informing.nonzero()[0])
     chosen = representatives(spanning)
     with reporter.task("determinability", len(LENGTHS) * (training.n_atoms + placed.n_atoms), lines=True) as advance:
         processes = sum_processes(training, chosen, advance)

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..io.dataset import Dataset
 from ..progress import Advance
 from ..structures import Floats, Structure, core_arrays
 from .counts import compositions
@@ -175,8 +174,9 @@ class Measurements:
 
         These and their order depend on their content, not on the order of the data.
         """
-        structures = sorted((s for s in data.data if s.energy is not None), key=_fingerprint)[:STRUCTURES]
-        measured = data.embed(Dataset(structures))
+        known = [(_fingerprint(s), k) for k, s in enumerate(data.data) if s.energy is not None]
+        measured = data.some(np.array([k for _, k in sorted(known)[:STRUCTURES]], dtype=np.int64))
+        structures = measured.data
         fractions = _fractions(measured.placed)
         energies = np.array([s.energy / len(s.atoms) for s in structures if s.energy is not None])
         energies -= fractions @ np.linalg.lstsq(fractions, energies, rcond=1e-8)[0]
@@ -244,16 +244,14 @@ class Model:
         """Return the posterior if the energies of the data's atoms were known: of ATOMS atoms, equally spaced."""
         atoms = self._measured.placed.single()
         spacing = -(-atoms.n_atoms // ATOMS)
-        rows = self._parts.of_energies(atoms.of(np.arange(atoms.n_atoms) % spacing == 0))
+        rows = self._parts.of_energies(atoms.of(np.arange(0, atoms.n_atoms, spacing)))
         noise = ENERGY_NOISE**2 + rows.own_variance(self._assumed)
         return BayesianRegression(rows.columns(self._assumed), noise, np.zeros(len(noise)))
 
     def judge(self, structures: Placed, *posteriors: BayesianRegression) -> Floats:
         """Return expectation and variance of the energy per atom of each structure by each posterior
         [posteriors, 2, s]."""
-        numbers = np.arange(structures.n_structures)
-        blocks = (structures.of(numbers // BLOCK == k) for k in range(-(-len(numbers) // BLOCK)))
-        return np.concatenate([self._judge(block, posteriors) for block in blocks], axis=2)
+        return np.concatenate([self._judge(block, posteriors) for block in structures.blocks(BLOCK)], axis=2)
 
     def _judge(self, structures: Placed, posteriors: Sequence[BayesianRegression]) -> Floats:
         columns, own = self.energies(structures)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,16 +119,26 @@ class Placed:
         cuts = np.cumsum(np.bincount(self.structure, minlength=self.n_structures))[:-1]
         return [part.tolist() for part in np.split(values, cuts)]
 
-    def of(self, structures: Flags) -> Placed:
-        """Return the atoms of some of the structures, which are renumbered."""
-        kept = structures[self.structure]
-        number = np.cumsum(kept) - 1
+    def of(self, structures: Integers) -> Placed:
+        """Return the atoms of some of the structures, in the order in which these are given."""
+        new = np.full(self.n_structures, -1)
+        new[structures] = np.arange(len(structures))
+        owners = new[self.structure]
+        kept = np.argsort(owners, kind="stable")[np.count_nonzero(owners < 0) :]
+        number = np.full(self.n_atoms, -1)
+        number[kept] = np.arange(len(kept))
+        chosen = [np.argsort(number[rows], kind="stable")[np.count_nonzero(number[rows] < 0) :] for rows in self.rows]
         return Placed(
-            [points[kept[rows]] for points, rows in zip(self.points, self.rows, strict=True)],
-            [number[rows[kept[rows]]] for rows in self.rows],
-            (np.cumsum(structures) - 1)[self.structure[kept]],
-            int(structures.sum()),
+            [points[own] for points, own in zip(self.points, chosen, strict=True)],
+            [number[rows[own]] for rows, own in zip(self.rows, chosen, strict=True)],
+            owners[kept],
+            len(structures),
         )
+
+    def blocks(self, size: int) -> Iterator[Placed]:
+        """Yield the atoms of so many structures at a time."""
+        for first in range(0, self.n_structures, size):
+            yield self.of(np.arange(first, min(first + size, self.n_structures)))
 
     def single(self) -> Placed:
         """Return the same atoms, each as a structure of its own."""
@@ -238,9 +248,22 @@ class Embedding:
     @classmethod
     def of(cls, data: Dataset, functions: SymmetryFunctions, ranks: Ranks | None = None) -> Embedding:
         """Place training structures in the space that they scale themselves; ranks share the features."""
-        environments = Environments.of(data, functions, ranks)
+        return cls._of(data, functions, Environments.of(data, functions, ranks))
+
+    @classmethod
+    def prepared(cls, data: Dataset, functions: SymmetryFunctions, training_set: TrainingSet) -> Embedding:
+        """Do the same with the features of the structures as they were prepared."""
+        return cls._of(data, functions, Environments.prepared(training_set))
+
+    @classmethod
+    def _of(cls, data: Dataset, functions: SymmetryFunctions, environments: Environments) -> Embedding:
         space = GSpace.of(environments, [functions.core.count(e) for e in range(len(functions.elements))])
         return cls(data, functions, space, space.place(environments))
+
+    def some(self, structures: Integers) -> Embedding:
+        """Return some of the structures, in the order in which they are given."""
+        data = Dataset(self.data[k] for k in structures.tolist())
+        return Embedding(data, self.functions, self.space, self.placed.of(structures))
 
     @property
     def informing(self) -> Flags:

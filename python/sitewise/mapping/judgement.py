@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from ..progress import Reporter
 from ..structures import Floats, Structure
 from .acquisition import logarithms, ranked_by_bars
-from .bars import Bar, Cause, error_bars
+from .bars import Bar, Cause, bars_of_atoms, error_bars
 from .clusters import ClusteredAtoms, cluster_counts
 from .counts import null_fraction
 from .diagnostic import Diagnostic
@@ -209,10 +209,11 @@ class Judge:
         if self.targets is None:
             return None
         parts = list(_open_parts(self.embedding, self.atoms, self.process, self.targets))
-        bars: Sequence[Bar | None] = [None] * len(parts)
-        if self.energies:
-            bars = error_bars(self.energies, self.targets.placed, self.accuracy)
-        return [judge_target(part, bar) for part, bar in zip(parts, bars, strict=True)]
+        if self.energies is None:
+            return [target_without_bar(part) for part in parts]
+        bars = error_bars(self.energies, self.targets.placed, self.accuracy)
+        of_atoms = bars_of_atoms(self.energies, self.targets.placed)
+        return [target_with_bar(*row) for row in zip(parts, bars, of_atoms, strict=True)]
 
     def ranked(self, candidates: Embedding, at_most: int = PICKED) -> list[tuple[int, Candidate]]:
         """Return candidates in the order in which to add them, with their indices.
@@ -282,10 +283,13 @@ def _rms(bars: Floats) -> float:
     return float(np.sqrt(np.mean(bars**2)))
 
 
-def judge_target(part: OpenPart, bar: Bar | None) -> Target:
-    """Return the target, open if its bar has a cause or, without bar, if clusters or Gaussian process leave it open."""
-    if bar is not None:
-        return Target(**asdict(part), bar=bar.energy, bar_atoms=bar.atoms, open=bar.cause is not None, cause=bar.cause)
+def target_with_bar(part: OpenPart, bar: Bar, of_atoms: list[float]) -> Target:
+    """Return the target, open if its bar has a cause."""
+    return Target(**asdict(part), bar=bar.energy, bar_atoms=of_atoms, open=bar.cause is not None, cause=bar.cause)
+
+
+def target_without_bar(part: OpenPart) -> Target:
+    """Return the target without labels, open if clusters or Gaussian process leave it open."""
     left = max(part.null_fraction, part.unknown_energy) >= UNDETERMINED
     return Target(**asdict(part), bar=None, bar_atoms=None, open=left, cause=None)
 

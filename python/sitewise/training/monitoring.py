@@ -68,20 +68,20 @@ class CrystalBars:
         The training structures with their labels.
     functions
         The functions of the potential.
+    training
+        The same structures, prepared.
     crystals
         The crystals.
-    ranks
-        The ranks that share the features; this process alone by default.
     """
 
     def __init__(
         self,
         data: Dataset,
         functions: SymmetryFunctions,
+        training: TrainingSet,
         crystals: Sequence[Structure],
-        ranks: Ranks | None = None,
     ) -> None:
-        self._data, self._functions, self._crystals, self._ranks = data, functions, crystals, ranks
+        self._data, self._functions, self._training, self._crystals = data, functions, training, crystals
         self._lock = Lock()  # replicas ask at the same time
         self._found: list[Bar] | None = None
 
@@ -91,7 +91,7 @@ class CrystalBars:
             return [None] * len(self._crystals)
         with self._lock:
             if self._found is None:
-                data = Embedding.of(self._data, self._functions, self._ranks)
+                data = Embedding.prepared(self._data, self._functions, self._training)
                 crystals = data.embed(Dataset(self._crystals)).placed
                 process = EnergyProcess(Measurements.of(data), [data.placed], lambda *_: None)
                 self._found = error_bars(process, crystals, ACCURACY)
@@ -123,7 +123,6 @@ class Monitor:
         functions: SymmetryFunctions,
         training: TrainingSet,
         data: Dataset,
-        ranks: Ranks | None = None,
     ) -> Monitor:
         """Make the monitor of some points.
 
@@ -137,8 +136,6 @@ class Monitor:
             The structures that it is trained on, prepared.
         data
             The same structures with their labels.
-        ranks
-            The ranks that share the features for error bars; this process alone by default.
 
         Raises
         ------
@@ -158,7 +155,7 @@ class Monitor:
         for element in {crystal.element for crystal in crystals}:
             mine = [k for k, crystal in enumerate(crystals) if crystal.element == element]
             counted[mine] = _near(training, space, element, np.array([crystals[k].place for k in mine]))
-        return cls(crystals, counted, CrystalBars(data, functions, different, ranks))
+        return cls(crystals, counted, CrystalBars(data, functions, training, different))
 
     @property
     def names(self) -> list[str]:
@@ -345,7 +342,7 @@ def make_monitor(
     if not points:
         reporter.say("no crystal with equivalent atoms is among the data: nothing tests the atomic energies")
         return None
-    monitor = Monitor.of(points, functions, training_set, train, ranks)
+    monitor = Monitor.of(points, functions, training_set, train)
     outside = int((~monitor.counted).sum())
     reporter.say(f"{len(monitor.crystals)} invariant points are followed, {outside} of them extrapolation")
     return monitor
