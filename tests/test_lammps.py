@@ -394,6 +394,23 @@ def test_swaps_that_are_tried_have_their_energy(environment, tmp_path):
     assert 0 < table[-1, 3] < table[-1, 2]
 
 
+@pytest.mark.parametrize(("ranks", "skin"), [(1, 1.0), (2, 1.0), (2, 0.0)])
+def test_forces_of_atoms_that_have_moved_far(environment, tmp_path, ranks, skin):
+    """Atoms change ranks and numbers, ghosts come and go, and the list is kept and rebuilt in between."""
+    atoms, potential = in_lammps(silicon("triclinic")), Potential(silicon_potential())
+    more = f"neighbor {skin} bin\natom_modify sort 10 4.0\nvelocity all create 20000 1\ntimestep 0.001\nfix 1 all nve\n"
+    more += "dump 1 all custom 15 moved.dump id x y z fx fy fz\ndump_modify 1 sort id format float %.17g\nrun 60\n"
+    output, status = lammps(environment, tmp_path, script(atoms, tmp_path, potential, ["Si"], more=more), ranks)
+    assert status == 0, output
+    lines = (tmp_path / "moved.dump").read_text().splitlines()
+    frames = np.loadtxt([line for line in lines if len(line.split()) == 7]).reshape(-1, len(atoms), 7)
+    assert len(frames) == 5
+    assert np.abs(frames[-1, :, 1:4] - atoms.get_positions(wrap=True)).max() > 2.0
+    for frame in frames:
+        atoms.positions = frame[:, 1:4]
+        assert_close(frame[:, 4:], potential.evaluate(atoms).forces, 1e-10, floor=1.0)
+
+
 def test_types_that_change_between_lists(environment, tmp_path):
     atoms = rattled(bulk("Si", "diamond", a=5.43, cubic=True), 0.1)
     atoms.center(vacuum=3.0)

@@ -1,11 +1,9 @@
 #include "pair_sitewise.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <map>
 #include <numeric>
 #include <sitewise/ensemble.hpp>
 #include <sitewise/error.hpp>
@@ -16,8 +14,8 @@
 #include "force.h"
 #include "group.h"
 #include "memory.h"
-#include "neigh_list.h"
 #include "neighbor.h"
+#include "pair_sitewise_fingerprint.h"
 #include "update.h"
 #include "utils.h"
 
@@ -37,125 +35,11 @@ struct GhostGroup : Comm {
     static int of(const Comm* comm) { return comm->*(&GhostGroup::bordergroup); }
 };
 
-constexpr double overlap = 1e-6;  // atoms closer than this are an error, Angstrom
-
-double squared_distance(const double* a, const double* b) {
-    double sum = 0.0;
-    for (int k = 0; k < 3; ++k) sum += (a[k] - b[k]) * (a[k] - b[k]);
-    return sum;
-}
-
-// Sorts atoms into cubes. All atoms within an edge of a place are in the 27 cubes around it.
-class Cubes {
-public:
-    explicit Cubes(double edge) : edge_(edge) {}
-    void add(int i, const double* x) { atoms_[cube(x)].push_back(i); }
-
-    template <typename Visit>
-    void around(const double* x, Visit visit) const {
-        const Cube center = cube(x);
-        for (int n = 0; n < 27; ++n) {
-            const auto found =
-                atoms_.find({center[0] + n / 9 - 1, center[1] + n / 3 % 3 - 1, center[2] + n % 3 - 1});
-            if (found == atoms_.end()) continue;
-            for (int i : found->second) visit(i);
-        }
-    }
-
-private:
-    using Cube = std::array<std::int64_t, 3>;
-    Cube cube(const double* x) const {
-        Cube c;
-        for (int a = 0; a < 3; ++a) c[a] = static_cast<std::int64_t>(std::floor(x[a] / edge_));
-        return c;
-    }
-
-    double edge_;
-    std::map<Cube, std::vector<int>> atoms_;
-};
-
 constexpr double boltzmann = 8.617343e-5;  // eV/K as LAMMPS has it, Force::boltz of units metal
-
-// FNV-1a hash of the numbers that determine the results
-class Fingerprint {
-public:
-    explicit Fingerprint(const sitewise::Ensemble& ensemble) {
-        for (const sitewise::Potential& member : ensemble.members()) add(member);
-    }
-    std::uint64_t value() const { return hash_; }
-
-private:
-    void mix(const std::vector<double>& values) {
-        const auto* bytes = reinterpret_cast<const unsigned char*>(values.data());
-        for (std::size_t i = 0; i < values.size() * sizeof(double); ++i)
-            hash_ = (hash_ ^ bytes[i]) * 1099511628211u;
-    }
-
-    void add(const sitewise::Potential& potential) {
-        const auto& scaling = potential.scaling();
-        const auto& unit = potential.normalization();
-        const auto cutoff = potential.functions().cutoff_function();
-        mix(potential.weights());
-        mix(potential.atom_energies());
-        mix(scaling.closest());
-        mix({unit.mean_energy, unit.conv_energy, double(scaling.type()), scaling.smin(), scaling.smax(),
-             double(cutoff.type), cutoff.alpha});
-        add(potential.baseline());
-        for (std::size_t e = 0; e < potential.elements().size(); ++e) {
-            const int element = static_cast<int>(e);
-            mix({double(potential.atomic_numbers()[e]),
-                 double(potential.network(element).normalize_nodes())});
-            if (potential.bar_parts() > 0) mix(potential.deviations(element));
-            for (auto activation : potential.network(element).activations()) mix({double(activation)});
-            const auto& statistics = scaling.statistics(element);
-            for (const auto* values : {&statistics.min, &statistics.max, &statistics.mean, &statistics.sigma})
-                mix(*values);
-            for (const auto& f : potential.functions().functions(element))
-                mix({double(f.type),
-                     double(f.neighbor1),
-                     double(f.neighbor2),
-                     f.eta,
-                     f.rs,
-                     f.lambda,
-                     f.zeta,
-                     f.cutoff,
-                     f.left,
-                     f.angle_left,
-                     f.angle_right,
-                     double(f.compact),
-                     double(f.asymmetric),
-                     double(f.neighbor3),
-                     double(f.neighbor4),
-                     f.eta2,
-                     f.eta3,
-                     f.eta4,
-                     f.rs2,
-                     f.rs3,
-                     f.rs4,
-                     f.power1,
-                     f.power2,
-                     f.power3,
-                     f.power4});
-        }
-    }
-
-    void add(const sitewise::Baseline& baseline) {
-        const int n = static_cast<int>(baseline.atomic_numbers().size());
-        mix({baseline.inner(), baseline.outer()});
-        for (int a = 0; a < n; ++a)
-            for (int b = 0; b <= a; ++b) {
-                const sitewise::PairTable& table = baseline.table(a, b);
-                for (const auto* values : {&table.distances(), &table.energies(), &table.slopes()})
-                    mix(*values);
-            }
-    }
-
-    std::uint64_t hash_ = 14695981039346656037u;
-};
 
 }  // namespace
 
-PairSitewise::PairSitewise(LAMMPS* lammps) : Pair(lammps) {
+PairSitewise::PairSitewise(LAMMPS* lammps) : Pair(lammps), exclusions_(lammps), counted_(lammps) {
     single_enable = 0;
     restartinfo = 0;
     one_coeff = 1;
@@ -194,6 +78,7 @@ bigint PairSitewise::count(const char* keyword, const char* value) const {
 
 void PairSitewise::settings(int argc, char** argv) {
     settings_ = {};
+    bigint interval = 1000, most = -1;
     if (allocated) forget_coeff();
     for (int i = 0; i < argc; i += 2) {
         const std::string keyword = argv[i];
@@ -204,9 +89,9 @@ void PairSitewise::settings(int argc, char** argv) {
         else if (keyword == "cfenergy")
             settings_.cfenergy = factor("cfenergy", value);
         else if (keyword == "showewsum")
-            settings_.interval = count("showewsum", value);
+            interval = count("showewsum", value);
         else if (keyword == "maxew")
-            settings_.most = count("maxew", value);
+            most = count("maxew", value);
         else if (keyword == "bars")
             settings_.draws = count("bars", value);
         else if (keyword == "precision" && (!strcmp(value, "float64") || !strcmp(value, "float32")))
@@ -223,6 +108,7 @@ void PairSitewise::settings(int argc, char** argv) {
                        "device, showewsum, maxew or bars",
                        keyword);
     }
+    counted_.set(interval, most);
 }
 
 void PairSitewise::coeff(int argc, char** argv) {
@@ -274,7 +160,7 @@ void PairSitewise::load(const char* directory) {
         ensemble_ = std::make_unique<sitewise::Ensemble>(read(directory, cflength, cfenergy));
         if (settings_.single) ensemble_->set_precision(sitewise::Precision::float32);
         if (settings_.cuda) ensemble_->set_device(sitewise::Device::cuda);
-        hash = Fingerprint(*ensemble_).value();
+        hash = SitewiseFingerprint(*ensemble_).value();
     } catch (const std::exception& error) {
         failure = error.what();
     }
@@ -326,9 +212,10 @@ void PairSitewise::forget_coeff() {
 void PairSitewise::init_style() {
     if (!force->newton_pair) error->all(FLERR, "pair_style sitewise needs newton on, found newton off");
     if (!atom->tag_enable) error->all(FLERR, "pair_style sitewise needs atom IDs, found atom_modify id no");
-    neighbor->add_request(this, NeighConst::REQ_FULL);
+    neighbors_.emplace(ensemble_->cutoff(), neighbor->skin / angstrom_);
+    taken_.assign((atom->ntypes + 1) * (atom->ntypes + 1), false);
     warn_of_masses();
-    reported_ = update->ntimestep;
+    counted_.begin();
     ready_ = true;
     begun_ = false;
 }
@@ -366,6 +253,7 @@ double PairSitewise::grams_per_mole() const {
 
 double PairSitewise::init_one(int i, int j) {
     setflag[j][i] = setflag[i][j];
+    taken_[i * (atom->ntypes + 1) + j] = true;
     return ensemble_->cutoff() * angstrom_;
 }
 
@@ -373,16 +261,14 @@ void PairSitewise::compute(int eflag, int vflag) {
     if (!ready_)
         error->all(FLERR, "pair_style sitewise: after a new pair_coeff the run must not begin with pre no");
     ev_init(eflag, vflag);
-    if (!begun_) read_exclusions();
+    if (!begun_) begin_run();
     begun_ = true;
-    number_atoms();
-    fill_rows();
-    if (neighbor->ago == 0) check_list();
-    if (!overlap_.empty()) error->one(FLERR, "pair_style sitewise: {}", overlap_);
-    energies_.assign(first_.size() - 1, 0.0);
-    uncertainties_.assign(first_.size() - 1, 0.0);
+    gather_atoms();
+    if (neighbor->ago == 0) check_environments();
+    energies_.assign(centers_, 0.0);
+    uncertainties_.assign(centers_, 0.0);
     parts_.assign(settings_.draws > 0 ? settings_.draws + 1 : ensemble_->members().size(), 0.0);
-    extrapolations_.assign(first_.size() - 1, 0);
+    extrapolations_.assign(centers_, 0);
     forces_.assign(3 * atoms_.size(), 0.0);
     virials_.assign(vflag_atom || cvflag_atom ? 9 * atoms_.size() : 0, 0.0);
     double energy = 0.0, strain[9] = {};
@@ -397,15 +283,12 @@ void PairSitewise::compute(int eflag, int vflag) {
         (settings_.draws > 0 ? out.energies_bar : out.energies_spread) = uncertainties_.data();
         (settings_.draws > 0 ? out.energy_bar_parts : out.member_energies) = parts_.data();
     }
-#ifdef _OPENMP
-    omp_set_num_threads(comm->nthreads);  // LAMMPS may bring an OpenMP library of its own
-#endif
-    try {
-        ensemble_->compute({first_.size() - 1, first_.data(), index_.data(), vectors_.data()},
-                           species_.data(), atoms_.size(), out);
-    } catch (const std::exception& failure) {
-        error->one(FLERR, "pair_style sitewise: {}", failure.what());
-    }
+    require([&] {
+        if (neighbors_->skin() > 0.0)
+            ensemble_->compute(structure(), *neighbors_, out);
+        else
+            ensemble_->compute(structure(), out);
+    });
     if (eflag_global) eng_vdwl += energy * electronvolt_;
     if (eflag_global && nextra) add_uncertainty();
     if (vflag_global)
@@ -416,38 +299,20 @@ void PairSitewise::compute(int eflag, int vflag) {
     count_extrapolations();
 }
 
-void PairSitewise::check_ghosts() {
-    const double reach = comm->get_comm_cutoff() / angstrom_, cutoff = ensemble_->cutoff();
-    if (!(reach >= cutoff))
-        error->all(FLERR,
-                   "pair_style sitewise: ghost atoms reach {:.6g} Angstrom, the potential's cutoff is {:.6g}",
-                   reach, cutoff);
-}
-
-// Finds what LAMMPS's lists leave out in this run. It is called after initialization, when fixes have added
-// their exclusions.
-void PairSitewise::read_exclusions() {
-    absent_ = 0;
-    gaps_ = neighbor->nex_type > 0 || neighbor->nex_mol > 0;
-    for (int m = 0; m < neighbor->nex_group; ++m) {
-        const int a = neighbor->ex1_group[m], b = neighbor->ex2_group[m];  // the first group is "all"
-        if (a == 0 || b == 0)
-            absent_ |= group->bitmask[std::max(a, b)];
-        else
-            gaps_ = true;
-    }
-    for (int kind = 1; kind <= 3; ++kind)
-        gaps_ |= atom->molecular != Atom::ATOMIC && neighbor->special_flag[kind] == 0;
+// Called after initialization, when fixes have added their exclusions.
+void PairSitewise::begin_run() {
+    exclusions_.read();
     check_types();
-    if (absent_) warn_of_absent_atoms();
+    warn_of_absent_atoms();
 }
 
-// Refuses pairs that another style of pair_style hybrid has taken.
+// Refuses pairs that another style of pair_style hybrid has taken: LAMMPS has asked only the other for a
+// cutoff.
 void PairSitewise::check_types() {
-    if (!list->iskip) return;
-    for (int i = 1; i <= atom->ntypes; ++i)
-        for (int j = 1; j <= atom->ntypes; ++j)
-            if (map[i] >= 0 && map[j] >= 0 && (list->iskip[i] || list->ijskip[i][j]))
+    const int n = atom->ntypes;
+    for (int i = 1; i <= n; ++i)
+        for (int j = i; j <= n; ++j)
+            if (map[i] >= 0 && map[j] >= 0 && !taken_[i * (n + 1) + j])
                 error->all(
                     FLERR,
                     "pair_style sitewise: a pair_coeff of another style takes atom types {} and {}, which "
@@ -469,35 +334,52 @@ void PairSitewise::warn_of_absent_atoms() {
 }
 
 bool PairSitewise::takes_part(int i) const {
-    return map[atom->type[i]] >= 0 && !(atom->mask[i] & absent_);
+    return map[atom->type[i]] >= 0 && !exclusions_.absent(i);
 }
 
 // Called at each step, because fixes change types and groups between lists.
-void PairSitewise::number_atoms() {
-    const int all = atom->nlocal + atom->nghost;
+void PairSitewise::gather_atoms() {
+    const double scale = 1.0 / angstrom_;
+    double** x = atom->x;
     atoms_.clear();
-    place_.assign(all, -1);
-    const auto add = [&](int i) {
-        if (!takes_part(i)) return;
-        place_[i] = static_cast<int>(atoms_.size());
-        atoms_.push_back(i);
+    species_.clear();
+    tags_.clear();
+    positions_.clear();
+    const auto add = [&](int begin, int end) {
+        for (int i = begin; i < end; ++i) {
+            if (!takes_part(i)) continue;
+            atoms_.push_back(i);
+            species_.push_back(map[atom->type[i]]);
+            tags_.push_back(atom->tag[i]);
+            for (int a = 0; a < 3; ++a) positions_.push_back(x[i][a] * scale);
+        }
     };
-    for (int k = 0; k < list->inum; ++k) add(list->ilist[k]);
-    first_.assign(atoms_.size() + 1, 0);
-    for (int i = 0; i < all; ++i)
-        if (place_[i] < 0) add(i);
-    species_.resize(atoms_.size());
-    for (std::size_t k = 0; k < atoms_.size(); ++k) species_[k] = map[atom->type[atoms_[k]]];
+    add(0, atom->nlocal);
+    centers_ = atoms_.size();
+    add(atom->nlocal, atom->nlocal + atom->nghost);
 }
 
-// Called by all ranks at each new list.
-void PairSitewise::check_list() {
+sitewise::Atoms PairSitewise::structure() const {
+    return {atoms_.size(), species_.data(), positions_.data(), {}, {}, atoms_.size() - centers_};
+}
+
+// Called by all ranks when LAMMPS has new ghosts.
+void PairSitewise::check_environments() {
     check_ghosts();
     std::string failure = atom_left_out(neighbor->includegroup, "neigh_modify include");
     if (failure.empty()) failure = atom_left_out(GhostGroup::of(comm), "comm_modify group");
-    if (failure.empty()) failure = overlap_;
-    if (failure.empty() && gaps_) failure = neighbor_left_out();
     report_failure(failure);
+    if (!exclusions_.some()) return;
+    require([&] { failure = neighbor_left_out(); });
+    report_failure(failure);
+}
+
+void PairSitewise::check_ghosts() {
+    const double reach = comm->get_comm_cutoff() / angstrom_, cutoff = ensemble_->cutoff();
+    if (!(reach >= cutoff))
+        error->all(FLERR,
+                   "pair_style sitewise: ghost atoms reach {:.6g} Angstrom, the potential's cutoff is {:.6g}",
+                   reach, cutoff);
 }
 
 std::string PairSitewise::atom_left_out(int chosen, const char* command) const {
@@ -508,68 +390,39 @@ std::string PairSitewise::atom_left_out(int chosen, const char* command) const {
     return "";
 }
 
-// Compares the list with all atoms nearby. It stops a little short of the list's reach, because some fixes
-// displace atoms after the list is built.
 std::string PairSitewise::neighbor_left_out() const {
-    const double reach = ensemble_->cutoff() * (1.0 - 1e-12) * angstrom_ + 0.99 * neighbor->skin;
-    double** x = atom->x;
-    Cubes cubes(reach);
-    for (int i : atoms_) cubes.add(i, x[i]);
-    std::vector<int> seen(place_.size(), -1);  // the atom that has last seen each
-    for (std::size_t k = 0; k + 1 < first_.size(); ++k) {
-        const int i = seen[atoms_[k]] = atoms_[k];
-        int lost = -1;
-        for (int n = 0; n < list->numneigh[i]; ++n) seen[list->firstneigh[i][n] & NEIGHMASK] = i;
-        cubes.around(x[i], [&](int j) {
-            if (seen[j] != i && squared_distance(x[i], x[j]) < reach * reach) lost = j;
-        });
-        if (lost >= 0) return why_left_out(i, lost);
-    }
+    const sitewise::NeighborList near =
+        sitewise::build_neighbors(structure(), neighbors_->cutoff() + neighbors_->skin());
+    for (std::size_t k = 0; k < centers_; ++k)
+        for (std::size_t n = near.first[k]; n < near.first[k + 1]; ++n) {
+            const std::string found = exclusions_.between(atoms_[k], atoms_[near.index[n]]);
+            if (!found.empty()) return found;
+        }
     return "";
 }
 
-std::string PairSitewise::why_left_out(int i, int j) const {
-    bool bonded = !neighbor->exclude;
-    if (neighbor->exclude && atom->molecular == Atom::MOLECULAR) {
-        const tagint *begin = atom->special[i], *end = begin + atom->nspecial[i][2];
-        bonded = std::find(begin, end, atom->tag[j]) != end;
+// Ends the run if the library refuses the work. All ranks report this together when LAMMPS has new ghosts,
+// because both ranks of a pair see two atoms at one place.
+void PairSitewise::require(const std::function<void()>& work) {
+#ifdef _OPENMP
+    omp_set_num_threads(comm->nthreads);  // LAMMPS may bring an OpenMP library of its own
+#endif
+    std::string failure;
+    try {
+        work();
+    } catch (const sitewise::OverlapError& pair) {
+        const auto [first, second] = std::minmax(tags_[pair.first], tags_[pair.second]);
+        failure = fmt::format("atoms {} and {} are {:.6g} Angstrom apart", first, second, pair.distance);
+    } catch (const std::exception& other) {
+        failure = other.what();
+        for (std::size_t k = 0; k < positions_.size(); ++k)
+            if (!std::isfinite(positions_[k]))
+                failure = fmt::format("atom {} has the coordinate {}", tags_[k / 3], positions_[k]);
     }
-    return fmt::format("{} keeps atom {} out of the neighbours of atom {}, expected {}",
-                       bonded ? "special_bonds" : "neigh_modify exclude", atom->tag[j], atom->tag[i],
-                       bonded
-                           ? "special_bonds lj/coul 1 1 1, or factors that are tiny where they are 0"
-                           : "neigh_modify exclude none, or exclude group ID all for atoms that shall have "
-                             "no energy and be in no environment");
-}
-
-void PairSitewise::fill_rows() {
-    const double reach = ensemble_->cutoff() * ensemble_->cutoff(), scale = 1.0 / angstrom_;
-    double** x = atom->x;
-    std::size_t entries = 0;
-    overlap_.clear();
-    for (std::size_t k = 0; k + 1 < first_.size(); ++k) {
-        const int i = atoms_[k], count = list->numneigh[i];
-        if (index_.size() < entries + count) {
-            index_.resize(2 * (entries + count));
-            vectors_.resize(3 * index_.size());
-        }
-        for (int n = 0; n < count; ++n) {
-            const int j = list->firstneigh[i][n] & NEIGHMASK;
-            const double r[3] = {(x[j][0] - x[i][0]) * scale, (x[j][1] - x[i][1]) * scale,
-                                 (x[j][2] - x[i][2]) * scale};
-            const double square = r[0] * r[0] + r[1] * r[1] + r[2] * r[2];
-            if (square >= reach || place_[j] < 0) continue;
-            if (square < overlap * overlap) note_overlap(i, j, std::sqrt(square));
-            index_[entries] = place_[j];
-            std::copy_n(r, 3, &vectors_[3 * entries++]);
-        }
-        first_[k + 1] = entries;
-    }
-}
-
-void PairSitewise::note_overlap(int i, int j, double distance) {
-    const auto [first, second] = std::minmax(atom->tag[i], atom->tag[j]);
-    overlap_ = fmt::format("atoms {} and {} are {:.6g} Angstrom apart", first, second, distance);
+    if (neighbor->ago == 0)
+        report_failure(failure);
+    else if (!failure.empty())
+        error->one(FLERR, "pair_style sitewise: {}", failure);
 }
 
 void PairSitewise::add_results() {
@@ -608,89 +461,12 @@ void PairSitewise::add_uncertainty() {
 
 void PairSitewise::count_extrapolations() {
     extrapolation_.assign(std::max(atom->nmax, 1), 0.0);
-    for (std::size_t k = 0; k < extrapolations_.size(); ++k) {
-        extrapolation_[atoms_[k]] = extrapolations_[k];
-        sum_ += extrapolations_[k];
-    }
-    const auto most = std::max_element(extrapolations_.begin(), extrapolations_.end());
-    if (most != extrapolations_.end() && *most > worst_.count) find_worst(most - extrapolations_.begin());
-    const bool due = settings_.interval > 0 && update->ntimestep - reported_ >= settings_.interval;
-    if (due || settings_.most >= 0) report_extrapolations(due);
+    for (std::size_t k = 0; k < centers_; ++k) extrapolation_[atoms_[k]] = extrapolations_[k];
+    counted_.add(*ensemble_, structure(), tags_, extrapolations_);
 }
 
-// Records atom k of the list, and its function that is farthest outside the range.
-void PairSitewise::find_worst(std::size_t k) {
-    const sitewise::SymmetryFunctions& functions = ensemble_->functions();
-    const sitewise::Scaling& scaling = ensemble_->members().front().scaling();
-    const int e = species_[k], count = static_cast<int>(functions.count(e));
-    std::vector<double> G(count);
-    sitewise::Environment environment;
-    functions.load(e, first_[k + 1] - first_[k], index_.data() + first_[k], species_.data(),
-                   vectors_.data() + 3 * first_[k], environment);
-    functions.evaluate(environment, G.data());
-    const int f = scaling.farthest(e, G.data());
-    const sitewise::FeatureStatistics& range = scaling.statistics(e);
-    worst_ = {extrapolations_[k], e,           f, count, atom->tag[atoms_[k]], update->ntimestep, G[f],
-              range.min[f],       range.max[f]};
-    if (scaling.closest().empty()) return;
-    double least = 1.0;  // ratio to the shortest distance in the training set
-    for (std::size_t n = first_[k]; n < first_[k + 1]; ++n) {
-        const double* v = &vectors_[3 * n];
-        const int other = species_[index_[n]];
-        const double shortest = scaling.closest()[e * ensemble_->elements().size() + other];
-        if (scaling.closer(e, 1, &index_[n], species_.data(), v) == 0) continue;
-        const double distance = std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
-        if (distance >= least * shortest) continue;
-        least = distance / shortest;
-        worst_.neighbor = other;
-        worst_.distance = distance;
-        worst_.shortest = shortest;
-    }
-}
-
-// Sums over ranks; all ranks call it at the same steps.
-void PairSitewise::report_extrapolations(bool due) {
-    bigint sum = 0;
-    MPI_Allreduce(&sum_, &sum, 1, MPI_LMP_BIGINT, MPI_SUM, world);
-    const bool stop = settings_.most >= 0 && total_ + sum > settings_.most;
-    if (sum > 0 && (due || stop)) {
-        const std::string text = summary(sum);
-        if (stop) error->all(FLERR, text + "; maxew allows " + std::to_string(settings_.most));
-        if (comm->me == 0) error->warning(FLERR, text);
-    }
-    if (!due) return;
-    total_ += sum;
-    sum_ = worst_.count = 0;
-    reported_ = update->ntimestep;
-}
-
-std::string PairSitewise::summary(bigint sum) {
-    struct {
-        int count, rank;
-    } mine{worst_.count, comm->me}, most{};
-    MPI_Allreduce(&mine, &most, 1, MPI_2INT, MPI_MAXLOC, world);
-    MPI_Bcast(&worst_, sizeof worst_, MPI_BYTE, most.rank, world);
-    const std::vector<std::string>& names = ensemble_->elements();
-    const bool close = worst_.neighbor >= 0;
-    std::string text = fmt::format(
-        "pair_style sitewise: outside the training range {} times from step {} to {} (functions{}, summed "
-        "over atoms and steps); most at step {} for atom {} ({}) with {} functions{}, of which ",
-        sum, reported_, update->ntimestep, close ? " and close neighbours" : "", worst_.step, worst_.atom,
-        names[worst_.element], worst_.count, close ? " and close neighbours" : "");
-    const bool outside = worst_.value < worst_.min || worst_.value > worst_.max;
-    if (outside || !close)
-        text += fmt::format("function {} of {} is at {:.6g}, the training range is {:.6g} to {:.6g}",
-                            worst_.function + 1, worst_.functions, worst_.value, worst_.min, worst_.max);
-    if (close)
-        text +=
-            fmt::format("{}{} is at {:.4g} Angstrom, the shortest in the training data is {:.4g}",
-                        outside ? ", and " : "", names[worst_.neighbor], worst_.distance, worst_.shortest);
-    return text;
-}
-
-// Reports the extrapolations since the last report, at the end of a run.
 void PairSitewise::finish() {
-    if (settings_.interval > 0) report_extrapolations(true);
+    counted_.finish(*ensemble_);
 }
 
 void* PairSitewise::extract_peratom(const char* name, int& columns) {
@@ -704,6 +480,7 @@ void* PairSitewise::extract_peratom(const char* name, int& columns) {
 
 double PairSitewise::memory_usage() {
     const auto bytes = [](const auto& values) { return double(values.capacity() * sizeof(values[0])); };
-    return Pair::memory_usage() + bytes(index_) + bytes(vectors_) + bytes(forces_) + bytes(virials_) +
-           bytes(energies_) + bytes(uncertainties_) + bytes(extrapolation_) + bytes(uncertainty_);
+    return Pair::memory_usage() + bytes(atoms_) + bytes(species_) + bytes(tags_) + bytes(positions_) +
+           (neighbors_ ? neighbors_->bytes() : 0) + bytes(forces_) + bytes(virials_) + bytes(energies_) +
+           bytes(uncertainties_) + bytes(extrapolation_) + bytes(uncertainty_);
 }

@@ -7,16 +7,16 @@ PairStyle(sitewise,PairSitewise);
 #define LMP_PAIR_SITEWISE_H
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <sitewise/ensemble.hpp>
 #include <string>
 #include <vector>
 
 #include "pair.h"
-
-namespace sitewise {
-class Ensemble;
-}
+#include "pair_sitewise_exclusions.h"
+#include "pair_sitewise_extrapolations.h"
 
 namespace LAMMPS_NS {
 
@@ -39,9 +39,10 @@ namespace LAMMPS_NS {
 /// spread or bar of the energy is c_ID[1] of `compute ID all pair sitewise`. All values are in LAMMPS's
 /// units.
 ///
+/// Neighbours are found here, among LAMMPS's own and ghost atoms, and LAMMPS builds no list for this style.
 /// An atom in a group that is excluded from all (neigh_modify exclude group ID all, as fix gcmc excludes the
-/// atoms that it tries to delete) has no energy and is in no environment. The run ends if LAMMPS's list lacks
-/// a neighbour for any other reason.
+/// atoms that it tries to delete) has no energy and is in no environment. The run ends if another command
+/// keeps neighbours apart.
 class PairSitewise : public Pair {
 public:
     explicit PairSitewise(LAMMPS* lammps);
@@ -66,56 +67,44 @@ private:
     sitewise::Ensemble read(const char* directory, double cflength, double cfenergy) const;
     void report_failure(std::string text);
     void allocate();
-    void check_ghosts();
-    void read_exclusions();
+    void begin_run();
     void check_types();
     void warn_of_absent_atoms();
     bool takes_part(int i) const;
-    void number_atoms();
-    void check_list();
+    void gather_atoms();
+    sitewise::Atoms structure() const;
+    void check_environments();
+    void check_ghosts();
     std::string atom_left_out(int chosen, const char* command) const;
     std::string neighbor_left_out() const;
-    std::string why_left_out(int i, int j) const;
-    void fill_rows();
-    void note_overlap(int i, int j, double distance);
+    void require(const std::function<void()>& work);
     void add_results();
     void add_uncertainty();
     void count_extrapolations();
-    void find_worst(std::size_t k);
-    void report_extrapolations(bool due);
-    std::string summary(bigint sum);
 
     struct Settings {
         std::optional<double> cflength, cfenergy;
         bool single = false, cuda = false;
-        bigint interval = 1000, most = -1, draws = 0;
+        bigint draws = 0;
     } settings_;
     std::unique_ptr<sitewise::Ensemble> ensemble_;
     bool ready_ = false;                          // LAMMPS has read this ensemble's cutoff and elements
     bool begun_ = false;                          // there was a step in this run of LAMMPS
-    int absent_ = 0;                              // bits of the groups that are excluded from all
-    bool gaps_ = false;                           // LAMMPS may leave other neighbours out of its list
-    std::string overlap_;                         // a message on two atoms at one place, at this step
     double angstrom_ = 1.0, electronvolt_ = 1.0;  // in the units of LAMMPS
+    std::vector<bool> taken_;                     // pairs of types that LAMMPS gives to this style
+    SitewiseExclusions exclusions_;
 
-    // Atoms with an element, in the library's order: own atoms in the order of the list, then ghosts.
-    std::vector<int> atoms_, place_, species_;
-    std::vector<std::size_t> first_;
-    std::vector<int> index_;
-    std::vector<double> vectors_, energies_, forces_, virials_;
+    // Atoms that take part: own atoms, which are the centres, then ghosts
+    std::vector<int> atoms_, species_;
+    std::vector<tagint> tags_;
+    std::vector<double> positions_;  // Angstrom
+    std::size_t centers_ = 0;
+    std::optional<sitewise::VerletList> neighbors_;
+    std::vector<double> energies_, forces_, virials_;
     std::vector<double> uncertainties_, parts_;  // bars or spreads of atoms, and parts of that of the energy
     std::vector<int> extrapolations_;
     std::vector<double> extrapolation_, uncertainty_;  // of LAMMPS's own atoms, for fix pair
-    bigint reported_ = 0;                              // step of the last report
-    bigint sum_ = 0, total_ = 0;  // functions outside the range, since and before the last report
-    struct {
-        int count = 0, element = 0, function = 0, functions = 0;
-        tagint atom = 0;
-        bigint step = 0;
-        double value = 0.0, min = 0.0, max = 0.0;
-        int neighbor = -1;  // element of the closest neighbour, -1 if the training data have closer ones
-        double distance = 0.0, shortest = 0.0;
-    } worst_;  // atom with most outside since the last report, its farthest function and closest neighbour
+    SitewiseExtrapolations counted_;
 };
 
 }  // namespace LAMMPS_NS

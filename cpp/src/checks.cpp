@@ -16,7 +16,13 @@ namespace {
     if (!(distance < overlap))
         throw Error("the neighbour list has a vector of atom " + std::to_string(atom) +
                     " that is not finite");
-    report_overlap(atom, static_cast<std::size_t>(list.index[k]), distance);
+    throw OverlapError(atom, static_cast<std::size_t>(list.index[k]), distance);
+}
+
+std::string apart(std::size_t a, std::size_t b, double distance) {
+    std::ostringstream text;
+    text << "atoms " << a << " and " << b << " are " << distance << " Angstrom apart";
+    return text.str();
 }
 
 constexpr double beyond = 1e30;  // eV, where exp() in single precision ends; sums and squares stay finite
@@ -30,6 +36,9 @@ constexpr double beyond = 1e30;  // eV, where exp() in single precision ends; su
 
 }  // namespace
 
+OverlapError::OverlapError(std::size_t a, std::size_t b, double apart_by)
+    : Error(apart(a, b, apart_by)), first(a), second(b), distance(apart_by) {}
+
 void check_species(const int* species, std::size_t n_atoms, int n_elements, const char* whose) {
     for (std::size_t i = 0; i < n_atoms; ++i)
         if (species[i] < 0 || species[i] >= n_elements)
@@ -37,10 +46,9 @@ void check_species(const int* species, std::size_t n_atoms, int n_elements, cons
                         ", " + whose + " " + std::to_string(n_elements) + " elements");
 }
 
-void report_overlap(std::size_t a, std::size_t b, double distance) {
-    std::ostringstream text;
-    text << "atoms " << a << " and " << b << " are " << distance << " Angstrom apart";
-    throw Error(text.str());
+void refuse_ghosts(const Atoms& atoms) {
+    if (atoms.ghosts > 0)
+        throw Error("the structure has " + std::to_string(atoms.ghosts) + " ghost atoms, expected none");
 }
 
 // The kernels take a pair at NaN for one beyond the cutoff, and would leave it out silently. A pair at

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "sitewise/neighbors.hpp"
+#include "sitewise/types.hpp"
 
 namespace sitewise {
 
@@ -12,11 +13,12 @@ namespace sitewise {
 /// number of elements.
 void check_species(const int* species, std::size_t n_atoms, int n_elements, const char* whose);
 
-/// Throws Error if a neighbour vector of an atom is not finite, or so short that it has no direction.
-void check_vectors(const NeighborView& list, std::size_t atom);
+/// Throws Error for a structure with ghosts.
+void refuse_ghosts(const Atoms& atoms);
 
-/// Throws Error for atoms closer than `overlap`, Angstrom.
-[[noreturn]] void report_overlap(std::size_t a, std::size_t b, double distance);
+/// Throws Error if a neighbour vector of an atom is not finite, or so short that it has no direction
+/// (OverlapError).
+void check_vectors(const NeighborView& list, std::size_t atom);
 
 /// Throw Error for a value that is not finite, or so large that sums of such values may not be finite. Call
 /// them before anything is added to an output.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <string>
 
 #include "bins.hpp"
@@ -141,7 +142,8 @@ void check_cutoff(double cutoff) {
         throw Error("the cutoff of the neighbour list is " + text(cutoff) + ", expected a positive number");
 }
 
-NeighborSearch::NeighborSearch(const Atoms& atoms, double cutoff) : box_(atoms), cutoff_(cutoff) {
+NeighborSearch::NeighborSearch(const Atoms& atoms, double cutoff)
+    : box_(atoms), cutoff_(cutoff), ghosts_(atoms.ghosts) {
     check_cutoff(cutoff);
     positions_.resize(atoms.size);
     wrap_.resize(atoms.size);
@@ -223,6 +225,9 @@ void NeighborSearch::sort() {
     members_.resize(size());
     std::vector<std::size_t> next(first_);
     for (std::size_t i = 0; i < size(); ++i) members_[next[flat(bin_of_[i])]++] = static_cast<int>(i);
+    if (ghosts_ > 0)
+        std::copy_if(members_.begin(), members_.end(), std::back_inserter(order_),
+                     [&](int i) { return static_cast<std::size_t>(i) < size() - ghosts_; });
     for (auto& x : sorted_) x.resize(size() + padding);
 #pragma omp parallel for num_threads(max_threads()) schedule(static)
     for (std::size_t k = 0; k < size(); ++k)
@@ -293,7 +298,7 @@ void NeighborSearch::report_overlapping(std::size_t i, const NearAtoms& near) co
             self = true;
             continue;
         }
-        report_overlap(std::min(i, j), std::max(i, j), near.distance(h));
+        throw OverlapError(std::min(i, j), std::max(i, j), near.distance(h));
     }
 }
 

@@ -102,11 +102,10 @@ public:
 
     NeighborSearch(const Atoms& atoms, double cutoff);
 
-    std::size_t size() const { return bin_of_.size(); }
-    /// All atoms, sorted by bin. In this order neighbours are close in memory.
-    const std::vector<int>& order() const { return members_; }
-    /// Replaces the content of `row` by the neighbours of atom i. Threads may call this at the same time if
-    /// each has its own row and scratch. A scratch belongs to one search.
+    /// The atoms that are no ghosts, sorted by bin. In this order neighbours are close in memory.
+    const std::vector<int>& order() const { return ghosts_ ? order_ : members_; }
+    /// Replaces the content of `row` by the neighbours of atom i, which is no ghost. Threads may call this at
+    /// the same time if each has its own row and scratch. A scratch belongs to one search.
     void find(std::size_t i, bool with_shifts, Scratch& scratch, NeighborRow& row) const;
 
 private:
@@ -116,6 +115,7 @@ private:
     void wrap(const Atoms& atoms, std::size_t i, Vector& fraction);
     void bound(const std::vector<Vector>& fraction, Vector& low, Vector& span) const;
     void sort();
+    std::size_t size() const { return bin_of_.size(); }
     std::size_t flat(const Triple& b) const {
         return (static_cast<std::size_t>(b[0]) * bins_.count[1] + b[1]) * bins_.count[2] + b[2];
     }
@@ -131,6 +131,8 @@ private:
     std::vector<Triple> bin_of_;
     std::vector<std::size_t> first_;  // of each bin in members_
     std::vector<int> members_;
+    std::size_t ghosts_;
+    std::vector<int> order_;                     // of members_ those that are no ghosts
     std::array<std::vector<double>, 3> sorted_;  // x, y, z of the members, with padding
 };
 

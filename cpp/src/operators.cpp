@@ -7,6 +7,7 @@ namespace sitewise {
 namespace {
 
 void check(const SymmetryFunctions& functions, const Atoms& atoms) {
+    refuse_ghosts(atoms);
     check_species(atoms.species, atoms.size, functions.elements(), "there are");
 }
 

@@ -83,6 +83,10 @@ std::vector<double> compute_members(const Members& members,
 std::vector<double> compute_members(const Members& members, const Atoms& atoms, Potential::Output out) {
     check(*members.front(), atoms.species, atoms.size);
     check_bars(members, out);
+    if (atoms.ghosts > 0 && members.front()->device() != Device::cpu) {  // its search knows no ghosts
+        const NeighborList list = build_neighbors(atoms, members.front()->cutoff());
+        return compute_members(members, list.view(), atoms.species, atoms.size, out);
+    }
     return compute_structures(members, {atoms}, {out});
 }
 
@@ -98,7 +102,7 @@ std::vector<double> compute_members(const Members& members,
     check(*members.front(), atoms.species, atoms.size);
     check_bars(members, out);
     const VerletRows rows(list, atoms);
-    return compute_step(members, {nullptr, nullptr, &rows}, atoms.species, atoms.size, out);
+    return compute_step(members, Neighbors(rows), atoms.species, atoms.size, out);
 }
 
 Potential::Potential(std::vector<std::string> elements,
@@ -211,12 +215,16 @@ void Potential::compute(const std::vector<Atoms>& structures, const std::vector<
     if (out.size() != structures.size())
         throw Error(std::to_string(out.size()) + " outputs for " + std::to_string(structures.size()) +
                     " structures");
-    for (const Atoms& atoms : structures) check(*this, atoms.species, atoms.size);
+    for (const Atoms& atoms : structures) {
+        refuse_ghosts(atoms);
+        check(*this, atoms.species, atoms.size);
+    }
     for (const Output& each : out) check_bars({this}, each);
     compute_structures({this}, structures, out);
 }
 
 void Potential::compute_on_device(const Atoms& atoms, Output out, void* stream) const {
+    refuse_ghosts(atoms);
     check(*this, atoms.species, atoms.size);
     if (!baseline_.empty())
         throw Error(

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <string>
 
+#include "checks.hpp"
 #include "sitewise/error.hpp"
 
 namespace sitewise {
@@ -68,6 +69,7 @@ std::size_t bytes_of(const Vector& v) {
 
 Prepared prepare(const Atoms& atoms, const Labels& labels, int n_elements, double cutoff) {
     if (atoms.size == 0) throw Error("the structure has no atoms");
+    refuse_ghosts(atoms);
     Prepared s;
     s.size = atoms.size;
     s.volume = volume_of(atoms);

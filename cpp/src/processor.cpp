@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend.hpp"
+#include "checks.hpp"
 #include "jacobian.hpp"
 #include "loss.hpp"
 #include "neighbor_search.hpp"
@@ -91,20 +92,20 @@ public:
                                 const int* species,
                                 std::size_t n_atoms,
                                 Potential::Output out) override {
-        return compute_step(members, {&neighbors}, species, n_atoms, out);
+        return compute_step(members, Neighbors(neighbors), species, n_atoms, out);
     }
 
     std::vector<double> compute(const Members& members,
                                 const std::vector<Atoms>& structures,
                                 const std::vector<Potential::Output>& out) override {
         std::size_t atoms = 0, first = 0;
-        for (const Atoms& a : structures) atoms += a.size;
+        for (const Atoms& a : structures) atoms += a.centers();
         std::vector<double> energies(members.size() * atoms);
         for (std::size_t s = 0; s < structures.size(); ++s) {
-            const std::size_t n = structures[s].size;
+            const std::size_t n = structures[s].centers();
             const NeighborSearch search(structures[s], members.front()->cutoff());
             const std::vector<double> part =
-                compute_step(members, {nullptr, &search}, structures[s].species, n, out[s]);
+                compute_step(members, Neighbors(search), structures[s].species, structures[s].size, out[s]);
             for (std::size_t m = 0; m < members.size(); ++m)
                 std::copy_n(part.data() + m * n, n, energies.data() + m * atoms + first);
             first += n;
@@ -155,6 +156,7 @@ Device parse_device(const std::string& name) {
 }
 
 NeighborList build_neighbors(const Atoms& atoms, double cutoff, Device device) {
+    if (device != Device::cpu) refuse_ghosts(atoms);
     return backend_on(device)->neighbors(atoms, cutoff);
 }
 

@@ -1,6 +1,7 @@
 #include "step.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -18,23 +19,26 @@ namespace {
 
 // Atoms of one element that the network evaluates together
 struct AtomBlock {
-    int element;
-    std::vector<std::size_t> atoms;
+    int element = 0, count = 0;
+    std::array<std::size_t, batch_size> atoms;
+
+    std::size_t size() const { return static_cast<std::size_t>(count); }
 };
 
 std::vector<AtomBlock> make_blocks(const Neighbors& neighbors, const int* species, int n_elements) {
     std::vector<AtomBlock> done, open(n_elements);
     for (int e = 0; e < n_elements; ++e) open[e].element = e;
+    done.reserve(neighbors.centers() / batch_size + n_elements);
     for (std::size_t k = 0; k < neighbors.centers(); ++k) {
         const std::size_t i = neighbors.atom(k);
         AtomBlock& block = open[species[i]];
-        block.atoms.push_back(i);
-        if (block.atoms.size() < batch_size) continue;
+        block.atoms[block.count++] = i;
+        if (block.count < batch_size) continue;
         done.push_back(block);
-        block.atoms.clear();
+        block.count = 0;
     }
-    for (AtomBlock& block : open)
-        if (!block.atoms.empty()) done.push_back(std::move(block));
+    for (const AtomBlock& block : open)
+        if (block.count > 0) done.push_back(block);
     return done;
 }
 
@@ -79,15 +83,14 @@ public:
         const auto& plan = PlanAccess::plan<Real>(potential_.functions(), block.element);
         const std::size_t n = plan.outputs, width = row_.size();
         Real* nodes[batch_size];
-        for (std::size_t b = 0; b < block.atoms.size(); ++b) {
+        for (std::size_t b = 0; b < block.size(); ++b) {
             const RowView& row = rows_[b] = take_row(block.atoms[b], found_[b]);
             environments_[b].load(plan, row.size, row.index, species_, row.vectors);
             nodes[b] = environments_[b].tables().nodes;
         }
         values_.resize(batch_size * plan.polynomials.nodes());
-        operators<Real>().contract_atoms(plan.polynomials, static_cast<int>(block.atoms.size()), nodes,
-                                         values_.data());
-        for (std::size_t b = 0; b < block.atoms.size(); ++b) {
+        operators<Real>().contract_atoms(plan.polynomials, block.count, nodes, values_.data());
+        for (std::size_t b = 0; b < block.size(); ++b) {
             const std::size_t i = block.atoms[b];
             const Tables<Real>& t = environments_[b].tables();
             operators<Real>().evaluate(plan, t, scratch_of_thread(plan, t.stride), G_.data());
@@ -116,7 +119,7 @@ public:
         for (Member& member : members_) {
             Real* dedx = gradients || !changes_.empty() ? member.dedx.data() : nullptr;
             member.networks[block.element].evaluate(member.x.data(), e, dedx);
-            for (std::size_t b = 0; b < block.atoms.size(); ++b) energies[block.atoms[b]] = e[b];
+            for (std::size_t b = 0; b < block.size(); ++b) energies[block.atoms[b]] = e[b];
             energies += neighbors_.centers();
         }
     }
@@ -128,7 +131,7 @@ public:
         const std::size_t parts = potential_.bar_parts();
         member.networks[block.element].changes(member.x.data(), deviations_[block.element], parts,
                                                changes_.data());
-        for (std::size_t b = 0; b < block.atoms.size(); ++b) {
+        for (std::size_t b = 0; b < block.size(); ++b) {
             double square = 0.0;
             for (std::size_t p = 0; p < parts; ++p) {
                 const double change = unit * changes_[p * batch_size + b];
@@ -143,7 +146,7 @@ public:
     // `gradients`, their derivatives.
     void baseline(const AtomBlock& block, bool gradients, double* energies, Partial& sum) {
         const Baseline& of = potential_.baseline();
-        for (std::size_t b = 0; b < block.atoms.size(); ++b) {
+        for (std::size_t b = 0; b < block.size(); ++b) {
             const std::size_t i = block.atoms[b];
             energies[i] = close_.find(of, block.element, species_, rows_[b]);
             if (gradients && !close_.empty()) add_forces(i, close_.view(), close_.gradient.data(), sum);
@@ -153,16 +156,15 @@ public:
     void forces(const AtomBlock& block, Partial& sum) {
         const auto& plan = PlanAccess::plan<Real>(potential_.functions(), block.element);
         const std::size_t n = plan.outputs, inputs = plan.polynomials.inputs;
-        for (std::size_t b = 0; b < block.atoms.size(); ++b) {
+        for (std::size_t b = 0; b < block.size(); ++b) {
             mean_gradient(block.element, b);
             for (std::size_t f = 0; f < n; ++f) u_[b * n + f] = static_cast<Real>(row_[f]);
         }
         bars_.resize(batch_size * inputs);
         scratch_.resize(values_.size());
-        operators<Real>().contract_atoms_back(plan.polynomials, static_cast<int>(block.atoms.size()),
-                                              values_.data(), u_.data(), plan.outputs, scratch_.data(),
-                                              bars_.data());
-        for (std::size_t b = 0; b < block.atoms.size(); ++b) {
+        operators<Real>().contract_atoms_back(plan.polynomials, block.count, values_.data(), u_.data(),
+                                              plan.outputs, scratch_.data(), bars_.data());
+        for (std::size_t b = 0; b < block.size(); ++b) {
             const RowView& row = rows_[b];
             if (gradient_.size() < 3 * row.size) gradient_.resize(3 * row.size);
             const Tables<Real>& t = environments_[b].tables();

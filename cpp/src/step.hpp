@@ -12,14 +12,17 @@ namespace sitewise {
 /// The neighbours of the atoms. They come from a list with vectors, or are found for one atom at a time, by a
 /// search or in a list with a skin, which needs no memory for the vectors of all.
 struct Neighbors {
+    explicit Neighbors(const NeighborView& of) : list(&of) {}
+    explicit Neighbors(const NeighborSearch& of) : search(&of), order(&of.order()) {}
+    explicit Neighbors(const VerletRows& of) : rows(&of), order(&of.order()) {}
+
     const NeighborView* list = nullptr;
     const NeighborSearch* search = nullptr;
     const VerletRows* rows = nullptr;
+    const std::vector<int>* order = nullptr;  ///< of the centres; that of the list if it is null
 
-    std::size_t centers() const { return list ? list->centers : (search ? search->size() : rows->size()); }
-    std::size_t atom(std::size_t k) const {
-        return search ? static_cast<std::size_t>(search->order()[k]) : k;
-    }
+    std::size_t centers() const { return list ? list->centers : order->size(); }
+    std::size_t atom(std::size_t k) const { return list ? k : static_cast<std::size_t>((*order)[k]); }
 };
 
 /// compute_members on the processor: a step from neighbours to energies, forces and virials, with OpenMP over

@@ -4,7 +4,7 @@
 #include <map>
 #include <string>
 
-#include "checks.hpp"
+#include "neighbor_rows.hpp"
 #include "parallel.hpp"
 #include "sitewise/error.hpp"
 #include "sitewise/neighbors.hpp"
@@ -24,7 +24,44 @@ Matrix matrix(const Cell& cell) {
     return m;
 }
 
+using Shift = std::array<int, 3>;
+
+// The distinct shifts of the cells, by number
+class Images {
+public:
+    int number(const Shift& shift) {
+        if (last_ == known_.end() || last_->first != shift) {  // entries come in runs with the same shift
+            last_ = known_.try_emplace(shift, static_cast<int>(shifts.size())).first;
+            if (last_->second == static_cast<int>(shifts.size())) shifts.push_back(shift);
+        }
+        return last_->second;
+    }
+    std::vector<Shift> shifts;
+
+private:
+    std::map<Shift, int> known_;
+    std::map<Shift, int>::iterator last_ = known_.end();
+};
+
 }  // namespace
+
+// The rows of some of the atoms
+struct VerletList::Part {
+    VerletList* list;
+    std::vector<int> index, image;
+    Images images;
+    std::vector<int> number;  // of each of these images in the list
+
+    explicit Part(VerletList* of) : list(of) {}
+    void keep(const NeighborRow& row) {
+        index.insert(index.end(), row.index.begin(), row.index.begin() + row.size);
+        for (std::size_t k = 0; k < row.size; ++k) image.push_back(images.number(row.shifts[k]));
+    }
+    void place(std::size_t from, std::size_t n, std::size_t at) const {
+        std::copy_n(index.begin() + from, n, list->index_.begin() + at);
+        for (std::size_t k = 0; k < n; ++k) list->image_[at + k] = number[image[from + k]];
+    }
+};
 
 VerletList::VerletList(double cutoff, double skin) : cutoff_(cutoff), skin_(skin) {
     if (!(cutoff > 0.0) || !std::isfinite(cutoff))
@@ -38,13 +75,20 @@ VerletList::VerletList(double cutoff, double skin) : cutoff_(cutoff), skin_(skin
 NeighborView VerletList::update(const Atoms& atoms) {
     if (!valid(atoms)) build(atoms);
     refresh(atoms);
-    return list_.view();
+    return {order_.size(), first_.data(), index_.data(), vectors_.data()};
+}
+
+std::size_t VerletList::bytes() const {
+    const auto of = [](const auto& values) { return values.capacity() * sizeof(values[0]); };
+    return of(order_) + of(first_) + of(index_) + of(image_) + of(vectors_) + of(positions_);
 }
 
 // With r = F (r0 + ...) + u_j - u_i, where F is the strain since the list was built and s its smallest
 // stretch, |r| < cutoff implies |r0| < (cutoff + 2 max|u|)/s, which must be within cutoff + skin.
 bool VerletList::valid(const Atoms& atoms) const {
-    if (builds_ == 0 || positions_.size() != 3 * atoms.size || periodic_ != atoms.periodic) return false;
+    if (builds_ == 0 || positions_.size() != 3 * atoms.size || order_.size() != atoms.centers() ||
+        periodic_ != atoms.periodic)
+        return false;
     Matrix F = Matrix::Identity();
     double stretch = 1.0;
     if (cell_ != atoms.cell) {
@@ -72,19 +116,18 @@ bool VerletList::valid(const Atoms& atoms) const {
 
 void VerletList::build(const Atoms& atoms) {
     positions_.clear();  // not valid if this throws
-    list_ = build_neighbors(atoms, cutoff_ + skin_);
-    image_.resize(list_.index.size());
-    shifts_.clear();
-    std::map<std::array<int, 3>, int> known;
-    auto last = known.end();  // entries come in runs with the same shift
-    for (std::size_t k = 0; k < image_.size(); ++k) {
-        if (last == known.end() || last->first != list_.shifts[k]) {
-            last = known.try_emplace(list_.shifts[k], static_cast<int>(shifts_.size())).first;
-            if (last->second == static_cast<int>(shifts_.size())) shifts_.push_back(list_.shifts[k]);
-        }
-        image_[k] = last->second;
-    }
-    list_.shifts = {};
+    const NeighborSearch search(atoms, cutoff_ + skin_);
+    order_ = search.order();
+    std::vector<Part> parts;
+    for (int p = 0; p < max_threads(); ++p) parts.emplace_back(this);
+    Images all;
+    find_rows(search, first_, parts, [&](std::size_t entries) {
+        for (Part& part : parts)
+            for (const Shift& shift : part.images.shifts) part.number.push_back(all.number(shift));
+        index_.resize(entries);
+        image_.resize(entries);
+    });
+    shifts_ = std::move(all.shifts);
     positions_.assign(atoms.positions, atoms.positions + 3 * atoms.size);
     cell_ = atoms.cell;
     periodic_ = atoms.periodic;
@@ -102,13 +145,14 @@ std::vector<std::array<double, 3>> VerletList::translations(const Atoms& atoms) 
 
 void VerletList::refresh(const Atoms& atoms) {
     const std::vector<std::array<double, 3>> translations = this->translations(atoms);
+    vectors_.resize(3 * index_.size());
 #pragma omp parallel for num_threads(max_threads()) schedule(static)
-    for (std::size_t i = 0; i < atoms.size; ++i) {
+    for (std::size_t i = 0; i < order_.size(); ++i) {
         const double* p = atoms.positions + 3 * i;
-        for (std::size_t k = list_.first[i]; k < list_.first[i + 1]; ++k) {
-            const double *q = atoms.positions + 3 * static_cast<std::size_t>(list_.index[k]),
+        for (std::size_t k = first_[i]; k < first_[i + 1]; ++k) {
+            const double *q = atoms.positions + 3 * static_cast<std::size_t>(index_[k]),
                          *t = translations[image_[k]].data();
-            for (int a = 0; a < 3; ++a) list_.vectors[3 * k + a] = (q[a] - p[a]) + t[a];
+            for (int a = 0; a < 3; ++a) vectors_[3 * k + a] = (q[a] - p[a]) + t[a];
         }
     }
 }
@@ -119,8 +163,8 @@ VerletRows::VerletRows(VerletList& list, const Atoms& atoms) : list_(list), atom
 }
 
 void VerletRows::find(std::size_t i, Scratch& scratch, NeighborRow& row) const {
-    const std::size_t first = list_.list_.first[i], n = list_.list_.first[i + 1] - first;
-    const int *index = list_.list_.index.data() + first, *image = list_.image_.data() + first;
+    const std::size_t first = list_.first_[i], n = list_.first_[i + 1] - first;
+    const int *index = list_.index_.data() + first, *image = list_.image_.data() + first;
     NearAtoms& near = scratch.near;
     near.reserve(n, 1);
     for (auto& x : scratch.candidates) x.resize(near.number.size());
@@ -139,7 +183,7 @@ void VerletRows::find(std::size_t i, Scratch& scratch, NeighborRow& row) const {
     const auto take = [&](std::size_t h, std::size_t at) { row.index[at] = index[near.number[h]]; };
     if (near.collect(found, row, take) == 0) return;
     for (std::size_t h = 0; h < found; ++h)
-        if (near.distance(h) < overlap) report_overlap(i, index[near.number[h]], near.distance(h));
+        if (near.distance(h) < overlap) throw OverlapError(i, index[near.number[h]], near.distance(h));
 }
 
 }  // namespace sitewise

@@ -22,7 +22,8 @@ public:
     /// Rebuilds the list if need be; throws Error as VerletList::update does.
     VerletRows(VerletList& list, const Atoms& atoms);
 
-    std::size_t size() const { return atoms_.size; }
+    /// See NeighborSearch::order.
+    const std::vector<int>& order() const { return list_.order_; }
     /// Replaces the content of `row` by the neighbours of atom i within the list's cutoff, see
     /// NeighborSearch::find. Throws Error for atoms at distance zero.
     void find(std::size_t i, Scratch& scratch, NeighborRow& row) const;

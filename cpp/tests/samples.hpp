@@ -76,6 +76,37 @@ struct Liquid {
     }
 };
 
+/// The images of a cluster of atoms within `reach` of it, made ghosts as MD codes make them; the box is
+/// periodic along all its vectors.
+struct Ghosts {
+    std::vector<double> positions;
+    std::vector<int> species, owner;  // the atom of which each is an image
+    Atoms atoms;
+
+    Ghosts(const Atoms& of, double reach) {
+        const auto add = [&](std::size_t i, int x, int y, int z) {
+            double p[3];
+            for (int c = 0; c < 3; ++c)
+                p[c] = of.positions[3 * i + c] + x * of.cell[0][c] + y * of.cell[1][c] + z * of.cell[2][c];
+            bool near = false;
+            for (std::size_t j = 0; j < of.size; ++j) {
+                double square = 0.0;
+                for (int c = 0; c < 3; ++c)
+                    square += (p[c] - of.positions[3 * j + c]) * (p[c] - of.positions[3 * j + c]);
+                near |= square < reach * reach;
+            }
+            if (!near) return;
+            positions.insert(positions.end(), p, p + 3);
+            species.push_back(of.species[i]);
+            owner.push_back(static_cast<int>(i));
+        };
+        for (std::size_t i = 0; i < of.size; ++i) add(i, 0, 0, 0);
+        for (int n = 0; n < 125; ++n)
+            for (std::size_t i = 0; n != 62 && i < of.size; ++i) add(i, n / 25 - 2, n / 5 % 5 - 2, n % 5 - 2);
+        atoms = {species.size(), species.data(), positions.data(), {}, {}, species.size() - of.size};
+    }
+};
+
 /// Forces the instruction set that the command line names; false where the machine lacks it.
 inline bool choose_instruction_set(int argc, char** argv) {
     if (argc > 1) setenv("SITEWISE_ISA", argv[1], 1);

@@ -86,6 +86,33 @@ void check_kept_list() {
     CHECK_THROWS(compute(p, liquid.atoms, &shorter), "the potential's is");
 }
 
+// Images made as ghosts by the caller, with and without a kept list, in place of a periodic cell
+void check_ghosts() {
+    const Potential p = potential();
+    Liquid liquid(3, true);
+    VerletList list(p.cutoff(), 0.6);
+    std::normal_distribution<double> normal;
+    for (int step = 0; step < 10; ++step) {
+        for (double& x : liquid.positions) x += 0.03 * normal(samples::source);
+        const Result expected = compute(p, liquid.atoms, nullptr);
+        const samples::Ghosts ghosts(liquid.atoms, p.cutoff() + 0.6);
+        for (VerletList* kept : {&list, static_cast<VerletList*>(nullptr)}) {
+            Result found = compute(p, ghosts.atoms, kept);
+            for (std::size_t k = liquid.atoms.size; k < ghosts.atoms.size; ++k) {
+                CHECK(found.energies[k] == 0.0);
+                for (int a = 0; a < 3; ++a) found.forces[3 * ghosts.owner[k] + a] += found.forces[3 * k + a];
+            }
+            found.forces.resize(expected.forces.size());
+            found.energies.resize(expected.energies.size());
+            CHECK(found.difference(expected) < 1e-12 * ghosts.atoms.size);
+        }
+        CHECK(build_neighbors(ghosts.atoms, 3.0).centers() == liquid.atoms.size);
+        std::vector<Potential::Output> out(1);
+        CHECK_THROWS(p.compute({ghosts.atoms}, out), "ghost atoms, expected none");
+    }
+    CHECK(list.builds() > 0);
+}
+
 // Atoms that meet without a new list
 void check_overlap() {
     const Potential p = potential();
@@ -220,6 +247,7 @@ int main(int argc, char** argv) {
     if (!samples::choose_instruction_set(argc, argv)) return samples::skipped;
     check_threads_and_precisions();
     check_kept_list();
+    check_ghosts();
     check_overlap();
     check_ensemble();
     check_bars();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <stdexcept>
 #include <string>
 
@@ -10,6 +11,14 @@ namespace sitewise {
 class Error : public std::runtime_error {
 public:
     explicit Error(const std::string& message) : std::runtime_error(message) {}
+};
+
+/// Two atoms at one place. The message has the indices of both; MD codes may know them by other numbers.
+class OverlapError : public Error {
+public:
+    OverlapError(std::size_t first, std::size_t second, double distance);
+    std::size_t first, second;
+    double distance;  ///< Angstrom
 };
 
 }  // namespace sitewise

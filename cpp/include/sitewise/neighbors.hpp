@@ -33,7 +33,8 @@ struct NeighborList {
 
 /// Find all pairs with |r_ij| < cutoff (Angstrom), by a cell list in O(N). Any cell is accepted: triclinic,
 /// thin, far smaller than the cutoff, periodic along any subset of its vectors. The cell vectors along
-/// non-periodic directions may be zero. The order of the entries does not depend on the number of threads.
+/// non-periodic directions may be zero. Ghosts have no rows. The order of the entries does not depend on the
+/// number of threads.
 ///
 /// Throws Error for a cutoff that is not positive and finite, NaN or infinite positions or cell, a periodic
 /// cell without volume, and atoms closer than 1e-6 Angstrom.
@@ -60,9 +61,11 @@ public:
     double cutoff() const { return cutoff_; }
     double skin() const { return skin_; }
     std::size_t builds() const { return builds_; }  ///< number of times the list was built
+    std::size_t bytes() const;                      ///< of memory that it holds
 
 private:
     friend class VerletRows;
+    struct Part;
     bool valid(const Atoms& atoms) const;
     void build(const Atoms& atoms);
     void refresh(const Atoms& atoms);
@@ -70,8 +73,10 @@ private:
 
     double cutoff_, skin_;
     std::size_t builds_ = 0;
-    NeighborList list_;
-    std::vector<int> image_;                  // of each entry, its place in shifts_
+    std::vector<int> order_;                  // of the centres, in which neighbours are close in memory
+    std::vector<std::size_t> first_;          // as in NeighborList
+    std::vector<int> index_, image_;          // of each entry, the neighbour and its place in shifts_
+    std::vector<double> vectors_;             // only if update() was called
     std::vector<std::array<int, 3>> shifts_;  // that occur
     std::vector<double> positions_;           // when the list was built
     std::array<std::array<double, 3>, 3> cell_{};

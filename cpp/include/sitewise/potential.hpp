@@ -141,8 +141,8 @@ public:
     /// neighbours must be below n_atoms, which is not checked.
     void compute(const NeighborView& neighbors, const int* species, std::size_t n_atoms, Output out) const;
 
-    /// The same with a neighbour list that is built here; every atom is a centre. Throws Error also as
-    /// build_neighbors does.
+    /// The same with a neighbour list that is built here; every atom but ghosts is a centre. Throws Error
+    /// also as build_neighbors does.
     void compute(const Atoms& atoms, Output out) const;
 
     /// The same with a list that is brought up to date here. The processor computes its vectors as it needs

@@ -12,6 +12,12 @@ struct Atoms {
     const double* positions = nullptr;            ///< [size][3], Angstrom; atoms may lie outside the cell
     std::array<std::array<double, 3>, 3> cell{};  ///< rows are the lattice vectors, Angstrom
     std::array<bool, 3> periodic{};               ///< along each lattice vector
+    /// The number of atoms at the end that are copies of others, which MD codes make of periodic images and
+    /// of atoms of other ranks. Ghosts are in environments, but have none of their own. Neighbour lists and
+    /// the energies of one structure allow them; all else throws Error.
+    std::size_t ghosts = 0;
+
+    std::size_t centers() const { return size - ghosts; }  ///< the atoms before the ghosts
 };
 
 }  // namespace sitewise
