@@ -186,7 +186,7 @@ def main() -> None:
             for cells in (SMALL, LARGE):
                 path = folder / "recording"
                 record(program, work, options.potential, precision, cells, path)
-                replays.append(ptx.Replay(next(iter(compiled.modules.values()))))
+                replays.append(ptx.Replay(compiled.modules))
                 list(replays[-1].run(path))
             found = kernels(*replays)
             table(f"{WORK[work]}, {precision}", found, occupancy(folder, found, compiled))

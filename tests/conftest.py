@@ -1,4 +1,8 @@
 import os
+
+# Before NumPy is imported: threads of its BLAS that wait for work take the time of other processes.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from pathlib import Path
 
 import pytest

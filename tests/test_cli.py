@@ -343,7 +343,8 @@ def test_installed_command(folder):
 
 @pytest.mark.slow
 def test_learning_curve_killed_leaves_no_process_and_goes_on(folder):
-    (folder / "run.toml").write_text((folder / "run.toml").read_text().replace("iterations = 20", "iterations = 400"))
+    text = (folder / "run.toml").read_text() + "posterior = false\n"
+    (folder / "run.toml").write_text(text.replace("iterations = 20", "iterations = 400"))
     command = [sys.executable, "-m", "sitewise", "learning-curve", "run.toml", "--sizes", "3,6", "--seeds", "1"]
     process = subprocess.Popen([*command, "--jobs", "2", "--quiet"], stderr=subprocess.PIPE)
     out = folder / "run-curve"
@@ -360,6 +361,7 @@ def test_learning_curve_killed_leaves_no_process_and_goes_on(folder):
 
 @pytest.mark.slow
 def test_learning_curve(folder):
+    (folder / "run.toml").write_text((folder / "run.toml").read_text() + "posterior = false\n")
     told = sitewise("learning-curve", "run.toml", "--sizes", "2,6", "--seeds", "2", "--jobs", "2", "--quiet")
     assert told.exit_code == 0, told.output
     rows = list(csv.DictReader((folder / "run-curve" / "learning_curve.csv").read_text().splitlines()))

@@ -15,6 +15,7 @@ from pathlib import Path
 from ptx import Module, parse
 
 ROOT = Path(__file__).resolve().parents[2]
+PTX_FOR = "sm_80"  # the oldest GPU of the project; each architecture assembles the same PTX
 ARCHITECTURES = ("sm_80", "sm_90")
 INCLUDES = [f"-I{ROOT / folder}" for folder in ("cuda", "cpp/core", "cpp/src", "cpp/include")]
 FLAGS = ["-std=c++17", "-O3"]
@@ -52,10 +53,10 @@ def run(*command: str | Path) -> str:
     return done.stderr
 
 
-def compile_ptx(source: Path, architecture: str, folder: Path, includes: Sequence[str] = INCLUDES) -> Path:
+def compile_ptx(source: Path, folder: Path, includes: Sequence[str] = INCLUDES) -> Path:
     """Compile a source to PTX and return the file."""
-    target = folder / f"{source.stem}.{architecture}.ptx"
-    run(nvcc(), *FLAGS, *includes, f"-arch={architecture}", "-ptx", source, "-o", target)
+    target = folder / f"{source.stem}.ptx"
+    run(nvcc(), *FLAGS, *includes, f"-arch={PTX_FOR}", "-ptx", source, "-o", target)
     return target
 
 
@@ -83,7 +84,8 @@ _ENTRY = re.compile(
 
 def resources(ptx: Path, architecture: str) -> dict[str, Resources]:
     """Return the resources of each kernel, by its name in the source."""
-    text = run(nvcc(), f"-arch={architecture}", "-cubin", "-Xptxas", "-v", ptx, "-o", ptx.with_suffix(".cubin"))
+    target = ptx.with_suffix(f".{architecture}.cubin")
+    text = run(nvcc(), f"-arch={architecture}", "-cubin", "-Xptxas", "-v", ptx, "-o", target)
     found = {}
     for match in _ENTRY.finditer(text):
         shared = re.search(r"(\d+) bytes smem", match["rest"])
@@ -111,42 +113,19 @@ def _bare(signature: str) -> str:
 
 @dataclass
 class Compiled:
-    """PTX and resources of all kernels.
+    """PTX and resources of all kernels."""
 
-    `modules` are those of one architecture; several architectures may have the same text.
-    """
-
-    modules: dict[str, list[Module]]
+    modules: list[Module]
     resources: dict[str, dict[str, Resources]]  # architecture -> kernel -> resources
 
 
-def compile_all(folder: Path, architectures: Sequence[str] = ARCHITECTURES) -> Compiled:
+def compile_all(folder: Path) -> Compiled:
     """Compile every kernel of the project, on all processors."""
-    work = [(source, architecture) for architecture in architectures for source in kernel_sources()]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        files = list(pool.map(lambda item: compile_ptx(*item, folder), work))
-        tables = list(pool.map(lambda pair: resources(pair[0], pair[1][1]), zip(files, work, strict=True)))
-    compiled = Compiled({}, {a: {} for a in architectures})
-    texts: dict[str, list[str]] = {a: [] for a in architectures}
-    for (_, architecture), file, table in zip(work, files, tables, strict=True):
-        texts[architecture].append(file.read_text())
-        compiled.resources[architecture].update(table)
-    compiled.modules = _parse_once(texts)
-    return compiled
-
-
-def _parse_once(texts: dict[str, list[str]]) -> dict[str, list[Module]]:
-    """Parse the modules of each architecture; if all texts are the same but for .target, parse one for all of them."""
-    same: dict[tuple[str, ...], list[str]] = {}
-    for architecture, files in texts.items():
-        same.setdefault(tuple(map(_without_target, files)), []).append(architecture)
-    return {" = ".join(names): [parse(text) for text in texts[names[0]]] for names in same.values()}
-
-
-def _without_target(text: str) -> str:
-    """Return PTX without its target and without the name of the anonymous namespace, which nvcc makes up each time."""
-    text = re.sub(r"^(//.*|\.target.*)$", "", text, flags=re.M)
-    return re.sub(r"\d+_GLOBAL__N__[0-9a-f]+_\d+_(\w+?_cu)_[0-9a-f]{8}(_\d+)?", r"_GLOBAL_\1_", text)
+        files = list(pool.map(lambda source: compile_ptx(source, folder), kernel_sources()))
+        of = {a: pool.map(lambda ptx, a=a: resources(ptx, a), files) for a in ARCHITECTURES}
+        tables = {a: {name: r for table in found for name, r in table.items()} for a, found in of.items()}
+    return Compiled([parse(file.read_text()) for file in files], tables)
 
 
 def print_table(table: dict[str, dict[str, Resources]]) -> None:
