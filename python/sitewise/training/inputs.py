@@ -37,7 +37,6 @@ from .data import check_data, read_data, split_validation, stress_is_doubtful
 from .free_atoms import moved_to_free_atoms, with_free_atoms
 from .linear_fits import linear_fits
 from .log import LOG_COLUMNS, VALIDATION_COLUMNS
-from .mean_with_fit import SHARE
 from .monitoring import Monitor, make_monitor
 from .parameters import Parameters, first_parameters, initial_potential
 from .prepared import PreparedData
@@ -208,7 +207,7 @@ def make_inputs(
         train=train,
         test=test,
         validation=validation,
-        fit=_fit(config, train, functions, left_to_learn, reporter),
+        fit=_fit(config, train, functions, left_to_learn),
         potential=potential,
         parameters=parameters,
         first=first,
@@ -227,7 +226,6 @@ def _fit(
     train: PreparedData,
     functions: SymmetryFunctions,
     left_to_learn: Dataset,
-    reporter: Reporter,
 ) -> _core.Potential | None:
     """Return the linear fit of a run whose functions are chosen by such fits, if it can be a node of its network and
     atoms need not have exact energies."""
@@ -239,7 +237,6 @@ def _fit(
     )
     if not averaged:
         return None
-    reporter.say(f"the potential is {1 - SHARE:g} times the trained network plus {SHARE:g} times a linear fit")
     return linear_fits(train, functions, config.training).fitted()
 
 

@@ -20,6 +20,7 @@ from ..potential import Potential
 from ..progress import Reporter
 from ..structures import Floats
 from .baseline import without_baseline
+from .left_out import scaled_errors
 from .optimizers import Objective
 from .parameters import whitened_parameters
 from .prepared import PreparedData
@@ -238,7 +239,9 @@ def _slope_and_spectrum(
     rows = objective.sampled_rows(count, 1.0, limit - count, rng)
     slope, matrix, kept = np.zeros(n), np.zeros((n, n) if n <= LARGEST else 0), []
     for some in _parts(rows):
-        errors = Rows(some.structures, some.components, _squares_times_errors(some, comparison))
+        # The sum of these rows is the gradient of the loss: squares of scales times errors.
+        both = zip(some.scales, scaled_errors(some, comparison, some.structures), strict=True)
+        errors = Rows(some.structures, some.components, [scales * of for scales, of in both])
         slope += _jacobian(objective, objective.prepared, errors).sum(axis=0)
         J = _jacobian(objective, objective.prepared, some)
         if n <= LARGEST:
@@ -246,17 +249,6 @@ def _slope_and_spectrum(
         else:
             kept.append(J)
     return slope, Spectrum.of_matrix(matrix) if n <= LARGEST else Spectrum.of_rows(np.concatenate(kept))
-
-
-def _squares_times_errors(rows: Rows, comparison: Comparison) -> list[Floats]:
-    """Return the scales of rows whose sum is the gradient of the loss: squares of scales times errors."""
-    scales = []
-    for structure, components, own in zip(*rows, strict=True):
-        atoms = len(comparison.data[structure].atoms)
-        energy, forces = (pairs.of(structure).errors for pairs in (comparison.energy, comparison.force))
-        total = energy * atoms if energy.size else np.zeros(1)
-        scales.append(own**2 * np.concatenate([total, forces[components]]))
-    return scales
 
 
 def _jacobian(objective: Objective, prepared: TrainingSet, rows: Rows) -> Floats:

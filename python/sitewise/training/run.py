@@ -35,7 +35,7 @@ from .data import given_data
 from .disagreement import set_apart
 from .inputs import Inputs, OnLog, make_inputs
 from .log import log_interval, write_log
-from .mean_with_fit import SHARE, mean_with_fit
+from .mean_with_fit import mean_with_fit, share_of_fit
 from .monitoring import AdHocWatch
 from .optimizers import Objective, Optimizer, make_optimizer, silent_line_searches
 from .parameters import parameters_of
@@ -312,10 +312,11 @@ class Run:
             How the potential was made, beside the number of iterations.
         """
         state = self.state
-        self._save_potential(theta)
+        result, share = self._result(theta)
+        self._save_potential(result)
         potential = Potential.load(self.out / "potential")
         comparisons = compare_with_labels(inputs, potential)
-        self._save_posterior(inputs, comparisons)
+        self._save_posterior(inputs, result, comparisons)
         self.save()
         errors = error_tables(inputs, comparisons, Seconds(state.wall_seconds, state.cpu_seconds))
         if inputs.monitor:
@@ -323,7 +324,6 @@ class Run:
             causes = inputs.monitor.causes(deltas, errors["train"].get("energy_rmse"))
             errors["invariants"] = inputs.monitor.table(deltas, causes)
             inputs.reporter.say(inputs.monitor.summary(deltas, causes))
-        share = {} if self.inputs.fit is None else {"share_of_linear_fit": SHARE}
         made = {"iterations": state.iteration, **origin, **share}
         write_results(inputs, self.out, Results(comparisons, errors, made, state.log))
         return potential
@@ -382,7 +382,7 @@ class Run:
         worst = f", worst is {self._worst_structure()}" if np.all(np.isfinite(state.theta)) else ""
         kept = ""
         if np.isfinite(state.best_loss):
-            self._save_potential(state.best_theta)
+            self._save_potential(self._result(state.best_theta)[0])
             kept = f"; the best potential, of iteration {state.best_iteration}, is in {self.out / 'potential'}"
         raise Error(f"the loss is {loss:.3g} at {at}, a lower learning_rate may help{worst}{kept}")
 
@@ -402,12 +402,12 @@ class Run:
     def _set_weights(self, theta: Floats) -> None:
         self.potential.weights = self.inputs.parameters.weights(theta)
 
-    def _save_posterior(self, inputs: Inputs, comparisons: dict[str, Comparison]) -> None:
-        """Save the posterior of the weights with the potential, if it is wanted and not too large; that of a student is
-        of the data that its teachers learnt from."""
-        settings, potential = inputs.config.training, self._result
+    def _save_posterior(self, inputs: Inputs, potential: _core.Potential, comparisons: dict[str, Comparison]) -> None:
+        """Save the posterior of the weights of the potential with it, if it is wanted and not too large; that of a
+        student is of the data that its teachers learnt from."""
+        settings = inputs.config.training
         parameters = self.inputs.parameters.whole
-        if self.inputs.fit is not None:
+        if potential is not self.potential:
             parameters = parameters_of(potential, parameters.transforms)
         if settings.posterior and parameters.size <= WIDEST:
             objective = Objective(inputs.train, potential, parameters, settings)
@@ -416,15 +416,21 @@ class Run:
             if posterior is not None:
                 posterior.save(self.out / "potential")
 
-    @property
-    def _result(self) -> _core.Potential:
-        """The potential with its last weights, or its mean with the linear fit."""
-        return self.potential if self.inputs.fit is None else mean_with_fit(self.potential, self.inputs.fit)
-
-    def _save_potential(self, theta: Floats) -> None:
+    def _result(self, theta: Floats) -> tuple[_core.Potential, dict[str, float]]:
+        """Return the potential with these parameters, or its mean with the linear fit, and the share of the fit."""
+        inputs = self.inputs
         self._set_weights(theta)
+        if inputs.fit is None:
+            return self.potential, {}
+        objective = Objective(inputs.train, self.potential, inputs.parameters, inputs.config.training)
+        share = share_of_fit(objective, inputs.fit, inputs.baseline, inputs.reporter)
+        inputs.reporter.say(f"the potential is {1 - share:.2f} times the network plus {share:.2f} times a linear fit")
+        potential = mean_with_fit(self.potential, inputs.fit, share) if share else self.potential
+        return potential, {"share_of_linear_fit": share}
+
+    def _save_potential(self, potential: _core.Potential) -> None:
         comments = provenance(self.inputs, self.state.iteration)
-        with_baseline(self._result, self.inputs.baseline).save(self.out / "potential", comments=comments)
+        with_baseline(potential, self.inputs.baseline).save(self.out / "potential", comments=comments)
 
 
 def optimize_all(inputs: Inputs, runs: Sequence[Run], stop: Stop) -> None:
