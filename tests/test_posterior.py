@@ -9,14 +9,18 @@ from ase.io import read, write
 from typer.testing import CliRunner
 
 from checks import Listener, arrays, assert_close, directional_derivative, random_potential, silicon_frames, structures
-from sitewise import Dataset, Ensemble, Error, Potential, _core, train
+from sitewise import Dataset, Ensemble, Error, Potential, SymmetryFunctions, _core, train
 from sitewise.cli import app
-from sitewise.config import Config
-from sitewise.evaluation.comparison import Comparison, Pairs
+from sitewise.config import Config, NetworkShape, Training
+from sitewise.evaluation.comparison import Comparison, Pairs, compare
 from sitewise.evaluation.coverage import coverage_table, reliability
+from sitewise.features.source import FeatureSource
 from sitewise.posterior import FILE, Posterior
 from sitewise.progress import Reporter
-from sitewise.training.posterior import Spectrum
+from sitewise.training.optimizers import Objective
+from sitewise.training.parameters import initial_potential, whitened_parameters
+from sitewise.training.posterior import Spectrum, slope_and_spectrum
+from sitewise.training.prepared import PreparedData
 
 QUIET = Reporter(quiet=True)
 DRAWS = 5
@@ -133,6 +137,19 @@ def test_the_spectrum_of_few_and_of_many_rows():
         assert_close(np.sqrt(np.mean((draws @ g.T) ** 2, axis=0)), expected, 0.02)
     free = np.linalg.svd(J)[2][-1:]  # changes nothing that the data know
     assert_close(Spectrum.of_rows(J).bars(free)(ridge), [ridge**-0.5], 1e-9)
+
+
+def test_the_slope_is_the_gradient_of_the_loss():
+    data = Dataset(silicon_frames(3))
+    functions = SymmetryFunctions.preset("fast", ["Si"], 4.0)
+    train = PreparedData(data, FeatureSource().prepare(data, functions, ""))
+    potential = initial_potential(functions, "sigma", NetworkShape(hidden=[4]), train.prepared, [0.0])
+    parameters = whitened_parameters(potential, train.prepared)
+    objective = Objective(train, potential, parameters, Training(l2=0.0, stress_weight=0.0))
+    expected = objective(parameters.initial(np.random.default_rng(0)))[1]
+    comparison = compare(Potential(potential), data, "", QUIET)
+    slope, _ = slope_and_spectrum(objective, comparison, np.random.default_rng(0))
+    assert_close(slope, expected, 1e-5)
 
 
 def test_the_file_holds_the_posterior(potential, tmp_path):

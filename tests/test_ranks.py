@@ -121,8 +121,9 @@ with all_ranks() as ranks:
         assert_close(*matrices, 1e-6)
         rows = [a.scaled_jacobian(potential, parameters, chosen) for a in (shared, local)]
         assert rows[0].shape == rows[1].shape == (6, parameters.size)
-        for J in rows:
-            assert_close(J.T @ J, matrices[1], 1e-6)
+        assert_close(*rows, 1e-6)
+        assert_close(rows[1].T @ rows[1], matrices[1], 1e-6)
+        assert shared.scaled_jacobian(potential, parameters, Rows([], [], [])).shape == (0, parameters.size)
     close(random_potential(2), shared, local, everything)  # of another scaling
     each = [seconds for seconds, _ in ranks.gather(_usage, 0)]
     assert ranks.usage()[0] >= sum(each) > max(each)

@@ -15,7 +15,7 @@ from .. import _core
 from ..io.dataset import Dataset
 from ..io.kept import Kept
 from ..ranks import EACH, Ranks
-from ..structures import Floats, Floats32, Ints, Structure
+from ..structures import Flags, Floats, Floats32, Ints, Structure
 from ..symmetry import SymmetryFunctions
 from .local import LocalSet
 from .training_set import Coordinates, Memory, Rows
@@ -138,7 +138,10 @@ class SharedSet:
 
     def scaled_jacobian(self, potential: _core.Potential, coordinates: Coordinates, rows: Rows) -> Floats32:
         call = _sent(potential), potential.weights, coordinates, rows
-        return np.concatenate(self._ranks.gather(_Part.scaled_jacobian, self._number, *call))
+        J = np.empty((rows.number, coordinates.size), dtype=np.float32)
+        for here, own in self._ranks.gather(_Part.scaled_jacobian, self._number, *call):
+            J[here] = own
+        return J
 
     def gauss_newton(self, potential: _core.Potential, coordinates: Coordinates, rows: Rows) -> Floats:
         call = _sent(potential), potential.weights, coordinates, rows
@@ -243,9 +246,13 @@ class _Part:
         errors = share * [loss["energy"], loss["force"], loss["stress"]]
         return np.concatenate([[unit * loss["value"]], errors, np.empty(0) if slope is None else unit * slope])
 
-    def scaled_jacobian(self, sent: bytes, weights: Floats, coordinates: Coordinates, rows: Rows) -> Floats32:
-        """Return this rank's rows."""
-        return self.prepared.scaled_jacobian(self._received(sent, weights), coordinates, self._here(rows))
+    def scaled_jacobian(
+        self, sent: bytes, weights: Floats, coordinates: Coordinates, rows: Rows
+    ) -> tuple[Flags, Floats32]:
+        """Return which rows are this rank's, and these rows."""
+        here = self._places[np.asarray(rows.structures, dtype=np.int64)] >= 0
+        own = self.prepared.scaled_jacobian(self._received(sent, weights), coordinates, self._here(rows))
+        return np.repeat(here, np.array([len(scales) for scales in rows.scales], dtype=np.int64)), own
 
     def gauss_newton(self, sent: bytes, weights: Floats, coordinates: Coordinates, rows: Rows) -> Floats:
         """Return this rank's part of the matrix."""

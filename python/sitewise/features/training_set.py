@@ -112,7 +112,7 @@ class TrainingSet(Protocol):
         """Set the weights in the loss: of all structures and, beside them, of the forces on the atoms of each."""
 
     def scaled_jacobian(self, potential: _core.Potential, coordinates: Coordinates, rows: Rows) -> Floats32:
-        """Return rows of J [number, n], the derivatives by theta at the weights of a potential, in any order."""
+        """Return rows of J [number, n], the derivatives by theta at the weights of a potential."""
 
     def gauss_newton(self, potential: _core.Potential, coordinates: Coordinates, rows: Rows) -> Floats:
         """Return J^T J [n, n] of these rows."""

@@ -118,7 +118,7 @@ def make_posterior(
         reporter.warn("no data are held out: training errors scale the error bars, which are too small")
     test = PreparedData(objective.data, objective.prepared) if name == "train" else held_out[name]
     with reporter.task("posterior of the weights", 1) as advance:
-        slope, spectrum = _slope_and_spectrum(objective, comparisons["train"], rng)
+        slope, spectrum = slope_and_spectrum(objective, comparisons["train"], rng)
         energies = _over_errors(objective, test, _energy_rows(test, comparisons[name].energy))
         forces = _over_errors(objective, test, _force_rows(comparisons[name].force, rng))
         both = [_Tested(rows, spectrum.bars(rows)) for rows in (energies, forces)]
@@ -228,7 +228,7 @@ def posterior_of(potential: Potential, train: Dataset, test: Dataset, seed: int,
     return found
 
 
-def _slope_and_spectrum(
+def slope_and_spectrum(
     objective: Objective, comparison: Comparison, rng: np.random.Generator
 ) -> tuple[Floats, Spectrum]:
     """Return the gradient of the loss without L2, and its Gauss-Newton matrix diagonalised. Both are those of all rows
@@ -239,11 +239,8 @@ def _slope_and_spectrum(
     rows = objective.sampled_rows(count, 1.0, limit - count, rng)
     slope, matrix, kept = np.zeros(n), np.zeros((n, n) if n <= LARGEST else 0), []
     for some in _parts(rows):
-        # The sum of these rows is the gradient of the loss: squares of scales times errors.
-        both = zip(some.scales, scaled_errors(some, comparison, some.structures), strict=True)
-        errors = Rows(some.structures, some.components, [scales * of for scales, of in both])
-        slope += _jacobian(objective, objective.prepared, errors).sum(axis=0)
         J = _jacobian(objective, objective.prepared, some)
+        slope += J.T @ np.concatenate(scaled_errors(some, comparison, some.structures))
         if n <= LARGEST:
             matrix += J.T @ J  # in single precision, small eigenvalues would be noise
         else:
@@ -252,7 +249,7 @@ def _slope_and_spectrum(
 
 
 def _jacobian(objective: Objective, prepared: TrainingSet, rows: Rows) -> Floats:
-    """Return rows of the Jacobian by the parameters, in any order."""
+    """Return rows of the Jacobian by the parameters."""
     return prepared.scaled_jacobian(objective.potential, objective.parameters, rows).astype(np.float64)
 
 
