@@ -4,8 +4,9 @@
 
 Each seed is a `sitewise train` of its own process, pinned to one core. CPU seconds are those of the whole process,
 from the start of Python to its end, imports and pictures included. Before them the time of an epoch (loss and
-gradient with cached derivatives), beside the time in which the core reads as much memory, and the time in which it
-multiplies as many matrix elements; then how much longer an epoch takes whose derivatives are recomputed or read from
+gradient with cached derivatives, of the functions that the run chooses), beside the time in which the core reads as
+much memory, and the time in which it multiplies as many matrix elements; the time of a Gauss-Newton matrix and of an
+iteration of Adam with batches of 4; then how much longer an epoch takes whose derivatives are recomputed or read from
 a file, and what such a file costs and saves. The picture has the test errors against the CPU seconds, reading and
 features included, a line for each run.
 """
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,51 +31,48 @@ import numpy as np
 import tomli_w
 
 from common import cpu_seconds, environment, pin, print_table, ratio, write_json
-from sitewise.config import Config
-from sitewise.features.selection import choose_functions
+from sitewise.config import Config, Training
 from sitewise.features.source import FeatureSource
 from sitewise.figures import COLORS, panels, plain_log_ticks, save_figure
 from sitewise.files import write_text
 from sitewise.progress import Reporter
+from sitewise.structures import Floats
 from sitewise.training import optimizers
-from sitewise.training.data import read_data
-from sitewise.training.parameters import atomic_offsets, initial_potential, plain_parameters, whitened_parameters
+from sitewise.training.inputs import Inputs, make_inputs
+from sitewise.training.parameters import first_parameters, initial_potential
 from sitewise.training.plots import SHOWN
 from sitewise.training.prepared import PreparedData
-from sitewise.training.settled import settled
+from sitewise.training.random_streams import random_numbers
 
 KINDS = ("energy_rmse", "energy_mae", "force_rmse", "force_mae")
 UNITS = {"energy": 1e3, "force": 1.0}  # meV/atom and eV/Angstrom
 REPEATS = 15
 POLL_SECONDS = 0.05
 MUCH = 1 << 40  # bytes
+BATCH, ITERATIONS = 4, 50  # structures and iterations of Adam that are timed together
 MATRIX = 1024  # rows of the matrices whose product is the arithmetic floor
 
 
-def objective_of(config: Config, budget: int, cache: Path | None = None) -> optimizers.Objective:
-    """The loss that a run minimises, with so many bytes of cached derivatives."""
-    quiet = Reporter(quiet=True)
-    data, _ = read_data(config.data, np.random.default_rng(0), quiet)
-    config = settled(config, data, quiet)
-    functions = choose_functions(config.symmetry_functions, data)
+def objective_of(inputs: Inputs, budget: int, cache: Path | None = None) -> optimizers.Objective:
+    """The loss that a run minimises, with so many bytes of cached derivatives. Its functions and settings are those
+    that the run chooses."""
+    config, data, functions = inputs.config, inputs.train.data, inputs.functions
     prepared = FeatureSource(budget, cache).prepare_here(data, functions)
-    offsets = atomic_offsets(data, functions.elements)
-    scaling = config.symmetry_functions.scaling
-    potential = initial_potential(functions, scaling, config.network, prepared, offsets)
-    whiten = config.symmetry_functions.whiten
-    parameters = whitened_parameters(potential, prepared) if whiten else plain_parameters(potential)
+    table, offsets = config.symmetry_functions, inputs.potential.atom_energies
+    potential = initial_potential(functions, table.scaling, config.network, prepared, offsets)
+    parameters = first_parameters(potential, prepared, table.whiten)
     return optimizers.Objective(PreparedData(data, prepared), potential, parameters, config.training)
 
 
-def past_the_budget(config: Config) -> dict[str, float]:
+def past_the_budget(inputs: Inputs) -> dict[str, float]:
     """CPU of an epoch whose derivatives are recomputed, or in a file that the system has in memory, over that of one
     with cached derivatives; and the seconds of CPU to prepare the data without, while and after making that file."""
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder)
-        kept = cpu_seconds(lambda: objective_of(config, 0, cache))
-        found = cpu_seconds(lambda: objective_of(config, MUCH, cache))
-        computed = cpu_seconds(lambda: objective_of(config, MUCH))
-        memory, none, file = objective_of(config, MUCH), objective_of(config, 0), objective_of(config, 0, cache)
+        kept = cpu_seconds(lambda: objective_of(inputs, 0, cache))
+        found = cpu_seconds(lambda: objective_of(inputs, MUCH, cache))
+        computed = cpu_seconds(lambda: objective_of(inputs, MUCH))
+        memory, none, file = objective_of(inputs, MUCH), objective_of(inputs, 0), objective_of(inputs, 0, cache)
         theta = memory.parameters.initial(np.random.default_rng(0))
         loss = memory(theta)[0]
         ways = [memory, none, file]
@@ -90,9 +89,9 @@ def past_the_budget(config: Config) -> dict[str, float]:
         }
 
 
-def epoch(config: Config) -> dict[str, float]:
+def epoch(inputs: Inputs) -> dict[str, float]:
     """Milliseconds of CPU of an epoch and of its floors, and megabytes of cached derivatives."""
-    objective = objective_of(config, round(config.training.memory_budget * 1e9))
+    objective = objective_of(inputs, round(inputs.config.training.memory_budget * 1e9))
     prepared, potential = objective.prepared, objective.potential
     theta = objective.parameters.initial(np.random.default_rng(0))
     copy = np.ones(prepared.memory.cached // 4, dtype=np.float32)
@@ -103,8 +102,26 @@ def epoch(config: Config) -> dict[str, float]:
         "memory_floor_ms": _milliseconds(copy.max),
         "arithmetic_floor_ms": rate * _products(prepared.n_atoms, prepared.memory.cached, potential.networks[0].nodes),
         "matrix_ms": _milliseconds(lambda: objective.curvature(theta, np.random.default_rng(0))),
+        "adam_ms": small_batches(objective, theta),
         "cached_mb": prepared.memory.cached / 1e6,
     }
+
+
+def small_batches(objective: optimizers.Objective, theta: Floats) -> float:
+    """Milliseconds of CPU of an iteration of Adam with batches of BATCH structures."""
+    of_run = objective.settings
+    objective.settings = Training.model_validate({"optimizer": "adam", "batch_size": BATCH, "iterations": ITERATIONS})
+    adam = optimizers.Adam(objective, partial(random_numbers, 0), ITERATIONS)
+    memory = adam.start(theta)
+
+    def iterate() -> None:
+        at = theta
+        for iteration in range(ITERATIONS):
+            at = adam.step(at, memory, iteration).theta
+
+    spent = _milliseconds(iterate) / ITERATIONS
+    objective.settings = of_run
+    return spent
 
 
 def _milliseconds(work: Any) -> float:
@@ -223,8 +240,10 @@ def main() -> None:
     results = {}
     for path in options.runs:
         config = Config.load(path)
-        times, past = epoch(config), past_the_budget(config)
-        print(f"\n{path}: " + ", ".join(f"{name} {value:.3g}" for name, value in {**times, **past}.items()), flush=True)
+        inputs = make_inputs(config, Reporter(quiet=True))
+        times, past = epoch(inputs), past_the_budget(inputs)
+        row_of_times = ", ".join(f"{name} {value:.3g}" for name, value in {**times, **past}.items())
+        print(f"\n{path}: {inputs.functions.core.max_count} functions, {row_of_times}", flush=True)
         results[str(path)] = {
             "epoch": times,
             "past_the_budget": past,
