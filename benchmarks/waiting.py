@@ -36,6 +36,7 @@ PARTS = {
         "inputs.settled_cutoff",
         "inputs.best_functions",
         "inputs._fit",
+        "run.share_of_fit",
     ),
     "features": ("inputs.FeatureSource.prepare", "inputs.closest_distances"),
     "invariant points": ("inputs.make_monitor", "monitoring.Monitor.table"),
