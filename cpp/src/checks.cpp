@@ -1,5 +1,6 @@
 #include "checks.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <sstream>
 #include <string>
@@ -37,7 +38,10 @@ constexpr double beyond = 1e30;  // eV, where exp() in single precision ends; su
 }  // namespace
 
 OverlapError::OverlapError(std::size_t a, std::size_t b, double apart_by)
-    : Error(apart(a, b, apart_by)), first(a), second(b), distance(apart_by) {}
+    : Error(apart(std::min(a, b), std::max(a, b), apart_by)),
+      first(std::min(a, b)),
+      second(std::max(a, b)),
+      distance(apart_by) {}
 
 void check_species(const int* species, std::size_t n_atoms, int n_elements, const char* whose) {
     for (std::size_t i = 0; i < n_atoms; ++i)

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <iterator>
 #include <string>
 
 #include "bins.hpp"
@@ -142,9 +141,9 @@ void check_cutoff(double cutoff) {
         throw Error("the cutoff of the neighbour list is " + text(cutoff) + ", expected a positive number");
 }
 
-NeighborSearch::NeighborSearch(const Atoms& atoms, double cutoff)
-    : box_(atoms), cutoff_(cutoff), ghosts_(atoms.ghosts) {
+NeighborSearch::NeighborSearch(const Atoms& atoms, double cutoff) : box_(atoms), cutoff_(cutoff) {
     check_cutoff(cutoff);
+    order_.ghosts = atoms.ghosts;
     positions_.resize(atoms.size);
     wrap_.resize(atoms.size);
     bin_of_.resize(atoms.size);
@@ -222,16 +221,16 @@ void NeighborSearch::sort() {
     first_.assign(static_cast<std::size_t>(bins_.count[0]) * bins_.count[1] * bins_.count[2] + 1, 0);
     for (const Triple& b : bin_of_) ++first_[flat(b) + 1];
     for (std::size_t b = 1; b < first_.size(); ++b) first_[b] += first_[b - 1];
-    members_.resize(size());
+    order_.atoms.resize(size());
     std::vector<std::size_t> next(first_);
-    for (std::size_t i = 0; i < size(); ++i) members_[next[flat(bin_of_[i])]++] = static_cast<int>(i);
-    if (ghosts_ > 0)
-        std::copy_if(members_.begin(), members_.end(), std::back_inserter(order_),
-                     [&](int i) { return static_cast<std::size_t>(i) < size() - ghosts_; });
+    for (std::size_t i = 0; i < size(); ++i) order_.atoms[next[flat(bin_of_[i])]++] = static_cast<int>(i);
+    if (order_.ghosts > 0)
+        for (std::size_t k = 0; k < size(); ++k)
+            if (order_.atom(k) < order_.count()) order_.centers.push_back(static_cast<int>(k));
     for (auto& x : sorted_) x.resize(size() + padding);
 #pragma omp parallel for num_threads(max_threads()) schedule(static)
     for (std::size_t k = 0; k < size(); ++k)
-        for (int a = 0; a < 3; ++a) sorted_[a][k] = positions_[members_[k]][a];
+        for (int a = 0; a < 3; ++a) sorted_[a][k] = positions_[order_.atoms[k]][a];
 }
 
 // Lists the ranges of atoms in the bins around a bin.
@@ -272,7 +271,8 @@ void NeighborSearch::add_range(const Triple& b, int length, const Triple& cell, 
     scratch.cells.push_back(cell);
 }
 
-void NeighborSearch::find(std::size_t i, bool with_shifts, Scratch& scratch, NeighborRow& row) const {
+void NeighborSearch::find(std::size_t place, bool with_shifts, Scratch& scratch, NeighborRow& row) const {
+    const std::size_t i = order_.atom(place);
     if (bin_of_[i] != scratch.bin) look_around(bin_of_[i], scratch);
     const double* sorted[3] = {sorted_[0].data(), sorted_[1].data(), sorted_[2].data()};
     NearAtoms& near = scratch.near;
@@ -281,24 +281,26 @@ void NeighborSearch::find(std::size_t i, bool with_shifts, Scratch& scratch, Nei
     row.reserve(n, with_shifts);
     std::size_t q = 0;
     const std::size_t overlapping = near.collect(n, row, [&](std::size_t h, std::size_t at) {
-        const int j = row.index[at] = members_[near.number[h]];
+        row.index[at] = near.number[h];
         if (!with_shifts) return;
+        const std::size_t j = order_.atom(near.number[h]);
         while (h >= near.ends[q]) ++q;
         for (int a = 0; a < 3; ++a) row.shifts[at][a] = scratch.cells[q][a] + wrap_[i][a] - wrap_[j][a];
     });
-    if (overlapping > 1) report_overlapping(i, near);  // one is the atom itself
+    if (overlapping > 1) report_overlapping(place, near);  // one is the atom itself
 }
 
-void NeighborSearch::report_overlapping(std::size_t i, const NearAtoms& near) const {
+void NeighborSearch::report_overlapping(std::size_t place, const NearAtoms& near) const {
+    const std::size_t i = order_.atom(place);
     bool self = false;
     for (std::size_t h = 0;; ++h) {
-        const std::size_t j = static_cast<std::size_t>(members_[near.number[h]]);
+        const std::size_t j = order_.atom(near.number[h]);
         if (near.distance(h) >= overlap) continue;
         if (j == i && !self) {  // the atom itself, and not an image of it
             self = true;
             continue;
         }
-        throw OverlapError(std::min(i, j), std::max(i, j), near.distance(h));
+        throw OverlapError(i, j, near.distance(h));
     }
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels.hpp"
+#include "sitewise/neighbors.hpp"
 #include "sitewise/types.hpp"
 
 namespace sitewise {
@@ -43,7 +44,7 @@ constexpr double overlap = 1e-6;
 /// The neighbours of one atom. The memory is reused from atom to atom.
 struct NeighborRow {
     std::size_t size = 0;
-    std::vector<int> index;
+    std::vector<int> index;                  ///< the neighbour's place in the search's order
     std::vector<double> vectors;             ///< [3 size]
     std::vector<std::array<int, 3>> shifts;  ///< only if asked for
 
@@ -102,11 +103,10 @@ public:
 
     NeighborSearch(const Atoms& atoms, double cutoff);
 
-    /// The atoms that are no ghosts, sorted by bin. In this order neighbours are close in memory.
-    const std::vector<int>& order() const { return ghosts_ ? order_ : members_; }
-    /// Replaces the content of `row` by the neighbours of atom i, which is no ghost. Threads may call this at
+    const CellOrder& order() const { return order_; }
+    /// Replaces the content of `row` by the neighbours of the atom at a place. Threads may call this at
     /// the same time if each has its own row and scratch. A scratch belongs to one search.
-    void find(std::size_t i, bool with_shifts, Scratch& scratch, NeighborRow& row) const;
+    void find(std::size_t place, bool with_shifts, Scratch& scratch, NeighborRow& row) const;
 
 private:
     using Triple = std::array<int, 3>;
@@ -121,7 +121,7 @@ private:
     }
     void look_around(const Triple& bin, Scratch& scratch) const;
     void add_range(const Triple& b, int length, const Triple& cell, Scratch& scratch) const;
-    [[noreturn]] void report_overlapping(std::size_t i, const NearAtoms& near) const;
+    [[noreturn]] void report_overlapping(std::size_t place, const NearAtoms& near) const;
 
     Box box_;
     double cutoff_;
@@ -129,11 +129,9 @@ private:
     std::vector<Vector> positions_;  // wrapped
     std::vector<Triple> wrap_;       // original = wrapped + wrap . vectors
     std::vector<Triple> bin_of_;
-    std::vector<std::size_t> first_;  // of each bin in members_
-    std::vector<int> members_;
-    std::size_t ghosts_;
-    std::vector<int> order_;                     // of members_ those that are no ghosts
-    std::array<std::vector<double>, 3> sorted_;  // x, y, z of the members, with padding
+    std::vector<std::size_t> first_;  // place of each bin's first atom
+    CellOrder order_;
+    std::array<std::vector<double>, 3> sorted_;  // x, y, z at each place, with padding
 };
 
 }  // namespace sitewise

@@ -10,12 +10,13 @@ namespace {
 // The rows of some of the atoms
 struct Part {
     NeighborList* list;
+    const CellOrder* order;
     std::vector<int> index;
     std::vector<double> vectors;
     std::vector<std::array<int, 3>> shifts;
 
     void keep(const NeighborRow& row) {
-        index.insert(index.end(), row.index.begin(), row.index.begin() + row.size);
+        for (std::size_t k = 0; k < row.size; ++k) index.push_back(order->atoms[row.index[k]]);
         vectors.insert(vectors.end(), row.vectors.begin(), row.vectors.begin() + 3 * row.size);
         shifts.insert(shifts.end(), row.shifts.begin(), row.shifts.begin() + row.size);
     }
@@ -31,8 +32,10 @@ struct Part {
 NeighborList build_neighbors(const Atoms& atoms, double cutoff) {
     const NeighborSearch search(atoms, cutoff);
     NeighborList list;
-    std::vector<Part> parts(max_threads(), Part{&list, {}, {}, {}});
-    find_rows(search, list.first, parts, [&](std::size_t entries) {
+    const CellOrder& order = search.order();
+    std::vector<Part> parts(max_threads(), Part{&list, &order, {}, {}, {}});
+    const auto row = [&](std::size_t k) { return order.atom(order.place(k)); };
+    find_rows(search, row, list.first, parts, [&](std::size_t entries) {
         list.index.resize(entries);
         list.vectors.resize(3 * entries);
         list.shifts.resize(entries);

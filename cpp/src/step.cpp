@@ -17,10 +17,10 @@
 namespace sitewise {
 namespace {
 
-// Atoms of one element that the network evaluates together
+// Atoms of one element that the network evaluates together, by their numbers in the order of Neighbors
 struct AtomBlock {
     int element = 0, count = 0;
-    std::array<std::size_t, batch_size> atoms;
+    std::array<std::size_t, batch_size> numbers;
 
     std::size_t size() const { return static_cast<std::size_t>(count); }
 };
@@ -30,9 +30,8 @@ std::vector<AtomBlock> make_blocks(const Neighbors& neighbors, const int* specie
     for (int e = 0; e < n_elements; ++e) open[e].element = e;
     done.reserve(neighbors.centers() / batch_size + n_elements);
     for (std::size_t k = 0; k < neighbors.centers(); ++k) {
-        const std::size_t i = neighbors.atom(k);
-        AtomBlock& block = open[species[i]];
-        block.atoms[block.count++] = i;
+        AtomBlock& block = open[species[neighbors.place(k)]];
+        block.numbers[block.count++] = k;
         if (block.count < batch_size) continue;
         done.push_back(block);
         block.count = 0;
@@ -51,6 +50,19 @@ struct Partial {
 void add(const std::vector<double>& values, double* sum) {
     if (!sum) return;
     for (std::size_t i = 0; i < values.size(); ++i) sum[i] += values[i];
+}
+
+// Adds `width` values of each atom, which stand at its place.
+void add_at_atoms(const std::vector<double>& values, std::size_t width, const Neighbors& order, double* sum) {
+    if (!sum) return;
+    for (std::size_t k = 0; k < values.size() / width; ++k)
+        for (std::size_t a = 0; a < width; ++a) sum[width * order.atom(k) + a] += values[width * k + a];
+}
+
+std::vector<int> at_places(const Neighbors& order, const int* species, std::size_t n) {
+    std::vector<int> sorted(n);
+    for (std::size_t k = 0; k < n; ++k) sorted[k] = species[order.atom(k)];
+    return sorted;
 }
 
 // The work of one thread on blocks of atoms: functions once, then the network of each member.
@@ -84,14 +96,14 @@ public:
         const std::size_t n = plan.outputs, width = row_.size();
         Real* nodes[batch_size];
         for (std::size_t b = 0; b < block.size(); ++b) {
-            const RowView& row = rows_[b] = take_row(block.atoms[b], found_[b]);
+            const RowView& row = rows_[b] = take_row(block.numbers[b], found_[b]);
             environments_[b].load(plan, row.size, row.index, species_, row.vectors);
             nodes[b] = environments_[b].tables().nodes;
         }
         values_.resize(batch_size * plan.polynomials.nodes());
         operators<Real>().contract_atoms(plan.polynomials, block.count, nodes, values_.data());
         for (std::size_t b = 0; b < block.size(); ++b) {
-            const std::size_t i = block.atoms[b];
+            const std::size_t i = atom(block, b);
             const Tables<Real>& t = environments_[b].tables();
             operators<Real>().evaluate(plan, t, scratch_of_thread(plan, t.stride), G_.data());
             std::copy_n(G_.data(), n, row_.data());
@@ -119,7 +131,7 @@ public:
         for (Member& member : members_) {
             Real* dedx = gradients || !changes_.empty() ? member.dedx.data() : nullptr;
             member.networks[block.element].evaluate(member.x.data(), e, dedx);
-            for (std::size_t b = 0; b < block.size(); ++b) energies[block.atoms[b]] = e[b];
+            for (std::size_t b = 0; b < block.size(); ++b) energies[atom(block, b)] = e[b];
             energies += neighbors_.centers();
         }
     }
@@ -138,7 +150,7 @@ public:
                 sum.bar_parts[p] += change;
                 square += change * change;
             }
-            if (out_.energies_bar) out_.energies_bar[block.atoms[b]] = std::sqrt(square);
+            if (out_.energies_bar) out_.energies_bar[atom(block, b)] = std::sqrt(square);
         }
     }
 
@@ -147,9 +159,9 @@ public:
     void baseline(const AtomBlock& block, bool gradients, double* energies, Partial& sum) {
         const Baseline& of = potential_.baseline();
         for (std::size_t b = 0; b < block.size(); ++b) {
-            const std::size_t i = block.atoms[b];
-            energies[i] = close_.find(of, block.element, species_, rows_[b]);
-            if (gradients && !close_.empty()) add_forces(i, close_.view(), close_.gradient.data(), sum);
+            energies[atom(block, b)] = close_.find(of, block.element, species_, rows_[b]);
+            if (gradients && !close_.empty())
+                add_forces(place(block, b), close_.view(), close_.gradient.data(), sum);
         }
     }
 
@@ -170,7 +182,7 @@ public:
             const Tables<Real>& t = environments_[b].tables();
             operators<Real>().gradient(plan, t, scratch_of_thread(plan, t.stride), u_.data() + b * n,
                                        bars_.data() + b * inputs, gradient_.data());
-            add_forces(block.atoms[b], row, gradient_.data(), sum);
+            add_forces(place(block, b), row, gradient_.data(), sum);
         }
     }
 
@@ -187,6 +199,11 @@ private:
         std::vector<Real, LineAligned<Real>> x, dedx;
     };
 
+    std::size_t place(const AtomBlock& block, std::size_t b) const {
+        return neighbors_.place(block.numbers[b]);
+    }
+    std::size_t atom(const AtomBlock& block, std::size_t b) const { return neighbors_.atom(place(block, b)); }
+
     // Sets row_ to dE/dG of the block's atom b.
     void mean_gradient(int element, std::size_t b) {
         const std::size_t n = potential_.functions().count(element);
@@ -199,21 +216,21 @@ private:
         }
     }
 
-    RowView take_row(std::size_t i, NeighborRow& found) {
+    RowView take_row(std::size_t number, NeighborRow& found) {
         if (const NeighborView* list = neighbors_.list) {
-            check_vectors(*list, i);
-            return row_of(*list, i);
+            check_vectors(*list, number);
+            return row_of(*list, number);
         }
         if (neighbors_.search)
-            neighbors_.search->find(i, false, search_, found);
+            neighbors_.search->find(neighbors_.place(number), false, search_, found);
         else
-            neighbors_.rows->find(i, verlet_, found);
+            neighbors_.rows->find(number, verlet_, found);
         return {found.size, found.index.data(), found.vectors.data()};
     }
 
-    void add_forces(std::size_t i, const RowView& row, const double* gradient, Partial& sum) const {
+    void add_forces(std::size_t place, const RowView& row, const double* gradient, Partial& sum) const {
         double virial[9] = {};
-        scatter_forces(i, row, gradient, sum.forces.data());
+        scatter_forces(place, row, gradient, sum.forces.data());
         add_virial(row, gradient, virial);
         for (int a = 0; a < 9; ++a) sum.virial[a] += virial[a];
         if (!sum.virials.empty()) scatter_virials(row, gradient, sum.virials.data());
@@ -221,7 +238,7 @@ private:
 
     const Potential& potential_;  // the first member
     const Neighbors& neighbors_;
-    const int* species_;
+    const int* species_;  // at each place
     const Potential::Output out_;
     NeighborSearch::Scratch search_;
     VerletRows::Scratch verlet_;
@@ -302,7 +319,8 @@ std::vector<double> compute_step(const Members& members,
     std::vector<Partial> partial(max_threads());
     const auto run =
         members.front()->precision() == Precision::float32 ? compute_blocks<float> : compute_blocks<double>;
-    run(members, neighbors, species, n_atoms, out, energies, baseline, partial);
+    run(members, neighbors, at_places(neighbors, species, n_atoms).data(), n_atoms, out, energies, baseline,
+        partial);
     for (std::size_t m = 0; m < members.size(); ++m) {
         double* of_member = energies.data() + m * centers;
         to_eV(*members[m], centers, species, of_member);
@@ -317,8 +335,8 @@ std::vector<double> compute_step(const Members& members,
         if (out.energy) *out.energy += mean;
     }
     for (const Partial& sum : partial) {
-        add(sum.forces, out.forces);
-        add(sum.virials, out.virials);
+        add_at_atoms(sum.forces, 3, neighbors, out.forces);
+        add_at_atoms(sum.virials, 9, neighbors, out.virials);
         add(sum.bar_parts, out.energy_bar_parts);
         if (out.virial)
             for (int a = 0; a < 9; ++a) out.virial[a] += sum.virial[a];

@@ -30,17 +30,17 @@ using Shift = std::array<int, 3>;
 class Images {
 public:
     int number(const Shift& shift) {
-        if (last_ == known_.end() || last_->first != shift) {  // entries come in runs with the same shift
-            last_ = known_.try_emplace(shift, static_cast<int>(shifts.size())).first;
-            if (last_->second == static_cast<int>(shifts.size())) shifts.push_back(shift);
-        }
-        return last_->second;
+        if (!shifts.empty() && shifts[last_] == shift)
+            return last_;  // entries come in runs with the same shift
+        last_ = known_.try_emplace(shift, static_cast<int>(shifts.size())).first->second;
+        if (last_ == static_cast<int>(shifts.size())) shifts.push_back(shift);
+        return last_;
     }
     std::vector<Shift> shifts;
 
 private:
     std::map<Shift, int> known_;
-    std::map<Shift, int>::iterator last_ = known_.end();
+    int last_ = 0;
 };
 
 }  // namespace
@@ -74,19 +74,21 @@ VerletList::VerletList(double cutoff, double skin) : cutoff_(cutoff), skin_(skin
 
 NeighborView VerletList::update(const Atoms& atoms) {
     if (!valid(atoms)) build(atoms);
+    if (list_.first.empty()) sort_rows();
     refresh(atoms);
-    return {order_.size(), first_.data(), index_.data(), vectors_.data()};
+    return list_.view();
 }
 
 std::size_t VerletList::bytes() const {
     const auto of = [](const auto& values) { return values.capacity() * sizeof(values[0]); };
-    return of(order_) + of(first_) + of(index_) + of(image_) + of(vectors_) + of(positions_);
+    return of(order_.atoms) + of(order_.centers) + of(first_) + of(index_) + of(image_) + of(list_.first) +
+           of(list_.index) + of(list_.vectors) + of(positions_);
 }
 
 // With r = F (r0 + ...) + u_j - u_i, where F is the strain since the list was built and s its smallest
 // stretch, |r| < cutoff implies |r0| < (cutoff + 2 max|u|)/s, which must be within cutoff + skin.
 bool VerletList::valid(const Atoms& atoms) const {
-    if (builds_ == 0 || positions_.size() != 3 * atoms.size || order_.size() != atoms.centers() ||
+    if (builds_ == 0 || positions_.size() != 3 * atoms.size || order_.ghosts != atoms.ghosts ||
         periodic_ != atoms.periodic)
         return false;
     Matrix F = Matrix::Identity();
@@ -118,10 +120,12 @@ void VerletList::build(const Atoms& atoms) {
     positions_.clear();  // not valid if this throws
     const NeighborSearch search(atoms, cutoff_ + skin_);
     order_ = search.order();
+    list_ = {};
     std::vector<Part> parts;
     for (int p = 0; p < max_threads(); ++p) parts.emplace_back(this);
     Images all;
-    find_rows(search, first_, parts, [&](std::size_t entries) {
+    const auto row = [](std::size_t k) { return k; };
+    find_rows(search, row, first_, parts, [&](std::size_t entries) {
         for (Part& part : parts)
             for (const Shift& shift : part.images.shifts) part.number.push_back(all.number(shift));
         index_.resize(entries);
@@ -143,37 +147,57 @@ std::vector<std::array<double, 3>> VerletList::translations(const Atoms& atoms) 
     return of;
 }
 
+// Makes the rows of list_ in the order of the atoms.
+void VerletList::sort_rows() {
+    const std::size_t n = order_.count();
+    list_.first.assign(n + 1, 0);
+    for (std::size_t k = 0; k < n; ++k)
+        list_.first[order_.atom(order_.place(k)) + 1] = first_[k + 1] - first_[k];
+    for (std::size_t i = 0; i < n; ++i) list_.first[i + 1] += list_.first[i];
+    list_.index.resize(index_.size());
+    list_.vectors.resize(3 * index_.size());
+#pragma omp parallel for num_threads(max_threads()) schedule(static)
+    for (std::size_t k = 0; k < n; ++k) {
+        std::size_t to = list_.first[order_.atom(order_.place(k))];
+        for (std::size_t e = first_[k]; e < first_[k + 1]; ++e) list_.index[to++] = order_.atoms[index_[e]];
+    }
+}
+
 void VerletList::refresh(const Atoms& atoms) {
     const std::vector<std::array<double, 3>> translations = this->translations(atoms);
-    vectors_.resize(3 * index_.size());
 #pragma omp parallel for num_threads(max_threads()) schedule(static)
-    for (std::size_t i = 0; i < order_.size(); ++i) {
+    for (std::size_t k = 0; k < order_.count(); ++k) {
+        const std::size_t i = order_.atom(order_.place(k));
         const double* p = atoms.positions + 3 * i;
-        for (std::size_t k = first_[i]; k < first_[i + 1]; ++k) {
-            const double *q = atoms.positions + 3 * static_cast<std::size_t>(index_[k]),
-                         *t = translations[image_[k]].data();
-            for (int a = 0; a < 3; ++a) vectors_[3 * k + a] = (q[a] - p[a]) + t[a];
+        double* to = list_.vectors.data() + 3 * list_.first[i];
+        for (std::size_t e = first_[k]; e < first_[k + 1]; ++e, to += 3) {
+            const double *q = atoms.positions + 3 * order_.atom(index_[e]),
+                         *t = translations[image_[e]].data();
+            for (int a = 0; a < 3; ++a) to[a] = (q[a] - p[a]) + t[a];
         }
     }
 }
 
-VerletRows::VerletRows(VerletList& list, const Atoms& atoms) : list_(list), atoms_(atoms) {
+VerletRows::VerletRows(VerletList& list, const Atoms& atoms) : list_(list) {
     if (!list.valid(atoms)) list.build(atoms);
     translations_ = list.translations(atoms);
+    positions_.resize(atoms.size);
+#pragma omp parallel for num_threads(max_threads()) schedule(static)
+    for (std::size_t k = 0; k < atoms.size; ++k)
+        std::copy_n(atoms.positions + 3 * order().atom(k), 3, positions_[k].begin());
 }
 
-void VerletRows::find(std::size_t i, Scratch& scratch, NeighborRow& row) const {
-    const std::size_t first = list_.first_[i], n = list_.first_[i + 1] - first;
+void VerletRows::find(std::size_t number, Scratch& scratch, NeighborRow& row) const {
+    const std::size_t first = list_.first_[number], n = list_.first_[number + 1] - first;
     const int *index = list_.index_.data() + first, *image = list_.image_.data() + first;
     NearAtoms& near = scratch.near;
     near.reserve(n, 1);
     for (auto& x : scratch.candidates) x.resize(near.number.size());
     double* r[3];
     for (int a = 0; a < 3; ++a) r[a] = scratch.candidates[a].data();
-    const double* p = atoms_.positions + 3 * i;
+    const double* p = positions_[order().place(number)].data();
     for (std::size_t k = 0; k < n; ++k) {
-        const double *q = atoms_.positions + 3 * static_cast<std::size_t>(index[k]),
-                     *t = translations_[image[k]].data();
+        const double *q = positions_[index[k]].data(), *t = translations_[image[k]].data();
         for (int a = 0; a < 3; ++a) r[a][k] = (q[a] - p[a]) + t[a];
     }
     const AtomRange all{0, static_cast<std::int32_t>(n), {}};
@@ -183,7 +207,9 @@ void VerletRows::find(std::size_t i, Scratch& scratch, NeighborRow& row) const {
     const auto take = [&](std::size_t h, std::size_t at) { row.index[at] = index[near.number[h]]; };
     if (near.collect(found, row, take) == 0) return;
     for (std::size_t h = 0; h < found; ++h)
-        if (near.distance(h) < overlap) throw OverlapError(i, index[near.number[h]], near.distance(h));
+        if (near.distance(h) < overlap)
+            throw OverlapError(order().atom(order().place(number)), order().atom(index[near.number[h]]),
+                               near.distance(h));
 }
 
 }  // namespace sitewise

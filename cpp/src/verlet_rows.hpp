@@ -22,15 +22,14 @@ public:
     /// Rebuilds the list if need be; throws Error as VerletList::update does.
     VerletRows(VerletList& list, const Atoms& atoms);
 
-    /// See NeighborSearch::order.
-    const std::vector<int>& order() const { return list_.order_; }
-    /// Replaces the content of `row` by the neighbours of atom i within the list's cutoff, see
+    const CellOrder& order() const { return list_.order_; }
+    /// Replaces the content of `row` by the neighbours of the atom of a number within the list's cutoff, see
     /// NeighborSearch::find. Throws Error for atoms at distance zero.
-    void find(std::size_t i, Scratch& scratch, NeighborRow& row) const;
+    void find(std::size_t number, Scratch& scratch, NeighborRow& row) const;
 
 private:
     const VerletList& list_;
-    Atoms atoms_;
+    std::vector<std::array<double, 3>> positions_;     // at each place
     std::vector<std::array<double, 3>> translations_;  // of the list's images
 };
 

@@ -17,8 +17,8 @@ public:
 class OverlapError : public Error {
 public:
     OverlapError(std::size_t first, std::size_t second, double distance);
-    std::size_t first, second;
-    double distance;  ///< Angstrom
+    std::size_t first, second;  ///< in ascending order
+    double distance;            ///< Angstrom
 };
 
 }  // namespace sitewise

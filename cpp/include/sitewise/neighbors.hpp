@@ -43,6 +43,20 @@ NeighborList build_neighbors(const Atoms& atoms, double cutoff);
 /// The same on a device. Throws Error also if there is no such device.
 NeighborList build_neighbors(const Atoms& atoms, double cutoff, Device device);
 
+/// The atoms of a structure in the order of its bins, in which neighbours are close in memory. An atom has a
+/// place in this order; the atoms that are no ghosts have a number each, which counts them in it.
+struct CellOrder {
+    std::vector<int> atoms;  ///< at each place
+    std::size_t ghosts = 0;
+    std::vector<int> centers;  ///< the place of each number, if there are ghosts
+
+    std::size_t count() const { return atoms.size() - ghosts; }  ///< of the numbers
+    std::size_t place(std::size_t number) const {
+        return ghosts > 0 ? static_cast<std::size_t>(centers[number]) : number;
+    }
+    std::size_t atom(std::size_t place) const { return static_cast<std::size_t>(atoms[place]); }
+};
+
 /// A neighbour list for atoms that move little from call to call, as in molecular dynamics (L. Verlet, Phys.
 /// Rev. 159, 98 (1967)). It reaches `skin` beyond the cutoff. It is rebuilt only if a pair that it lacks may
 /// have come within the cutoff. Movement with a homogeneous strain of the cell counts as strain, not as
@@ -68,15 +82,16 @@ private:
     struct Part;
     bool valid(const Atoms& atoms) const;
     void build(const Atoms& atoms);
+    void sort_rows();
     void refresh(const Atoms& atoms);
     std::vector<std::array<double, 3>> translations(const Atoms& atoms) const;  // of shifts_, Angstrom
 
     double cutoff_, skin_;
     std::size_t builds_ = 0;
-    std::vector<int> order_;                  // of the centres, in which neighbours are close in memory
-    std::vector<std::size_t> first_;          // as in NeighborList
-    std::vector<int> index_, image_;          // of each entry, the neighbour and its place in shifts_
-    std::vector<double> vectors_;             // only if update() was called
+    CellOrder order_;                         // when the list was built
+    std::vector<std::size_t> first_;          // of the rows in this order
+    std::vector<int> index_, image_;          // of each entry, the place of the neighbour and that in shifts_
+    NeighborList list_;                       // in the order of the atoms, only if update() was called
     std::vector<std::array<int, 3>> shifts_;  // that occur
     std::vector<double> positions_;           // when the list was built
     std::array<std::array<double, 3>, 3> cell_{};
