@@ -25,7 +25,7 @@ import common  # noqa: F401  # sets one thread, which works before numpy is impo
 import numpy as np
 from ase import Atoms
 
-from bars import QUIET, SETS, System, written
+from bars import QUIET, SETS, written
 from sitewise import Dataset, Potential
 from sitewise.config import Config
 from sitewise.io.extxyz import write_structures
@@ -38,6 +38,7 @@ from sitewise.mapping.judgement import COST_EXPONENT
 from sitewise.mapping.suggestions import suggestions
 from sitewise.structures import Structure
 from sitewise.training.run import train
+from systems import System
 
 SYSTEMS = {
     "choice": ("si-slab", "si-cluster", "cu-vacancy", "cu-au"),
@@ -85,7 +86,7 @@ class Bench:
         """The first of what is made, and the RMS error bar of targets that is reached with each."""
         embedding = Embedding.of(self.data, functions_of(None, None, self.data))
         targets, candidates = embedding.embed(self.targets).placed, embedding.embed(made)
-        process = EnergyProcess(Measurements.of(embedding), [embedding.placed, targets], lambda *_: None)
+        process = EnergyProcess(Measurements.of(embedding), [embedding.placed, targets])
         costs = np.array([len(s.atoms) for s in made], dtype=float) ** COST_EXPONENT
         order = ranked_by_bars(process, candidates, targets, costs, ACCURACY, lambda *_: None, at_most)[2][:at_most]
         bars = [float(np.sqrt(np.mean(pick.reached**2))) for pick in order]

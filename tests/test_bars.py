@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from scipy.optimize import check_grad
+from scipy.spatial.distance import cdist
 
 from sitewise import Dataset, Error, SymmetryFunctions
 from sitewise.features.source import FeatureSource
@@ -15,7 +16,14 @@ from sitewise.io.extxyz import write_structures
 from sitewise.mapping import energy_process
 from sitewise.mapping.bars import bars_of_atoms, error_bars
 from sitewise.mapping.diagnosis import diagnose
-from sitewise.mapping.energy_process import BayesianRegression, EnergyProcess, Measurements, Parts
+from sitewise.mapping.energy_process import (
+    ELEMENT,
+    EnergyProcess,
+    Measurements,
+    Parts,
+    Posterior,
+    Scales,
+)
 from sitewise.mapping.gaussian import farthest_points
 from sitewise.mapping.gspace import Embedding, Placed
 from sitewise.mapping.verdict import verdict
@@ -27,6 +35,7 @@ from sitewise.units import energy
 
 QUIET = Reporter(quiet=True)
 FUNCTIONS = SymmetryFunctions.preset("simple-nn", ["Si"])
+LENGTHS = (2.4, 9.6, 0.6)
 
 
 def crystal(a=LATTICE):
@@ -44,7 +53,7 @@ def slabs(n, layers=4, seed=0):
 def process_of(data, targets):
     embedding = Embedding.of(Dataset(data), FUNCTIONS)
     wanted = embedding.embed(Dataset(targets)).placed
-    return EnergyProcess(Measurements.of(embedding), [embedding.placed, wanted], lambda: None), wanted
+    return EnergyProcess(Measurements.of(embedding), [embedding.placed, wanted]), wanted
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +120,8 @@ def test_noise_of_labels_is_found_and_widens_the_bars(process):
         Structure(s.atoms, s.energy + len(s.atoms) * rng.normal(0, 0.05), s.forces, None, "", s.source) for s in data
     ]
     found, _ = process_of(noisy, [crystal(), *slabs(1, seed=1)])
-    for model in found.models:
-        misfit = np.hypot(model.scales.energy_noise, model.scales.rough / np.sqrt(16))
-        assert misfit == pytest.approx(0.05, rel=0.6)
+    misfit = np.hypot(found.scales.energy_noise, found.scales.parts[-1] / np.sqrt(16))
+    assert misfit == pytest.approx(0.05, rel=0.6)
     assert found.deviations(placed)[1] > 3 * clean.deviations(placed)[1]
 
 
@@ -121,7 +129,7 @@ def test_forces_are_slopes_of_the_energy():
     """Rows of slopes are the differences of rows of energies of displaced atoms."""
     (structure,) = slabs(1)
     embedding = Embedding.of(Dataset([structure, crystal()]), FUNCTIONS)
-    parts = Parts([farthest_points(own, 300) for own in embedding.placed.points], 0.5)
+    parts = Parts([farthest_points(own, 300) for own in embedding.placed.points], LENGTHS)
     measured = Measurements.of(embedding)
     rows = parts.of_measurements(measured.placed, measured.slopes)
     n = len(structure.atoms)
@@ -130,9 +138,12 @@ def test_forces_are_slopes_of_the_energy():
     ends = [structure.atoms.copy() for _ in range(2)]
     for atoms, sign in zip(ends, (1, -1), strict=True):
         atoms.positions += sign * 1e-4 * vector
-    moved = [parts.of_energies(embedding.embed(Dataset([labelled(atoms, "")])).placed).smooth[0] for atoms in ends]
+    moved = [parts.of_energies(embedding.embed(Dataset([labelled(atoms, "")])).placed).parts for atoms in ends]
     place = np.flatnonzero(measured.structure == [s.atoms is structure.atoms for s in _sorted(embedding)].index(True))
-    np.testing.assert_allclose(rows.smooth[place[1 + 3]], n * (moved[0] - moved[1]) / 2e-4, atol=1e-5)
+    for k in range(2):
+        expected = n * (moved[0][k] - moved[1][k])[0] / 2e-4
+        np.testing.assert_allclose(rows.parts[k][place[1 + 3]], expected, atol=1e-5 * abs(expected).max())
+    assert not rows.parts[-1][place[1:]].any()
     assert measured.values[place[1 + 3]] == pytest.approx(-(structure.forces * vector).sum())
 
 
@@ -145,9 +156,9 @@ def test_likelihood_and_its_gradient(process):
     from scipy.stats import multivariate_normal
 
     rng = np.random.default_rng(0)
-    roots = [rng.normal(size=(6, 6)) for _ in range(2)]
-    products, noises = [root @ root.T for root in roots], [np.array([1.0] * 3 + [0] * 3), np.array([0.0] * 3 + [1] * 3)]
-    values, logs = rng.normal(size=6), np.log([0.7, 0.1, 0.02, 0.2])
+    roots = [rng.normal(size=(6, 6)) for _ in range(3)]
+    products, noises = [root @ root.T for root in roots], np.repeat(np.eye(2), 3, axis=1)
+    values, logs = rng.normal(size=6), np.log([0.7, 0.3, 0.1, 0.02, 0.2])
     fixed = np.ones((6, 6))
 
     def loss(x):
@@ -157,43 +168,50 @@ def test_likelihood_and_its_gradient(process):
     squares = np.exp(2 * logs)
     terms = zip(squares, [*products, *map(np.diag, noises)], strict=True)
     covariance = fixed + sum(square * term for square, term in terms)
-    away = (logs - energy_process.LIKELY) / energy_process.UNCERTAIN
     density = multivariate_normal.logpdf(values, cov=covariance)
-    assert loss(logs)[0] == pytest.approx(-density - 3 * np.log(2 * np.pi) + 0.5 * away @ away)
+    assert loss(logs)[0] == pytest.approx(-density - 3 * np.log(2 * np.pi))
 
 
 def test_posterior_is_that_of_a_dense_covariance():
     rng = np.random.default_rng(1)
     columns, wanted, noise = rng.normal(size=(9, 20)), rng.normal(size=(4, 20)), rng.uniform(0.1, 1, 9)
-    values, shared = rng.normal(size=9), wanted @ columns.T
-    weights = np.linalg.solve(columns @ columns.T + np.diag(noise), np.column_stack([values, shared.T]))
-    found = BayesianRegression(columns, noise, values)
-    np.testing.assert_allclose(found.means(wanted), shared @ weights[:, 0])
-    np.testing.assert_allclose(found.variances(wanted), np.diag(wanted @ wanted.T - shared @ weights[:, 1:]))
+    shared = wanted @ columns.T
+    known = shared @ np.linalg.solve(columns @ columns.T + np.diag(noise), shared.T)
+    np.testing.assert_allclose(Posterior(columns, noise).variances(wanted), np.diag(wanted @ wanted.T - known))
 
 
-def test_left_out_errors_are_those_of_data_without_the_structure(process):
-    model = process[0].models[1]
-    measured, rows, scales = model._measured, model._rows, model._assumed
-    errors = model.left_out()
+def test_prior_is_that_of_the_kernels():
+    """Representatives are described exactly: covariances are the sums of kernels, relative to the first of them."""
+    points = [np.random.default_rng(e).normal(0, 0.3, (4, 3)) for e in range(2)]
+    placed = Placed([*points], [np.arange(4), np.arange(4, 8)], np.array([0, 1, 0, 1, 1, 0, 0, 2]), 3)
+    scales = Scales(np.array([3.0, 20.0, 0.1]), 0.0, 0.0)
+    rows = Parts(points, LENGTHS).of_energies(placed)
+    weights = np.zeros((3, 8))
+    weights[placed.structure, np.arange(8)] = 1
+    weights /= weights.sum(axis=1, keepdims=True)
+    covariance = np.zeros((8, 8))
+    for e, own in enumerate(points):
+        block = ELEMENT**2 * np.ones((4, 4))
+        for k, (scale, length) in enumerate(zip(scales.parts, LENGTHS, strict=True)):
+            kernel = scale**2 * np.exp(-cdist(own, own, "sqeuclidean") / (2 * length**2))
+            block += kernel - kernel[:1] - kernel[:, :1] + kernel[0, 0] if k < 2 else kernel
+        covariance[4 * e : 4 * e + 4, 4 * e : 4 * e + 4] = block
     columns = rows.columns(scales)
-    noise = measured.noise(scales) + rows.own_variance(scales)
-    for s in (0, 3):
-        rest, k = measured.structure != s, np.flatnonzero(measured.structure == s)[0]
-        inner = columns[rest] @ columns[rest].T + np.diag(noise[rest])
-        shared = columns[k] @ columns[rest].T
-        mean = shared @ np.linalg.solve(inner, measured.values[rest])
-        variance = columns[k] @ columns[k] - shared @ np.linalg.solve(inner, shared) + noise[k]
-        assert errors[s] == pytest.approx((measured.values[k] - mean) / np.sqrt(variance), rel=1e-3)
+    np.testing.assert_allclose(columns @ columns.T, weights @ covariance @ weights.T, rtol=1e-6)
+    np.testing.assert_allclose(rows.own, 0, atol=1e-9)
 
 
-def test_deviations_mix_those_of_all_lengths(process):
-    found, placed = process
-    judged = [model.judge(placed, model.posterior())[0] for model in found.models]
-    means, variances = np.array(judged).transpose(1, 0, 2)
-    assert len(means) == 3
-    expected = np.sqrt(0.25 * variances.mean(axis=0) + means.var(axis=0))
-    np.testing.assert_allclose(found.deviations(placed), found.calibration * expected)
+def test_elements_that_always_come_together_split_within_their_prior():
+    """Their energies are open by about ELEMENT, whatever the scales of the parts are."""
+    rng = np.random.default_rng(0)
+    frames = []
+    for _ in range(6):
+        atoms = bulk("NaCl", "rocksalt", a=5.6) * 2
+        atoms.positions += rng.normal(0, 0.05, atoms.positions.shape)
+        frames.append(Structure(atoms, -3.0 * len(atoms), None, None, "", ""))
+    embedding = Embedding.of(Dataset(frames), SymmetryFunctions.preset("simple-nn", ["Cl", "Na"]))
+    found = EnergyProcess(Measurements.of(embedding), [embedding.placed]).deviations(embedding.placed.single())
+    np.testing.assert_allclose(found, ELEMENT / np.sqrt(2), rtol=0.2)
 
 
 def test_blocks_change_nothing(process, monkeypatch):

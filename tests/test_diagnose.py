@@ -19,6 +19,7 @@ from sitewise.mapping.invariants import invariant_energy, is_invariant
 from sitewise.mapping.judgement import OpenPart, target_without_bar
 from sitewise.mapping.verdict import verdict
 from sitewise.progress import Reporter
+from test_bars import slabs
 
 pytestmark = pytest.mark.slow
 
@@ -166,16 +167,15 @@ def test_the_worst_invariant_point_may_be_too_low(tmp_path):
 
 
 def test_an_ad_hoc_mapping_is_told(tmp_path):
-    """It is reported if totals are right and crystals wrong, not if both are wrong."""
+    """It is reported if totals of slabs are right and a crystal wrong, not if both are wrong."""
     potential = Potential(silicon_potential())
     potential.save(tmp_path / "potential")
     perfect = cell(5.43)
     perfect.info["REF_energy"] = 8 * (potential.evaluate(perfect).energies[0] - 0.3)
     write(tmp_path / "perfect.xyz", perfect)
     for error, told in ((0.001, True), (0.2, False)):
-        frames = silicon_frames(6)
+        frames = [s.atoms for s in slabs(6, layers=8)]
         for atoms in frames:
-            atoms.calc = None
             atoms.info["REF_energy"] = potential.evaluate(atoms).energy + error * len(atoms)
         write(tmp_path / "data.xyz", frames)
         run = sitewise(

@@ -14,9 +14,9 @@ from ase.io import read
 from sitewise import Dataset, Error, SymmetryFunctions
 from sitewise.growing.choice import Known
 from sitewise.io.extxyz import write_structures
-from sitewise.mapping.acquisition import _Mixture, openness_of_rms, ranked_by_bars
+from sitewise.mapping.acquisition import _Belief, openness_of_rms, ranked_by_bars
 from sitewise.mapping.diagnosis import diagnose
-from sitewise.mapping.energy_process import EnergyProcess, Measurements
+from sitewise.mapping.energy_process import EnergyProcess, Measurements, slopes_of
 from sitewise.mapping.gaussian import cheapest
 from sitewise.mapping.gspace import Embedding
 from sitewise.mapping.lattices import nearest_distance, periodic_part, symmetry, without_periods
@@ -150,31 +150,32 @@ def test_close_atoms_are_implausible():
 def process_of(data, targets, more=()):
     embedding = Embedding.of(Dataset(data), FUNCTIONS)
     wanted, others = embedding.embed(Dataset(targets)).placed, embedding.embed(Dataset(more))
-    return EnergyProcess(Measurements.of(embedding), [embedding.placed, wanted], lambda: None), wanted, others
+    return EnergyProcess(Measurements.of(embedding), [embedding.placed, wanted]), wanted, others
 
 
-def test_expected_bars_are_those_of_the_enlarged_data():
-    """With the scales and representatives of the data, and energies that are as expected, they agree."""
+def test_reached_bars_are_those_of_a_dense_covariance():
+    """Bars with a candidate's energy and forces, and what is learned of it, follow from the prior's covariance."""
     data, targets = slabs(6), [crystal(), crystal(5.3)]
     process, wanted, more = process_of(data, targets, [crystal(5.5), *slabs(1, layers=6, seed=3)])
-    mixture = _Mixture(process, wanted)
-    np.testing.assert_allclose(mixture.bars(), process.deviations(wanted), rtol=1e-9)
-    one = more.placed.of(np.array([0]))
-    measured = [belief.sees(one) for belief in mixture.beliefs]
-    expected = mixture.reached(measured)
-    np.testing.assert_allclose(mixture.reached_by_energies(measured)[0], expected, rtol=1e-9)
-    drops = []
-    for model, belief in zip(process.models, mixture.beliefs, strict=True):
-        columns, noise = model.measurable(one, [])
-        rows, own = model.energies(wanted)
-        before = belief._posterior
-        cov = before.roots(rows) @ before.roots(columns).T
-        drops.append((before.variances(rows) + own) - cov[:, 0] ** 2 / (before.variances(columns) + noise))
-    mixture.learn(measured, [belief.sees(one) for belief in mixture.beliefs])
-    np.testing.assert_allclose(mixture.bars(), expected, rtol=1e-6)
-    variances = [seen.variances() for seen in mixture.targets]
-    np.testing.assert_allclose(variances, drops, rtol=1e-6)
-    assert (mixture.bars() < process.deviations(wanted)).all()
+    belief = _Belief(process, wanted)
+    np.testing.assert_allclose(belief.bars(), process.deviations(wanted), rtol=1e-9)
+    one = more.placed.of(np.array([1]))
+    energy = belief.sees(one)
+    np.testing.assert_allclose(belief.reached_by_energies(energy)[0], belief.reached(energy), rtol=1e-9)
+    slopes = [slopes_of(more, 1, 6)]
+    measured, other = belief.sees(one, slopes), belief.sees(more.placed)
+    reached = belief.reached(measured)
+    rows, own = process.energies(wanted)
+    columns, noise = process.measurable(one, slopes)
+    known, known_noise = process._noisy(process._rows, len(data))
+    both, all_noise = np.vstack([known, columns]), np.concatenate([known_noise, noise])
+    shared = rows @ both.T
+    left = rows @ rows.T - shared @ np.linalg.solve(both @ both.T + np.diag(all_noise), shared.T)
+    np.testing.assert_allclose(reached, np.sqrt(np.diag(left) + own), rtol=1e-5)
+    belief.learn(measured, other)
+    np.testing.assert_allclose(belief.bars(), reached, rtol=1e-6)
+    np.testing.assert_allclose(other.roots, belief.sees(more.placed).roots, atol=1e-9)
+    assert (reached < process.deviations(wanted)).all()
 
 
 def test_order_by_bars_accounts_for_those_before_and_for_costs():
@@ -188,6 +189,7 @@ def test_order_by_bars_accounts_for_those_before_and_for_costs():
     assert order[0].reached[0] < 0.05 * before[0]
     reached = [pick.reached[0] for pick in order]
     assert max(reached[1:]) <= 1.05 * reached[0]
+    assert reached[1] == pytest.approx(reached[0] / np.sqrt(2), rel=0.02)  # the noise of two equal measurements
     assert sorted(pick.candidate for pick in order) == [0, 1, 2, 3]
 
 
@@ -215,7 +217,7 @@ def test_rms_of_bars_levels_off_below_the_accuracy():
 def test_a_growth_labels_what_it_visits():
     """The target, a perfect crystal, is known to a few meV from warm ones. Its copy would tell of it alone."""
     warm = [labelled(moved(bulk("Si", a=LATTICE, cubic=True), 0.1, k), "warm") for k in range(3)]
-    known = Known.of(Dataset(warm), Dataset([crystal()]), FUNCTIONS, QUIET)
+    known = Known.of(Dataset(warm), Dataset([crystal()]), FUNCTIONS)
     assert known.bars()[0] < 0.01
     assert known.best(Dataset([crystal(), *slabs(1, layers=4)]), 1, 1e-4, QUIET) == [1]
 
@@ -227,8 +229,8 @@ def test_forces_of_candidates_count_where_data_have_forces():
         process, wanted, more = process_of(data, [crystal()], slabs(1, layers=6, seed=3))
         _, _, (pick,) = ranked_by_bars(process, more, wanted, np.ones(1), 0.01, lambda: None)
         assert process.with_forces is (data[0].forces is not None)
-        mixture = _Mixture(process, wanted)
-        energy_alone = mixture.reached([belief.sees(more.placed) for belief in mixture.beliefs])
+        belief = _Belief(process, wanted)
+        energy_alone = belief.reached(belief.sees(more.placed))
         reached.append(bool(np.isclose(pick.reached[0], energy_alone[0], rtol=1e-9)))
     assert reached == [False, True]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..io.dataset import Dataset
 from ..mapping.acquisition import openness_of_rms, ranked_by_bars
-from ..mapping.energy_process import LENGTHS, EnergyProcess, Measurements
+from ..mapping.energy_process import EnergyProcess, Measurements
 from ..mapping.gspace import Embedding
 from ..mapping.judgement import COST_EXPONENT
 from ..progress import Reporter
@@ -28,13 +28,11 @@ class Known(NamedTuple):
     targets: Embedding
 
     @classmethod
-    def of(cls, data: Dataset, targets: Dataset, functions: SymmetryFunctions, reporter: Reporter) -> Known:
+    def of(cls, data: Dataset, targets: Dataset, functions: SymmetryFunctions) -> Known:
         """Fit the process of the labels; raise Error for a target with an element that no label has."""
         embedding = Embedding.of(data, functions)
         aims = embedding.embed(targets)
-        with reporter.task("error bars", len(LENGTHS)) as advance:
-            process = EnergyProcess(Measurements.of(embedding), [embedding.placed, aims.placed], advance)
-        return cls(embedding, process, aims)
+        return cls(embedding, EnergyProcess(Measurements.of(embedding), [embedding.placed, aims.placed]), aims)
 
     def bars(self) -> Floats:
         """Return the error bar that the labels leave to the energy of each target [t], eV/atom."""

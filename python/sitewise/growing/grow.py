@@ -400,7 +400,7 @@ class _Round:
     def known(self) -> Known:
         """What the labels determine."""
         growth = self.growth
-        return Known.of(self.data, growth.targets, self.model.functions, growth.reporter)
+        return Known.of(self.data, growth.targets, self.model.functions)
 
     @cached_property
     def bars(self) -> Floats:

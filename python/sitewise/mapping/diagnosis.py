@@ -30,7 +30,6 @@ from .determinability import (
     sum_processes,
 )
 from .diagnostic import Diagnostic
-from .energy_process import LENGTHS as SMOOTH_LENGTHS
 from .energy_process import EnergyProcess, Measurements
 from .gauges import Gauges, gauges
 from .gspace import Embedding, Integers, Placed
@@ -191,7 +190,7 @@ def diagnose(
         processes = sum_processes(training, chosen, advance)
         determinability = atom_determinability(placed, processes, advance)
     aims = [wanted] if wanted else [extra for extra in (added, made) if extra is not None]
-    fitted = _energy_process(embedding, aims, reporter) if aims else None
+    fitted = _energy_process(embedding, aims) if aims else None
     judge = Judge(embedding, atoms, processes[MAIN_LENGTH], fitted, wanted, accuracy, reporter)
     judgement, suggested = judge.judgement(added, made, lambda n: files_of(suggest, n) if suggest else [])
     energies: Floats | None = None
@@ -212,7 +211,7 @@ def diagnose(
         found_crystals = find_crystals(sets)
         crystals = [s for s in found_crystals if s.energy is not None and model.knows(s)]
         rest = [s.source for s in found_crystals if s.energy is None or not model.knows(s)]
-        process = fitted or _energy_process(embedding, [], reporter)
+        process = fitted or _energy_process(embedding, [])
         points = invariant_points(embedding, crystals, model, rmse, process, accuracy)
         errors = target_errors(wanted, model, rmse, process, accuracy) if wanted else []
         split = compare(atoms, found.names, energies - of_elements(placed, energies))
@@ -247,13 +246,11 @@ def diagnose(
     )
 
 
-def _energy_process(data: Embedding, others: Sequence[Embedding], reporter: Reporter) -> EnergyProcess | None:
+def _energy_process(data: Embedding, others: Sequence[Embedding]) -> EnergyProcess | None:
     """Return the atomic energies as far as the data determine them; None without energies."""
     if not data.data.count("energy"):
         return None
-    measured = Measurements.of(data)
-    with reporter.task("error bars", len(SMOOTH_LENGTHS)) as advance:
-        return EnergyProcess(measured, [data.placed, *(each.placed for each in others)], advance)
+    return EnergyProcess(Measurements.of(data), [data.placed, *(each.placed for each in others)])
 
 
 def functions_of(

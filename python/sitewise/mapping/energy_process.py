@@ -5,40 +5,46 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from ..progress import Advance
 from ..structures import Floats, Structure, core_arrays
 from .counts import compositions
 from .gaussian import Span, farthest_points
 from .gspace import Embedding, Integers, Placed
 
 # Chosen on made-up systems by the errors of networks, see "Error bars" in docs/development/tried.md.
-LENGTHS = (0.6, 1.2, 2.4)  # of the smooth part, distances in G space
-MIDDLE = LENGTHS[1]
-WITHIN = 0.5  # factor of the standard deviation of each length, beside the deviation between lengths
-ROUGHER = 4.0  # length of the smooth part in units of that of the rough part
 REPRESENTATIVES = 300  # atoms of an element at most, for each part
 ELEMENT = 1.0  # eV, standard deviation of an element's energy about the least squares fit
-LIKELY = np.log([1.0, 0.03, 0.001, 0.05])  # medians of `Scales` before any data
-UNCERTAIN = np.array([0.5, 1.5, 1.5, 1.5])  # standard deviations of their logarithms
-BOUNDS = np.log([(1e-3, 100.0), (1e-5, 10.0), (1e-5, 1.0), (1e-4, 10.0)])
+LIKELY = (0.001, 0.05)  # medians of the noise of energies and slopes before any data, see `Scales`
+UNCERTAIN = 1.5  # standard deviation of the logarithms of all scales
+BOUNDS = ((1e-5, 300.0), (1e-5, 1.0), (1e-4, 10.0))  # of a part, and of the noise of energies and slopes
 ENERGY_NOISE, SLOPE_NOISE = 0.001, 0.1  # eV/atom, eV/Angstrom: networks follow no data more closely
 STRUCTURES, FITTED = 800, 60  # at most: those that are measured, and of these the ones that scales are fitted to
 SLOPES, DIRECTIONS = 1_000, 12  # of all structures, and of one, at most
 ATOMS, BLOCK = 4_000, 2_000  # most atoms whose energies are taken as known; structures in memory at once
-EVALUATIONS = 60  # of the likelihood at a length, at most
+EVALUATIONS = 80  # of the likelihood, at most
 MORE = 10.0  # times as many data, of the same kinds
 
 
+class Part(NamedTuple):
+    """Length of a part of the atomic energies, a distance in G space, and median of its standard deviation, eV."""
+
+    length: float
+    likely: float
+
+
+PARTS = (Part(2.4, 8.0), Part(9.6, 32.0), Part(0.6, 0.03))  # the smooth ones, then the rough one
+
+
 class Scales(NamedTuple):
-    """What the likelihood chooses at a length.
+    """What the likelihood chooses.
 
     Attributes
     ----------
-    smooth, rough
+    parts
         Standard deviation of each part of an atomic energy, eV.
     energy_noise
         Standard deviation of what atomic energies do not explain of a total energy, eV/atom.
@@ -46,15 +52,14 @@ class Scales(NamedTuple):
         The same of the derivative of a total energy along a unit vector, eV/Angstrom.
     """
 
-    smooth: float
-    rough: float
+    parts: Floats
     energy_noise: float
     slope_noise: float
 
     def of_networks(self) -> Scales:
         """Return the scales with the noise that a network leaves at least."""
-        noise = np.hypot(self[2:], (ENERGY_NOISE, SLOPE_NOISE)).tolist()
-        return Scales(self.smooth, self.rough, *noise)
+        noise = np.hypot(self[1:], (ENERGY_NOISE, SLOPE_NOISE)).tolist()
+        return Scales(self.parts, *noise)
 
 
 class Rows(NamedTuple):
@@ -62,30 +67,30 @@ class Rows(NamedTuple):
 
     Attributes
     ----------
-    smooth, rough
+    parts
         Means or sums of the coordinates of each part [k, size].
     own
-        Variances of what the coordinates leave of each part [k, 2], in units of the part's.
+        Variances of what the coordinates leave of each part [k, parts], in units of the part's.
     composition
         Fraction of each element [k, e].
     """
 
-    smooth: Floats
-    rough: Floats
+    parts: list[Floats]
     own: Floats
     composition: Floats
 
     def of(self, chosen: Integers) -> Rows:
         """Return some of the rows."""
-        return Rows(*(part[chosen] for part in self))
+        return Rows([part[chosen] for part in self.parts], self.own[chosen], self.composition[chosen])
 
     def columns(self, scales: Scales) -> Floats:
         """Return the rows in eV: their prior covariance is the product of these with their transpose."""
-        return np.hstack([scales.smooth * self.smooth, scales.rough * self.rough, ELEMENT * self.composition])
+        scaled = [scale * part for scale, part in zip(scales.parts, self.parts, strict=True)]
+        return np.hstack([*scaled, ELEMENT * self.composition])
 
     def own_variance(self, scales: Scales) -> Floats:
         """Return the variance that the columns leave of each row [k], eV^2."""
-        return np.asarray(self.own @ np.square(scales[:2]))
+        return np.asarray(self.own @ np.square(scales.parts))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,44 +112,53 @@ class Slopes:
 
 
 class Parts:
-    """Coordinates of both parts of the atomic energies.
+    """Coordinates of the parts of the atomic energies.
 
-    An atomic energy is the sum of a smooth part, of a rough part with a shorter length, and of the element's energy.
-    The rough part is what the smooth part and the symmetry functions miss: it is the same in equal environments, and
-    averages out in disorder. Forces inform about the smooth part alone; those of the rough part are in their noise.
+    An atomic energy is the sum of the element's energy, smooth parts and a rough part. The smooth part of the longest
+    length has the slopes that continue outside of the data. The smooth parts are 0 at the first representative,
+    which is in the middle of the others, so that only the element's energy shifts all atoms alike. The rough part is
+    what these and the symmetry functions miss: it is the same in equal environments, and averages out in disorder.
+    Forces inform about the smooth parts alone; those of the rough part are in their noise.
 
     Parameters
     ----------
     representatives
         Coordinates in G space of some atoms for each element, see `farthest_points`.
-    length
-        Length scale of the smooth part, a distance in G space.
+    lengths
+        Of each part; the last is the rough one.
     """
 
-    def __init__(self, representatives: Sequence[Floats], length: float) -> None:
-        self._smooth, self._rough = Span(representatives, length), Span(representatives, length / ROUGHER)
+    def __init__(self, representatives: Sequence[Floats], lengths: Sequence[float]) -> None:
+        self._spans = [Span(representatives, length) for length in lengths]
+        middle = Placed.apart([own[:1] for own in representatives])
+        self._middle, self._elements = [span.means(middle)[0] for span in self._spans[:-1]], middle.elements
 
     def of_energies(self, placed: Placed) -> Rows:
         """Return the rows of the energy per atom of each structure."""
-        (smooth, own), (rough, rest) = self._smooth.means(placed), self._rough.means(placed)
-        return Rows(smooth, rough, np.stack([own, rest], axis=1), _fractions(placed))
+        means, own = zip(*(span.means(placed) for span in self._spans), strict=True)
+        fractions = _fractions(placed)
+        for part, middle in zip(means, self._middle, strict=False):
+            part -= fractions[:, self._elements] @ middle
+        return Rows(list(means), np.stack(own, axis=1), fractions)
 
     def of_measurements(self, placed: Placed, slopes: Sequence[Slopes]) -> Rows:
         """Return the rows of the energy per atom of each structure, then those of slopes."""
         energies = self.of_energies(placed)
-        smooth = np.concatenate([energies.smooth, self._of_slopes(slopes)])
-        lacking = (0, len(smooth) - len(energies.smooth))
-        return Rows(smooth, *(np.pad(part, (lacking, (0, 0))) for part in energies[1:]))
+        number = sum(len(each.values) for each in slopes)
+        changes = [*(_changes(span, slopes) for span in self._spans[:-1]), np.zeros((number, self._spans[-1].size))]
+        parts = [np.concatenate(both) for both in zip(energies.parts, changes, strict=True)]
+        return Rows(parts, *(np.pad(part, ((0, number), (0, 0))) for part in energies[1:]))
 
-    def _of_slopes(self, slopes: Sequence[Slopes]) -> Floats:
-        first = np.concatenate([[0], np.cumsum([len(each.values) for each in slopes])]).astype(int)
-        rows = np.zeros((first[-1], self._smooth.size))
-        for element in sorted({element for each in slopes for element in each.changes}):
-            mine = [k for k, each in enumerate(slopes) if element in each.changes]
-            points, changes = ([getattr(slopes[k], name)[element] for k in mine] for name in ("points", "changes"))
-            places = np.concatenate([np.arange(first[k], first[k + 1]) for k in mine])
-            rows[places] += self._smooth.changes(element, points, changes)
-        return rows
+
+def _changes(span: Span, slopes: Sequence[Slopes]) -> Floats:
+    first = np.concatenate([[0], np.cumsum([len(each.values) for each in slopes])]).astype(int)
+    rows = np.zeros((first[-1], span.size))
+    for element in sorted({element for each in slopes for element in each.changes}):
+        mine = [k for k, each in enumerate(slopes) if element in each.changes]
+        points, changes = ([getattr(slopes[k], name)[element] for k in mine] for name in ("points", "changes"))
+        places = np.concatenate([np.arange(first[k], first[k + 1]) for k in mine])
+        rows[places] += span.changes(element, points, changes)
+    return rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,25 +200,14 @@ class Measurements:
         values = np.concatenate([energies, *(one.values for one in slopes.values())])
         return cls(measured.placed, list(slopes.values()), values, np.concatenate(numbers))
 
-    def noise(self, scales: Scales) -> Floats:
-        """Return the variance of each value [k] that atomic energies do not explain."""
-        energies = np.arange(len(self.values)) < self.placed.n_structures
-        return np.where(energies, scales.energy_noise, scales.slope_noise) ** 2
 
-
-class BayesianRegression:
+class Posterior:
     """What measurements say of linear functions of coordinates whose prior is of mean 0 and variance 1."""
 
-    def __init__(self, columns: Floats, noise: Floats, values: Floats) -> None:
-        from scipy.linalg import cho_solve, cholesky
+    def __init__(self, columns: Floats, noise: Floats) -> None:
+        from scipy.linalg import cholesky
 
-        weighted = columns / noise[:, None]
-        self._factor = cholesky(np.eye(columns.shape[1]) + columns.T @ weighted, lower=True)
-        self._mean = cho_solve((self._factor, True), weighted.T @ values)
-
-    def means(self, columns: Floats) -> Floats:
-        """Return the expectation of each row [k]."""
-        return np.asarray(columns @ self._mean)
+        self._factor = cholesky(np.eye(columns.shape[1]) + columns.T @ (columns / noise[:, None]), lower=True)
 
     def variances(self, columns: Floats) -> Floats:
         """Return the variance of each row [k]."""
@@ -217,45 +220,72 @@ class BayesianRegression:
         return np.asarray(solve_triangular(self._factor, columns.T, lower=True).T)
 
 
-class Model:
-    """Gaussian process of atomic energies with one length, whose other scales are fitted.
+class EnergyProcess:
+    """Gaussian process of atomic energies as far as energies and forces determine them for a network.
+
+    Parameters
+    ----------
+    measured
+        The data.
+    spanning
+        Sets of atoms among which representatives are chosen.
+    parts
+        Of the atomic energies.
 
     Attributes
     ----------
     scales
         The scales with the highest posterior density.
+    with_forces
+        Whether data have forces.
     """
 
-    def __init__(self, measured: Measurements, representatives: Sequence[Floats], length: float) -> None:
-        self._measured, self._parts = measured, Parts(representatives, length)
+    def __init__(self, measured: Measurements, spanning: Sequence[Placed], parts: Sequence[Part] = PARTS) -> None:
+        points = zip(*(placed.points for placed in spanning), strict=True)
+        representatives = [farthest_points(np.concatenate(own), REPRESENTATIVES) for own in points]
+        self._parts = Parts(representatives, [part.length for part in parts])
+        self._measured, self.with_forces = measured, bool(measured.slopes)
         self._rows = self._parts.of_measurements(measured.placed, measured.slopes)
-        self.scales = fitted(measured, self._rows)
+        self.scales = fitted(measured, self._rows, [part.likely for part in parts])
         self._assumed = self.scales.of_networks()
-        self._posteriors: dict[float, BayesianRegression] = {}
 
-    def posterior(self, times: float = 1.0) -> BayesianRegression:
-        """Return the posterior if there were so many times as many data, of the same kinds; it is computed once."""
-        if times not in self._posteriors:
-            columns, noise = self._rows.columns(self._assumed), self._noise() / times
-            self._posteriors[times] = BayesianRegression(columns, noise, self._measured.values)
-        return self._posteriors[times]
+    @cached_property
+    def posterior(self) -> Posterior:
+        """What the data say of the atomic energies."""
+        return self._posterior(1.0)
 
-    def posterior_of_atoms(self) -> BayesianRegression:
+    def _posterior(self, times: float) -> Posterior:
+        """Return the posterior if there were so many times as many data, of the same kinds."""
+        columns, noise = self._noisy(self._rows, self._measured.placed.n_structures)
+        return Posterior(columns, noise / times)
+
+    def _posterior_of_atoms(self) -> Posterior:
         """Return the posterior if the energies of the data's atoms were known: of ATOMS atoms, equally spaced."""
         atoms = self._measured.placed.single()
         spacing = -(-atoms.n_atoms // ATOMS)
         rows = self._parts.of_energies(atoms.of(np.arange(0, atoms.n_atoms, spacing)))
         noise = ENERGY_NOISE**2 + rows.own_variance(self._assumed)
-        return BayesianRegression(rows.columns(self._assumed), noise, np.zeros(len(noise)))
+        return Posterior(rows.columns(self._assumed), noise)
 
-    def judge(self, structures: Placed, *posteriors: BayesianRegression) -> Floats:
-        """Return expectation and variance of the energy per atom of each structure by each posterior
-        [posteriors, 2, s]."""
-        return np.concatenate([self._judge(block, posteriors) for block in structures.blocks(BLOCK)], axis=2)
+    def deviations(self, structures: Placed) -> Floats:
+        """Return the standard deviation of the energy per atom of each structure [s], eV."""
+        return np.asarray(self._deviations(structures, self.posterior)[0])
 
-    def _judge(self, structures: Placed, posteriors: Sequence[BayesianRegression]) -> Floats:
-        columns, own = self.energies(structures)
-        return np.array([[each.means(columns), each.variances(columns) + own] for each in posteriors])
+    def possible_deviations(self, structures: Placed) -> tuple[Floats, Floats, Floats]:
+        """Return the deviations [s]; those if the data were MORE times as many, of the same kinds; and those if the
+        energy of each atom of the data were known."""
+        now, more, known = self._deviations(
+            structures, self.posterior, self._posterior(MORE), self._posterior_of_atoms()
+        )
+        return now, more, known
+
+    def _deviations(self, structures: Placed, *posteriors: Posterior) -> Floats:
+        """Return the deviations by each posterior [posteriors, s]."""
+        found = []
+        for block in structures.blocks(BLOCK):
+            columns, own = self.energies(block)
+            found.append(np.sqrt([each.variances(columns) + own for each in posteriors]))
+        return np.concatenate(found, axis=1)
 
     def energies(self, structures: Placed) -> tuple[Floats, Floats]:
         """Return the energies per atom of structures as rows in eV [s, size], and the variance that is left [s]."""
@@ -264,130 +294,59 @@ class Model:
 
     def measurable(self, structures: Placed, slopes: Sequence[Slopes]) -> tuple[Floats, Floats]:
         """Return measurements of energies per atom, then of slopes, as rows [k, size], and their noise's variance."""
-        rows = self._parts.of_measurements(structures, slopes)
-        energies = np.arange(len(rows.own)) < structures.n_structures
+        return self._noisy(self._parts.of_measurements(structures, slopes), structures.n_structures)
+
+    def _noisy(self, rows: Rows, n_energies: int) -> tuple[Floats, Floats]:
+        energies = np.arange(len(rows.own)) < n_energies
         noise = np.where(energies, self._assumed.energy_noise, self._assumed.slope_noise) ** 2
         return rows.columns(self._assumed), noise + rows.own_variance(self._assumed)
 
     def roots(self, structures: Placed) -> Floats:
         """Return R [s, n]: R R^T is the covariance of the energies per atom, without what the coordinates leave."""
-        return self.posterior().roots(self.energies(structures)[0])
-
-    def left_out(self) -> Floats:
-        """Return the error of each structure's energy [s] in units of its deviation, its energy and forces left out.
-
-        In closed form, with K the covariance of the measurements (C. Rasmussen and C. Williams, Gaussian Processes for
-        Machine Learning, eq. 5.12, for blocks).
-        """
-        columns, measured, noise = self._rows.columns(self._assumed), self._measured, self._noise()
-        posterior = self.posterior()
-        # K^-1 = N^-1 - N^-1 R R^T N^-1, with the noise's variances N and the posterior covariance R R^T of the columns
-        weighted = (measured.values - posterior.means(columns)) / noise
-        roots = posterior.roots(columns) / noise[:, None]
-        errors = []
-        for s in range(measured.placed.n_structures):
-            mine = np.flatnonzero(measured.structure == s)
-            block = np.linalg.inv(np.diag(1 / noise[mine]) - roots[mine] @ roots[mine].T)
-            errors.append(block[0] @ weighted[mine] / np.sqrt(block[0, 0]))
-        return np.array(errors)
-
-    def _noise(self) -> Floats:
-        return self._measured.noise(self._assumed) + self._rows.own_variance(self._assumed)
+        return self.posterior.roots(self.energies(structures)[0])
 
 
-class EnergyProcess:
-    """Atomic energies as far as energies and forces determine them for a network.
-
-    It is a mixture of a Gaussian process for each of LENGTHS. Its variance is the mean of theirs, times WITHIN^2, and
-    the variance of their expectations: what the data determine does not depend on the length.
-
-    Parameters
-    ----------
-    measured
-        The data.
-    spanning
-        Sets of atoms among which representatives are chosen.
-    advance
-        Called for each length that is done.
-
-    Attributes
-    ----------
-    models
-        The processes.
-    calibration
-        Factor of all standard deviations: RMS of the errors of energies whose structure is left out, in units of their
-        standard deviation, if that is above 1.
-    with_forces
-        Whether data have forces.
-    """
-
-    def __init__(self, measured: Measurements, spanning: Sequence[Placed], advance: Advance) -> None:
-        points = zip(*(placed.points for placed in spanning), strict=True)
-        representatives = [farthest_points(np.concatenate(own), REPRESENTATIVES) for own in points]
-        self.models, errors = [], []
-        for length in LENGTHS:
-            self.models.append(Model(measured, representatives, length))
-            errors.append(self.models[-1].left_out())
-            advance()
-        self.calibration = max(1.0, float(np.sqrt(np.mean(np.square(errors)))))
-        self.with_forces = bool(measured.slopes)
-
-    def deviations(self, structures: Placed) -> Floats:
-        """Return the standard deviation of the energy per atom of each structure [s], eV."""
-        return self._mixed([model.judge(structures, model.posterior())[0] for model in self.models])
-
-    def possible_deviations(self, structures: Placed) -> tuple[Floats, Floats, Floats]:
-        """Return the deviations [s]; those if the data were MORE times as many, of the same kinds; and those if the
-        energy of each atom of the data were known."""
-        judged = [
-            model.judge(structures, model.posterior(), model.posterior(MORE), model.posterior_of_atoms())
-            for model in self.models
-        ]
-        now, more, known = (self._mixed(each) for each in zip(*judged, strict=True))
-        return now, more, known
-
-    def _mixed(self, judged: Sequence[Floats]) -> Floats:
-        means, variances = np.moveaxis(np.array(judged), 1, 0)
-        mixed = WITHIN**2 * variances.mean(axis=0) + means.var(axis=0)
-        return np.asarray(self.calibration * np.sqrt(mixed))
-
-
-def fitted(measured: Measurements, rows: Rows) -> Scales:
+def fitted(measured: Measurements, rows: Rows, likely: Sequence[float]) -> Scales:
     """Return the scales with the highest posterior density: marginal likelihood of the first FITTED structures, times
-    log-normal priors."""
+    log-normal priors, of which the medians of the parts are given."""
     from scipy.optimize import minimize
 
     chosen = np.flatnonzero(measured.structure < FITTED)
     values, own = measured.values[chosen], rows.own[chosen]
     energies = chosen < measured.placed.n_structures
     one = rows.of(chosen)
-    diagonals = [*own.T, energies * 1.0, ~energies * 1.0]
-    products = [part @ part.T + np.diag(mine) for part, mine in zip(one[:2], diagonals, strict=False)]
+    products = [part @ part.T + np.diag(mine) for part, mine in zip(one.parts, own.T, strict=True)]
+    noises = np.array([energies, ~energies], dtype=np.float64)
     fixed = ELEMENT**2 * one.composition @ one.composition.T
 
-    def loss(logs: Floats) -> tuple[float, Floats]:
-        return _evidence(logs, values, products, diagonals[2:], fixed)
+    prior = np.log([*likely, *LIKELY])
+    bounds = np.log([BOUNDS[0]] * len(likely) + [*BOUNDS[1:]])
 
-    found = minimize(loss, LIKELY, jac=True, method="L-BFGS-B", bounds=BOUNDS, options={"maxfun": EVALUATIONS})
-    return Scales(*np.exp(found.x).tolist())
+    def loss(logs: Floats) -> tuple[float, Floats]:
+        value, slope = _evidence(logs, values, products, noises, fixed)
+        away = (logs - prior) / UNCERTAIN
+        return value + 0.5 * float(away @ away), slope + away / UNCERTAIN
+
+    found = minimize(loss, prior, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxfun": EVALUATIONS})
+    *parts, energy_noise, slope_noise = np.exp(found.x).tolist()
+    return Scales(np.array(parts), energy_noise, slope_noise)
 
 
 def _evidence(
-    logs: Floats, values: Floats, products: Sequence[Floats], noises: Sequence[Floats], fixed: Floats
+    logs: Floats, values: Floats, products: Sequence[Floats], noises: Floats, fixed: Floats
 ) -> tuple[float, Floats]:
-    """Return minus the logarithm of likelihood and prior, and its gradient in the logarithms of the scales."""
+    """Return minus the logarithm of the likelihood, and its gradient in the logarithms of the scales."""
     from scipy.linalg import cho_factor, cho_solve
 
     squares = np.exp(2 * logs)
-    covariance = fixed + squares[0] * products[0] + squares[1] * products[1]
-    covariance[np.diag_indices_from(covariance)] += squares[2] * noises[0] + squares[3] * noises[1]
+    covariance = fixed + sum(square * product for square, product in zip(squares, products, strict=False))
+    covariance[np.diag_indices_from(covariance)] += squares[-2:] @ noises
     factor = cho_factor(covariance, lower=True)
     weighted = cho_solve(factor, values)
-    away = (logs - LIKELY) / UNCERTAIN
-    loss = 0.5 * (values @ weighted + away @ away) + np.log(np.diag(factor[0])).sum()
+    loss = 0.5 * values @ weighted + np.log(np.diag(factor[0])).sum()
     slope = cho_solve(factor, np.eye(len(values))) - np.outer(weighted, weighted)
     traces = [(slope * product).sum() for product in products] + [np.diag(slope) @ noise for noise in noises]
-    return float(loss), squares * traces + away / UNCERTAIN
+    return float(loss), squares * traces
 
 
 def _fractions(placed: Placed) -> Floats:

@@ -18,7 +18,7 @@ REPRESENTATIVES = 800  # atoms of an element at most
 PICKED = 50  # candidates whose order accounts for those before
 NEARLY = 1.5  # times the error bar that the best candidate leaves, a cheaper one may leave
 ALIKE = 2.0  # factor between costs that count as equal
-FAITHFUL = 1e-9  # smaller pivots of the kernel are rounding errors
+FAITHFUL = 1e-12  # smaller pivots of the kernel are rounding errors
 
 
 def cheapest(now: float, left: Floats, costs: Floats) -> int:

@@ -101,6 +101,13 @@ class Placed:
         """Return atoms of a single element."""
         return cls([points], [np.arange(len(points))], structure, int(structure.max()) + 1)
 
+    @classmethod
+    def apart(cls, points: Sequence[Floats]) -> Placed:
+        """Return atoms of each element, each as a structure of its own."""
+        ends = np.cumsum([len(own) for own in points])
+        rows: list[Integers] = [np.arange(end - len(own), end) for own, end in zip(points, ends, strict=True)]
+        return cls(list(points), rows, np.arange(ends[-1]), int(ends[-1]))
+
     @property
     def n_atoms(self) -> int:
         return len(self.structure)

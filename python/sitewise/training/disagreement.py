@@ -15,15 +15,16 @@ from functools import partial
 import numpy as np
 
 from .. import _core
-from ..mapping.energy_process import MIDDLE, REPRESENTATIVES, Measurements, Model
+from ..mapping.energy_process import REPRESENTATIVES, EnergyProcess, Measurements, Part
 from ..mapping.gaussian import farthest
-from ..mapping.gspace import Embedding, Environments, GSpace, Integers, Placed
+from ..mapping.gspace import Embedding, Environments, GSpace, Placed
 from ..structures import Floats
 from .baseline import without_baseline
 from .inputs import Inputs
 from .optimizers import LBFGS, Objective, silent_line_searches
 from .random_streams import Stream, random_numbers
 
+PARTS = (Part(1.2, 1.0), Part(0.3, 0.03))  # of the atomic energies that are drawn
 OPEN = 0.03  # eV, RMS over environments, above which a combination of atomic energies is open
 WIDER = 3.0  # deviation of a draw over that of the process, which is too small for networks where ratios hardly change
 PULL = 0.001  # weight in the loss of the mean square of the distance (eV) of atomic energies from their draw
@@ -120,8 +121,8 @@ def open_offsets(inputs: Inputs, replicas: int) -> tuple[Probes, Floats]:
     data = Embedding(structures, functions, space, space.place(environments))
     chosen = [farthest(points, REPRESENTATIVES) for points in data.placed.points]
     points = [own[places] for own, places in zip(data.placed.points, chosen, strict=True)]
-    model = Model(Measurements.of(data), points, MIDDLE)
-    roots = model.roots(_single(points))
+    probed = Placed.apart(points)
+    roots = EnergyProcess(Measurements.of(data), [probed], PARTS).roots(probed)
     variances, vectors = np.linalg.eigh(roots @ roots.T)
     free = variances > OPEN**2 * len(roots)
     normal = random_numbers(inputs.config.training.seed, Stream.OFFSETS).normal(size=(replicas, int(free.sum())))
@@ -137,10 +138,3 @@ def open_offsets(inputs: Inputs, replicas: int) -> tuple[Probes, Floats]:
 def _matrices(seed: int, _: Stream, number: int) -> np.random.Generator:
     """Return random numbers of a matrix, which differ from those of training."""
     return random_numbers(seed, Stream.OFFSETS, 1 + number)
-
-
-def _single(points: Sequence[Floats]) -> Placed:
-    """Return atoms of each element as structures of their own."""
-    ends = np.cumsum([len(own) for own in points])
-    rows: list[Integers] = [np.arange(end - len(own), end) for own, end in zip(points, ends, strict=True)]
-    return Placed(list(points), rows, np.arange(ends[-1]), int(ends[-1]))

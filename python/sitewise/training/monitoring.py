@@ -93,7 +93,7 @@ class CrystalBars:
             if self._found is None:
                 data = Embedding.prepared(self._data, self._functions, self._training)
                 crystals = data.embed(Dataset(self._crystals)).placed
-                process = EnergyProcess(Measurements.of(data), [data.placed], lambda *_: None)
+                process = EnergyProcess(Measurements.of(data), [data.placed])
                 self._found = error_bars(process, crystals, ACCURACY)
             return self._found
 
