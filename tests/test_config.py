@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from sitewise import Error, GrowConfig
-from sitewise.cli import Recipe
+from sitewise.cli.training import Recipe
 from sitewise.config import RECIPES, Config, RecipeName, Training
 
 if sys.version_info >= (3, 11):
