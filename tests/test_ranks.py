@@ -458,3 +458,21 @@ def test_an_abort_leaves_no_half_written_file(tmp_path):
     with pytest.raises(KeyboardInterrupt), atomic(tmp_path / "out.xyz"), Ranks(Two())._together():
         raise KeyboardInterrupt
     assert left == [(130, [])]
+
+
+@pytest.mark.parametrize(("ranks", "expected"), [("1", []), ("2", ["1", "5"])])
+def test_the_blas_of_a_rank_leaves_cores_to_the_others(ranks, expected):
+    """One thread, unless the user says otherwise, and no change for a process that is alone."""
+    code = (
+        "import os; from sitewise import launch; launch.keep_blas_from_other_ranks();"
+        "print(*filter(None, map(os.environ.get, launch.BLAS)))"
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.endswith("NUM_THREADS")}
+    kept |= {"PMI_SIZE": ranks} | ({"MKL_NUM_THREADS": "5"} if expected else {})
+    done = subprocess.run([sys.executable, "-c", code], env=kept, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == expected
+
+
+def test_what_sets_the_threads_of_blas_does_not_import_it():
+    code = "import sys, sitewise.__main__; assert not {'numpy', 'scipy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

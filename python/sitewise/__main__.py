@@ -4,11 +4,14 @@ import os
 import signal
 from types import FrameType
 
+from .launch import keep_blas_from_other_ranks
+
 
 def main() -> None:
     """Run the command line; also the entry point of `python -m sitewise`."""
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _leave)
+    keep_blas_from_other_ranks()
     from .cli import main as run
 
     run()

@@ -23,13 +23,9 @@ import numpy as np
 from . import _core
 from ._core import Error
 from .files import remove_unfinished
+from .launch import size_and_rank
 from .streams import to_stderr
 from .structures import Floats
-
-# Variables in which the programs that start MPI give each process the number of processes, and its rank among them
-SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
-RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
-
 
 Item = TypeVar("Item")
 Result: TypeAlias = Literal["hold", "gather", "total"]
@@ -288,7 +284,7 @@ def all_ranks() -> Iterator[Ranks]:
 
 
 def _communicator() -> Communicator:
-    size, rank = (max([int(os.environ.get(name, 0)) for name in names]) for names in (SIZES, RANKS))
+    size, rank = size_and_rank()
     if size <= 1:
         return Alone()
     problem = None
