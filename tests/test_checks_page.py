@@ -140,7 +140,7 @@ PROOFS = {
     # In LAMMPS
     "Atoms that LAMMPS excludes have no energy.": """lammps: grand_canonical_ideal_gas
         atoms_that_are_excluded_from_all_are_not_there""",
-    "A run ends if LAMMPS takes neighbours away.": """lammps: neighbors_that_are_taken_away_are_told
+    "A run ends if a command keeps neighbours apart.": """lammps: neighbors_that_are_taken_away_are_told
         bonded_atoms_are_neighbors""",
     "Another pair style may not take pairs.": "lammps: pairs_taken_by_another_style_are_told",
     "Wrong settings are refused.": "lammps: mistakes_are_told_in_one_sentence",
