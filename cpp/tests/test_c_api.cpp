@@ -73,7 +73,7 @@ void check_failures(const sitewise_potential* p) {
           told("a vector of atom 1 that is not finite"));
     const double touching[6] = {0, 0, 2.4, 0, 1e-200, -1e-7};
     CHECK(sitewise_compute_list(p, 2, species, 2, first, both, touching, out) == 1 &&
-          told("atoms 1 and 0 are 1e-07 Angstrom apart"));
+          told("atoms 0 and 1 are 1e-07 Angstrom apart"));
     const double torn[9] = {std::nan(""), 0, 0, 0, 9, 0, 0, 0, 9};
     const int periodic[3] = {1, 1, 1}, negative[2] = {0, -1};
     CHECK(sitewise_compute(p, 2, species, positions, torn, periodic, out) == 1 &&
