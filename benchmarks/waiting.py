@@ -93,7 +93,7 @@ class Parts:
 def run_here(settings: str, out: str, result: Path) -> None:
     """Train in this process; write the CPU seconds of the parts."""
     parts = Parts()
-    machinery: Any = importlib._bootstrap  # type: ignore[attr-defined]  # what `import` calls for a new module
+    machinery: Any = importlib._bootstrap  # what `import` calls for a new module
     machinery._find_and_load = parts.counted(IMPORTS, machinery._find_and_load)
     from sitewise.cli import app
 

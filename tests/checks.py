@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.build import bulk, diamond100
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from sitewise import Dataset, _core
+from sitewise import Dataset, Error, _core
 from sitewise.progress import Reporter
 
 RNG_SEED = 20190725
@@ -291,7 +291,7 @@ def in_plain_lammps(atoms, commands, folder):
     pytest.importorskip("mpi4py")
     try:
         found = Lammps.find()
-    except Exception:
+    except Error:
         pytest.skip("needs the package lammps")
     (xx, _, _), (xy, yy, _), (xz, yz, zz) = atoms.cell.array.tolist()
     assert xy == xz == yz == 0
